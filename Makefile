@@ -1,0 +1,42 @@
+# Everything happens in .venv; `make demo` is the place to start.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch .venv/installed
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev,timm,tensorboard]'
+	touch .venv/installed-dev
+
+install: .venv/installed  ## make .venv and install sslcli into it
+
+demo: .venv/installed  ## train SimCLR on real pictures and see what it is worth (3 minutes)
+	$(BIN)/sslcli pretrain method=simclr
+	$(BIN)/sslcli linear-eval run=last
+
+test: .venv/installed-dev  ## install what tests need, and run them
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev  ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/installed-dev  ## measure what the README claims (10 minutes)
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove .venv and what tools left; runs in outputs/ stay
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The configuration files, as the package `sslcli.conf`."""

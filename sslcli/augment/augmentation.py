@@ -1,0 +1,104 @@
+"""Random views of a batch of pictures, made on its device. N images, V views, C channels, S pixels a side."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from sslcli.augment.blur import RandomBlur
+from sslcli.augment.colour import ColourJitter, grayscale_, solarize_
+from sslcli.augment.crop import RandomCrop, resized_crop
+
+CHUNK_SIZE = 2**21
+"""About how many numbers a CPU works on at a time: 8 MiB, near its cache and well worth several threads."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What is done to each picture, one row a picture, on the CPU: indexing takes the rows of some pictures.
+
+    `boxes` (N, 4): top, left, height, width. `order`, `factors` (N, A): see ColourJitter. `sigma` (N,): 0 for
+    no blur. The others (N,) bool.
+    """
+
+    boxes: Tensor
+    flipped: Tensor
+    order: Tensor
+    factors: Tensor
+    gray: Tensor
+    sigma: Tensor
+    solarized: Tensor
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, rows: slice | Tensor) -> Parameters:
+        return Parameters(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Crop, flip, colour jitter, greyscale, blur, solarise, normalise: in this order, each picture its way.
+
+    `flip`, `grayscale` and `solarize` are probabilities; `normalization` is the channels' (mean, std).
+
+    Everything is drawn from the CPU's generator, then moved: a seed gives the same views on every device, and
+    which pictures an operation is for is known without asking the device, so nothing waits for it.
+    """
+
+    crop: RandomCrop
+    flip: float
+    jitter: ColourJitter
+    grayscale: float
+    blur: RandomBlur
+    solarize: float
+    solarize_threshold: float
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None
+
+    def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
+        """(N, S, S, C) uint8 -> (V·N, C, S, S) float32, channels-last, view by view: first N of view a."""
+        num_images, resolution, _, channels = images.shape
+        return self.apply(images, self.sample(num_views * num_images, channels, resolution))
+
+    def sample(self, num_images: int, channels: int, resolution: int) -> Parameters:
+        """Parameters of so many pictures, from torch's global generator. They do not depend on the pixels, so
+        processes that share a seed can draw for the batch of all of them, and each take its own rows."""
+        boxes = self.crop.sample(num_images, resolution)
+        flipped = torch.rand(num_images) < self.flip
+        order, factors = self.jitter.sample(num_images, channels)
+        gray = torch.rand(num_images) < self.grayscale
+        sigma = self.blur.sample(num_images)
+        solarized = torch.rand(num_images) < self.solarize
+        return Parameters(boxes, flipped, order, factors, gray, sigma, solarized)
+
+    def apply(self, images: Tensor, parameters: Parameters) -> Tensor:
+        """The same with given parameters: V·N rows, row i for image i mod N."""
+        num_images, side, _, channels = images.shape
+        num_views, left_over = divmod(len(parameters), num_images)
+        assert left_over == 0, f"{len(parameters)} rows of parameters for {num_images} images"
+        views = torch.empty(num_views, num_images, side, side, channels, device=images.device).movedim(4, 2)
+        rows = torch.arange(num_views * num_images).view(num_views, num_images)
+        num_chunks = math.ceil(views.numel() / CHUNK_SIZE) if images.device.type == "cpu" else 1
+        for chunk in torch.arange(num_images).chunk(num_chunks):
+            some = slice(int(chunk[0]), int(chunk[-1]) + 1)
+            made = self._apply(images[some], parameters[rows[:, some].flatten()])
+            views[:, some] = made.view(num_views, len(chunk), channels, side, side)
+        return views.flatten(0, 1)
+
+    def _apply(self, images: Tensor, parameters: Parameters) -> Tensor:
+        """The same in one go, and not channels-last."""
+        device = images.device
+        boxes = parameters.boxes.to(device, non_blocking=True)
+        views = resized_crop(images, boxes, parameters.flipped.to(device, non_blocking=True))
+        pixels = self.jitter.apply(views.flatten(2), parameters.order, parameters.factors)
+        grayscale_(pixels, parameters.gray)
+        views = pixels.view_as(views)
+        self.blur.apply_(views, parameters.sigma)
+        solarize_(views, parameters.solarized, self.solarize_threshold)
+        if self.normalization is not None:
+            mean, std = torch.tensor(self.normalization).view(2, -1, 1, 1).to(device, non_blocking=True)
+            views.sub_(mean).mul_(1 / std)
+        return views

@@ -1,0 +1,47 @@
+"""The table of commands. Importing it imports none of them, so that `sslcli --help` answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A command whose typed config is composed from `key=value` words: `conf/<name>.yaml`, and in its module
+    `Config` (the dataclass), `settle(config)` (with `last` and the like made definite), `label(config, choices)` (a part of
+    the run folder's path) and `run(config, run, console)`, which begins, or goes on, and leaves the run finished."""
+
+    module: str
+    summary: str
+
+    def load(self) -> Any:
+        return import_module(f"sslcli.commands.{self.module}")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command that works on runs, with ordinary arguments: its module has `main(arguments, console) -> exit status`."""
+
+    module: str
+    summary: str
+
+    def load(self) -> Any:
+        return import_module(f"sslcli.commands.{self.module}")
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "pretrain": Experiment("pretrain", "train an encoder without labels"),
+    "linear-eval": Experiment(
+        "linear_eval", "measure a run's encoder: linear probe and kNN, beside raw pixels and no training"
+    ),
+}
+
+TOOLS: dict[str, Tool] = {
+    "resume": Tool("resume", "go on with a run that was interrupted, bit for bit"),
+    "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
+    "runs": Tool("runs", "list the runs, newest first"),
+    "list": Tool("list_choices", "list methods, data, encoders, experiments, …"),
+    "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),
+}

@@ -1,0 +1,117 @@
+"""From a typed config to a finished run, whichever command it is: the run's folder, its status, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml
+
+from sslcli.commands import EXPERIMENTS
+from sslcli.config import Groups, choices_of, identity, read, restored, to_yaml, unknown
+from sslcli.console import Console
+from sslcli.engine.run import Run, new_folder
+from sslcli.errors import Interrupted, RunFailed, SslcliError
+
+
+def start(
+    command: str, config: Any, table: Groups, overrides: list[str], console: Console, folder: Path | None = None
+) -> Path:
+    """Runs a command into a new folder: `folder`, or one under the config's runtime.outputs. Returns the folder."""
+    module = EXPERIMENTS[command].load()
+    config = module.settle(config)
+    choices = choices_of(config, table)
+    try:
+        label = module.label(config, choices)
+        folder = folder or new_folder(Path(config.runtime.outputs).expanduser() / command / label)
+    except OSError as reason:
+        raise _refused_by_system(reason, "set runtime.outputs to a folder that can be written") from reason
+    files = {
+        "config.yaml": to_yaml(command, config, table),
+        "overrides.yaml": yaml.safe_dump(overrides, allow_unicode=True),
+    }
+    facts = {
+        "status": "running",
+        "command": command,
+        "choices": choices,
+        "identity": identity(command, config),
+        "started": time.time(),
+    }
+    with Run.create(folder, files, facts) as run:
+        _proceed(module, config, run, console)
+    return folder
+
+
+def resume(folder: Path, table: Groups, console: Console) -> None:
+    """Goes on with a run from its last checkpoint. Raises SslcliError where it is finished, or in another's hands."""
+    command, config = saved_config(folder, table)
+    with Run(folder) as run:
+        if run.facts.get("status") == "finished":
+            raise SslcliError(f"{folder} is finished", f"run it again: sslcli rerun '{folder}'")
+        run.update(status="running", error=None)
+        _proceed(EXPERIMENTS[command].load(), config, run, console)
+
+
+def saved_config(folder: Path, table: Groups) -> tuple[str, Any]:
+    """The command and the typed config of a run."""
+    saved = read(folder / "config.yaml")
+    if saved.command not in EXPERIMENTS:
+        raise unknown("command", saved.command, list(EXPERIMENTS))
+    return saved.command, restored(EXPERIMENTS[saved.command].load().Config, saved, table)
+
+
+def _proceed(module: Any, config: Any, run: Run, console: Console) -> None:
+    """Runs the command and leaves in run.json how it ended."""
+    go_on = f"go on: sslcli resume '{run.folder}'"
+    try:
+        with _sigterm_interrupts(go_on):
+            module.run(config, run, console)
+    except Interrupted as stop:
+        _leave(run, "interrupted", stop)
+        raise
+    except KeyboardInterrupt:
+        by_hand = Interrupted("stopped by Ctrl-C", go_on, signal.SIGINT)
+        _leave(run, "interrupted", by_hand)
+        raise by_hand from None
+    except OSError as reason:
+        failure = _refused_by_system(reason, f"mend that, then: sslcli resume '{run.folder}'")
+        _leave(run, "failed", failure)
+        raise failure from reason
+    except BaseException as reason:
+        _leave(run, "failed", reason)
+        raise
+
+
+def _leave(run: Run, status: str, reason: BaseException) -> None:
+    """On a full disk even this cannot be written; then the run reads as one that died, which it did."""
+    with contextlib.suppress(OSError):
+        run.update(status=status, error=str(reason))
+
+
+def _refused_by_system(reason: OSError, fix: str) -> RunFailed:
+    where = f": {reason.filename}" if reason.filename else ""
+    return RunFailed(f"{reason.strerror or reason}{where}", fix)
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts(go_on: str) -> Iterator[None]:
+    """SIGTERM outside the training loop (which notes it between two steps) stops the run as Ctrl-C does."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        raise Interrupted(f"stopped by signal {number}", go_on, number)
+
+    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,26 @@
+"""The config groups and their choices: what `method=`, `encoder=`, … can be. Does not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sslcli.config import Groups
+from sslcli.data import DATA
+from sslcli.engine.optim import OPTIMIZERS
+from sslcli.engine.runtime import RuntimeConfig
+from sslcli.methods import METHODS, load_plugin, plugins
+from sslcli.nets.encoders import ENCODERS
+
+
+def groups(words: Iterable[str] = ()) -> Groups:
+    """Every group's table. An installed package's method is imported only when one of the `words` names it: importing
+    it may take seconds."""
+    text = " ".join(words)
+    installed = {name: load_plugin(point) for name, point in plugins().items() if name in text}
+    return {
+        "method": {**METHODS, **installed},
+        "encoder": dict(ENCODERS),
+        "data": dict(DATA),
+        "optim": dict(OPTIMIZERS),
+        "runtime": {"default": RuntimeConfig},
+    }

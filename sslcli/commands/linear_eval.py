@@ -1,0 +1,249 @@
+"""`sslcli linear-eval run=…`: what a run's encoder is worth to a linear classifier and to kNN, beside raw pixels and the
+same encoder untrained. Architecture, preprocessing and data come from the run. Importing this does not import torch."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sslcli.commands.encoder_files import JSON, EncoderFiles, read_encoder
+from sslcli.commands.groups import groups
+from sslcli.config import read, restored_group
+from sslcli.data.config import DataConfig
+from sslcli.engine.run import Run, read_facts, resolve_run, write_atomically
+from sslcli.engine.runtime import RuntimeConfig
+from sslcli.errors import SslcliError, require
+from sslcli.settings import REQUIRED, setting
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from sslcli.console import Console
+    from sslcli.data.images import ImageSet, Splits
+    from sslcli.engine.device import Compute
+
+
+@dataclass(kw_only=True)
+class Config:
+    """Every knob of the linear evaluation."""
+
+    run: str = setting(REQUIRED, "the run to evaluate: its folder, the beginning of its name, or `last`")
+    data: DataConfig | None = setting(None, "other data than the run's: transfer")
+    labels: float = setting(1.0, "labels that the probe may see: a part (0.01), or a number per class (10); 1 is all")
+    seed: int = setting(0, "of the draw of those labels")
+    l2: list[float] = setting(
+        [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0],
+        "strengths of the probe's penalty, one of which is chosen on validation",
+    )
+    knn_k: int = setting(20, "neighbours that kNN looks at, at most as many as there are labels")
+    knn_temperature: float = setting(0.07, "of kNN's votes: lower listens more to the nearest")
+    baselines: bool = setting(True, "also evaluate raw pixels and the untrained encoder")
+    runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
+
+    def __post_init__(self) -> None:
+        require(self.labels > 0, "labels", self.labels, "positive", "try 0.01, 0.1, 10 (per class) or 1 (all)")
+        good = len(self.l2) > 0 and all(value > 0 for value in self.l2)
+        require(good, "l2", self.l2, "a list of positive numbers", "try l2=[1e-4,1e-3,1e-2]")
+        require(self.knn_k >= 1, "knn_k", self.knn_k, "at least 1", "20 is the default")
+        require(self.knn_temperature > 0, "knn_temperature", self.knn_temperature, "positive", "0.07 is the default")
+
+
+def settle(config: Config) -> Config:
+    """The same config with `run` as a folder, so that it means the same tomorrow."""
+    outputs = Path(config.runtime.outputs).expanduser()
+    source = resolve_run(config.run, outputs, " with an encoder", lambda run: (run / JSON).exists())
+    return replace(config, run=str(source.absolute()))
+
+
+def label(config: Config, choices: dict[str, str]) -> str:
+    """The part of the run folder's path that tells what is evaluated, and on what."""
+    source = read_facts(Path(config.run)).get("choices", {})
+    trained_on = "-".join(source[group] for group in ("method", "data") if group in source) or "run"
+    return f"{trained_on}-to-{choices['data']}" if "data" in choices else trained_on
+
+
+def run(config: Config, run: Run, console: Console) -> None:
+    """Features once, a probe and kNN on them, for the trained encoder and the baselines; test is read here, once."""
+    from sslcli.data.needs import require_labels, require_test
+    from sslcli.data.subset import label_subset
+    from sslcli.engine.device import Compute
+    from sslcli.engine.environment import environment
+
+    files = read_encoder(Path(config.run))
+    compute = Compute.choose(config.runtime)
+    splits = _data_config(config, files).load(console.track)
+    if config.data is None:
+        _same_data(Path(config.run), splits)
+    require_labels(splits, "linear-eval")
+    require_test(splits, "linear-eval")
+    assert splits.train.labels is not None
+    chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)
+    labelled = splits.train.subset(chosen)
+    run.update(environment=environment(compute), data={"fingerprint": splits.fingerprint, "pictures": len(labelled)})
+
+    results: dict[str, Any] = {}
+    for step, (name, extract) in enumerate(_subjects(config, files, compute).items()):
+        began = time.perf_counter()
+        results[name] = _evaluate(extract, labelled, splits, config, compute)
+        seconds = round(time.perf_counter() - began, 3)
+        results[name]["seconds"] = seconds
+        scores = {key: results[name][key] for key in ("top1", "top5", "knn", "val_top1", "l2")}
+        run.record(
+            {
+                "phase": "linear-eval",
+                "step": step,
+                "epoch": 0,
+                "features": name,
+                **scores,
+                "timing": {"seconds": seconds},
+            }
+        )
+        if results[name].pop("at_edge"):
+            where = "l2 of the probe on the " + name.replace("_", " ")
+            console.warn(
+                f"{where} is {results[name]['l2']:g}, the edge of the grid; a better one may lie beyond (set l2=[…])"
+            )
+    _finish(config, run, splits, results, compute)
+    _report(config, run, results, console)
+
+
+def _data_config(config: Config, files: EncoderFiles) -> DataConfig:
+    """The run's own data, or the ones given, at the resolution that the encoder was trained on."""
+    if config.data is None:
+        return restored_group("data", read(files.folder / "config.yaml"), groups())  # type: ignore[no-any-return]
+    if config.data.resolution is None:
+        return replace(config.data, resolution=files.preprocessing.resolution)
+    return config.data
+
+
+def _same_data(source: Path, splits: Splits) -> None:
+    before = read_facts(source).get("data", {}).get("fingerprint")
+    if before is not None and before != splits.fingerprint:
+        message = (
+            f"the data changed since {source.name} was trained: fingerprint {before} then, {splits.fingerprint} now"
+        )
+        raise SslcliError(message, "put the data back as they were, or name the data to evaluate on with data=…")
+
+
+def _subjects(config: Config, files: EncoderFiles, compute: Compute) -> dict[str, Any]:
+    """What is compared: functions from pictures (N, H, W, C) uint8 to features (N, D)."""
+    from sslcli.evaluation.features import features, pixels
+
+    def of(encoder: Any) -> Any:
+        compute.place(encoder)
+        return lambda images: features(
+            encoder, images, files.preprocessing, compute.device, autocast_dtype=compute.dtype
+        )
+
+    subjects: dict[str, Any] = {"trained_encoder": of(files.load())}
+    if config.baselines:
+        subjects["untrained_encoder"] = of(files.untrained())
+        subjects["raw_pixels"] = lambda images: pixels(images).to(compute.device)
+    return subjects
+
+
+def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, compute: Compute) -> dict[str, Any]:
+    """One subject's scores on test; whatever is chosen is chosen on validation."""
+    from sslcli.evaluation.knn import knn_scores
+    from sslcli.evaluation.probe import select_probe
+    from sslcli.evaluation.scores import confusion_matrix, per_class_accuracy, top_k_accuracy
+
+    assert splits.test is not None
+    train, val, test = (extract(part.images) for part in (labelled, splits.val, splits.test))
+    train_labels, val_labels, test_labels = (_labels(part, compute) for part in (labelled, splits.val, splits.test))
+    num_classes = int(max(train_labels.max(), val_labels.max(), test_labels.max())) + 1
+    # With few labels the validation part's are more than the probe may see: it chooses l2 on them and learns from its own.
+    refit = config.labels == 1
+    selection = select_probe(train, train_labels, val, val_labels, num_classes, config.l2, refit=refit)
+    logits = selection.probe.logits(test)
+    k = min(config.knn_k, len(train))
+    votes = knn_scores(train, train_labels, test, num_classes, k, config.knn_temperature)
+    predictions = logits.argmax(dim=1)
+    return {
+        "top1": top_k_accuracy(logits, test_labels),
+        "top5": top_k_accuracy(logits, test_labels, min(5, num_classes)),
+        "knn": top_k_accuracy(votes, test_labels),
+        "val_top1": selection.accuracies[selection.l2],
+        "l2": selection.l2,
+        "at_edge": selection.at_edge,
+        "val_top1_by_l2": {f"{l2:g}": accuracy for l2, accuracy in selection.accuracies.items()},
+        "width": train.shape[1],
+        "per_class": per_class_accuracy(predictions, test_labels, num_classes).tolist(),
+        "confusion": confusion_matrix(predictions, test_labels, num_classes).tolist(),
+        "protocol": {
+            "probe": "multinomial logistic regression, L-BFGS, on features standardised by the training part",
+            "features": "encoder output, eval mode, no augmentation",
+            "l2_chosen_on": f"{len(val_labels)} validation pictures",
+            "fitted_on": f"{len(train_labels)} training"
+            + (f" + {len(val_labels)} validation" if refit else "")
+            + " labels",
+            "tested_on": f"{len(test_labels)} test pictures, once",
+            "knn_k": k,
+            "knn_temperature": config.knn_temperature,
+        },
+    }
+
+
+def _labels(part: ImageSet, compute: Compute) -> Tensor:
+    import torch
+
+    assert part.labels is not None
+    return torch.from_numpy(part.labels).to(compute.device)
+
+
+def _finish(config: Config, run: Run, splits: Splits, results: dict[str, Any], compute: Compute) -> None:
+    """results.json with the protocol beside the numbers, the confusion matrix, and the link back in the source run."""
+    from sslcli.report.figures import save_confusion
+
+    trained = results["trained_encoder"]
+    summary = {"run": config.run, "labels": config.labels, "seed": config.seed, "data_fingerprint": splits.fingerprint}
+    text = json.dumps({**summary, "results": results}, indent=2)
+    write_atomically(run.folder / "results.json", text.encode())
+    run.figures.mkdir(exist_ok=True)
+    matrix = _matrix(trained["confusion"])
+    classes = splits.classes or tuple(str(index) for index in range(len(matrix)))
+    save_confusion(run.figures / "confusion.png", run.folder / "confusion.csv", matrix, classes)
+    metrics = {"top1": trained["top1"], "top5": trained["top5"], "knn": trained["knn"]}
+    metrics.update({f"{name}_top1": result["top1"] for name, result in results.items() if name != "trained_encoder"})
+    run.update(status="finished", metrics=metrics, peak_memory_bytes=compute.peak_memory_bytes())
+    link = {
+        "command": "linear-eval",
+        "run": str(run.folder.absolute()),
+        "labels": config.labels,
+        "seed": config.seed,
+        **metrics,
+    }
+    with (Path(config.run) / "evaluations.jsonl").open("a") as links:
+        links.write(json.dumps(link) + "\n")
+
+
+def _matrix(rows: list[list[int]]) -> NDArray[np.int64]:
+    import numpy as np
+
+    return np.array(rows, dtype=np.int64)
+
+
+def _report(config: Config, run: Run, results: dict[str, Any], console: Console) -> None:
+    from sslcli.console import duration
+
+    def row(name: str, result: dict[str, Any]) -> tuple[str, ...]:
+        accuracies = (f"{100 * result[key]:.2f} %" for key in ("top1", "top5", "knn"))
+        return (name.replace("_", " "), *accuracies, f"{result['seconds']:.1f} s")
+
+    pretraining = read_facts(Path(config.run))
+    title = f"test accuracy, {results['trained_encoder']['protocol']['fitted_on']}"
+    columns = (
+        "features",
+        "linear probe",
+        "top-5",
+        f"kNN (k={results['trained_encoder']['protocol']['knn_k']})",
+        "time",
+    )
+    console.table(title, columns, [row(name, result) for name, result in results.items()])
+    console.say(f"pretrained in {duration(pretraining['seconds'])}: {config.run}")
+    console.say(f"run: {run.folder}")

@@ -1,0 +1,37 @@
+"""`sslcli list methods|data|encoders|optimizers|experiments`: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+
+from sslcli.commands.arguments import parse
+from sslcli.commands.groups import groups
+from sslcli.config import conf_folder
+from sslcli.console import Console
+from sslcli.methods import plugins
+
+GROUP = {"methods": "method", "data": "data", "encoders": "encoder", "optimizers": "optim"}
+
+
+def main(arguments: list[str], console: Console) -> int:
+    parser = argparse.ArgumentParser(prog="sslcli list", description=__doc__)
+    parser.add_argument("what", choices=[*GROUP, "experiments"], help="what to list")
+    what = parse(parser, arguments).what
+    console.columns(what, _experiments() if what == "experiments" else _choices(GROUP[what]))
+    return 0
+
+
+def _choices(group: str) -> list[tuple[str, str]]:
+    rows = [(name, (cls.__doc__ or "").split("\n")[0]) for name, cls in groups()[group].items()]
+    if group == "method":
+        rows += [(name, f"installed: {point.value}") for name, point in plugins().items()]
+    return rows
+
+
+def _experiments() -> list[tuple[str, str]]:
+    """The recipes in conf/experiment, by their first line."""
+    rows = []
+    for path in sorted(conf_folder().glob("experiment/*.yaml")):
+        comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
+        rows.append((path.stem, next(line for line in comments if line and not line.startswith("@package"))))
+    return rows

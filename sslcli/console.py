@@ -1,0 +1,161 @@
+"""What a person sees: progress, tables, the error panel. With cli.py the only place that knows rich.
+
+On a terminal a bar moves; elsewhere plain lines come, few enough for a log file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any, TypeVar
+
+from rich.console import Console as RichConsole
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sslcli.errors import SslcliError
+
+T = TypeVar("T")
+
+LINE_EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+class Console:
+    """Results go to standard output; progress, warnings and errors to standard error."""
+
+    def __init__(self, output: IO[str] | None = None, errors: IO[str] | None = None) -> None:
+        self._output = RichConsole(file=output or sys.stdout, highlight=False, soft_wrap=True)
+        if not self._output.is_terminal:  # a pipe has no width: nothing is cut off
+            self._output.width = 10_000
+        self._errors = RichConsole(file=errors or sys.stderr, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        self._output.print(escape(text))
+
+    def warn(self, text: str) -> None:
+        self._errors.print(f"[yellow]warning:[/yellow] {escape(text)}")
+
+    def error(self, error: SslcliError) -> None:
+        self._errors.print(f"[bold red]error:[/bold red] {escape(error.message)}")
+        self._errors.print(f"[bold]fix:  [/bold] {escape(error.fix)}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """The first column is text, the others are numbers."""
+        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self._output.print(table)
+
+    def columns(self, title: str, rows: Iterable[tuple[str, str]]) -> None:
+        """Two columns of text under a heading; the second is wrapped."""
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(max_width=90)
+        for left, right in rows:
+            table.add_row(f"  {escape(left)}", escape(right))
+        self._output.print(f"[bold]{escape(title)}[/bold]")
+        self._output.print(table)
+        self._output.print()
+
+    def track(self, items: Iterable[T], *, total: int, label: str) -> Iterable[T]:
+        """Passes `items` on, showing how many of `total` have gone by."""
+        with self._progress() as progress:
+            task = progress.add_task(label, total=total, note="")
+            for item in items:
+                yield item
+                progress.advance(task)
+
+    @contextlib.contextmanager
+    def training(self, label: str, num_steps: int) -> Iterator[TrainingWatch]:
+        """Shows a training loop of `num_steps`."""
+        if not self._errors.is_terminal:
+            yield TrainingLines(self._errors, label, num_steps)
+            return
+        with self._progress() as progress:
+            yield TrainingBar(progress, label, num_steps)
+
+    def _progress(self) -> Progress:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        return Progress(*columns, console=self._errors, transient=True, disable=not self._errors.is_terminal)
+
+
+class TrainingBar:
+    """A moving bar with the newest loss, speed and time left."""
+
+    def __init__(self, progress: Progress, label: str, num_steps: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=num_steps, note="")
+
+    def step(self, done: int) -> None:
+        self._progress.update(self._task, completed=done)
+
+    def record(self, record: dict[str, Any]) -> None:
+        if "loss" in record:
+            self._progress.update(self._task, note=_summary(record))
+        else:
+            self._progress.console.print(escape(f"epoch {record['epoch']:g}: {_measured(record)}"))
+
+
+class TrainingLines:
+    """A line now and then, and one for everything that was evaluated."""
+
+    def __init__(self, console: RichConsole, label: str, num_steps: int) -> None:
+        self._console, self._label, self._num_steps = console, label, num_steps
+        self._first: tuple[int, float] | None = None
+        self._last_line = float("-inf")
+        self._done = 0
+
+    def step(self, done: int) -> None:
+        self._first = self._first or (done, time.monotonic())
+        self._done = done
+
+    def record(self, record: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if "loss" not in record:
+            self._console.print(escape(f"{self._label}: epoch {record['epoch']:g}: {_measured(record)}"))
+        elif now - self._last_line >= LINE_EVERY or self._done == self._num_steps:
+            self._last_line = now
+            position = f"step {record['step']}/{self._num_steps}, epoch {record['epoch']:.2f}"
+            self._console.print(escape(f"{self._label}: {position}: {_summary(record)}, {self._time_left(now)} left"))
+
+    def _time_left(self, now: float) -> str:
+        assert self._first is not None
+        first, began = self._first
+        if self._done == first:
+            return "?"
+        return duration((now - began) / (self._done - first) * (self._num_steps - self._done))
+
+
+TrainingWatch = TrainingBar | TrainingLines
+
+
+def duration(seconds: float) -> str:
+    """As a person says it: 8.2 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _summary(record: dict[str, Any]) -> str:
+    return f"loss {record['loss']:.4g}, lr {record['learning_rate']:.3g}, {record['timing']['images_per_second']:.0f} images/s"
+
+
+def _measured(record: dict[str, Any]) -> str:
+    values = {k: v for k, v in record.items() if k not in ("phase", "step", "epoch", "timing")}
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items())

@@ -1,0 +1,114 @@
+"""A user's own pictures: any tree of files, decoded once, into memory."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sslcli.data.config import DataConfig
+from sslcli.data.images import ImageSet, Splits, Track, untracked
+from sslcli.data.scan import PictureFiles, scan
+from sslcli.data.split import divide
+from sslcli.errors import SslcliError, require
+from sslcli.settings import REQUIRED, setting
+
+if TYPE_CHECKING:
+    from sslcli.data.decode import Decoded
+
+NAMED = 20
+"""Pictures that could not be decoded and are warned about by name."""
+
+
+@dataclass(kw_only=True)
+class FolderConfig(DataConfig):
+    """JPEG, PNG, WebP, BMP, GIF and TIFF pictures, in class folders or not, in train/, val/ and test/ or not.
+
+    Each is turned upright (EXIF), laid on white where transparent, shrunk or enlarged (bicubic, antialiased)
+    until its shorter side is `resolution`, and cut to its middle square.
+    """
+
+    root: str | None = setting(REQUIRED, "the folder of pictures")
+    resolution: int | None = setting(64, "side in pixels that every picture is resized and cut to")
+    channels: int | None = setting(None, "1 grey, 3 colour; null: 1 if every picture is grey, else 3")
+    max_bad: float = setting(
+        0.01, "go on while at most this part of the pictures cannot be decoded", changes_results=False
+    )
+    workers: int | None = setting(None, "threads that decode; null: one a core", changes_results=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        size = self.resolution
+        require(size is not None, "data.resolution", size, "a number of pixels", "try data.resolution=64")
+        require(self.channels in (None, 1, 3), "data.channels", self.channels, "1, 3 or null", "leave it out")
+        bad = self.max_bad
+        require(0 <= bad < 1, "data.max_bad", bad, "at least 0 and below 1", "try 0.01, or 0 to allow none")
+        workers = self.workers
+        require(workers is None or workers > 0, "data.workers", workers, "positive", "leave it out")
+
+    def load(self, track: Track = untracked) -> Splits:
+        """As `DataConfig.load`. `limit` comes before decoding: a bad picture among those is one fewer."""
+        from sslcli.data.decode import decode_files
+
+        root = self.location()
+        stored, notes = scan(root)
+        chosen = divide(stored, self.val_fraction, self.limit, self.split_seed)
+        files = {"train": chosen.train, "val": chosen.val, "test": chosen.test}
+        paths = [path for part in files.values() if part is not None for path in part.paths]
+        decoded = decode_files(paths, self.resolution or 0, self.channels, self.workers, track)
+        bad = [f"{_printable(paths[i], root)}: {reason}" for i, reason in decoded.bad.items()]
+        self._refuse_too_many(bad, len(paths))
+        sets = decoded_sets(files, decoded)
+        assert sets["train"] is not None
+        assert sets["val"] is not None
+        warnings = (*notes, *bad_pictures(bad))
+        return Splits(sets["train"], sets["val"], sets["test"], chosen.classes, warnings=warnings)
+
+    def _refuse_too_many(self, bad: list[str], total: int) -> None:
+        if len(bad) > self.max_bad * total:
+            raise SslcliError(
+                f"{len(bad)} of {total} pictures could not be decoded, more than data.max_bad={self.max_bad} "
+                f"allows: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}",
+                f"repair or remove them, or go on without them: data.max_bad={_enough(len(bad) / total)}",
+            )
+
+
+def decoded_sets(files: dict[str, PictureFiles | None], decoded: Decoded) -> dict[str, ImageSet | None]:
+    """The pictures of each part, cut from those of all parts, without the bad ones."""
+    sets: dict[str, ImageSet | None] = {}
+    start = 0
+    for name, part in files.items():
+        if part is None:
+            sets[name] = None
+            continue
+        stop = start + len(part)
+        whole = ImageSet(decoded.images[start:stop], part.labels, part.paths)
+        good = np.array([i - start for i in range(start, stop) if i not in decoded.bad], dtype=np.int64)
+        if len(good) == 0:
+            reason = decoded.bad[start]
+            raise SslcliError(f"no {name} picture could be decoded: {part.paths[0]}: {reason}", "repair them")
+        sets[name] = whole if len(good) == len(part) else whole.subset(good)
+        start = stop
+    return sets
+
+
+def bad_pictures(bad: list[str]) -> list[str]:
+    """A line for each, up to NAMED, then how many more."""
+    lines = [f"could not be decoded, left out: {line}" for line in bad[:NAMED]]
+    if len(bad) > NAMED:
+        lines.append(f"and {len(bad) - NAMED} more pictures could not be decoded")
+    return lines
+
+
+def _printable(path: str, root: Path) -> str:
+    """Relative to `root`; bytes that are not UTF-8 replaced, which would break the printing."""
+    return os.fsencode(os.path.relpath(path, root)).decode("utf-8", "replace")
+
+
+def _enough(part: float) -> float:
+    """`part` rounded up to two digits behind the point, below 1."""
+    return min(0.99, math.ceil(part * 100) / 100)

@@ -1,0 +1,87 @@
+"""Pictures in memory: a set, and the parts a data set is split into."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+
+class Track(Protocol):
+    """Passes `items` on, showing how many of `total` have gone by. The console's draws a bar."""
+
+    def __call__(self, items: Iterable[T], *, total: int, label: str) -> Iterable[T]: ...
+
+
+def untracked(items: Iterable[T], *, total: int, label: str) -> Iterable[T]:
+    return items
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """N square pictures. `images` (N, H, W, C) uint8, `labels` (N,) int64 or None, `paths` of the files they came from."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None = None
+    paths: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def resolution(self) -> int:
+        return int(self.images.shape[1])
+
+    @property
+    def channels(self) -> int:
+        return int(self.images.shape[3])
+
+    def subset(self, indices: NDArray[np.int64]) -> ImageSet:
+        labels = None if self.labels is None else self.labels[indices]
+        paths = None if self.paths is None else tuple(self.paths[i] for i in indices)
+        return ImageSet(self.images[indices], labels, paths)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of SHA-256 over shape, pixels and labels: equal exactly where the training data are equal."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        if self.labels is not None:
+            digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The parts of a data set. Whatever is chosen is chosen on `val`; `test` is read once, by the final evaluation.
+
+    `unlabelled`: pictures beyond `train` that pretraining may use and a probe may not (STL-10's unlabelled part).
+    `warnings`: what the user should know about the data, a line each (pictures that could not be decoded).
+    """
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet | None
+    classes: tuple[str, ...] | None = None
+    unlabelled: ImageSet | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def pretraining(self) -> ImageSet:
+        """What self-supervised training sees: `train` and `unlabelled`; never `val` or `test`."""
+        if self.unlabelled is None:
+            return self.train
+        return ImageSet(np.concatenate([self.train.images, self.unlabelled.images]))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        parts = [self.train, self.val, self.test, self.unlabelled]
+        digests = "-".join("none" if part is None else part.fingerprint for part in parts)
+        return hashlib.sha256(digests.encode()).hexdigest()[:16]

@@ -1,0 +1,34 @@
+"""What an experiment needs of its data, asked before anything slow."""
+
+from __future__ import annotations
+
+from sslcli.data.images import Splits
+from sslcli.errors import SslcliError
+
+CLASS_FOLDERS = "data=folder takes them from class folders (train/cat/1.jpg), data=arrays from the key y_train"
+
+
+def require_labels(splits: Splits, name: str) -> None:
+    """Raises SslcliError unless `train` and `val` have labels, of two classes at least. `name` needs them."""
+    if splits.train.labels is None or splits.val.labels is None:
+        part = "training" if splits.train.labels is None else "validation"
+        raise SslcliError(f"{name} needs labels, and the {part} pictures have none", CLASS_FOLDERS)
+    found = set(splits.train.labels.tolist())
+    if len(found) < 2:
+        label = found.pop()
+        only = repr(splits.classes[label]) if splits.classes else str(label)
+        raise SslcliError(
+            f"{name} needs at least two classes, and the training pictures have one, {only}",
+            CLASS_FOLDERS,
+        )
+
+
+def require_test(splits: Splits, name: str) -> None:
+    """Raises SslcliError unless there is a test part, labelled where the training pictures are."""
+    if splits.test is None:
+        raise SslcliError(
+            f"{name} needs test pictures, and the data have none",
+            "data=folder takes them from test/ beside train/, data=arrays from the keys x_test and y_test",
+        )
+    if splits.train.labels is not None and splits.test.labels is None:
+        raise SslcliError(f"{name} needs labels, and the test pictures have none", CLASS_FOLDERS)

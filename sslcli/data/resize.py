@@ -1,0 +1,78 @@
+"""Squares of one size, cut from pictures of any size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from sslcli.data.images import ImageSet, Track
+from sslcli.errors import SslcliError
+
+T = TypeVar("T")
+
+CHUNK = 32
+"""Pictures handed to a thread at once: small ones take less time than handing them over."""
+
+
+def square(picture: Image.Image, resolution: int) -> Image.Image:
+    """The middle square of `picture` at `resolution`: bicubic, antialiased."""
+    width, height = picture.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return picture.resize(
+        (resolution, resolution),
+        Image.Resampling.BICUBIC,
+        box=(left, top, left + side, top + side),
+        reducing_gap=2.0,
+    )
+
+
+def resized(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
+    """`part` with its pictures, (N, H, W, C) with H and W as they may be, made square at `resolution`."""
+    images = part.images
+    height, width, channels = images.shape[1:]
+    if resolution is None and height != width:
+        raise SslcliError(f"the pictures must be square, got {height}x{width}", "set data.resolution")
+    if resolution is None or height == width == resolution:
+        return part
+    side = resolution
+    small = np.empty((len(images), side, side, channels), dtype=np.uint8)
+
+    def fill(index: int) -> None:
+        pixels = images[index, :, :, 0] if channels == 1 else images[index]
+        small[index] = np.asarray(square(Image.fromarray(pixels), side)).reshape(small.shape[1:])
+
+    exhaust(track(in_threads(fill, len(images)), total=len(images), label="resizing pictures"))
+    return replace(part, images=small)
+
+
+def in_threads(function: Callable[[int], T], count: int, workers: int | None = None) -> Iterator[T]:
+    """function(0), ..., function(count - 1), in order, from `workers` threads; None: one a core.
+
+    Threads, because PIL lets go of Python's lock while it decodes and resizes: they were as fast as
+    processes, which must also be started and send the pixels back.
+    """
+    chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+    with ThreadPoolExecutor(workers or available_cores()) as pool:
+        try:
+            for results in pool.map(lambda chunk: [function(index) for index in chunk], chunks):
+                yield from results
+        finally:  # interrupted: do not work off the rest first
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def exhaust(items: Iterable[None]) -> None:
+    for _ in items:
+        pass

@@ -1,0 +1,93 @@
+"""The device a run computes on, and the precision it computes in."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sslcli.engine.runtime import DeviceChoice, Precision, RuntimeConfig
+from sslcli.errors import SslcliError
+
+
+@dataclass(frozen=True)
+class Compute:
+    """`device`, and the autocast dtype of the forward pass (None: float32)."""
+
+    device: torch.device
+    dtype: torch.dtype | None
+
+    @classmethod
+    def choose(cls, config: RuntimeConfig) -> Compute:
+        """Raises SslcliError for a device that is not there or a precision it does not have: nothing falls back silently."""
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        device = torch.device(_device_type(config.device))
+        return cls(device, _dtype(config.precision, device.type))
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        if self.dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    def place(self, module: nn.Module) -> None:
+        """Moves a module here, channels last: the layout in which convolutions in half precision are fastest."""
+        module.to(self.device).to(memory_format=torch.channels_last)
+
+    @property
+    def precision(self) -> str:
+        names = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+        return names[self.dtype]
+
+    @property
+    def name(self) -> str:
+        if self.device.type == "cuda":
+            return str(torch.cuda.get_device_name(self.device))
+        return f"{self.device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+    def peak_memory_bytes(self) -> int:
+        """The most that was held: by torch on a CUDA device, by the process elsewhere."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _device_type(choice: DeviceChoice) -> str:
+    present: dict[str, bool] = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if choice is DeviceChoice.auto:
+        return next(name for name, there in present.items() if there)
+    if not present[choice.value]:
+        there = ", ".join(name for name, is_there in present.items() if is_there)
+        raise SslcliError(f"runtime.device is {choice.value}, but torch finds none here", f"this machine has: {there}")
+    return str(choice.value)
+
+
+def _dtype(precision: Precision, device: str) -> torch.dtype | None:
+    if precision is Precision.auto:
+        precision = Precision.bf16 if _has_bf16(device) else Precision.fp32
+    if precision is Precision.fp16 and device != "cuda":
+        raise SslcliError(f"runtime.precision=fp16 needs cuda, got {device}", "use runtime.precision=bf16 or fp32")
+    if precision is Precision.bf16 and device == "cuda" and not torch.cuda.is_bf16_supported():
+        raise SslcliError("runtime.precision=bf16: this GPU has no bf16", "use runtime.precision=fp16 or fp32")
+    return {Precision.fp32: None, Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}[precision]
+
+
+def _has_bf16(device: str) -> bool:
+    """On a CPU the instructions decide: without them torch computes bf16 correctly, and several times slower."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device != "cpu" or not Path("/proc/cpuinfo").exists():
+        return False
+    words = set(Path("/proc/cpuinfo").read_text().split())
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})

@@ -1,0 +1,88 @@
+"""How a loss is minimised: precision, backward, clipping, the finite check, the optimizer's step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sslcli.engine.device import Compute
+from sslcli.errors import RunFailed
+
+
+@dataclass(frozen=True)
+class Player:
+    """Parameters trained together by one optimizer."""
+
+    optimizer: Optimizer
+    clip_norm: float
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+
+class Minimizer:
+    """`minimize(loss, player)` for the players of a method: the engine's half of the method contract."""
+
+    def __init__(self, players: dict[str, Player], compute: Compute) -> None:
+        self._players = players
+        self._device = compute.device
+        self._scaler = torch.amp.GradScaler(enabled=compute.dtype is torch.float16)
+        # Where the loss first was not finite; kept on the device, so that a CUDA step never waits for it.
+        self._never = torch.iinfo(torch.int64).max
+        self._first_bad = {name: torch.tensor(self._never, device=self._device) for name in players}
+        self._step = 0
+
+    def __call__(self, loss: Tensor, player: str = "method") -> None:
+        """One update of `player`, whose parameters alone get a gradient."""
+        assert player in self._players, f"the method has no player {player!r}; it has {sorted(self._players)}"
+        trained = self._players[player]
+        self._watch(loss.detach(), player)
+        with torch.autocast(self._device.type, enabled=False):
+            trained.optimizer.zero_grad(set_to_none=True)
+            self._scaler.scale(loss).backward(inputs=trained.parameters)  # type: ignore[no-untyped-call]
+            if trained.clip_norm > 0:
+                self._scaler.unscale_(trained.optimizer)
+                nn.utils.clip_grad_norm_(trained.parameters, trained.clip_norm)
+            self._scaler.step(trained.optimizer)
+
+    def begin(self, step: int, learning_rate: float) -> None:
+        """Sets every player's learning rate before a step."""
+        self._step = step
+        for player in self._players.values():
+            for group in player.optimizer.param_groups:
+                group["lr"] = learning_rate
+
+    def end(self) -> None:
+        """Once a step, after all players' updates: the scale that fp16's gradients are kept in range with."""
+        self._scaler.update()
+
+    def check_finite(self) -> None:
+        """Raises RunFailed when a loss was not finite since the start; makes a CUDA device wait, so only now and then."""
+        for player, first_bad in self._first_bad.items():
+            step = int(first_bad)
+            if step != self._never:
+                message = f"the loss of {player} is not finite at step {step}"
+                raise RunFailed(
+                    message,
+                    "lower optim.lr, set optim.clip_norm, or use runtime.precision=fp32; the last checkpoint is intact",
+                )
+
+    def _watch(self, loss: Tensor, player: str) -> None:
+        now = torch.where(torch.isfinite(loss), self._never, self._step)
+        self._first_bad[player] = torch.minimum(self._first_bad[player], now)
+        if self._device.type == "cpu":
+            self.check_finite()
+
+    def state(self) -> dict[str, Any]:
+        optimizers = {name: player.optimizer.state_dict() for name, player in self._players.items()}
+        return {"optimizers": optimizers, "scaler": self._scaler.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        for name, player in self._players.items():
+            player.optimizer.load_state_dict(state["optimizers"][name])
+        self._scaler.load_state_dict(state["scaler"])

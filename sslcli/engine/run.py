@@ -1,0 +1,235 @@
+"""The run folder: everything that happened, and enough to go on from it. Does not import torch.
+
+    config.yaml        the whole config as typed        overrides.yaml   what the user typed
+    run.json           status, identity, derived values, environment, throughput, final metrics
+    metrics.jsonl      one object a record; what depends on clock or machine is under its key `timing`
+    <phase>/last.pt    the newest checkpoint (see engine/checkpoint.py)
+    figures/           pictures of the run
+
+A file that others rely on is replaced whole or not at all; metrics.jsonl grows, and is cut back to the checkpoint on resume.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from sslcli.errors import SslcliError
+
+
+class Run:
+    """An open run folder, locked against a second process. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.figures = folder / "figures"
+        self._lock = _locked(folder)
+        self._metrics: IO[bytes] | None = None
+        self.metrics_floor = 0
+        """Bytes of metrics.jsonl that belong to finished phases; nothing cuts below it."""
+        self._seconds_before = float(self.facts.get("seconds", 0.0)) if self._facts_path.exists() else 0.0
+        self._opened = time.monotonic()
+        self.mirror: Callable[[dict[str, Any]], None] | None = None
+        """Gets every record as well (TensorBoard)."""
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
+        self._lock.close()
+
+    @classmethod
+    def create(cls, folder: Path, files: dict[str, str], facts: dict[str, Any]) -> Run:
+        """A new run in the new `folder`, holding `files` and run.json with `facts`."""
+        run = cls(folder)
+        for name, text in files.items():
+            write_atomically(folder / name, text.encode())
+        write_atomically(run._facts_path, _json(facts))
+        return run
+
+    @property
+    def _facts_path(self) -> Path:
+        return self.folder / "run.json"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return read_facts(self.folder)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this run, over all the processes that worked on it."""
+        return self._seconds_before + time.monotonic() - self._opened
+
+    def update(self, **facts: object) -> None:
+        """Sets entries of run.json; `seconds` is always brought up to date."""
+        write_atomically(self._facts_path, _json({**self.facts, **facts, "seconds": round(self.seconds, 3)}))
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Appends a record to metrics.jsonl."""
+        if self._metrics is None:
+            self.cut_metrics(self.metrics_floor)
+        assert self._metrics is not None
+        self._metrics.write((json.dumps(record, allow_nan=False) + "\n").encode())
+        self._metrics.flush()
+        if self.mirror is not None:
+            self.mirror(record)
+
+    def metrics_size(self) -> int:
+        """Bytes of metrics.jsonl, made durable first: a checkpoint states how much of the file is its past."""
+        if self._metrics is None:
+            self.cut_metrics(self.metrics_floor)
+        assert self._metrics is not None
+        os.fsync(self._metrics.fileno())
+        return self._metrics.tell()
+
+    def cut_metrics(self, size: int) -> None:
+        """Forgets the records after the first `size` bytes: they lie after the checkpoint and will be written again."""
+        if self._metrics is not None:
+            self._metrics.close()
+        path = self.folder / "metrics.jsonl"
+        present = path.stat().st_size if path.exists() else 0
+        if present < size:
+            message = f"{path} has {present} bytes, but the checkpoint was saved after {size}: records are missing"
+            raise SslcliError(message, "restore the file from a copy, or start a new run")
+        self._metrics = path.open("ab")
+        self._metrics.truncate(size)
+        self._metrics.seek(0, os.SEEK_END)
+        self.metrics_floor = size
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces `path` whole: whoever reads it, at any moment and after any crash, finds the old content or the new."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; what was written there takes its place at the end, durably."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def new_folder(parent: Path, name: str | None = None) -> Path:
+    """Makes and returns a folder that was not there: `name`, by default the time, with a number behind it where taken."""
+    name = name or datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 1000):
+        folder = parent / (name if number == 1 else f"{name}_{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise SslcliError(f"{parent} already holds 999 runs named {name}", "choose another runtime.outputs")
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """run.json of a run. Raises SslcliError where it is missing or damaged."""
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise SslcliError(f"{folder} is not a run: it has no run.json", "`sslcli runs` lists the runs") from None
+    except (ValueError, UnicodeDecodeError) as reason:
+        raise SslcliError(
+            f"{path} cannot be read: {reason}", "restore the file from a copy, or start a new run"
+        ) from None
+    return cast("dict[str, Any]", facts)
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """The records of metrics.jsonl; a last line cut off by a crash is left out."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text().split("\n") if path.exists() else []
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def is_open(folder: Path) -> bool:
+    """Whether some process is working on the run now."""
+    try:
+        _locked(folder).close()
+    except SslcliError:
+        return True
+    except OSError:  # a folder that cannot be written cannot be worked on
+        return False
+    return False
+
+
+def find_runs(outputs: Path) -> list[Path]:
+    """The run folders below `outputs`, newest first. Nothing inside a run folder is searched, no link is followed."""
+    found: list[tuple[float, str, Path]] = []
+    waiting = [outputs] if outputs.is_dir() else []
+    while waiting:
+        folder = waiting.pop()
+        facts = folder / "run.json"
+        if facts.is_file():
+            found.append((_started(facts), str(folder), folder))
+        else:
+            waiting += [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    return [folder for _, _, folder in sorted(found, reverse=True)]
+
+
+def _started(facts: Path) -> float:
+    try:
+        return float(json.loads(facts.read_bytes())["started"])
+    except (ValueError, KeyError, TypeError):
+        return facts.stat().st_mtime
+
+
+def resolve_run(name: str, outputs: Path, what: str = "", wanted: Callable[[Path], bool] = lambda _: True) -> Path:
+    """The run that `name` names: `last` (the newest that is `wanted`), a folder, or the one under `outputs` whose path
+    below it, or own name, begins so."""
+    folder = Path(name).expanduser()
+    if (folder / "run.json").exists():
+        return folder
+    runs = find_runs(outputs)
+    if name == "last":
+        newest = next((run for run in runs if wanted(run)), None)
+        if newest is None:
+            raise SslcliError(f"there is no run{what} under {outputs.absolute()}", "start one: sslcli pretrain")
+        return newest
+    fitting = [run for run in runs if run.name.startswith(name) or str(run.relative_to(outputs)).startswith(name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        raise SslcliError(
+            f"no run is named {name!r}: it is no run folder, and none under {outputs.absolute()} begins so",
+            "`sslcli runs` lists the runs; `last` names the newest",
+        )
+    listed = ", ".join(str(run) for run in fitting[:3])
+    raise SslcliError(f"{len(fitting)} runs begin with {name!r}: {listed}", "type more of the name")
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    lock = (folder / ".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise SslcliError(f"another process is working on {folder}", "wait for it to end, or stop it") from None
+    return lock
+
+
+def _json(facts: dict[str, Any]) -> bytes:
+    return (json.dumps(facts, indent=2, allow_nan=False) + "\n").encode()

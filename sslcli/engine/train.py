@@ -1,0 +1,168 @@
+"""The training loop: seed, step, log, evaluate, save. No hooks: what differs between methods is in `train_step`."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sslcli.engine.checkpoint import Phase
+from sslcli.engine.device import Compute
+from sslcli.engine.meter import Meter
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.signals import stop_requests
+from sslcli.errors import Interrupted
+from sslcli.method import Evaluate, Method, Progress
+from sslcli.seeding import derive_seed
+
+
+class Pictures(Protocol):
+    """Where batches come from: `at(step)` (N, H, W, C) uint8 on the device, a pure function of the step."""
+
+    steps_per_epoch: int
+    batch_size: int
+
+    def at(self, step: int) -> Tensor: ...
+
+
+class Watch(Protocol):
+    """Whoever looks on: told of every step taken and every record written."""
+
+    def step(self, done: int) -> None: ...
+
+    def record(self, record: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Periods:
+    """All in steps. `evaluate_every`, `save_every`: also after the last step."""
+
+    num_steps: int
+    log_every: int
+    evaluate_every: int
+    save_every: int
+
+
+def train(
+    method: Method,
+    pictures: Pictures,
+    minimize: Minimizer,
+    learning_rate: Callable[[int], float],
+    evaluate: Evaluate,
+    phase: Phase,
+    periods: Periods,
+    compute: Compute,
+    seed: int,
+    watch: Watch,
+) -> float:
+    """Trains from the phase's last checkpoint, or from the start, to `periods.num_steps`; returns images per second.
+
+    A step is a pure function of (state, seed, phase, step): resumed after any interruption, the run goes on bit for bit.
+    Raises Interrupted, the state saved, when a signal asks to stop; RunFailed when a loss is not finite.
+    """
+    modules = nn.ModuleDict(method.modules()).train()
+    meter = Meter()
+    start = _restore(phase, modules, minimize, meter, compute)
+    clock = _Clock(pictures.batch_size)
+
+    def save(done: int) -> None:
+        minimize.check_finite()
+        state = {"modules": modules.state_dict(), "minimize": minimize.state(), "meter": meter.state()}
+        phase.save(done, state)
+        phase.run.update(status="running", step=done)
+
+    def record(done: int, values: dict[str, float], timing: dict[str, float]) -> None:
+        position = {"phase": phase.name, "step": done, "epoch": done / pictures.steps_per_epoch}
+        entry: dict[str, Any] = {**position, **values, "timing": timing}
+        phase.run.record(entry)
+        watch.record(entry)
+
+    with stop_requests() as stop:
+        for step in range(start, periods.num_steps):
+            clock.begin_step()
+            seed_generators(derive_seed(seed, phase.name, step))
+            minimize.begin(step, learning_rate(step))
+            views = method.views(pictures.at(step))
+            clock.data_ready()
+            with compute.autocast():
+                metrics = method.train_step(views, minimize, Progress(step, periods.num_steps))
+            minimize.end()
+            meter.add(metrics)
+            clock.end_step()
+
+            done = step + 1
+            last = done == periods.num_steps
+            watch.step(done)
+            if last or done % periods.log_every == 0:
+                minimize.check_finite()
+                record(done, {**meter.take(), "learning_rate": learning_rate(step)}, clock.take())
+            if last or done % periods.evaluate_every == 0:
+                began = time.perf_counter()
+                values = evaluate(done)
+                modules.train()
+                record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
+            if last or done % periods.save_every == 0 or stop.signal_number is not None:
+                save(done)
+            if stop.signal_number is not None and not last:
+                message = f"stopped by a signal after step {done} of {periods.num_steps}; everything is saved"
+                raise Interrupted(message, f"go on: sslcli resume '{phase.run.folder}'", stop.signal_number)
+    return clock.images_per_second
+
+
+def seed_generators(seed: int) -> None:
+    """Seeds every generator that a step may draw from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def _restore(phase: Phase, modules: nn.ModuleDict, minimize: Minimizer, meter: Meter, compute: Compute) -> int:
+    restored = phase.restore()
+    if restored is None:
+        return 0
+    step, state = restored
+    modules.load_state_dict(state["modules"])
+    minimize.load_state(state["minimize"])
+    meter.load_state(state["meter"], compute.device)
+    return step
+
+
+class _Clock:
+    """Times the steps. On a CUDA device a step's work is asynchronous: its times are right summed over many steps."""
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self._seconds = self._data_seconds = self._total_seconds = 0.0
+        self._steps = self._total_steps = 0
+        self._began = self._ready = 0.0
+
+    def begin_step(self) -> None:
+        self._began = time.perf_counter()
+
+    def data_ready(self) -> None:
+        self._ready = time.perf_counter()
+
+    def end_step(self) -> None:
+        now = time.perf_counter()
+        self._data_seconds += self._ready - self._began
+        self._seconds += now - self._began
+        self._total_seconds += now - self._began
+        self._steps += 1
+        self._total_steps += 1
+
+    def take(self) -> dict[str, float]:
+        speed = self._steps * self._batch_size / self._seconds
+        timing = {"images_per_second": round(speed, 1), "data_share": round(self._data_seconds / self._seconds, 4)}
+        self._seconds = self._data_seconds = 0.0
+        self._steps = 0
+        return timing
+
+    @property
+    def images_per_second(self) -> float:
+        return self._total_steps * self._batch_size / self._total_seconds if self._total_seconds else 0.0

@@ -1,0 +1,83 @@
+"""What an encoder makes of pictures: their features, and raw pixels as the baseline to beat.
+
+Shapes: N images, H W C, D the encoder's width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sslcli.errors import RunFailed, SslcliError
+from sslcli.method import Preprocessing
+
+
+def features(
+    encoder: nn.Module,
+    images: NDArray[np.uint8],
+    preprocessing: Preprocessing,
+    device: torch.device,
+    batch_size: int = 512,
+    autocast_dtype: torch.dtype | None = None,
+) -> Tensor:
+    """(N, H, W, C) uint8 -> (N, D) float32 on `device`: the encoder in eval mode, without gradient.
+
+    Every module's mode is as before afterwards, and batch norm's statistics are not touched.
+    Raises SslcliError where the pictures are not what the encoder was trained on, RunFailed where features
+    are not finite.
+    """
+    _require_fit(images, preprocessing)
+    mean = torch.tensor(preprocessing.mean, device=device).view(-1, 1, 1)
+    std = torch.tensor(preprocessing.std, device=device).view(-1, 1, 1)
+    batches = []
+    with torch.no_grad(), _eval_mode(encoder):
+        for start in range(0, len(images), batch_size):
+            batch = torch.tensor(images[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
+            batch = batch.div_(255).sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, autocast_dtype, enabled=autocast_dtype is not None):
+                batches.append(encoder(batch).float())
+    found = torch.cat(batches)
+    num_broken = int((~found.isfinite()).any(dim=1).sum())
+    if num_broken:
+        raise RunFailed(
+            f"the encoder's features are not finite for {num_broken:,} of {len(images):,} pictures",
+            "its weights have diverged, or half precision overflows: lower the learning rate, or use float32",
+        )
+    return found
+
+
+def pixels(images: NDArray[np.uint8]) -> Tensor:
+    """(N, H, W, C) uint8 -> (N, H*W*C) float32 in [0, 1], on the CPU."""
+    return torch.tensor(images).flatten(1).float().div_(255)
+
+
+def _require_fit(images: NDArray[np.uint8], preprocessing: Preprocessing) -> None:
+    height, width, channels = images.shape[1:]
+    size = preprocessing.resolution
+    if channels != preprocessing.channels:
+        raise SslcliError(
+            f"the pictures have {channels} channels, the encoder was trained on {preprocessing.channels}",
+            f"load the data with {preprocessing.channels} channels, or use an encoder trained on {channels}",
+        )
+    if (height, width) != (size, size):
+        raise SslcliError(
+            f"the pictures are {height} x {width} pixels, the encoder was trained on {size} x {size}",
+            f"load the data at a resolution of {size}, or use an encoder trained on such pictures",
+        )
+
+
+@contextmanager
+def _eval_mode(encoder: nn.Module) -> Iterator[None]:
+    # Module by module: a part may have been put in eval mode on its own (frozen batch norm).
+    modes = [(module, module.training) for module in encoder.modules()]
+    encoder.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

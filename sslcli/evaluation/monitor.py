@@ -1,0 +1,67 @@
+"""What is measured during pretraining: whether features collapse, and kNN accuracy where labels exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sslcli.data.images import ImageSet
+from sslcli.evaluation.collapse import collapse_alarm, effective_rank, feature_std
+from sslcli.evaluation.features import features
+from sslcli.evaluation.knn import knn_scores
+from sslcli.method import Preprocessing
+from sslcli.nets.encoder import Encoder
+
+NUM_WATCHED = 512
+"""Validation pictures whose features are looked at for collapse."""
+NUM_BANK = 10_000
+"""Training pictures that kNN looks among: enough to follow progress by, and a fraction of an epoch's time."""
+
+
+@dataclass
+class Monitor:
+    """Call it with the steps done: `feature_std` and `effective_rank` of validation features; and, where labels exist,
+    `knn_accuracy` on validation every `knn_every` steps (0: never) and at `num_steps`. `alarm` is told of a collapse, once.
+    """
+
+    encoder: Encoder
+    preprocessing: Preprocessing
+    train: ImageSet
+    val: ImageSet
+    knn_every: int
+    num_steps: int
+    device: torch.device
+    dtype: torch.dtype | None
+    alarm: Callable[[str], None]
+    _alarmed: bool = False
+
+    def __call__(self, step: int) -> dict[str, float]:
+        watched = self._features(self.val.images[:NUM_WATCHED])
+        deviation, rank = feature_std(watched), effective_rank(watched)
+        words = collapse_alarm(deviation, rank, self.encoder.width)
+        if words is not None and not self._alarmed:
+            self._alarmed = True
+            self.alarm(f"after step {step}: {words}")
+        values = {"feature_std": deviation, "effective_rank": rank, "collapsed": float(words is not None)}
+        if self.knn_every and self.train.labels is not None and (step % self.knn_every == 0 or step == self.num_steps):
+            values["knn_accuracy"] = self._knn_accuracy()
+        return values
+
+    def _knn_accuracy(self) -> float:
+        assert self.train.labels is not None
+        assert self.val.labels is not None
+        # Evenly spread over the training part, so that the bank is the same at every call.
+        chosen = np.unique(np.linspace(0, len(self.train) - 1, min(NUM_BANK, len(self.train))).astype(np.int64))
+        bank_labels = torch.from_numpy(self.train.labels[chosen]).to(self.device)
+        val_labels = torch.from_numpy(self.val.labels).to(self.device)
+        num_classes = int(max(self.train.labels.max(), self.val.labels.max())) + 1
+        bank, queries = self._features(self.train.images[chosen]), self._features(self.val.images)
+        scores = knn_scores(bank, bank_labels, queries, num_classes, k=min(20, len(bank)))
+        return float((scores.argmax(dim=1) == val_labels).float().mean())
+
+    def _features(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+        return features(self.encoder, images, self.preprocessing, self.device, autocast_dtype=self.dtype)

@@ -1,0 +1,32 @@
+"""How good predictions are. Shapes: N images, K classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def top_k_accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:
+    """The fraction of N pictures whose true class is among the k highest of its `scores` (N, K).
+
+    Of equal scores the lower class goes first, so k = 1 agrees with argmax. A score of NaN is never right.
+    """
+    assert 1 <= k <= scores.shape[1], f"top-{k} of {scores.shape[1]} classes"
+    true = scores.gather(1, labels[:, None])
+    ahead = ~(scores <= true)
+    ahead |= (scores == true) & (labels.new_ones(scores.shape).cumsum(1) - 1 < labels[:, None])
+    return float((ahead.sum(dim=1) < k).double().mean())
+
+
+def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> NDArray[np.int64]:
+    """(K, K) counts: row the true class, column the predicted one."""
+    cells = labels.cpu().numpy().astype(np.int64) * num_classes + predictions.cpu().numpy()
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
+
+
+def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) -> NDArray[np.float64]:
+    """(K,) the fraction right of every class's pictures; NaN for a class that has none."""
+    matrix = confusion_matrix(predictions, labels, num_classes)
+    counts = matrix.sum(axis=1)
+    return np.where(counts > 0, matrix.diagonal() / np.maximum(counts, 1), np.nan)

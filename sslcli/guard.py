@@ -1,0 +1,29 @@
+"""The only place that prints an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+from sslcli.errors import SslcliError
+
+
+def guarded(task: Callable[[], int], debug: bool) -> int:
+    """The task's exit status; a user's mistake becomes two lines and its own status."""
+    try:
+        return task()
+    except SslcliError as error:
+        from sslcli.console import Console
+
+        if debug:
+            traceback.print_exc()
+        Console().error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nstopped by Ctrl-C", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

@@ -1,0 +1,104 @@
+"""What a command can be told: its groups with their choices, its keys with defaults and meanings; help and completion."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.bash_completion import BashCompletion
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from sslcli.commands import EXPERIMENTS
+from sslcli.commands.groups import groups
+from sslcli.composition import register, split_words
+from sslcli.console import Console
+
+FLAGS = [
+    ("-m", "a sweep: one run for every combination of key=a,b,c"),
+    ("--cfg job", "show the composed config, do not run"),
+    ("--config-dir DIR", "also look for configs in DIR"),
+    ("--hydra-help", "Hydra's own flags"),
+]
+
+
+def show_help(command: str, words: list[str], console: Console) -> None:
+    """Prints the help of a command as the `words` compose it: with method=x, the keys of x."""
+    overrides, flags = split_words(words)
+    with _loader(flags) as loader:
+        composed = loader.load_configuration(command, overrides, RunMode.RUN)
+        chosen = {group.split("@")[0]: choice for group, choice in composed.hydra.runtime.choices.items()}
+        chosen = {group: choice for group, choice in chosen.items() if not group.startswith("hydra/")}
+        options = {group: loader.get_group_options(group, ObjectType.CONFIG) for group in chosen}
+        keys = list(_keys(composed))
+    console.say(
+        f"sslcli {command}: {EXPERIMENTS[command].summary}\n\nusage: sslcli {command} [key=value ...] [flags]\n"
+    )
+    console.columns(
+        "groups", [(f"{group}={chosen[group] or ''}", " ".join(options[group])) for group in sorted(chosen)]
+    )
+    console.columns("keys", keys)
+    console.columns("flags", FLAGS)
+
+
+def completions(line: str) -> list[str]:
+    """Words that may follow on a shell's line, `sslcli` being its first word. Hydra proposes keys, groups and values."""
+    from sslcli.commands import TOOLS
+
+    words = line.split(" ")
+    if len(words) <= 2:
+        start = words[1] if len(words) > 1 else ""
+        return [name for name in [*EXPERIMENTS, *TOOLS] if name.startswith(start)]
+    if words[1] not in EXPERIMENTS:
+        return []
+    overrides, flags = split_words(words[2:])
+    register(groups(words))
+    with _loader(flags) as loader:
+        found: list[str] = BashCompletion(loader)._query(words[1], " ".join(overrides))
+    return [word for word in found if not word.startswith(("hydra", "schema"))]
+
+
+@contextlib.contextmanager
+def _loader(flags: list[str]) -> Iterator[ConfigLoader]:
+    """Hydra's loader over conf/ and the folders that --config-dir names."""
+    search_path = create_config_search_path("pkg://sslcli.conf")
+    for flag, following in zip(flags, [*flags, "."][1:], strict=True):
+        name, _, value = flag.partition("=")
+        if name in ("--config-dir", "-cd"):
+            search_path.prepend("command-line", f"file://{Path(value or following).absolute()}", "schema")
+    GlobalHydra.instance().clear()
+    try:
+        yield Hydra.create_main_hydra2("sslcli", search_path).config_loader
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """`key=default` and its meaning, in the dataclasses' order."""
+    cls = OmegaConf.get_type(node)
+    if not dataclasses.is_dataclass(cls):
+        return
+    for field in dataclasses.fields(cls):
+        key = f"{prefix}{field.name}"
+        meaning = str(field.metadata.get("meaning", ""))
+        value: Any = "???" if OmegaConf.is_missing(node, field.name) else node[field.name]
+        if isinstance(value, DictConfig):
+            yield from _keys(value, f"{key}.")
+        else:
+            yield f"{key}={_shown(value)}", meaning
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(getattr(value, "name", value)).replace(" ", "")

@@ -1,0 +1,62 @@
+"""SimCLR: two views of a picture are to be found by each other among all others of the batch.
+
+Source: Chen, Kornblith, Norouzi, Hinton 2020, "A Simple Framework for Contrastive Learning of Visual Representations".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sslcli import losses
+from sslcli.augment.views import ViewConfig
+from sslcli.errors import require
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.nets.projector import ProjectorConfig
+from sslcli.settings import part, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sslcli.augment.augmentation import Augmentation
+    from sslcli.nets.encoder import Encoder
+
+
+@dataclass(kw_only=True)
+class SimCLRConfig(MethodConfig):
+    """Contrastive learning with NT-Xent (Chen et al. 2020)."""
+
+    temperature: float = setting(0.2, "of NT-Xent's softmax: lower looks harder at the nearest negatives")
+    projector: ProjectorConfig = part(ProjectorConfig, "the head whose output is compared")
+    views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
+
+    def __post_init__(self) -> None:
+        require(self.temperature > 0, "method.temperature", self.temperature, "positive", "try 0.1 to 1.0")
+
+    def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SimCLR:
+        preprocessing = preprocessing if self.views.normalize else preprocessing.without_normalization()
+        return SimCLR(
+            encoder=encoder,
+            preprocessing=preprocessing,
+            projector=self.projector.build(encoder.width),
+            augmentation=self.views.build(preprocessing.mean, preprocessing.std),
+            temperature=self.temperature,
+        )
+
+
+@dataclass
+class SimCLR(Method):
+    encoder: Encoder
+    preprocessing: Preprocessing
+    projector: nn.Module
+    augmentation: Augmentation
+    temperature: float
+
+    def views(self, images: Tensor) -> Tensor:
+        return self.augmentation(images, num_views=2)
+
+    def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
+        z_a, z_b = self.projector(self.encoder(views)).chunk(2)
+        loss = losses.nt_xent(z_a, z_b, self.temperature)
+        minimize(loss)
+        return {"loss": loss.detach(), "rank_accuracy": losses.rank_accuracy(z_a, z_b)}

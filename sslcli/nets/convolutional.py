@@ -1,0 +1,52 @@
+"""Convolutional encoders."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+from torchvision.models import ResNet
+
+from sslcli.nets.encoder import Encoder
+
+
+class ConvNet(Encoder):
+    """Six 3x3 conv-BN-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels, strides 1 2 1 2 1 2, mean pool."""
+
+    def __init__(self, channels: int, base_width: int) -> None:
+        super().__init__()
+        self.width = 8 * base_width
+        blocks: list[nn.Module] = []
+        for multiple, stride in ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2)):
+            blocks += _block(channels, multiple * base_width, stride)
+            channels = multiple * base_width
+        self.blocks = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return cast(Tensor, self.blocks(pictures))
+
+
+def _block(channels_in: int, channels_out: int, stride: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=stride, padding=1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return [convolution, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)]
+
+
+class ResNetEncoder(Encoder):
+    """A torchvision ResNet up to its pooled features; its keys are torchvision's, under `resnet.`."""
+
+    def __init__(self, resnet: ResNet, channels: int, small_stem: bool) -> None:
+        super().__init__()
+        self.width = int(resnet.fc.in_features)
+        stem = (
+            nn.Conv2d(channels, 64, 3, 1, 1, bias=False) if small_stem else nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+        )
+        nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+        resnet.conv1 = stem
+        if small_stem:
+            resnet.maxpool = nn.Identity()
+        resnet.fc = nn.Identity()
+        self.resnet = resnet
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return cast(Tensor, self.resnet(pictures))

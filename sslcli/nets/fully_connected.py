@@ -1,0 +1,51 @@
+"""Fully-connected networks: the MLP encoder and the projection head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+
+from sslcli.nets.encoder import Encoder
+
+
+class MLP(Encoder):
+    """Linear-BN-ReLU layers on the flattened picture."""
+
+    def __init__(self, num_inputs: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.width = widths[-1]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for width in widths:
+            layers += [nn.Linear(num_inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
+            num_inputs = width
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return cast(Tensor, self.layers(pictures))
+
+
+def projection_head(width: int, hidden: int, out: int, num_layers: int, batch_norm: bool) -> nn.Sequential:
+    """(N, width) -> (N, out): linear layers with ReLU between them.
+
+    With `batch_norm` a norm follows every layer, the last one's without a shift, and the layers have no bias, as in
+    SimCLR's official code. Differs: torch's default initialisation where the official code draws N(0, 0.01).
+    """
+    layers: list[nn.Module] = []
+    for index in range(num_layers):
+        last = index == num_layers - 1
+        width_out = out if last else hidden
+        layers.append(nn.Linear(width, width_out, bias=not batch_norm))
+        if batch_norm:
+            layers.append(_norm_without_shift(width_out) if last else nn.BatchNorm1d(width_out))
+        if not last:
+            layers.append(nn.ReLU(inplace=True))
+        width = width_out
+    return nn.Sequential(*layers)
+
+
+def _norm_without_shift(width: int) -> nn.BatchNorm1d:
+    norm = nn.BatchNorm1d(width)
+    norm.bias = None  # type: ignore[assignment]
+    return norm

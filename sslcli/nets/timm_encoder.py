@@ -1,0 +1,55 @@
+"""timm's models as encoders."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from sslcli.errors import SslcliError
+from sslcli.nets.encoder import Encoder
+
+
+class TimmEncoder(Encoder):
+    """A timm model without its classifier; its keys are timm's, under `model.`."""
+
+    def __init__(self, model: nn.Module, channels: int, resolution: int) -> None:
+        super().__init__()
+        self.model = model
+        model.eval()
+        with torch.no_grad():  # the width is asked of the model itself: timm's attributes name it differently by family
+            self.width = int(model(torch.zeros(1, channels, resolution, resolution)).shape[1])
+        model.train()
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return cast(Tensor, self.model(pictures))
+
+
+def build_timm_encoder(name: str, channels: int, resolution: int, patch_size: int | None) -> TimmEncoder:
+    """Raises SslcliError where timm is absent, does not know the name, or the model cannot take such pictures."""
+    try:
+        import timm
+    except ModuleNotFoundError:
+        raise SslcliError("encoder=timm needs the package timm", "pip install 'sslcli[timm]'") from None
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        fix = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them"
+        raise SslcliError(f"timm has no model named {name!r}", fix)
+    sizes: dict[str, Any] = {} if patch_size is None else {"patch_size": patch_size}
+    try:
+        return TimmEncoder(_create(timm, name, channels, resolution, sizes), channels, resolution)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as reason:
+        what = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
+        message = f"timm's {name} cannot be built for {resolution} px pictures of {channels} channels: {what}"
+        raise SslcliError(message, "choose another encoder.model, encoder.patch_size or data.resolution") from reason
+
+
+def _create(timm: Any, name: str, channels: int, resolution: int, sizes: dict[str, Any]) -> nn.Module:
+    """Models made of patches must be told the pictures' size; the others refuse the argument, and take any size."""
+    try:
+        model = timm.create_model(name, num_classes=0, in_chans=channels, img_size=resolution, **sizes)
+    except TypeError:
+        model = timm.create_model(name, num_classes=0, in_chans=channels, **sizes)
+    return cast(nn.Module, model)

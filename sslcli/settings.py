@@ -1,0 +1,29 @@
+"""How a config's fields are declared: each with its default and one line of meaning, which `--help` prints."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+REQUIRED: Any = "???"
+"""The default of a field that has none: composing a config without it is an error that names the field."""
+
+
+def setting(default: T, meaning: str, *, changes_results: bool = True) -> T:
+    """A dataclass field. `changes_results=False` keeps it out of the run's identity (where and how, not what)."""
+    metadata = {"meaning": meaning, "changes_results": changes_results}
+    if isinstance(default, list):
+        field: Any = dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    else:
+        field = dataclasses.field(default=default, metadata=metadata)
+    return field  # type: ignore[no-any-return]
+
+
+def part(factory: Callable[[], T], meaning: str, *, changes_results: bool = True) -> T:
+    """A dataclass field that is itself a config, made by `factory`."""
+    metadata = {"meaning": meaning, "changes_results": changes_results}
+    field: Any = dataclasses.field(default_factory=factory, metadata=metadata)
+    return field  # type: ignore[no-any-return]

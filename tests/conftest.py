@@ -1,0 +1,54 @@
+"""What several tests share: a command line in this process, and words that make a run take a second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from sslcli.cli import main
+
+TINY = ["data.limit=64", "batch_size=16", "epochs=2", "encoder.width=4", "log_every=2", "runtime.threads=1"]
+
+
+class Outcome(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def sslcli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Runs a command line in an empty folder, as a shell would; returns exit status, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Outcome:
+        GlobalHydra.instance().clear()
+        with pytest.raises(SystemExit) as left:
+            main(list(words))
+        captured = capsys.readouterr()
+        return Outcome(int(left.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def only_run(folder: Path) -> Path:
+    """The one run below a folder."""
+    (found,) = (path.parent for path in sorted(folder.rglob("run.json")))
+    return found
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    """The records of a run without what depends on the clock."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines]
+
+
+def facts(run: Path) -> dict[str, Any]:
+    return dict(json.loads((run / "run.json").read_text()))

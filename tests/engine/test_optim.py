@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from sslcli.engine.lars import LARS
+from sslcli.engine.optim import OPTIMIZERS, AdamWConfig, LARSConfig, OptimConfig, Scaling, Schedule, SGDConfig
+from sslcli.errors import SslcliError
+
+
+def test_scaling_is_the_papers() -> None:
+    """SimCLR App. B.1: 0.3 * B / 256 and 0.075 * sqrt(B) agree at 4096."""
+    linear = SGDConfig(lr=0.3, scaling=Scaling.linear).peak_learning_rate(4096)
+    root = SGDConfig(lr=0.075, scaling=Scaling.sqrt).peak_learning_rate(4096)
+    assert linear == pytest.approx(4.8)
+    assert root == pytest.approx(4.8)
+    assert SGDConfig(lr=0.3).peak_learning_rate(4096) == 0.3
+
+
+def test_schedule_warms_up_and_falls_along_a_cosine() -> None:
+    config = SGDConfig(lr=1.0, warmup_epochs=2, final_lr=0.1)
+    rates = [config.learning_rate(step, num_steps=50, steps_per_epoch=5, batch_size=256) for step in range(50)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[30] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi / 2)))
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[10:]))
+    assert rates[-1] >= 0.1
+
+
+def test_constant_schedule() -> None:
+    config = SGDConfig(lr=0.5, schedule=Schedule.constant)
+    assert {config.learning_rate(step, 10, 5, 64) for step in range(10)} == {0.5}
+
+
+def test_a_warm_up_longer_than_the_run_only_rises() -> None:
+    config = SGDConfig(lr=1.0, warmup_epochs=100)
+    rates = [config.learning_rate(step, num_steps=4, steps_per_epoch=2, batch_size=64) for step in range(4)]
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1.0])
+
+
+@pytest.mark.parametrize("config", [cls() for cls in OPTIMIZERS.values()], ids=list(OPTIMIZERS))
+def test_biases_and_norms_are_not_decayed(config: OptimConfig) -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    optimizer = config.build([network])
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert [decay[id(p)] > 0 for p in network.parameters()] == [True, False, False, False]
+
+
+def test_decay_all_decays_all() -> None:
+    optimizer = SGDConfig(decay_all=True).build([nn.Linear(3, 4)])
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [1e-4]
+
+
+@pytest.mark.parametrize("config", [cls() for cls in OPTIMIZERS.values()], ids=list(OPTIMIZERS))
+def test_every_optimizer_descends(config: OptimConfig) -> None:
+    torch.manual_seed(0)
+    network, target = nn.Linear(4, 2), torch.randn(16, 2)
+    inputs = torch.randn(16, 4)
+    optimizer = config.build([network])
+
+    def loss() -> torch.Tensor:
+        return (network(inputs) - target).square().mean()
+
+    before = loss().item()
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+    assert loss().item() < before
+
+
+def test_lars_follows_its_formula() -> None:
+    torch.manual_seed(0)
+    weight, bias = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.randn(3))
+    groups = [{"params": [weight], "weight_decay": 0.1, "adapt": True}, {"params": [bias], "adapt": False}]
+    optimizer = LARS(groups, lr=0.5, momentum=0.9, trust=0.02)
+    w, b, v_w, v_b = weight.detach().clone(), bias.detach().clone(), torch.zeros(3, 2), torch.zeros(3)
+    for step in range(3):
+        rate = 0.5 / (step + 1)  # a changing rate tells whether it is inside the velocity
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        weight.grad, bias.grad = torch.randn(3, 2), torch.randn(3)
+        direction = weight.grad + 0.1 * w
+        v_w = 0.9 * v_w + rate * 0.02 * w.norm() / direction.norm() * direction
+        v_b = 0.9 * v_b + rate * bias.grad
+        w, b = w - v_w, b - v_b
+        optimizer.step()
+    assert torch.allclose(weight, w, atol=1e-6)
+    assert torch.allclose(bias, b, atol=1e-6)
+
+
+def test_lars_moves_a_weight_that_is_zero() -> None:
+    weight = nn.Parameter(torch.zeros(2, 2))
+    weight.grad = torch.ones(2, 2)
+    LARS([{"params": [weight], "adapt": True}], lr=0.1, momentum=0.0, trust=0.001).step()
+    assert torch.allclose(weight, torch.full((2, 2), -0.1))
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: SGDConfig(lr=0), "optim.lr"),
+        (lambda: SGDConfig(momentum=1.0), "optim.momentum"),
+        (lambda: SGDConfig(momentum=0.0, nesterov=True), "optim.nesterov"),
+        (lambda: AdamWConfig(betas=[0.9]), "optim.betas"),
+        (lambda: LARSConfig(trust=0), "optim.trust"),
+        (lambda: SGDConfig(final_lr=2), "optim.final_lr"),
+        (lambda: SGDConfig(weight_decay=-1), "optim.weight_decay"),
+    ],
+)
+def test_bad_settings_are_named(make: object, key: str) -> None:
+    with pytest.raises(SslcliError, match=key):
+        make()  # type: ignore[operator]

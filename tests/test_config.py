@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sslcli.commands.groups import groups
+from sslcli.commands.pretrain import Config
+from sslcli.config import identity, read, restored, to_yaml
+from sslcli.data import DATA
+from sslcli.engine.optim import LARSConfig, Scaling, SGDConfig
+from sslcli.engine.runtime import Precision, RuntimeConfig
+from sslcli.errors import SslcliError
+from sslcli.methods.simclr import SimCLRConfig
+from sslcli.nets.encoders import ConvNetConfig, MLPConfig
+
+
+def config(**changes: Any) -> Config:
+    parts: dict[str, Any] = {
+        "method": SimCLRConfig(),
+        "encoder": ConvNetConfig(),
+        "data": DATA["fashion_sample"](),
+        "optim": SGDConfig(),
+        "runtime": RuntimeConfig(),
+    }
+    return Config(**{**parts, **changes})
+
+
+def saved(path: Path, given: Config) -> Path:
+    path.write_text(to_yaml("pretrain", given, groups()))
+    return path
+
+
+def test_a_saved_config_comes_back_as_it_was(tmp_path: Path) -> None:
+    before = config(
+        encoder=MLPConfig(widths=[7, 5]),
+        optim=LARSConfig(lr=0.125, scaling=Scaling.sqrt),
+        runtime=RuntimeConfig(precision=Precision.fp32, outputs="a folder with spaces, 'quotes' and ü"),
+        epochs=3,
+    )
+    found = read(saved(tmp_path / "config.yaml", before))
+    assert found.command == "pretrain"
+    assert found.choices == {
+        "method": "simclr",
+        "encoder": "mlp",
+        "data": "fashion_sample",
+        "optim": "lars",
+        "runtime": "default",
+    }
+    assert restored(Config, found, groups()) == before
+
+
+def test_identity_is_what_changes_results() -> None:
+    same = [
+        config(),
+        config(runtime=RuntimeConfig(outputs="elsewhere", threads=1)),
+        config(save_every=0.5, keep_last=9),
+    ]
+    other = [
+        config(seed=1),
+        config(method=SimCLRConfig(temperature=0.3)),
+        config(optim=LARSConfig(lr=0.1)),
+        config(data=replace(DATA["fashion_sample"](), limit=5)),
+        config(data=DATA["folder"](root="a")),
+        config(data=DATA["folder"](root="b")),
+    ]
+    assert len({identity("pretrain", one) for one in same}) == 1
+    assert len({identity("pretrain", one) for one in [same[0], *other]}) == len(other) + 1
+    assert identity("pretrain", same[0]) != identity("linear-eval", same[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda content: content.pop("sslcli"), "no `sslcli` header"),
+        (lambda content: content["sslcli"].update(format=99), "format 99"),
+        (lambda content: content.pop("epochs"), "lacks epochs"),
+        (lambda content: content["sslcli"]["choices"].update(method="os.system"), "no method 'os.system'"),
+        (lambda content: content["method"].update(temperatur=1), "temperatur"),
+        (lambda content: content.update(epochs="many"), "epochs"),
+        (lambda content: content["data"].update(root="${oc.env:HOME}"), "interpolation"),
+        (lambda content: content["method"].update(temperature=-1), "method.temperature must be positive"),
+    ],
+)
+def test_a_config_that_is_not_ours_is_refused(tmp_path: Path, change: Any, words: str) -> None:
+    path = saved(tmp_path / "config.yaml", config())
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(SslcliError, match=words):
+        restored(Config, read(path), groups())
+
+
+@pytest.mark.parametrize(
+    "hostile", ["!!python/object/apply:os.system ['touch owned']", "{unclosed", "- a list", "\x00"]
+)
+def test_a_strangers_file_executes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostile: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "config.yaml"
+    path.write_text(hostile)
+    with pytest.raises(SslcliError, match="is not a saved config"):
+        read(path)
+    assert not (tmp_path / "owned").exists()

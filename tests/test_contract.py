@@ -1,0 +1,156 @@
+"""What every method of the table promises, whatever it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sslcli.commands.encoder_files import read_encoder, write_encoder
+from sslcli.data.batches import Batches
+from sslcli.data.images import ImageSet
+from sslcli.engine.checkpoint import Phase
+from sslcli.engine.device import Compute
+from sslcli.engine.minimize import Minimizer, Player
+from sslcli.engine.optim import AdamWConfig
+from sslcli.engine.run import Run
+from sslcli.engine.train import Periods, seed_generators, train
+from sslcli.evaluation.features import features
+from sslcli.method import Method, Preprocessing
+from sslcli.methods import METHODS
+from sslcli.nets.encoders import ConvNetConfig
+
+CPU = Compute(torch.device("cpu"), None)
+ENCODER = ConvNetConfig(width=4)
+PREPROCESSING = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
+
+
+@dataclass
+class Onlooker:
+    records: list[dict[str, Any]] = field(default_factory=list)
+    stop_at: int | None = None
+
+    def step(self, done: int) -> None:
+        if done == self.stop_at:
+            raise Killed
+
+    def record(self, record: dict[str, Any]) -> None:
+        self.records.append({key: value for key, value in record.items() if key != "timing"})
+
+
+class Killed(Exception):
+    """As SIGKILL would: nothing is saved on the way out."""
+
+
+def pictures() -> ImageSet:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randint(0, 256, (24, 4, 4, 3), dtype=torch.uint8, generator=generator)
+    return ImageSet(coarse.repeat_interleave(4, 1).repeat_interleave(4, 2).numpy())
+
+
+def build(name: str) -> Method:
+    seed_generators(1)
+    return METHODS[name]().build(ENCODER.build(3, 16), PREPROCESSING)
+
+
+def run_training(
+    name: str, folder: Path, num_steps: int, stop_at: int | None = None
+) -> tuple[Method, list[dict[str, Any]]]:
+    """Trains in `folder`, from its checkpoint if it has one; checkpoints every 5 steps, records every 2."""
+    method = build(name)
+    players = {key: Player(AdamWConfig(lr=3e-3).build(modules), 0.0) for key, modules in method.players().items()}
+    onlooker = Onlooker(stop_at=stop_at)
+    folder.mkdir(exist_ok=True)
+    with Run(folder) as run:
+        if not (folder / "run.json").exists():
+            (folder / "run.json").write_text("{}")
+        train(
+            method, Batches(pictures(), 8, 0, "cpu"), Minimizer(players, CPU), lambda _: 3e-3, lambda _: {},
+            Phase(run, "train", 2), Periods(num_steps, 2, 1000, 5), CPU, 0, onlooker,
+        )  # fmt: skip
+    return method, onlooker.records
+
+
+def state(method: Method) -> dict[str, torch.Tensor]:
+    return {
+        f"{part}.{key}": value.clone()
+        for part, module in method.modules().items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.fixture(params=list(METHODS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_loss_falls(name: str, tmp_path: Path) -> None:
+    _, records = run_training(name, tmp_path / "run", 60)
+    losses = [record["loss"] for record in records if "loss" in record]
+    assert sum(losses[-5:]) < sum(losses[:5])
+
+
+def test_same_seed_same_weights(name: str, tmp_path: Path) -> None:
+    first, second = (run_training(name, tmp_path / folder, 4) for folder in ("a", "b"))
+    assert same(state(first[0]), state(second[0]))
+    assert first[1] == second[1]
+
+
+def test_exactly_the_players_weights_move(name: str, tmp_path: Path) -> None:
+    before = build(name)
+    after, _ = run_training(name, tmp_path / "run", 3)
+    played = {
+        id(p)
+        for modules in after.players().values()
+        for module in modules
+        for p in module.parameters()
+        if p.requires_grad
+    }
+    assert played
+    old = {f"{part}.{key}": p for part, module in before.modules().items() for key, p in module.named_parameters()}
+    for part, module in after.modules().items():
+        for key, parameter in module.named_parameters():
+            moved = not torch.equal(parameter, old[f"{part}.{key}"])
+            assert moved is (id(parameter) in played), f"{part}.{key}"
+
+
+@pytest.mark.parametrize("killed_at", [2, 5, 8])
+def test_resumed_equals_uninterrupted(name: str, tmp_path: Path, killed_at: int) -> None:
+    """Killed before the first checkpoint, just before one is written, and between two."""
+    whole, records = run_training(name, tmp_path / "whole", 10)
+    with pytest.raises(Killed):
+        run_training(name, tmp_path / "cut", 10, stop_at=killed_at)
+    resumed, _ = run_training(name, tmp_path / "cut", 10)
+    assert same(state(resumed), state(whole))
+    lines = [(tmp_path / folder / "metrics.jsonl").read_text().splitlines() for folder in ("whole", "cut")]
+    stripped = [[line.partition(', "timing"')[0] for line in run] for run in lines]
+    assert stripped[0] == stripped[1]
+    assert len(stripped[0]) == len(records)
+
+
+def test_the_encoder_is_exported_and_comes_back(name: str, tmp_path: Path) -> None:
+    method, _ = run_training(name, tmp_path / "run", 2)
+    write_encoder(tmp_path, method.encoder, ENCODER, method.preprocessing, seed=1)
+    files = read_encoder(tmp_path)
+    assert files.preprocessing == method.preprocessing
+    before, after = (
+        features(encoder, pictures().images, method.preprocessing, CPU.device)
+        for encoder in (method.encoder, files.load())
+    )
+    assert torch.equal(before, after)
+    assert not torch.equal(before, features(files.untrained(), pictures().images, method.preprocessing, CPU.device))
+
+
+def test_views_are_floats_of_the_pictures_shape(name: str) -> None:
+    views = build(name).views(torch.from_numpy(pictures().images))
+    assert views.dtype == torch.float32
+    assert len(views) % len(pictures()) == 0
+    assert views.shape[1:] == (3, 16, 16)
+    assert views.isfinite().all()
