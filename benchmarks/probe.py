@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,10 +49,8 @@ def main() -> None:
     for name, (x, x_test) in {"128": features, "pixels": (train, test)}.items():
         compare_neighbours(name, x, train_labels, x_test, test_labels)
     for name, x in {"128": features[0], "pixels": train}.items():
-        seconds, selection = timed(
-            lambda x=x: select_probe(x[:8000], train_labels[:8000], x[8000:], train_labels[8000:], 10, GRID),
-            1,
-        )
+        parts = x[:8000], train_labels[:8000], x[8000:], train_labels[8000:]
+        seconds, selection = timed(partial(select_probe, *parts, NUM_CLASSES, GRID), repeats=1)
         print(f"{name:<9} {len(GRID)} strengths and the last fit in {seconds:.2f} s: l2 {selection.l2:g}")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Views a second on one thread: ours against lightly's SimCLRTransform, in turn, at the same settings.
 
-    python benchmarks/views.py [--threads 1] [--rounds 7] [--peer 512]
+    python -m benchmarks.views [--threads 1] [--rounds 7] [--peer 512]
 
 Pictures are 32x32 colour, two views each: crops of 0.08 to 1 of the area, flip, colour jitter 0.4 0.4 0.4 0.1
 with probability 0.8, grey 0.2, no blur, normalised. lightly (`pip install lightly`) is left out where it is not
@@ -29,7 +29,7 @@ BATCH_SIZE = 256
 def ours(pictures: np.ndarray) -> Callable[[], int]:
     """Makes the views of all `pictures` (N, S, S, C), batch by batch, and says how many there are."""
     channels = pictures.shape[3]
-    config = ViewConfig(crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+    config = ViewConfig(crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0)
     augment = config.build((0.5,) * channels, (0.25,) * channels)
     batches = torch.from_numpy(pictures).split(BATCH_SIZE)
     return lambda: sum(len(augment(batch, num_views=2)) for batch in batches)

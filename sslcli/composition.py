@@ -22,7 +22,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from sslcli import config as configs
 from sslcli.commands import EXPERIMENTS
 from sslcli.commands.execution import start
-from sslcli.commands.groups import groups
+from sslcli.commands.groups import groups, installed
 from sslcli.console import Console
 from sslcli.engine.run import new_folder
 from sslcli.errors import SslcliError
@@ -45,11 +45,6 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra raises its errors to here, where they are said in two lines
     table = groups(words)
     register(table)
-    if "--help" in words or "-h" in words:
-        from sslcli.help import show_help
-
-        show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
-        return 0
     for word in words:
         if word.startswith("="):
             raise SslcliError(f"{word!r} has no key before its =", "give key=value, without spaces around the =")
@@ -62,6 +57,11 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
     overrides, flags = split_words(words)
     sys.argv = [f"sslcli {command}", *overrides, *QUIET, sweeps, *flags]
     try:
+        if "--help" in words or "-h" in words:
+            from sslcli.help import show_help
+
+            show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
+            return 0
         hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name=command)(job)()
     except (HydraException, OmegaConfBaseException) as reason:
         if debug:
@@ -103,7 +103,7 @@ def explained(reason: Exception, command: str) -> SslcliError:
     """What Hydra or OmegaConf found wrong with the words typed, in two lines."""
     if isinstance(reason, MissingConfigException) and reason.missing_cfg_file and reason.options is not None:
         group, _, choice = str(reason.missing_cfg_file).rpartition("/")
-        options = sorted({*reason.options, *groups([choice]).get(group, {})})
+        options = sorted({*reason.options, *installed(group)})
         return configs.unknown(group or "config", choice, options)
     cause = reason.__cause__
     if isinstance(reason, OverrideParseException):
@@ -118,6 +118,11 @@ def explained(reason: Exception, command: str) -> SslcliError:
     if isinstance(reason, OmegaConfBaseException):
         return configs.explained(reason)
     text = " ".join(str(reason).split())
+    several = re.match(r"Ambiguous value for argument '([^']+)'", text)
+    if several:
+        key, _, values = several[1].partition("=")
+        message = f"{several[1]} gives {key} several values"
+        return SslcliError(message, f"one run for each of them: add -m; all of them as a list: {key}=[{values}]")
     overridden = re.search(r"Could not override '([^'@]+)'", text)
     if overridden:
         return _unknown_key(overridden[1], command)

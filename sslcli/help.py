@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sslcli.commands import EXPERIMENTS
-from sslcli.commands.groups import groups
+from sslcli.commands.groups import groups, installed
 from sslcli.composition import register, split_words
 from sslcli.console import Console
 
@@ -37,13 +37,13 @@ def show_help(command: str, words: list[str], console: Console) -> None:
         composed = loader.load_configuration(command, overrides, RunMode.RUN)
         chosen = {group.split("@")[0]: choice for group, choice in composed.hydra.runtime.choices.items()}
         chosen = {group: choice for group, choice in chosen.items() if not group.startswith("hydra/")}
-        options = {group: loader.get_group_options(group, ObjectType.CONFIG) for group in chosen}
+        options = {group: {*loader.get_group_options(group, ObjectType.CONFIG), *installed(group)} for group in chosen}
         keys = list(_keys(composed))
     console.say(
         f"sslcli {command}: {EXPERIMENTS[command].summary}\n\nusage: sslcli {command} [key=value ...] [flags]\n"
     )
     console.columns(
-        "groups", [(f"{group}={chosen[group] or ''}", " ".join(options[group])) for group in sorted(chosen)]
+        "groups", [(f"{group}={chosen[group] or ''}", " ".join(sorted(options[group]))) for group in sorted(chosen)]
     )
     console.columns("keys", keys)
     console.columns("flags", FLAGS)

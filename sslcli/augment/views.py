@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class ViewConfig:
-    """One random augmentation. The defaults suit small pictures: strong colours, mild crops, no blur.
+    """One random augmentation. The defaults suit small pictures: strong colours, mild crops, some solarised, no blur.
 
     Source: Chen et al. 2020 (SimCLR), appendix A and, for CIFAR-10, B.9; solarise is BYOL's addition.
     Differs: a crop keeps at least 0.4 of the area, where ImageNet's recipe goes down to 0.08.
@@ -32,7 +32,7 @@ class ViewConfig:
     blur: float = setting(0.0, "probability of a Gaussian blur")
     blur_sigma: list[float] = setting([0.1, 2.0], "standard deviation of the blur in pixels: from, to")
     blur_kernel: float = setting(0.1, "width of the blur's kernel as a part of the side; at least 3 pixels")
-    solarize: float = setting(0.0, "probability of inverting the bright pixels")
+    solarize: float = setting(0.2, "probability of inverting the bright pixels")
     solarize_threshold: float = setting(0.5, "pixels from this value on are inverted; 1 is white")
     normalize: bool = setting(True, "subtract the data's mean, divide by its standard deviation")
 

@@ -12,13 +12,18 @@ from sslcli.methods import METHODS, load_plugin, plugins
 from sslcli.nets.encoders import ENCODERS
 
 
+def installed(group: str) -> list[str]:
+    """Names of the choices that installed packages bring to a group, none of them imported."""
+    return list(plugins()) if group == "method" else []
+
+
 def groups(words: Iterable[str] = ()) -> Groups:
     """Every group's table. An installed package's method is imported only when one of the `words` names it: importing
     it may take seconds."""
     text = " ".join(words)
-    installed = {name: load_plugin(point) for name, point in plugins().items() if name in text}
+    named = {name: load_plugin(point) for name, point in plugins().items() if name in text}
     return {
-        "method": {**METHODS, **installed},
+        "method": {**METHODS, **named},
         "encoder": dict(ENCODERS),
         "data": dict(DATA),
         "optim": dict(OPTIMIZERS),

@@ -34,18 +34,18 @@ class Config:
     data: DataConfig = setting(REQUIRED, "the pictures")
     optim: OptimConfig = setting(REQUIRED, "the optimizer")
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
-    epochs: int = setting(30, "passes over the training pictures")
-    batch_size: int = setting(256, "pictures a step")
+    epochs: int = setting(20, "passes over the training pictures")
+    batch_size: int = setting(128, "pictures a step")
     seed: int = setting(0, "of weights, order and views: the same seed gives the same run")
-    log_every: int = setting(10, "steps between two records of the loss (a record holds the mean since the last)")
+    log_every: int = setting(20, "steps between two records of the loss (a record holds the mean since the last)")
     knn_every: int = setting(10, "epochs between two kNN accuracies on validation, where labels exist; 0: never")
     save_every: float = setting(1.0, "epochs between two checkpoints; may be a fraction", changes_results=False)
     keep_last: int = setting(2, "checkpoints kept, the newest included", changes_results=False)
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, "epochs", self.epochs, "at least 1", "30 is the default")
-        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2", "256 is the default")
-        require(self.log_every >= 1, "log_every", self.log_every, "at least 1", "10 is the default")
+        require(self.epochs >= 1, "epochs", self.epochs, "at least 1", "20 is the default")
+        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2", "128 is the default")
+        require(self.log_every >= 1, "log_every", self.log_every, "at least 1", "20 is the default")
         require(self.knn_every >= 0, "knn_every", self.knn_every, "0 or more", "0 never measures it")
         require(self.save_every > 0, "save_every", self.save_every, "positive", "1 saves once an epoch")
         require(self.keep_last >= 1, "keep_last", self.keep_last, "at least 1", "2 is the default")
@@ -69,10 +69,13 @@ def run(config: Config, run: Run, console: Console) -> None:
     from sslcli.engine.device import Compute
     from sslcli.engine.environment import environment
     from sslcli.engine.minimize import Minimizer, Player
+    from sslcli.engine.tensorboard import tensorboard_writer
     from sslcli.engine.train import Periods, seed_generators, train
     from sslcli.evaluation.monitor import Monitor
 
     compute = Compute.choose(config.runtime)
+    if config.runtime.tensorboard:
+        run.mirror = tensorboard_writer(run.folder)
     splits = config.data.load(console.track)
     same_data(run, splits)
     for warning in splits.warnings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import platform
 import resource
 import sys
@@ -29,6 +30,8 @@ class Compute:
         if config.threads:
             torch.set_num_threads(config.threads)
         device = torch.device(_device_type(config.device))
+        if device.type == "cpu":
+            _keep_freed_memory()
         return cls(device, _dtype(config.precision, device.type))
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
@@ -57,6 +60,16 @@ class Compute:
             return torch.cuda.max_memory_allocated(self.device)
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _keep_freed_memory() -> None:
+    """Tells glibc to keep what is freed. By default it hands every block above 32 MiB back to the system at once, and the
+    next step pays for fresh pages again: a step of the convnet took 1.2 to 1.7 times as long (2 cores, batch 256)."""
+    m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(m_mmap_threshold, 1 << 30)
+        mallopt(m_trim_threshold, (1 << 31) - 1)
 
 
 def _device_type(choice: DeviceChoice) -> str:

@@ -100,14 +100,20 @@ def _momentum_checked(momentum: float) -> None:
 class SGDConfig(OptimConfig):
     """Stochastic gradient descent with momentum."""
 
+    lr: float = setting(0.6, "learning rate as typed; see optim.scaling for what is applied")
+    warmup_epochs: float = setting(1.0, "epochs over which the learning rate rises linearly from 0")
     momentum: float = setting(0.9, "share of the last update kept")
-    nesterov: bool = setting(False, "look ahead along the momentum")
+    nesterov: bool = setting(True, "look ahead along the momentum")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _momentum_checked(self.momentum)
         require(
-            self.momentum > 0 or not self.nesterov, "optim.nesterov", True, "false where momentum is 0", "set momentum"
+            self.momentum > 0 or not self.nesterov,
+            "optim.nesterov",
+            True,
+            "false where momentum is 0",
+            "set optim.nesterov=false",
         )
 
     def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:

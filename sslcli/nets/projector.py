@@ -17,7 +17,7 @@ class ProjectorConfig:
     """The projection head g: discarded after pretraining, since h probes better than g(h) (SimCLR §4.2)."""
 
     num_layers: int = setting(2, "linear layers: 2 (SimCLR) or 3 (SimCLR v2); 1 is a linear head")
-    hidden: int | None = setting(None, "units of the hidden layers; None: the encoder's width")
+    hidden: int | None = setting(512, "units of the hidden layers; null: the encoder's width, as in SimCLR")
     out: int = setting(128, "width of the embedding z that the loss sees")
     batch_norm: bool = setting(True, "batch norm after every layer")
 

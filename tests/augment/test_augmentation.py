@@ -12,7 +12,9 @@ from sslcli.augment import augmentation
 from sslcli.augment.augmentation import Augmentation, Parameters
 from sslcli.augment.views import ViewConfig
 
-OFF = ViewConfig(crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0, jitter=0.0, grayscale=0.0, normalize=False)
+OFF = ViewConfig(
+    crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0, jitter=0.0, grayscale=0.0, solarize=0.0, normalize=False
+)
 
 
 def everything(channels: int) -> Augmentation:

@@ -79,6 +79,7 @@ def test_a_collapse_is_announced(sslcli: Sslcli) -> None:
         "optim.lr=0.01",
         "optim.weight_decay=90",
         "optim.momentum=0",
+        "optim.nesterov=false",
         "optim.decay_all=true",
     )
     assert "warning: after step" in outcome.err

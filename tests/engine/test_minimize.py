@@ -13,7 +13,7 @@ CPU = Compute(torch.device("cpu"), None)
 
 
 def player(*modules: nn.Module, clip_norm: float = 0.0) -> Player:
-    return Player(SGDConfig(momentum=0, weight_decay=0, clip_norm=clip_norm).build(modules), clip_norm)
+    return Player(SGDConfig(momentum=0, nesterov=False, weight_decay=0, clip_norm=clip_norm).build(modules), clip_norm)
 
 
 def test_only_the_named_player_gets_a_gradient() -> None:

@@ -32,7 +32,7 @@ def test_schedule_warms_up_and_falls_along_a_cosine() -> None:
 
 
 def test_constant_schedule() -> None:
-    config = SGDConfig(lr=0.5, schedule=Schedule.constant)
+    config = SGDConfig(lr=0.5, warmup_epochs=0, schedule=Schedule.constant)
     assert {config.learning_rate(step, 10, 5, 64) for step in range(10)} == {0.5}
 
 
