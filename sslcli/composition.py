@@ -77,12 +77,18 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     rest = iter(words)
     for word in rest:
         if not word.startswith("-"):
-            overrides.append(word)
+            overrides.append(_home_expanded(word))
             continue
         flags.append(word)
         if word in VALUE_FLAGS:
             flags += [value for value in [next(rest, None)] if value is not None]
     return overrides, flags
+
+
+def _home_expanded(word: str) -> str:
+    """`key=~/folder` as the shell would have it, had it looked behind the `=`; Hydra's grammar has no place for a tilde."""
+    key, sign, value = word.partition("=")
+    return f"{key}={Path(value).expanduser()}" if sign and value.startswith("~/") else word
 
 
 def register(table: configs.Groups) -> None:
@@ -107,10 +113,9 @@ def explained(reason: Exception, command: str) -> SslcliError:
         return configs.unknown(group or "config", choice, options)
     cause = reason.__cause__
     if isinstance(reason, OverrideParseException):
-        return SslcliError(
-            f"{reason.override!r} cannot be read as key=value",
-            f"quote what the shell or Hydra would change: '{reason.override}'",
-        )
+        key, sign, value = str(reason.override).partition("=")
+        fix = f"""quote the value for Hydra too: '{key}="{value}"'""" if sign else f"give it a value: {key}=…"
+        return SslcliError(f"{reason.override!r} cannot be read as key=value", fix)
     if isinstance(cause, OmegaConfBaseException):
         if isinstance(cause, ConfigAttributeError | ConfigKeyError):
             return _unknown_key(str(cause.full_key), command)

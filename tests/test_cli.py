@@ -65,7 +65,8 @@ MISTAKES = [
     (["pretrain", "data=folder", "data.root=nowhere"], "nowhere", "data.root"),
     (["pretrain", "data=cifar10", "data.root=empty"], "empty", "data.download=true"),
     (["pretrain", "runtime.precision=fp16", "runtime.device=cpu"], "fp16 needs cuda", "bf16 or fp32"),
-    (["pretrain", "foo"], "'foo' cannot be read as key=value", "'foo'"),
+    (["pretrain", "foo"], "'foo' cannot be read as key=value", "foo=…"),
+    (["pretrain", "data.root=a(b"], "'data.root=a(b' cannot be read", """'data.root="a(b"'"""),
     (["pretrain", "=3"], "has no key", "key=value"),
     (["pretrain", "seed=0,1"], "seed=0,1 gives seed several values", "add -m"),
     (["pretrain", "seed=0,1", "--help"], "seed=0,1 gives seed several values", "add -m"),
@@ -104,6 +105,11 @@ def test_cfg_job_shows_the_config_and_runs_nothing(sslcli: Sslcli, tmp_path: Pat
     out = sslcli("pretrain", "--cfg", "job", "epochs=7").out
     assert "epochs: 7" in out
     assert not list(tmp_path.iterdir())
+
+
+def test_a_tilde_is_the_home_folder(sslcli: Sslcli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"root: {tmp_path}/photos" in sslcli("pretrain", "data=folder", "data.root=~/photos", "--cfg", "job").out
 
 
 def test_a_users_own_config_folder(sslcli: Sslcli, tmp_path: Path) -> None:
