@@ -6,9 +6,11 @@ On a terminal a bar moves; elsewhere plain lines come, few enough for a log file
 from __future__ import annotations
 
 import contextlib
+import datetime
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from rich.console import Console as RichConsole
@@ -33,11 +35,34 @@ class Console:
             self._output.width = 10_000
         self._errors = RichConsole(file=errors or sys.stderr, highlight=False, soft_wrap=True)
 
+        self._log: IO[str] | None = None
+
+    @contextlib.contextmanager
+    def logged(self, path: Path) -> Iterator[None]:
+        """Inside, what is said, warned of and shown of a training's progress is also appended to the file, a line each."""
+        with path.open("a", encoding="utf-8") as self._log:
+            try:
+                yield
+            finally:
+                self._log = None
+
     def say(self, text: str) -> None:
         self._output.print(escape(text))
+        self._note(text)
 
     def warn(self, text: str) -> None:
         self._errors.print(f"[yellow]warning:[/yellow] {escape(text)}")
+        self._note(f"warning: {text}")
+
+    def _note(self, text: str) -> None:
+        if self._log is not None:
+            self._log.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
+            self._log.flush()
+
+    def _progress_line(self, text: str) -> None:
+        if not self._errors.is_terminal:
+            self._errors.print(escape(text))
+        self._note(text)
 
     def error(self, error: SslcliError) -> None:
         self._errors.print(f"[bold red]error:[/bold red] {escape(error.message)}")
@@ -74,11 +99,12 @@ class Console:
     @contextlib.contextmanager
     def training(self, label: str, num_steps: int) -> Iterator[TrainingWatch]:
         """Shows a training loop of `num_steps`."""
+        lines = TrainingLines(self._progress_line, label, num_steps)
         if not self._errors.is_terminal:
-            yield TrainingLines(self._errors, label, num_steps)
+            yield lines
             return
         with self._progress() as progress:
-            yield TrainingBar(progress, label, num_steps)
+            yield TrainingBar(progress, label, num_steps, lines)
 
     def _progress(self) -> Progress:
         columns = (
@@ -95,14 +121,17 @@ class Console:
 class TrainingBar:
     """A moving bar with the newest loss, speed and time left."""
 
-    def __init__(self, progress: Progress, label: str, num_steps: int) -> None:
+    def __init__(self, progress: Progress, label: str, num_steps: int, lines: TrainingLines) -> None:
         self._progress = progress
+        self._lines = lines
         self._task = progress.add_task(label, total=num_steps, note="")
 
     def step(self, done: int) -> None:
         self._progress.update(self._task, completed=done)
+        self._lines.step(done)
 
     def record(self, record: dict[str, Any]) -> None:
+        self._lines.record(record)
         if "loss" in record:
             self._progress.update(self._task, note=_summary(record))
         else:
@@ -112,8 +141,8 @@ class TrainingBar:
 class TrainingLines:
     """A line now and then, and one for everything that was evaluated."""
 
-    def __init__(self, console: RichConsole, label: str, num_steps: int) -> None:
-        self._console, self._label, self._num_steps = console, label, num_steps
+    def __init__(self, write: Callable[[str], None], label: str, num_steps: int) -> None:
+        self._write, self._label, self._num_steps = write, label, num_steps
         self._first: tuple[int, float] | None = None
         self._last_line = float("-inf")
         self._done = 0
@@ -125,11 +154,11 @@ class TrainingLines:
     def record(self, record: dict[str, Any]) -> None:
         now = time.monotonic()
         if "loss" not in record:
-            self._console.print(escape(f"{self._label}: epoch {record['epoch']:g}: {_measured(record)}"))
+            self._write(f"{self._label}: epoch {record['epoch']:g}: {_measured(record)}")
         elif now - self._last_line >= LINE_EVERY or self._done == self._num_steps:
             self._last_line = now
             position = f"step {record['step']}/{self._num_steps}, epoch {record['epoch']:.2f}"
-            self._console.print(escape(f"{self._label}: {position}: {_summary(record)}, {self._time_left(now)} left"))
+            self._write(f"{self._label}: {position}: {_summary(record)}, {self._time_left(now)} left")
 
     def _time_left(self, now: float) -> str:
         assert self._first is not None

@@ -71,7 +71,7 @@ def _proceed(module: Any, config: Any, run: Run, console: Console) -> None:
     """Runs the command and leaves in run.json how it ended."""
     go_on = f"go on: sslcli resume '{run.folder}'"
     try:
-        with _sigterm_interrupts(go_on):
+        with _sigterm_interrupts(go_on), console.logged(run.folder / "log.txt"):
             module.run(config, run, console)
     except Interrupted as stop:
         _leave(run, "interrupted", stop)

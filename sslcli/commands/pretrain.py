@@ -104,7 +104,11 @@ def run(config: Config, run: Run, console: Console) -> None:
     )  # fmt: skip
     run.update(
         environment=environment(compute),
-        data={"fingerprint": splits.fingerprint, "pictures": len(splits.pretraining)},
+        data={
+            "fingerprint": splits.fingerprint,
+            "pictures": len(splits.pretraining),
+            "warnings": list(splits.warnings),
+        },
         derived={
             "num_steps": num_steps,
             "steps_per_epoch": in_steps,

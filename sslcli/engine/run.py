@@ -4,7 +4,7 @@
     run.json           status, identity, derived values, environment, throughput, final metrics
     metrics.jsonl      one object a record; what depends on clock or machine is under its key `timing`
     <phase>/last.pt    the newest checkpoint (see engine/checkpoint.py)
-    figures/           pictures of the run
+    log.txt            what was said           figures/         pictures of the run
 
 A file that others rely on is replaced whole or not at all; metrics.jsonl grows, and is cut back to the checkpoint on resume.
 """

@@ -47,6 +47,7 @@ def test_leaves_everything_in_the_run_folder(sslcli: Sslcli, tmp_path: Path) -> 
     assert all({"step", "epoch"} <= record.keys() for record in records(run))
     assert [record["step"] for record in records(run) if "loss" in record] == [2, 4, 6, 8]
     assert [record["step"] for record in records(run) if "knn_accuracy" in record] == [4, 8]
+    assert "knn accuracy" in (run / "log.txt").read_text()
     for name in ("pretrain/last.pt", "encoder.safetensors", "encoder.json", "figures/views.png", "figures/curves.png"):
         assert (run / name).stat().st_size > 0
 
