@@ -48,6 +48,10 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
     for word in words:
         if word.startswith("="):
             raise SslcliError(f"{word!r} has no key before its =", "give key=value, without spaces around the =")
+        if word.startswith("data.") and command == "linear-eval" and not any(w.startswith("data=") for w in words):
+            raise SslcliError(
+                f"{word}: linear-eval has no data of its own unless chosen", f"choose them too: data=folder {word}"
+            )
     statuses = [0]
 
     def job(composed: DictConfig) -> None:
@@ -66,7 +70,7 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
     except (HydraException, OmegaConfBaseException) as reason:
         if debug:
             raise
-        raise explained(reason, command) from reason
+        raise explained(reason, command, words) from reason
     return max(statuses)
 
 
@@ -105,7 +109,7 @@ def register(table: configs.Groups) -> None:
         store.store(group="method", name=name, node=table["method"][name])
 
 
-def explained(reason: Exception, command: str) -> SslcliError:
+def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
     """What Hydra or OmegaConf found wrong with the words typed, in two lines."""
     if isinstance(reason, MissingConfigException) and reason.missing_cfg_file and reason.options is not None:
         group, _, choice = str(reason.missing_cfg_file).rpartition("/")
@@ -118,7 +122,7 @@ def explained(reason: Exception, command: str) -> SslcliError:
         return SslcliError(f"{reason.override!r} cannot be read as key=value", fix)
     if isinstance(cause, OmegaConfBaseException):
         if isinstance(cause, ConfigAttributeError | ConfigKeyError):
-            return _unknown_key(str(cause.full_key), command)
+            return _unknown_key(str(cause.full_key), command, words)
         return configs.explained(cause)
     if isinstance(reason, OmegaConfBaseException):
         return configs.explained(reason)
@@ -130,7 +134,7 @@ def explained(reason: Exception, command: str) -> SslcliError:
         return SslcliError(message, f"one run for each of them: add -m; all of them as a list: {key}=[{values}]")
     overridden = re.search(r"Could not override '([^'@]+)'", text)
     if overridden:
-        return _unknown_key(overridden[1], command)
+        return _unknown_key(overridden[1], command, words)
     return SslcliError(text[:300], f"see `sslcli {command} --help`")
 
 
@@ -140,8 +144,10 @@ def compose(command: str, words: list[str]) -> DictConfig:
         return hydra.compose(command, words)
 
 
-def _unknown_key(key: str, command: str) -> SslcliError:
-    keys = _flat_keys(compose(command, []))
+def _unknown_key(key: str, command: str, words: list[str]) -> SslcliError:
+    # With the groups as chosen: only their keys can have been meant.
+    choices = [word for word in words if re.match(r"[a-z/]+=\w+$", word) and word.partition("=")[0] in groups()]
+    keys = _flat_keys(compose(command, choices))
     parent = key.rpartition(".")[0]
     siblings = [known for known in keys if known.rpartition(".")[0] == parent]
     meant = configs.unknown("key", key, siblings or keys)

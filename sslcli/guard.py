@@ -21,9 +21,18 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
             traceback.print_exc()
         Console().error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("\nstopped by Ctrl-C", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as reason:
+        from sslcli.console import Console
+
+        if debug:
+            traceback.print_exc()
+        where = f": {reason.filename}" if reason.filename else ""
+        fix = "see to the path, its permissions and the space left; debug=true tells where it happened"
+        Console().error(SslcliError(f"{reason.strerror or reason}{where}", fix))
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped by Ctrl-C", file=sys.stderr)
+        return 130

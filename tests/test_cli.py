@@ -38,7 +38,7 @@ def test_a_commands_help_shows_groups_choices_and_keys(sslcli: Sslcli) -> None:
         "resnet18",
         "method.temperature=0.2",
         "runtime.device=auto",
-        "epochs=20",
+        "epochs=22",
         "passes over",
     ):
         assert words in out
@@ -56,7 +56,7 @@ MISTAKES = [
     (["pretrain", "epochs=abc"], "epochs", "--help"),
     (["pretrain", "optim.scaling=lin"], "lin", "--help"),
     (["pretrain", "method.temperature=-1.0"], "method.temperature must be positive, got -1.0", "try 0.1 to 1.0"),
-    (["pretrain", "epochs=0"], "epochs must be at least 1, got 0", "20"),
+    (["pretrain", "epochs=0"], "epochs must be at least 1, got 0", "22"),
     (
         ["pretrain", "batch_size=100000"],
         "batch_size must be at most the 9000 training pictures, got 100000",
@@ -70,6 +70,8 @@ MISTAKES = [
     (["pretrain", "=3"], "has no key", "key=value"),
     (["pretrain", "seed=0,1"], "seed=0,1 gives seed several values", "add -m"),
     (["pretrain", "seed=0,1", "--help"], "seed=0,1 gives seed several values", "add -m"),
+    (["pretrain", "encoder=resnet18", "encoder.stm=small"], "no key 'encoder.stm'", "did you mean encoder.stem?"),
+    (["linear-eval", "run=x", "data.root=y"], "no data of its own", "data=folder"),
     (["linear-eval"], "run is required", "run=…"),
     (["linear-eval", "run=last"], "there is no run with an encoder under", "sslcli pretrain"),
     (["linear-eval", "run=x", "labels=0"], "labels must be positive", "0.01"),

@@ -36,7 +36,10 @@ class EncoderFiles:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        encoder = self.untrained()
+        from sslcli.engine.train import kept_generators
+
+        with kept_generators():  # a notebook's random numbers are none of our business
+            encoder = self.untrained()
         path = self.folder / WEIGHTS
         try:
             encoder.load_state_dict(load_file(path), strict=True)

@@ -55,6 +55,9 @@ def resume(folder: Path, table: Groups, console: Console) -> None:
     with Run(folder) as run:
         if run.facts.get("status") == "finished":
             raise SslcliError(f"{folder} is finished", f"run it again: sslcli rerun '{folder}'")
+        if identity(command, config) != run.facts.get("identity"):
+            message = f"{folder}/config.yaml was changed since the run began: it would end as a mixture of two"
+            raise SslcliError(message, "put it back as it was, or start a run of its own with the new values")
         run.update(status="running", error=None)
         _proceed(EXPERIMENTS[command].load(), config, run, console)
 
@@ -92,7 +95,8 @@ def _proceed(module: Any, config: Any, run: Run, console: Console) -> None:
 def _leave(run: Run, status: str, reason: BaseException) -> None:
     """On a full disk even this cannot be written; then the run reads as one that died, which it did."""
     with contextlib.suppress(OSError):
-        run.update(status=status, error=str(reason))
+        if run.facts["status"] != "finished":  # what is only said afterwards cannot undo it
+            run.update(status=status, error=str(reason))
 
 
 def _refused_by_system(reason: OSError, fix: str) -> RunFailed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from sslcli.config import Groups
@@ -20,8 +21,8 @@ def installed(group: str) -> list[str]:
 def groups(words: Iterable[str] = ()) -> Groups:
     """Every group's table. An installed package's method is imported only when one of the `words` names it: importing
     it may take seconds."""
-    text = " ".join(words)
-    named = {name: load_plugin(point) for name, point in plugins().items() if name in text}
+    typed = {part for word in words for part in re.split(r"[=,]", word)}
+    named = {name: load_plugin(point) for name, point in plugins().items() if name in typed}
     return {
         "method": {**METHODS, **named},
         "encoder": dict(ENCODERS),

@@ -57,7 +57,8 @@ def settle(config: Config) -> Config:
     """The same config with `run` as a folder, so that it means the same tomorrow."""
     outputs = Path(config.runtime.outputs).expanduser()
     source = resolve_run(config.run, outputs, " with an encoder", lambda run: (run / JSON).exists())
-    return replace(config, run=str(source.absolute()))
+    data = None if config.data is None else config.data.settled()
+    return replace(config, run=str(source.absolute()), data=data)
 
 
 def label(config: Config, choices: dict[str, str]) -> str:
@@ -108,7 +109,7 @@ def run(config: Config, run: Run, console: Console) -> None:
             console.warn(
                 f"{where} is {results[name]['l2']:g}, the edge of the grid; a better one may lie beyond (set l2=[…])"
             )
-    _finish(config, run, splits, results, compute)
+    _finish(config, run, splits, results, compute, console)
     _report(config, run, results, console)
 
 
@@ -116,9 +117,7 @@ def _data_config(config: Config, files: EncoderFiles) -> DataConfig:
     """The run's own data, or the ones given, at the resolution that the encoder was trained on."""
     if config.data is None:
         return restored_group("data", read(files.folder / "config.yaml"), groups())  # type: ignore[no-any-return]
-    if config.data.resolution is None:
-        return replace(config.data, resolution=files.preprocessing.resolution)
-    return config.data
+    return config.data.fitting(files.preprocessing.resolution, files.preprocessing.channels)
 
 
 def _same_data(source: Path, splits: Splits) -> None:
@@ -136,6 +135,8 @@ def _subjects(config: Config, files: EncoderFiles, compute: Compute) -> dict[str
 
     def of(encoder: Any) -> Any:
         compute.place(encoder)
+        if config.runtime.compile:
+            encoder.compile()
         return lambda images: features(
             encoder, images, files.preprocessing, compute.device, autocast_dtype=compute.dtype
         )
@@ -196,7 +197,9 @@ def _labels(part: ImageSet, compute: Compute) -> Tensor:
     return torch.from_numpy(part.labels).to(compute.device)
 
 
-def _finish(config: Config, run: Run, splits: Splits, results: dict[str, Any], compute: Compute) -> None:
+def _finish(
+    config: Config, run: Run, splits: Splits, results: dict[str, Any], compute: Compute, console: Console
+) -> None:
     """results.json with the protocol beside the numbers, the confusion matrix, and the link back in the source run."""
     from sslcli.report.figures import save_confusion
 
@@ -210,7 +213,6 @@ def _finish(config: Config, run: Run, splits: Splits, results: dict[str, Any], c
     save_confusion(run.figures / "confusion.png", run.folder / "confusion.csv", matrix, classes)
     metrics = {"top1": trained["top1"], "top5": trained["top5"], "knn": trained["knn"]}
     metrics.update({f"{name}_top1": result["top1"] for name, result in results.items() if name != "trained_encoder"})
-    run.update(status="finished", metrics=metrics, peak_memory_bytes=compute.peak_memory_bytes())
     link = {
         "command": "linear-eval",
         "run": str(run.folder.absolute()),
@@ -218,8 +220,12 @@ def _finish(config: Config, run: Run, splits: Splits, results: dict[str, Any], c
         "seed": config.seed,
         **metrics,
     }
-    with (Path(config.run) / "evaluations.jsonl").open("a") as links:
-        links.write(json.dumps(link) + "\n")
+    try:
+        with (Path(config.run) / "evaluations.jsonl").open("a") as links:
+            links.write(json.dumps(link) + "\n")
+    except OSError as reason:
+        console.warn(f"the link could not be written into {config.run}: {reason.strerror}")
+    run.update(status="finished", metrics=metrics, peak_memory_bytes=compute.peak_memory_bytes())
 
 
 def _matrix(rows: list[list[int]]) -> NDArray[np.int64]:

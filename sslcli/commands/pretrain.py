@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sslcli.commands.encoder_files import initial_encoder, write_encoder
@@ -34,16 +34,16 @@ class Config:
     data: DataConfig = setting(REQUIRED, "the pictures")
     optim: OptimConfig = setting(REQUIRED, "the optimizer")
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
-    epochs: int = setting(20, "passes over the training pictures")
+    epochs: int = setting(22, "passes over the training pictures")
     batch_size: int = setting(128, "pictures a step")
     seed: int = setting(0, "of weights, order and views: the same seed gives the same run")
     log_every: int = setting(20, "steps between two records of the loss (a record holds the mean since the last)")
-    knn_every: int = setting(10, "epochs between two kNN accuracies on validation, where labels exist; 0: never")
+    knn_every: int = setting(11, "epochs between two kNN accuracies on validation, where labels exist; 0: never")
     save_every: float = setting(1.0, "epochs between two checkpoints; may be a fraction", changes_results=False)
     keep_last: int = setting(2, "checkpoints kept, the newest included", changes_results=False)
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, "epochs", self.epochs, "at least 1", "20 is the default")
+        require(self.epochs >= 1, "epochs", self.epochs, "at least 1", "22 is the default")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2", "128 is the default")
         require(self.log_every >= 1, "log_every", self.log_every, "at least 1", "20 is the default")
         require(self.knn_every >= 0, "knn_every", self.knn_every, "0 or more", "0 never measures it")
@@ -52,8 +52,8 @@ class Config:
 
 
 def settle(config: Config) -> Config:
-    """The same config with nothing in it that would mean something else tomorrow: here there is nothing."""
-    return config
+    """The same config with nothing in it that would mean something else tomorrow, or in another folder."""
+    return replace(config, data=config.data.settled())
 
 
 def label(config: Config, choices: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ from sslcli.commands.execution import saved_config, start
 from sslcli.commands.groups import groups
 from sslcli.console import Console
 from sslcli.engine.run import new_folder, read_facts, read_records, resolve_run
+from sslcli.errors import SslcliError
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -29,6 +30,11 @@ def main(arguments: list[str], console: Console) -> int:
         given.run, Path(given.outputs), " that is finished", lambda run: read_facts(run).get("status") == "finished"
     )
     facts = read_facts(before)
+    if facts.get("status") != "finished":
+        raise SslcliError(
+            f"{before} is {facts.get('status')}, so there is nothing to compare with",
+            f"first: sslcli resume '{before}'",
+        )
     table = groups(str(choice) for choice in facts.get("choices", {}).values())
     command, config = saved_config(before, table)
     overrides = before / "overrides.yaml"

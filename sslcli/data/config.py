@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.split import Stored, divide
 from sslcli.errors import require
 from sslcli.settings import setting
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(kw_only=True)
@@ -34,6 +38,14 @@ class DataConfig:
         require(self.limit is None or self.limit > 0, "data.limit", self.limit, "positive", "try 1000")
         fraction = self.val_fraction
         require(0 < fraction < 1, "data.val_fraction", fraction, "between 0 and 1", "try 0.1")
+
+    def settled(self) -> Self:
+        """The same with `root` absolute, so that it means the same from another folder."""
+        return self if self.root is None else replace(self, root=str(Path(self.root).expanduser().absolute()))
+
+    def fitting(self, resolution: int, channels: int) -> Self:
+        """The same for an encoder of such pictures, where the config leaves it open."""
+        return replace(self, resolution=resolution) if self.resolution is None else self
 
     def load(self, track: Track = untracked) -> Splits:
         """Reads, splits and resizes the pictures; `track` shows how far it is.

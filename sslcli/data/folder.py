@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,11 @@ from sslcli.errors import SslcliError, require
 from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from sslcli.data.decode import Decoded
 
+DEFAULT_RESOLUTION = 64
 NAMED = 20
 """Pictures that could not be decoded and are warned about by name."""
 
@@ -33,7 +36,9 @@ class FolderConfig(DataConfig):
     """
 
     root: str | None = setting(REQUIRED, "the folder of pictures")
-    resolution: int | None = setting(64, "side in pixels that every picture is resized and cut to")
+    resolution: int | None = setting(
+        None, "side in pixels that every picture is resized and cut to; null: 64, or what an encoder was trained on"
+    )
     channels: int | None = setting(None, "1 grey, 3 colour; null: 1 if every picture is grey, else 3")
     max_bad: float = setting(
         0.01, "go on while at most this part of the pictures cannot be decoded", changes_results=False
@@ -42,13 +47,15 @@ class FolderConfig(DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        size = self.resolution
-        require(size is not None, "data.resolution", size, "a number of pixels", "try data.resolution=64")
         require(self.channels in (None, 1, 3), "data.channels", self.channels, "1, 3 or null", "leave it out")
         bad = self.max_bad
         require(0 <= bad < 1, "data.max_bad", bad, "at least 0 and below 1", "try 0.01, or 0 to allow none")
         workers = self.workers
         require(workers is None or workers > 0, "data.workers", workers, "positive", "leave it out")
+
+    def fitting(self, resolution: int, channels: int) -> Self:
+        fitted = super().fitting(resolution, channels)
+        return replace(fitted, channels=channels) if fitted.channels is None else fitted
 
     def load(self, track: Track = untracked) -> Splits:
         """As `DataConfig.load`. `limit` comes before decoding: a bad picture among those is one fewer."""
@@ -59,7 +66,7 @@ class FolderConfig(DataConfig):
         chosen = divide(stored, self.val_fraction, self.limit, self.split_seed)
         files = {"train": chosen.train, "val": chosen.val, "test": chosen.test}
         paths = [path for part in files.values() if part is not None for path in part.paths]
-        decoded = decode_files(paths, self.resolution or 0, self.channels, self.workers, track)
+        decoded = decode_files(paths, self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers, track)
         bad = [f"{_printable(paths[i], root)}: {reason}" for i, reason in decoded.bad.items()]
         self._refuse_too_many(bad, len(paths))
         sets = decoded_sets(files, decoded)

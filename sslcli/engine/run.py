@@ -210,6 +210,8 @@ def resolve_run(name: str, outputs: Path, what: str = "", wanted: Callable[[Path
             raise SslcliError(f"there is no run{what} under {outputs.absolute()}", "start one: sslcli pretrain")
         return newest
     fitting = [run for run in runs if run.name.startswith(name) or str(run.relative_to(outputs)).startswith(name)]
+    if len(fitting) > 1:
+        fitting = [run for run in fitting if wanted(run)] or fitting
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
@@ -225,7 +227,7 @@ def _locked(folder: Path) -> IO[bytes]:
     lock = (folder / ".lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         lock.close()
         raise SslcliError(f"another process is working on {folder}", "wait for it to end, or stop it") from None
     return lock

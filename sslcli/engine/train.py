@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -107,11 +108,12 @@ def train(
                 values = evaluate(done)
                 modules.train()
                 record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
-            if last or done % periods.save_every == 0 or stop.signal_number is not None:
+            stopped_by = stop.signal_number  # read once: another may come while this is answered
+            if last or done % periods.save_every == 0 or stopped_by is not None:
                 save(done)
-            if stop.signal_number is not None and not last:
+            if stopped_by is not None and not last:
                 message = f"stopped by a signal after step {done} of {periods.num_steps}; everything is saved"
-                raise Interrupted(message, f"go on: sslcli resume '{phase.run.folder}'", stop.signal_number)
+                raise Interrupted(message, f"go on: sslcli resume '{phase.run.folder}'", stopped_by)
     return clock.images_per_second
 
 
@@ -120,6 +122,18 @@ def seed_generators(seed: int) -> None:
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
+
+
+@contextlib.contextmanager
+def kept_generators() -> Iterator[None]:
+    """Whatever is seeded or drawn inside, the generators go on afterwards as if it had not been."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def _restore(phase: Phase, modules: nn.ModuleDict, minimize: Minimizer, meter: Meter, compute: Compute) -> int:

@@ -5,6 +5,7 @@ Shapes: N images, H W C, D the encoder's width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Preprocessing
@@ -51,9 +53,20 @@ def features(
     return found
 
 
+LARGEST_PIXELS = 32
+"""Side to which larger pictures are shrunk for the baseline of raw pixels: a probe's cost grows with the square of D."""
+
+
 def pixels(images: NDArray[np.uint8]) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, H*W*C) float32 in [0, 1], on the CPU."""
-    return torch.tensor(images).flatten(1).float().div_(255)
+    """(N, H, W, C) uint8 -> (N, D) float32 in [0, 1], on the CPU; larger pictures are shrunk by averaging, so that D is
+    at most 32 * 32 * C."""
+    if max(images.shape[1:3]) <= LARGEST_PIXELS:
+        return torch.tensor(images).flatten(1).float().div_(255)
+    shrunk = [
+        interpolate(torch.tensor(batch).permute(0, 3, 1, 2).float() / 255, size=LARGEST_PIXELS, mode="area").flatten(1)
+        for batch in np.array_split(images, math.ceil(len(images) / 512))
+    ]
+    return torch.cat(shrunk)
 
 
 def _require_fit(images: NDArray[np.uint8], preprocessing: Preprocessing) -> None:

@@ -18,6 +18,7 @@ from sslcli.nets.encoder import Encoder
 
 NUM_WATCHED = 512
 """Validation pictures whose features are looked at for collapse."""
+MIN_WATCHED = 16
 NUM_BANK = 10_000
 """Training pictures that kNN looks among: enough to follow progress by, and a fraction of an epoch's time."""
 
@@ -43,11 +44,18 @@ class Monitor:
         watched = self._features(self.val.images[:NUM_WATCHED])
         deviation, rank = feature_std(watched), effective_rank(watched)
         words = collapse_alarm(deviation, rank, self.encoder.width)
+        if len(watched) < MIN_WATCHED:  # the spread of a handful of pictures says nothing
+            words = None
         if words is not None and not self._alarmed:
             self._alarmed = True
             self.alarm(f"after step {step}: {words}")
         values = {"feature_std": deviation, "effective_rank": rank, "collapsed": float(words is not None)}
-        if self.knn_every and self.train.labels is not None and (step % self.knn_every == 0 or step == self.num_steps):
+        if (
+            self.knn_every
+            and self.train.labels is not None
+            and self.val.labels is not None
+            and (step % self.knn_every == 0 or step == self.num_steps)
+        ):
             values["knn_accuracy"] = self._knn_accuracy()
         return values
 

@@ -97,7 +97,7 @@ def test_transfer_to_other_data_at_the_encoders_resolution(sslcli: Sslcli, train
             for index in range(count):
                 pixels = rng.integers(level, level + 60, (20, 25, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{index}.png")
-    outcome = sslcli("linear-eval", "run=last", "data=folder", "data.root=folder", "data.resolution=12", *FEW)
+    outcome = sslcli("linear-eval", "run=last", "data=folder", "data.root=folder", *FEW)
     assert outcome.status == 0, outcome.err
     run = only_run(tmp_path / "outputs/linear-eval")
     assert run.parent.name == "simclr-arrays-to-folder"

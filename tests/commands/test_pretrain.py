@@ -146,6 +146,41 @@ def test_changed_data_are_noticed_on_resume(sslcli: Sslcli, tmp_path: Path) -> N
     assert "the data changed since the run began" in outcome.err
 
 
+def test_a_changed_config_is_not_resumed(sslcli: Sslcli, tmp_path: Path) -> None:
+    sslcli("pretrain", *TINY, "epochs=1")
+    run = only_run(tmp_path / "outputs")
+    (run / "run.json").write_text(json.dumps({**facts(run), "status": "interrupted"}))
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("temperature: 0.2", "temperature: 0.9"))
+    outcome = sslcli("resume", "last")
+    assert outcome.status == 2
+    assert "config.yaml was changed since the run began" in outcome.err
+
+
+def test_an_unfinished_run_is_no_measure(sslcli: Sslcli, tmp_path: Path) -> None:
+    sslcli("pretrain", *TINY, "epochs=1")
+    run = only_run(tmp_path / "outputs")
+    (run / "run.json").write_text(json.dumps({**facts(run), "status": "interrupted"}))
+    assert "sslcli resume" in sslcli("rerun", str(run)).err
+
+
+def test_own_pictures_whose_validation_has_no_labels(sslcli: Sslcli, tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for index in range(48):
+        folder = tmp_path / "photos" / ("val" if index < 8 else f"train/{index % 2}")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+    tiny = [word for word in TINY if not word.startswith("data.")]
+    outcome = sslcli("pretrain", *tiny, "data=folder", "data.root=photos", "data.resolution=16", "knn_every=1")
+    assert outcome.status == 0, outcome.err
+    run = only_run(tmp_path / "outputs")
+    assert "knn_accuracy" not in facts(run)["metrics"]
+    assert yaml.safe_load((run / "config.yaml").read_text())["data"]["root"] == str(tmp_path / "photos")
+
+
 def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "sslcli", "pretrain", *words]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -240,7 +275,11 @@ def test_the_encoder_in_a_notebook(sslcli: Sslcli, tmp_path: Path) -> None:
     import sslcli as package
 
     sslcli("pretrain", *TINY, "epochs=1")
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
     encoder = package.load_encoder("last", outputs=tmp_path / "outputs")
+    assert torch.equal(torch.rand(3), expected), "a notebook's random numbers are its own"
     assert not encoder.training
     picture = Image.fromarray(np.arange(50 * 40 * 3, dtype=np.uint8).reshape(50, 40, 3))
     found = encoder.features([picture, picture.convert("P")])

@@ -260,7 +260,6 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
-        ({"resolution": None}, "data.resolution"),
         ({"resolution": 0}, "data.resolution"),
         ({"channels": 2}, "data.channels"),
         ({"max_bad": 1.0}, "data.max_bad"),

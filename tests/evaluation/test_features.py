@@ -97,3 +97,11 @@ def test_pixels_are_flat_and_between_0_and_1(images: NDArray[np.uint8]):
     flat = pixels(images)
     assert flat.dtype == torch.float32
     np.testing.assert_allclose(flat.numpy(), images.reshape(11, -1) / 255, rtol=1e-6)
+
+
+def test_raw_pixels_of_large_pictures_are_shrunk_by_averaging() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    found = pixels(images)
+    assert found.shape == (3, 3 * 32 * 32)
+    first = images[0, :2, :2, 0].astype(float).mean() / 255
+    assert found[0, 0].item() == pytest.approx(first, abs=1e-6)
