@@ -37,7 +37,7 @@ class Config:
     labels: float = setting(1.0, "labels that the probe may see: a part (0.01), or a number per class (10); 1 is all")
     seed: int = setting(0, "of the draw of those labels")
     l2: list[float] = setting(
-        [1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0],
+        [1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0, 10.0],
         "strengths of the probe's penalty, one of which is chosen on validation",
     )
     knn_k: int = setting(20, "neighbours that kNN looks at, at most as many as there are labels")
