@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import json
 from enum import Enum
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -39,9 +40,9 @@ class Saved:
 
 def conf_folder() -> Path:
     """Where conf/ is: beside the package in a checkout, inside it when installed as a wheel."""
-    from sslcli import conf
-
-    return Path(conf.__file__).parent
+    found = import_module("sslcli.conf").__file__
+    assert found is not None, "conf/ is a package with an __init__.py"
+    return Path(found).parent
 
 
 def values_of(config: Any) -> Any:
