@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from sslcli.commands.encoder_files import JSON, EncoderFiles, read_encoder
 from sslcli.commands.groups import groups
+from sslcli.commands.same_data import require_same_data
 from sslcli.config import read, restored_group
 from sslcli.data.config import DataConfig
 from sslcli.engine.run import Run, read_facts, resolve_run, write_atomically
 from sslcli.engine.runtime import RuntimeConfig
-from sslcli.errors import SslcliError, require
+from sslcli.errors import require
 from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def run(config: Config, run: Run, console: Console) -> None:
     compute = Compute.choose(config.runtime)
     splits = _data_config(config, files).load(console.track)
     if config.data is None:
-        _same_data(Path(config.run), splits)
+        require_same_data(Path(config.run), splits, "name the data to evaluate on with data=…")
     require_labels(splits, "linear-eval")
     require_test(splits, "linear-eval")
     assert splits.train.labels is not None
@@ -118,15 +119,6 @@ def _data_config(config: Config, files: EncoderFiles) -> DataConfig:
     if config.data is None:
         return restored_group("data", read(files.folder / "config.yaml"), groups())  # type: ignore[no-any-return]
     return config.data.fitting(files.preprocessing.resolution, files.preprocessing.channels)
-
-
-def _same_data(source: Path, splits: Splits) -> None:
-    before = read_facts(source).get("data", {}).get("fingerprint")
-    if before is not None and before != splits.fingerprint:
-        message = (
-            f"the data changed since {source.name} was trained: fingerprint {before} then, {splits.fingerprint} now"
-        )
-        raise SslcliError(message, "put the data back as they were, or name the data to evaluate on with data=…")
 
 
 def _subjects(config: Config, files: EncoderFiles, compute: Compute) -> dict[str, Any]:

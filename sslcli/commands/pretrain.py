@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sslcli.commands.encoder_files import initial_encoder, write_encoder
+from sslcli.commands.same_data import require_same_data
 from sslcli.data.config import DataConfig
 from sslcli.engine.optim import OptimConfig
 from sslcli.engine.run import Run, read_records
 from sslcli.engine.runtime import RuntimeConfig
-from sslcli.errors import SslcliError, require
+from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Preprocessing
 from sslcli.nets.encoders import EncoderConfig
 from sslcli.seeding import derive_seed
@@ -18,7 +19,6 @@ from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
     from sslcli.console import Console
-    from sslcli.data.images import Splits
     from sslcli.engine.device import Compute
     from sslcli.engine.train import Pictures
 
@@ -77,7 +77,7 @@ def run(config: Config, run: Run, console: Console) -> None:
     if config.runtime.tensorboard:
         run.mirror = tensorboard_writer(run.folder)
     splits = config.data.load(console.track)
-    same_data(run, splits)
+    require_same_data(run.folder, splits, f"start a new run: sslcli rerun '{run.folder}'")
     for warning in splits.warnings:
         console.warn(warning)
 
@@ -134,14 +134,6 @@ def run(config: Config, run: Run, console: Console) -> None:
     write_encoder(run.folder, encoder, config.encoder, method.preprocessing, config.seed)
     finish(run, compute, images_per_second)
     report(run, console)
-
-
-def same_data(run: Run, splits: Splits) -> None:
-    """Raises SslcliError when the run began on other data than those loaded now."""
-    before = run.facts.get("data", {}).get("fingerprint")
-    if before is not None and before != splits.fingerprint:
-        message = f"the data changed since the run began: fingerprint {before} then, {splits.fingerprint} now"
-        raise SslcliError(message, f"put the data back as they were, or start a new run: sslcli rerun '{run.folder}'")
 
 
 def save_views(run: Run, method: Method, pictures: Pictures, seed: int) -> None:

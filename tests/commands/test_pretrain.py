@@ -146,10 +146,14 @@ def test_changed_data_are_noticed_on_resume(sslcli: Sslcli, tmp_path: Path) -> N
     assert "the data changed since the run began" in outcome.err
 
 
+def make_interrupted(run: Path) -> None:
+    (run / "run.json").write_text(json.dumps({**facts(run), "status": "interrupted"}))
+
+
 def test_a_changed_config_is_not_resumed(sslcli: Sslcli, tmp_path: Path) -> None:
     sslcli("pretrain", *TINY, "epochs=1")
     run = only_run(tmp_path / "outputs")
-    (run / "run.json").write_text(json.dumps({**facts(run), "status": "interrupted"}))
+    make_interrupted(run)
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("temperature: 0.2", "temperature: 0.9"))
     outcome = sslcli("resume", "last")
@@ -160,7 +164,7 @@ def test_a_changed_config_is_not_resumed(sslcli: Sslcli, tmp_path: Path) -> None
 def test_an_unfinished_run_is_no_measure(sslcli: Sslcli, tmp_path: Path) -> None:
     sslcli("pretrain", *TINY, "epochs=1")
     run = only_run(tmp_path / "outputs")
-    (run / "run.json").write_text(json.dumps({**facts(run), "status": "interrupted"}))
+    make_interrupted(run)
     assert "sslcli resume" in sslcli("rerun", str(run)).err
 
 
