@@ -6,11 +6,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sslcli.losses.adversarial import discriminator_loss, generator_loss
     from sslcli.losses.contrastive import nt_xent, rank_accuracy
+    from sslcli.losses.reconstruction import cross_entropy, masked_squared_error, squared_error
 
-_HOME = {"nt_xent": "contrastive", "rank_accuracy": "contrastive"}
+_HOME = {
+    "cross_entropy": "reconstruction",
+    "discriminator_loss": "adversarial",
+    "generator_loss": "adversarial",
+    "masked_squared_error": "reconstruction",
+    "nt_xent": "contrastive",
+    "rank_accuracy": "contrastive",
+    "squared_error": "reconstruction",
+}
 
-__all__ = ["nt_xent", "rank_accuracy"]
+__all__ = [
+    "cross_entropy",
+    "discriminator_loss",
+    "generator_loss",
+    "masked_squared_error",
+    "nt_xent",
+    "rank_accuracy",
+    "squared_error",
+]
 
 
 def __getattr__(name: str) -> Any:

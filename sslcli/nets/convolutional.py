@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from torch import Tensor, nn
@@ -13,16 +14,19 @@ from sslcli.nets.encoder import Encoder
 class ConvNet(Encoder):
     """Six 3x3 conv-BN-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels, strides 1 2 1 2 1 2, mean pool."""
 
-    def __init__(self, channels: int, base_width: int) -> None:
+    def __init__(self, channels: int, resolution: int, base_width: int) -> None:
         super().__init__()
         self.width = 8 * base_width
         blocks: list[nn.Module] = []
         for multiple, stride in ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2)):
             blocks += _block(channels, multiple * base_width, stride)
             channels = multiple * base_width
-        self.blocks = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.blocks = nn.Sequential(*blocks)
+        for _ in range(3):
+            resolution = (resolution + 1) // 2
+        self.code_shape = (self.width, resolution, resolution)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def code(self, pictures: Tensor) -> Tensor:
         return cast(Tensor, self.blocks(pictures))
 
 
@@ -35,7 +39,7 @@ def _block(channels_in: int, channels_out: int, stride: int) -> list[nn.Module]:
 class ResNetEncoder(Encoder):
     """A torchvision ResNet up to its pooled features; its keys are torchvision's, under `resnet.`."""
 
-    def __init__(self, resnet: ResNet, channels: int, small_stem: bool) -> None:
+    def __init__(self, resnet: ResNet, channels: int, resolution: int, small_stem: bool) -> None:
         super().__init__()
         self.width = int(resnet.fc.in_features)
         stem = (
@@ -45,8 +49,13 @@ class ResNetEncoder(Encoder):
         resnet.conv1 = stem
         if small_stem:
             resnet.maxpool = nn.Identity()
+        resnet.avgpool = nn.Identity()
         resnet.fc = nn.Identity()
         self.resnet = resnet
+        side = math.ceil(resolution / (8 if small_stem else 32))
+        self.code_shape = (self.width, side, side)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return cast(Tensor, self.resnet(pictures))
+    def code(self, pictures: Tensor) -> Tensor:
+        net = self.resnet
+        maps = net.maxpool(net.relu(net.bn1(net.conv1(pictures))))
+        return cast(Tensor, net.layer4(net.layer3(net.layer2(net.layer1(maps)))))

@@ -1,14 +1,72 @@
-"""What every encoder is."""
+"""What every encoder is, and what an autoencoder needs of one. Shapes: N images, C H W, D width."""
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
+
+from sslcli.errors import SslcliError
 
 
 class Encoder(nn.Module):
-    """(N, C, H, W) preprocessed pictures -> (N, `width`) features. It is what survives pretraining."""
+    """(N, C, H, W) preprocessed pictures -> (N, `width`) features. It is what survives pretraining.
+
+    A convolutional encoder defines `code` and `code_shape`, and its features are the code's mean over the positions;
+    another defines `forward`, and its code is its features.
+    """
 
     width: int
+    code_shape: tuple[int, ...]
+    """Of what `code` gives for one picture: (D,), or the feature maps' (D, h, w)."""
 
     def forward(self, pictures: Tensor) -> Tensor:
-        raise NotImplementedError
+        return self.code(pictures).mean(dim=(2, 3))
+
+    def code(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, *code_shape): what a decoder starts from."""
+        features: Tensor = self(pictures)
+        return features
+
+    def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
+        """(N, *code_shape) -> (N, channels, resolution, resolution), unbounded: the encoder's mirror, with weights of its
+        own or, `tied`, the encoder's transposed.
+
+        Raises SslcliError where this encoder's weights cannot be tied.
+        """
+        from sslcli.nets.decoders import UpsamplingDecoder
+
+        if tied:
+            message = f"method.tied: the weights of a {type(self).__name__} cannot be tied to a decoder's"
+            raise SslcliError(message, "choose encoder=mlp or encoder=conv_stack, or method.tied=false")
+        return UpsamplingDecoder(self.code_shape, channels, resolution)
+
+    def up_to(self, layer: int) -> Encoder:
+        """The encoder that ends with its `layer`-th layer, counted from 1. Raises SslcliError where it has no such layer."""
+        raise SslcliError(
+            f"a {type(self).__name__} cannot be cut after layer {layer}",
+            "leave layer out, or use a run of stack-pretrain",
+        )
+
+
+class Bottleneck(Encoder):
+    """An encoder whose code is flattened and brought to `width` numbers by one linear layer: feature maps keep what they
+    know of places, which their mean forgets."""
+
+    def __init__(self, encoder: Encoder, width: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.width = width
+        self.code_shape = (width,)
+        self.linear = nn.Linear(math.prod(encoder.code_shape), width)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        code: Tensor = self.linear(self.encoder.code(pictures).flatten(1))
+        return code
+
+    def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
+        """As the encoder's own, behind a linear layer that widens the code again; only that of the encoder can be tied."""
+        widen = [nn.Linear(self.width, self.linear.in_features), nn.ReLU(inplace=True)]
+        return nn.Sequential(
+            *widen, nn.Unflatten(1, self.encoder.code_shape), self.encoder.decoder(channels, resolution, tied)
+        )

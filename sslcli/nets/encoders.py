@@ -12,6 +12,7 @@ from sslcli.settings import REQUIRED, setting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import nn
     from torchvision.models import ResNet
 
     from sslcli.nets.encoder import Encoder
@@ -25,12 +26,40 @@ class Stem(Enum):
     small = "small"
 
 
+class Activation(Enum):
+    """The nonlinearity of a chain of layers."""
+
+    relu = "relu"
+    sigmoid = "sigmoid"
+    tanh = "tanh"
+
+    def module(self) -> Callable[[], nn.Module]:
+        from torch import nn
+
+        return {Activation.relu: nn.ReLU, Activation.sigmoid: nn.Sigmoid, Activation.tanh: nn.Tanh}[self]
+
+
 @dataclass(kw_only=True)
 class EncoderConfig:
-    """Base of every encoder's config."""
+    """Base of every encoder's config: a kind defines `network`."""
+
+    bottleneck: int | None = setting(
+        None, "units of a last linear layer on the flattened feature maps: the code of an autoencoder; null: none"
+    )
+
+    def __post_init__(self) -> None:
+        units = self.bottleneck
+        require(units is None or units > 0, "encoder.bottleneck", units, "positive", "try 32, or null")
 
     def build(self, channels: int, resolution: int) -> Encoder:
         """Freshly initialised from torch's global generator. Raises SslcliError where the pictures do not fit."""
+        from sslcli.nets.encoder import Bottleneck
+
+        network = self.network(channels, resolution)
+        return network if self.bottleneck is None else Bottleneck(network, self.bottleneck)
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        """The encoder without its bottleneck."""
         raise NotImplementedError
 
 
@@ -41,13 +70,14 @@ class ConvNetConfig(EncoderConfig):
     width: int = setting(16, "channels of the first block, w; the encoder's width is 8w")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.width >= 1, "encoder.width", self.width, "at least 1", "16 is the default")
 
-    def build(self, channels: int, resolution: int) -> Encoder:
+    def network(self, channels: int, resolution: int) -> Encoder:
         require(resolution >= 8, "data.resolution", resolution, "at least 8 for encoder=convnet", "use encoder=mlp")
         from sslcli.nets.convolutional import ConvNet
 
-        return ConvNet(channels, self.width)
+        return ConvNet(channels, resolution, self.width)
 
 
 @dataclass(kw_only=True)
@@ -57,11 +87,12 @@ class ResNetConfig(EncoderConfig):
     stem: Stem = setting(Stem.auto, "first layer; auto: small below 64 px, imagenet from there on")
     zero_init_residual: bool = setting(True, "each residual block starts as the identity (last norm's scale is 0)")
 
-    def build(self, channels: int, resolution: int) -> Encoder:
+    def network(self, channels: int, resolution: int) -> Encoder:
         from sslcli.nets.convolutional import ResNetEncoder
 
         small = self.stem is Stem.small or (self.stem is Stem.auto and resolution < 64)
-        return ResNetEncoder(self.architecture()(zero_init_residual=self.zero_init_residual), channels, small)
+        resnet = self.architecture()(zero_init_residual=self.zero_init_residual)
+        return ResNetEncoder(resnet, channels, resolution, small)
 
     def architecture(self) -> Callable[..., ResNet]:
         raise NotImplementedError
@@ -98,19 +129,65 @@ class ResNet50Config(ResNetConfig):
 
 
 @dataclass(kw_only=True)
-class MLPConfig(EncoderConfig):
-    """Fully-connected layers on the flattened picture, each with batch norm and ReLU."""
+class LayeredConfig(EncoderConfig):
+    """Base of the encoders that are a chain of layers, which can be stacked, tied and cut."""
 
     widths: list[int] = setting([1000, 1000], "units of each layer; the last is the encoder's width")
+    activation: Activation = setting(Activation.relu, "nonlinearity of every layer")
+    batch_norm: bool = setting(True, "batch norm before every nonlinearity")
+    gain: float | None = setting(
+        None, "of the initial weights, on Glorot's range; null: 4 before a sigmoid, 1 before a tanh, He's before a ReLU"
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         good = len(self.widths) > 0 and all(width > 0 for width in self.widths)
         require(good, "encoder.widths", self.widths, "a list of positive numbers", "try encoder.widths=[512,256]")
+        require(self.gain is None or self.gain > 0, "encoder.gain", self.gain, "positive", "try 1, or null")
 
-    def build(self, channels: int, resolution: int) -> Encoder:
-        from sslcli.nets.fully_connected import MLP
 
-        return MLP(channels * resolution * resolution, self.widths)
+@dataclass(kw_only=True)
+class MLPConfig(LayeredConfig):
+    """Fully-connected layers on the flattened picture, by default each with batch norm and ReLU."""
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        from sslcli.nets.layered import MLP
+
+        return MLP(
+            channels * resolution * resolution, self.widths, self.activation.module(), self.batch_norm, self.gain
+        )
+
+
+@dataclass(kw_only=True)
+class ConvStackConfig(LayeredConfig):
+    """5x5 convolutions of stride 2, mean pool: a convolutional network that can be trained layer by layer."""
+
+    widths: list[int] = setting([32, 64, 128], "channels of each layer; the last is the encoder's width")
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        from sslcli.nets.layered import ConvStack
+
+        deepest = max(1, resolution.bit_length() - 1)
+        fix = f"pictures of {resolution} px carry that many halvings"
+        require(len(self.widths) <= deepest, "encoder.widths", self.widths, f"at most {deepest} layers", fix)
+        return ConvStack(channels, resolution, self.widths, self.activation.module(), self.batch_norm, self.gain)
+
+
+@dataclass(kw_only=True)
+class ContextConfig(EncoderConfig):
+    """The context encoder's: 4x4 convolutions of stride 2, as many as bring the picture to about 4x4, mean pool."""
+
+    width: int = setting(32, "channels of the first convolution, w (64 as published); they double up to 8w")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.width >= 1, "encoder.width", self.width, "at least 1", "32 is the default")
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        require(resolution >= 8, "data.resolution", resolution, "at least 8 for encoder=context", "use encoder=mlp")
+        from sslcli.nets.context import ContextNet
+
+        return ContextNet(channels, resolution, self.width)
 
 
 @dataclass(kw_only=True)
@@ -122,7 +199,7 @@ class TimmConfig(EncoderConfig):
         None, "side of a patch in pixels, for models made of patches; None: the model's own"
     )
 
-    def build(self, channels: int, resolution: int) -> Encoder:
+    def network(self, channels: int, resolution: int) -> Encoder:
         from sslcli.nets.timm_encoder import build_timm_encoder
 
         return build_timm_encoder(self.model, channels, resolution, self.patch_size)
@@ -134,5 +211,7 @@ ENCODERS: dict[str, type[EncoderConfig]] = {
     "resnet34": ResNet34Config,
     "resnet50": ResNet50Config,
     "mlp": MLPConfig,
+    "conv_stack": ConvStackConfig,
+    "context": ContextConfig,
     "timm": TimmConfig,
 }

@@ -1,29 +1,8 @@
-"""Fully-connected networks: the MLP encoder and the projection head."""
+"""The projection head."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
-from torch import Tensor, nn
-
-from sslcli.nets.encoder import Encoder
-
-
-class MLP(Encoder):
-    """Linear-BN-ReLU layers on the flattened picture."""
-
-    def __init__(self, num_inputs: int, widths: Sequence[int]) -> None:
-        super().__init__()
-        self.width = widths[-1]
-        layers: list[nn.Module] = [nn.Flatten()]
-        for width in widths:
-            layers += [nn.Linear(num_inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
-            num_inputs = width
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        return cast(Tensor, self.layers(pictures))
+from torch import nn
 
 
 def projection_head(width: int, hidden: int, out: int, num_layers: int, batch_norm: bool) -> nn.Sequential:

@@ -22,6 +22,7 @@ class TimmEncoder(Encoder):
         with torch.no_grad():  # the width is asked of the model itself: timm's attributes name it differently by family
             self.width = int(model(torch.zeros(1, channels, resolution, resolution)).shape[1])
         model.train()
+        self.code_shape = (self.width,)
 
     def forward(self, pictures: Tensor) -> Tensor:
         return cast(Tensor, self.model(pictures))

@@ -58,7 +58,14 @@ def test_the_ends_of_the_ranges_are_accepted(settings: dict[str, object]) -> Non
 
 
 def test_normalisation_is_what_build_is_given() -> None:
-    off = {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0, "jitter": 0.0, "grayscale": 0.0}
+    off = {
+        "crop_scale": [1.0, 1.0],
+        "crop_ratio": [1.0, 1.0],
+        "flip": 0.0,
+        "jitter": 0.0,
+        "grayscale": 0.0,
+        "solarize": 0.0,
+    }
     images = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
     plain = ViewConfig(**off, normalize=False).build(mean, std)(images)  # type: ignore[arg-type]
