@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -50,6 +50,26 @@ class Minimize(Protocol):
     def __call__(self, loss: Tensor, player: str = "method") -> None: ...
 
 
+Batch = TypeVar("Batch", contravariant=True)
+Views = TypeVar("Views")
+
+
+class Learner(Protocol[Batch, Views]):
+    """What the engine trains: a `Method`, or a classifier, whose batches hold labels too. `Method` says what each means."""
+
+    def modules(self) -> dict[str, nn.Module]: ...
+
+    def players(self) -> dict[str, Sequence[nn.Module]]: ...
+
+    def learning_rates(self) -> dict[str, float]: ...
+
+    def views(self, images: Batch, /) -> Views: ...
+
+    def train_step(self, views: Views, minimize: Minimize, progress: Progress) -> Metrics: ...
+
+    def satisfied(self) -> bool: ...
+
+
 @dataclass(kw_only=True)
 class MethodConfig:
     """Base of every method's config."""
@@ -80,6 +100,14 @@ class Method:
         """Who is trained, each by an optimizer of its own. An adversarial method has two."""
         return {"method": list(self.modules().values())}
 
+    def learning_rates(self) -> dict[str, float]:
+        """Every player's learning rate as a multiple of the optimizer's."""
+        return dict.fromkeys(self.players(), 1.0)
+
+    def satisfied(self) -> bool:
+        """Asked after every evaluation: whether there is nothing more to learn, so that training ends before its last step."""
+        return False
+
     def views(self, images: Tensor) -> Tensor:
         """(N, H, W, C) uint8 -> what `train_step` takes, random from torch's global generators: by default (V·N, C, H, W)
         float32, view by view."""
@@ -88,6 +116,25 @@ class Method:
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
         """One step of training; calls `minimize` once for every player's update. Returns at least "loss"."""
         raise NotImplementedError
+
+
+@runtime_checkable
+class Restorer(Protocol):
+    """A method that makes damaged pictures whole. Pictures are (N, C, H, W) in [0, 1] at the method's resolution; `hidden`
+    (N, 1, H, W) is True where a picture is to be restored. Both work on the device of what they are given.
+    """
+
+    def reads_hidden(self) -> bool:
+        """Whether what is hidden is looked at, damaged as it is (noise), or is taken for lost (a hole)."""
+        ...
+
+    def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures damaged as in training, random from torch's global generators, and `hidden`."""
+        ...
+
+    def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
+        """Pictures in [0, 1]; where nothing is `hidden` they mean nothing. Eval mode and no gradient are the caller's."""
+        ...
 
 
 Evaluate = Callable[[int], dict[str, float]]

@@ -14,7 +14,7 @@ import torch
 from sslcli.engine.run import Run, replacing
 from sslcli.errors import RunFailed, SslcliError
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Phase:
@@ -31,13 +31,14 @@ class Phase:
     def last(self) -> Path:
         return self._folder / "last.pt"
 
-    def save(self, step: int, state: dict[str, Any]) -> None:
-        """The one moment in which records and state become durable together."""
-        self._folder.mkdir(exist_ok=True)
+    def save(self, step: int, state: dict[str, Any], finished: bool) -> None:
+        """The one moment in which records and state become durable together. `finished`: the phase ends here."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         content: dict[str, Any] = {
             "format": FORMAT,
             "phase": self.name,
             "step": step,
+            "finished": finished,
             "metrics_size": self.run.metrics_size(),
             "state": state,
         }
@@ -52,8 +53,11 @@ class Phase:
         self.run.metrics_floor = content["metrics_size"]
         self._prune()
 
-    def restore(self) -> tuple[int, dict[str, Any]] | None:
-        """The newest checkpoint's step and state, the run's records cut back to it; None where there is none yet."""
+    def restore(self) -> tuple[int, dict[str, Any], bool] | None:
+        """The newest checkpoint's step and state, and whether the phase is finished; None where there is none yet.
+
+        The run's records are cut back to it. What comes after a finished phase is for the later ones to cut.
+        """
         if not self.last.exists():
             self.run.cut_metrics(self.run.metrics_floor)
             return None
@@ -62,9 +66,12 @@ class Phase:
             raise SslcliError(
                 f"{self.last} is a checkpoint of phase {content['phase']!r}", f"put back that of {self.name!r}"
             )
-        self.run.cut_metrics(content["metrics_size"])
+        if content["finished"]:
+            self.run.keep_metrics(content["metrics_size"])
+        else:
+            self.run.cut_metrics(content["metrics_size"])
         self._saved_step = content["step"]
-        return content["step"], content["state"]
+        return content["step"], content["state"], content["finished"]
 
     def _keep_previous(self) -> None:
         if self._saved_step is None or self._keep_last < 2:

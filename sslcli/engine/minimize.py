@@ -10,15 +10,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sslcli.engine.device import Compute
+from sslcli.engine.optim import OptimConfig
 from sslcli.errors import RunFailed
+from sslcli.method import Learner
 
 
 @dataclass(frozen=True)
 class Player:
-    """Parameters trained together by one optimizer."""
+    """Parameters trained together by one optimizer, at `rate` times the learning rate."""
 
     optimizer: Optimizer
     clip_norm: float
+    rate: float = 1.0
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -37,6 +40,15 @@ class Minimizer:
         self._first_bad = {name: torch.tensor(self._never, device=self._device) for name in players}
         self._step = 0
 
+    @classmethod
+    def of(cls, learner: Learner[Any, Any], optim: OptimConfig, compute: Compute) -> Minimizer:
+        """For every player of the learner an optimizer as configured."""
+        rates = learner.learning_rates()
+        players = learner.players().items()
+        return cls(
+            {name: Player(optim.build(modules), optim.clip_norm, rates[name]) for name, modules in players}, compute
+        )
+
     def __call__(self, loss: Tensor, player: str = "method") -> None:
         """One update of `player`, whose parameters alone get a gradient."""
         assert player in self._players, f"the method has no player {player!r}; it has {sorted(self._players)}"
@@ -51,11 +63,11 @@ class Minimizer:
             self._scaler.step(trained.optimizer)
 
     def begin(self, step: int, learning_rate: float) -> None:
-        """Sets every player's learning rate before a step."""
+        """Sets every player's learning rate before a step: `learning_rate` times the player's own rate."""
         self._step = step
         for player in self._players.values():
             for group in player.optimizer.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = learning_rate * player.rate
 
     def end(self) -> None:
         """Once a step, after all players' updates: the scale that fp16's gradients are kept in range with."""

@@ -93,16 +93,20 @@ class Run:
 
     def cut_metrics(self, size: int) -> None:
         """Forgets the records after the first `size` bytes: they lie after the checkpoint and will be written again."""
+        self.keep_metrics(size)
         if self._metrics is not None:
             self._metrics.close()
+        self._metrics = (self.folder / "metrics.jsonl").open("ab")
+        self._metrics.truncate(size)
+        self._metrics.seek(0, os.SEEK_END)
+
+    def keep_metrics(self, size: int) -> None:
+        """The first `size` bytes of the records are there to stay. Raises SslcliError where they are not there."""
         path = self.folder / "metrics.jsonl"
         present = path.stat().st_size if path.exists() else 0
         if present < size:
             message = f"{path} has {present} bytes, but the checkpoint was saved after {size}: records are missing"
             raise SslcliError(message, "restore the file from a copy, or start a new run")
-        self._metrics = path.open("ab")
-        self._metrics.truncate(size)
-        self._metrics.seek(0, os.SEEK_END)
         self.metrics_floor = size
 
 

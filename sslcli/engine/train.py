@@ -7,11 +7,11 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
@@ -19,17 +19,21 @@ from sslcli.engine.meter import Meter
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.signals import stop_requests
 from sslcli.errors import Interrupted
-from sslcli.method import Evaluate, Method, Progress
+from sslcli.method import Evaluate, Learner, Progress
 from sslcli.seeding import derive_seed
 
+Batch = TypeVar("Batch")
+Batch_co = TypeVar("Batch_co", covariant=True)
+Views = TypeVar("Views")
 
-class Pictures(Protocol):
-    """Where batches come from: `at(step)` (N, H, W, C) uint8 on the device, a pure function of the step."""
+
+class Pictures(Protocol[Batch_co]):
+    """Where batches come from: `at(step)`, on the device, a pure function of the step. A method's are (N, H, W, C) uint8."""
 
     steps_per_epoch: int
     batch_size: int
 
-    def at(self, step: int) -> Tensor: ...
+    def at(self, step: int) -> Batch_co: ...
 
 
 class Watch(Protocol):
@@ -51,8 +55,8 @@ class Periods:
 
 
 def train(
-    method: Method,
-    pictures: Pictures,
+    learner: Learner[Batch, Views],
+    pictures: Pictures[Batch],
     minimize: Minimizer,
     learning_rate: Callable[[int], float],
     evaluate: Evaluate,
@@ -62,20 +66,23 @@ def train(
     seed: int,
     watch: Watch,
 ) -> float:
-    """Trains from the phase's last checkpoint, or from the start, to `periods.num_steps`; returns images per second.
+    """Trains from the phase's last checkpoint, or from the start, to `periods.num_steps`, or until the learner is satisfied;
+    returns images per second (0 where nothing was left to do).
 
     A step is a pure function of (state, seed, phase, step): resumed after any interruption, the run goes on bit for bit.
     Raises Interrupted, the state saved, when a signal asks to stop; RunFailed when a loss is not finite.
     """
-    modules = nn.ModuleDict(method.modules()).train()
+    modules = nn.ModuleDict(learner.modules()).train()
     meter = Meter()
-    start = _restore(phase, modules, minimize, meter, compute)
+    start, finished = _restore(phase, modules, minimize, meter, compute)
+    if finished:
+        return 0.0
     clock = _Clock(pictures.batch_size)
 
-    def save(done: int) -> None:
+    def save(done: int, last: bool) -> None:
         minimize.check_finite()
         state = {"modules": modules.state_dict(), "minimize": minimize.state(), "meter": meter.state()}
-        phase.save(done, state)
+        phase.save(done, state, last)
         phase.run.update(status="running", step=done)
 
     def record(done: int, values: dict[str, float], timing: dict[str, float]) -> None:
@@ -89,10 +96,10 @@ def train(
             clock.begin_step()
             seed_generators(derive_seed(seed, phase.name, step))
             minimize.begin(step, learning_rate(step))
-            views = method.views(pictures.at(step))
+            views = learner.views(pictures.at(step))
             clock.data_ready()
             with compute.autocast():
-                metrics = method.train_step(views, minimize, Progress(step, periods.num_steps))
+                metrics = learner.train_step(views, minimize, Progress(step, periods.num_steps))
             minimize.end()
             meter.add(metrics)
             clock.end_step()
@@ -108,18 +115,28 @@ def train(
                 values = evaluate(done)
                 modules.train()
                 record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
+                last = last or learner.satisfied()
             stopped_by = stop.signal_number  # read once: another may come while this is answered
             if last or done % periods.save_every == 0 or stopped_by is not None:
-                save(done)
-            if stopped_by is not None and not last:
+                save(done, last)
+            if last:
+                break
+            if stopped_by is not None:
                 message = f"stopped by a signal after step {done} of {periods.num_steps}; everything is saved"
                 raise Interrupted(message, f"go on: sslcli resume '{phase.run.folder}'", stopped_by)
     return clock.images_per_second
 
 
 def seed_generators(seed: int) -> None:
-    """Seeds every generator that a step may draw from."""
-    torch.manual_seed(seed)
+    """Seeds every generator that a step may draw from.
+
+    As torch.manual_seed does, which for a device not in use takes a millisecond and remembers every call.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
 
@@ -136,15 +153,17 @@ def kept_generators() -> Iterator[None]:
         np.random.set_state(numpy)
 
 
-def _restore(phase: Phase, modules: nn.ModuleDict, minimize: Minimizer, meter: Meter, compute: Compute) -> int:
+def _restore(
+    phase: Phase, modules: nn.ModuleDict, minimize: Minimizer, meter: Meter, compute: Compute
+) -> tuple[int, bool]:
     restored = phase.restore()
     if restored is None:
-        return 0
-    step, state = restored
+        return 0, False
+    step, state, finished = restored
     modules.load_state_dict(state["modules"])
     minimize.load_state(state["minimize"])
     meter.load_state(state["meter"], compute.device)
-    return step
+    return step, finished
 
 
 class _Clock:

@@ -25,7 +25,7 @@ def test_records_are_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
         phase = Phase(run, "one", keep_last=1)
         assert phase.restore() is None
         run.record({"step": 1})
-        phase.save(1, {"weights": torch.ones(2)})
+        phase.save(1, {"weights": torch.ones(2)}, False)
         run.record({"step": 2})
     with Run(folder) as run:
         restored = Phase(run, "one", keep_last=1).restore()
@@ -43,9 +43,23 @@ def test_a_second_phase_without_a_checkpoint_keeps_the_first_ones_records(tmp_pa
             first, second = Phase(run, "one", 1), Phase(run, "two", 1)
             if first.restore() is None:
                 run.record({"step": 1})
-                first.save(1, {})
+                first.save(1, {}, True)
             assert second.restore() is None
             run.record({"step": 1, "phase": "two"})
+    assert read_records(folder) == [{"step": 1}, {"step": 1, "phase": "two"}]
+
+
+def test_a_finished_phase_leaves_the_records_of_later_ones(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    with Run(folder) as run:
+        run.record({"step": 1})
+        Phase(run, "one", 1).save(1, {}, True)
+        run.record({"step": 1, "phase": "two"})
+        Phase(run, "two", 1).save(1, {}, False)
+        run.record({"step": 2, "phase": "two"})
+    with Run(folder) as run:
+        finished = [Phase(run, name, 1).restore() for name in ("one", "two")]
+    assert [restored and restored[2] for restored in finished] == [True, False]
     assert read_records(folder) == [{"step": 1}, {"step": 1, "phase": "two"}]
 
 
@@ -59,7 +73,7 @@ def test_missing_records_are_an_error(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     with Run(folder) as run:
         run.record({"step": 1})
-        Phase(run, "one", 1).save(1, {})
+        Phase(run, "one", 1).save(1, {}, False)
     (folder / "metrics.jsonl").write_text("")
     with Run(folder) as run, pytest.raises(SslcliError, match="records are missing"):
         Phase(run, "one", 1).restore()
@@ -79,7 +93,7 @@ def test_keep_last(tmp_path: Path) -> None:
     with Run(make_run(tmp_path / "run")) as run:
         phase = Phase(run, "one", keep_last=3)
         for step in (2, 4, 6, 8):
-            phase.save(step, {})
+            phase.save(step, {}, False)
     kept = sorted(path.name for path in (tmp_path / "run" / "one").iterdir())
     assert kept == ["last.pt", "step-00000004.pt", "step-00000006.pt"]
     assert read_checkpoint(tmp_path / "run/one/last.pt")["step"] == 8
@@ -105,14 +119,14 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_last_one(
 ) -> None:
     with Run(make_run(tmp_path / "run")) as run:
         phase = Phase(run, "one", keep_last=1)
-        phase.save(1, {})
+        phase.save(1, {}, False)
 
         def full(_content: object, _path: Path) -> None:
             raise RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0")
 
         monkeypatch.setattr(torch, "save", full)
         with pytest.raises(RunFailed, match="step 2 could not be written") as caught:
-            phase.save(2, {})
+            phase.save(2, {}, False)
     assert "sslcli resume" in caught.value.fix
     assert read_checkpoint(tmp_path / "run/one/last.pt")["step"] == 1
 
@@ -139,8 +153,8 @@ def test_a_damaged_checkpoint_is_said_so(tmp_path: Path, damage: str) -> None:
 def test_a_damaged_checkpoint_offers_the_one_before(tmp_path: Path) -> None:
     with Run(make_run(tmp_path / "run")) as run:
         phase = Phase(run, "one", keep_last=2)
-        phase.save(1, {})
-        phase.save(2, {})
+        phase.save(1, {}, False)
+        phase.save(2, {}, False)
         phase.last.write_bytes(phase.last.read_bytes()[:100])
         with pytest.raises(SslcliError) as caught:
             phase.restore()
