@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sslcli.data.amat import AmatConfig
 from sslcli.data.arrays import ArraysConfig
 from sslcli.data.config import DataConfig
 from sslcli.data.folder import FolderConfig
@@ -19,4 +20,5 @@ DATA: dict[str, type[DataConfig]] = {
     "fashion_mnist": FashionMNISTConfig,
     "folder": FolderConfig,
     "arrays": ArraysConfig,
+    "amat": AmatConfig,
 }

@@ -50,3 +50,18 @@ class Batches:
             self._order = torch.randperm(len(self._images), generator=generator)
             self._epoch = epoch
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]
+
+
+class LabelledBatches:
+    """As `Batches`, each with its labels: `at(step)` gives (N, H, W, C) uint8 and (N,) int64."""
+
+    def __init__(self, images: ImageSet, batch_size: int, seed: int, device: torch.device | str) -> None:
+        assert images.labels is not None
+        self._batches = Batches(images, batch_size, seed, device)
+        self._labels = torch.from_numpy(images.labels)
+        self.batch_size = batch_size
+        self.steps_per_epoch = self._batches.steps_per_epoch
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        labels = self._labels[self._batches.indices(step)].to(self._batches.device)
+        return self._batches.at(step), labels

@@ -37,7 +37,7 @@ def features(
     mean = torch.tensor(preprocessing.mean, device=device).view(-1, 1, 1)
     std = torch.tensor(preprocessing.std, device=device).view(-1, 1, 1)
     batches = []
-    with torch.no_grad(), _eval_mode(encoder):
+    with torch.no_grad(), eval_mode(encoder):
         for start in range(0, len(images), batch_size):
             batch = torch.tensor(images[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
             batch = batch.div_(255).sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
@@ -85,7 +85,8 @@ def _require_fit(images: NDArray[np.uint8], preprocessing: Preprocessing) -> Non
 
 
 @contextmanager
-def _eval_mode(encoder: nn.Module) -> Iterator[None]:
+def eval_mode(encoder: nn.Module) -> Iterator[None]:
+    """Inside, the module and all its parts are in eval mode; afterwards each in its own as before."""
     # Module by module: a part may have been put in eval mode on its own (frozen batch norm).
     modes = [(module, module.training) for module in encoder.modules()]
     encoder.eval()

@@ -16,21 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.errors import SslcliError
+from sslcli.report.sheet import magnification, save_blocks
+from sslcli.report.style import COLOURS, DPI, INK, MUTED, PALE, drawable, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-DPI = 120
-INK, MUTED, PALE = "#1f2937", "#6b7280", "#e5e7eb"
-COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2")
-
-CELL = 84
-"""Pixels that a small picture of a sheet is magnified to, about."""
-GAP, GAP_AFTER_ORIGINAL, GAP_BETWEEN_BLOCKS, MARGIN, HEADING = 4, 12, 36, 16, 20
+GAP_AFTER_ORIGINAL = 12
 """Pixels."""
-SHEET_SHAPE = 1.6
-"""Width over height that a sheet comes near to."""
 
 NOT_CURVES = ("step", "epoch", "collapsed")
 """Numbers of a record that are not worth a panel."""
@@ -52,24 +46,11 @@ def save_views(
 
     `mean` and `std` (C,) undo the views' normalisation. Pixels are magnified by a whole number, without smoothing.
     """
-    from matplotlib.figure import Figure
-
-    scale = max(1, round(CELL / views.shape[-1]))
-    size = views.shape[-1] * scale
+    size = views.shape[-1] * magnification(views.shape[-1])
     columns = [images, *_denormalized(views, mean, std)]
     cells = np.stack([_resized(column, size) for column in columns], axis=1)
-    num_rows = _num_rows(len(cells), cells.shape[1])
-    blocks = [_block(cells[first : first + num_rows], num_rows) for first in range(0, len(cells), num_rows)]
-    gap = np.full((blocks[0].shape[0], GAP_BETWEEN_BLOCKS, 3), 255, np.uint8)
-    sheet = np.concatenate([part for block in blocks for part in (gap, block)][1:], axis=1)
-    sheet = np.pad(sheet, ((MARGIN + HEADING, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=255)
-    height, width = sheet.shape[:2]
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    figure.figimage(sheet, origin="upper")
-    for centre, words in _headings(len(blocks), len(views), size):
-        top = 1 - (MARGIN + HEADING / 2) / height
-        figure.text(centre / width, top, words, ha="center", va="center", fontsize=7, color=MUTED)
-    figure.savefig(path)
+    headings = ["original", *(f"view {view + 1}" for view in range(len(views)))]
+    save_blocks(path, cells, headings, GAP_AFTER_ORIGINAL)
 
 
 def save_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
@@ -98,7 +79,7 @@ def save_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
         axes.set_xlim(0, 1.02 * longest or None)
         if name in FROM_ZERO:
             axes.set_ylim(0, 1.1 * max(float(points[:, 1].max()) for points in lines.values()) or None)
-        _style(axes, TITLES.get(name, name.replace("_", " ")), f"{last:.4g}" if len(phases) == 1 else "")
+        style_axes(axes, TITLES.get(name, name.replace("_", " ")), f"{last:.4g}" if len(phases) == 1 else "")
         if index >= len(curves) - num_columns:
             axes.set_xlabel(x_axis, fontsize=8, color=MUTED)
         if index == 0 and len(phases) > 1:
@@ -135,7 +116,7 @@ def save_confusion(path_png: Path, path_csv: Path, matrix: NDArray[np.int64], cl
         bar.ax.set_yticklabels(["0 %", "50 %", "100 %"], fontsize=7, color=MUTED)
         bar.ax.tick_params(color=PALE, length=2)
         bar.outline.set_visible(False)
-    _style(axes, "confusion matrix: percent of each true class", grid=False)
+    style_axes(axes, "confusion matrix: percent of each true class", grid=False)
     figure.savefig(path_png, bbox_inches="tight", pad_inches=0.15)
 
 
@@ -152,40 +133,6 @@ def _resized(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     columns = np.arange(size) * pictures.shape[2] // size
     resized = pictures[:, rows][:, :, columns]
     return resized.repeat(3, axis=3) if resized.shape[3] == 1 else resized[..., :3]
-
-
-def _num_rows(num_images: int, num_columns: int) -> int:
-    """How many pictures stand in one block, so that the blocks side by side make a sheet of good shape."""
-
-    def distance(num_rows: int) -> float:
-        return abs(math.log(math.ceil(num_images / num_rows) * num_columns / num_rows / SHEET_SHAPE))
-
-    evenly = {math.ceil(num_images / num_blocks) for num_blocks in range(1, num_images + 1)}
-    return min(sorted(evenly), key=distance)
-
-
-def _block(cells: NDArray[np.uint8], num_rows: int) -> NDArray[np.uint8]:
-    """(N, V + 1, size, size, 3), at most `num_rows` pictures -> a block of `num_rows` rows on white."""
-    size = cells.shape[2]
-    lefts = _cell_lefts(cells.shape[1] - 1, size)
-    block = np.full((num_rows * (size + GAP) - GAP, lefts[-1] + size, 3), 255, np.uint8)
-    for row, pictures in enumerate(cells):
-        for left, picture in zip(lefts, pictures, strict=True):
-            top = row * (size + GAP)
-            block[top : top + size, left : left + size] = picture
-    return block
-
-
-def _cell_lefts(num_views: int, size: int) -> list[int]:
-    """Where the original and its views begin, in pixels from the block's left."""
-    return [0] + [size + GAP_AFTER_ORIGINAL + view * (size + GAP) for view in range(num_views)]
-
-
-def _headings(num_blocks: int, num_views: int, size: int) -> list[tuple[float, str]]:
-    lefts = _cell_lefts(num_views, size)
-    names = ["original", *(f"view {view + 1}" for view in range(num_views))]
-    starts = [MARGIN + block * (lefts[-1] + size + GAP_BETWEEN_BLOCKS) for block in range(num_blocks)]
-    return [(start + left + size / 2, name) for start in starts for left, name in zip(lefts, names, strict=True)]
 
 
 def _curves(records: Sequence[dict[str, Any]], x_axis: str) -> dict[str, dict[str, NDArray[np.float64]]]:
@@ -215,20 +162,6 @@ def _draw_curve(axes: Axes, points: NDArray[np.float64], colour: str, label: str
     axes.plot(x, np.convolve(y, window, mode="same") / counts, color=colour, linewidth=1.6, label=drawable(label))
 
 
-def _style(axes: Axes, title: str, value: str = "", grid: bool = True) -> None:
-    axes.set_title(title, loc="left", fontsize=9, color=INK)
-    axes.set_title(value, loc="right", fontsize=9, color=MUTED)
-    axes.tick_params(labelsize=7, labelcolor=MUTED, color=PALE, length=2)
-    for side in ("top", "right", "bottom", "left"):
-        axes.spines[side].set_visible(grid and side in ("bottom", "left"))
-        axes.spines[side].set_color(PALE)
-    if grid:
-        axes.grid(color=PALE, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.ticklabel_format(scilimits=(-3, 5), useOffset=False)
-        axes.yaxis.get_offset_text().set(fontsize=7, color=MUTED)
-
-
 def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
     axes.set_xlabel("predicted", fontsize=8, color=MUTED)
     axes.set_ylabel("true", fontsize=8, color=MUTED)
@@ -237,13 +170,3 @@ def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
     names = [drawable(name) for name in classes]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
-
-
-def drawable(name: str, longest: int = 24) -> str:
-    """A name as matplotlib's default font can draw it on one line: "?" for other characters, "…" for a long end."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    font = get_font(findfont(FontProperties()))
-    known = "".join(c if c.isprintable() and font.get_char_index(ord(c)) else "?" for c in name)
-    short = known if len(known) <= longest else known[: longest - 1] + "…"
-    return short.replace("$", r"\$")  # a pair of them would begin a formula

@@ -1,0 +1,171 @@
+"""A user's picture file: its pixels upright and in 8 bits, with all that must not be lost when it is saved again."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from sslcli.data.decode import plain
+from sslcli.errors import SslcliError
+
+FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".webp": ("WEBP", {"lossless": True, "exact": True}),
+    ".tif": ("TIFF", {}),
+    ".tiff": ("TIFF", {}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+}
+"""What can be written, by suffix: PIL's name and how it is encoded. All but JPEG keep every pixel; PIL cannot write a
+compressed TIFF with a camera's EXIF."""
+
+REFUSED = {
+    "CMYK": "its pixels are amounts of ink (CMYK)",
+    "LAB": "its pixels are LAB values",
+    "HSV": "its pixels are HSV values",
+    "F": "its pixels are floating-point numbers, of unknown range",
+}
+ORIENTATION = 0x0112
+LAYOUT = {
+    *range(254, 267), 273, *range(277, 282), 284, 317, *range(320, 326), 330, 338, 339, 347, *range(512, 533),
+    700, 34377, 34675,
+}  # fmt: skip
+"""EXIF tags that describe how the old file was laid out, or are kept elsewhere: in a new TIFF they would corrupt it."""
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """`pixels` (H, W, C) uint8, C 1 (grey) or 3, upright; `alpha` (H, W) uint8, 255 = opaque, None where there is none.
+
+    `exif` says that nothing is to be turned any more; `format` is PIL's name of the file's; `notes`: what the user should
+    know, a line each.
+    """
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    icc_profile: bytes | None
+    exif: bytes | None
+    format: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)"""
+        return self.pixels.shape[:2]
+
+    def require_savable(self, path: Path) -> None:
+        """Raises SslcliError where the format of `path`'s suffix cannot be written, or not hold the transparency."""
+        if format_of(path) == "JPEG" and self.alpha is not None and bool((self.alpha < 255).any()):
+            raise SslcliError(f"{path}: JPEG cannot hold the picture's transparency", "write .png, .webp or .tif")
+
+    def save(self, path: Path, pixels: NDArray[np.uint8]) -> None:
+        """Writes `pixels` (H, W, C), with the alpha, colour profile and EXIF of this file, in the format of `path`'s suffix.
+
+        The file is there whole or not at all. Raises SslcliError where the format cannot hold the picture.
+        """
+        self.require_savable(path)
+        assert pixels.shape == self.pixels.shape, f"{pixels.shape} for {self.pixels.shape}"
+        name, options = FORMATS[path.suffix.lower()]
+        keep_alpha = self.alpha is not None and name != "JPEG"
+        channels = np.dstack([pixels, self.alpha]) if keep_alpha else pixels  # type: ignore[list-item]
+        image = Image.fromarray(channels[..., 0] if channels.shape[2] == 1 else channels)
+        kept = {"icc_profile": self.icc_profile, "exif": self.exif}
+        encoded = io.BytesIO()
+        try:
+            image.save(encoded, name, **options, **{key: value for key, value in kept.items() if value is not None})
+        except (OSError, ValueError, struct.error) as reason:
+            raise SslcliError(f"{path} cannot be written as {name}: {reason}", "write .png") from None
+        temporary = path.with_name(f".sslcli-{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(encoded.getbuffer())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def format_of(path: Path) -> str:
+    """The format that `path`'s suffix stands for. Raises SslcliError where it cannot be written."""
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        what = f"pictures cannot be written as {suffix}" if suffix else "the name has no ending that tells the format"
+        raise SslcliError(f"{path}: {what}", f"end it in {', '.join(FORMATS)}")
+    return FORMATS[suffix][0]
+
+
+def read_picture(path: Path) -> PictureFile:
+    """Raises SslcliError for what is missing, is no picture, is damaged, or has pixels of a kind that cannot be kept.
+
+    16 bits a channel become 8, a palette its colours; of an animation the first frame is taken.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return _read(image, path)
+    except SslcliError:
+        raise
+    except FileNotFoundError:
+        raise SslcliError(f"there is no picture {path}", "see to the name; one with spaces needs quotes") from None
+    except UnidentifiedImageError:
+        raise SslcliError(f"{path} is not a picture that can be read", "give a PNG, JPEG, WebP or TIFF") from None
+    except Image.DecompressionBombError:
+        raise SslcliError(f"{path} has too many pixels to be a safe picture", "scale it down") from None
+    except Exception as error:  # a broken file makes PIL raise almost anything
+        if isinstance(error, OSError) and error.strerror:
+            raise SslcliError(
+                f"{path} cannot be read: {error.strerror}", "see to the path and its permissions"
+            ) from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SslcliError(f"{path} cannot be decoded: {reason}", "the file is damaged: save or copy it anew") from None
+
+
+def _read(image: Image.Image, path: Path) -> PictureFile:
+    notes = []
+    if image.mode in REFUSED:
+        raise SslcliError(f"{path}: {REFUSED[image.mode]}", "convert it to 8-bit RGB in the program it comes from")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # a telephone's JPEG with a second picture for its depth
+        notes.append(f"only the first of its {frames} frames is taken")
+    if image.mode.startswith("I") or "16" in str([tile[3] for tile in getattr(image, "tile", [])]):
+        notes.append("its 16 bits a channel become 8")
+    image.load()
+    icc_profile, exif = image.info.get("icc_profile"), _exif(image)
+    with suppress(OSError, ValueError, SyntaxError, TypeError, struct.error):  # broken EXIF, whole picture
+        ImageOps.exif_transpose(image, in_place=True)
+    pixels, alpha = _channels(image)
+    return PictureFile(pixels, alpha, icc_profile, exif, image.format or "", tuple(notes))
+
+
+def _exif(image: Image.Image) -> bytes | None:
+    """The EXIF block for the picture turned upright, None where there is none that can be read."""
+    with suppress(OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error):
+        exif = Image.Exif()  # the image's own is still needed to turn it
+        exif.load(image.getexif().tobytes())
+        for tag in LAYOUT & set(exif):
+            del exif[tag]
+        if ORIENTATION in exif:
+            exif[ORIENTATION] = 1
+        return exif.tobytes() if exif else None
+    return None
+
+
+def _channels(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The picture as pixels (H, W, C) and alpha (H, W) or None."""
+    if image.mode.startswith("I"):
+        return np.asarray(plain(image))[..., None], None
+    grey = image.mode in ("1", "L", "LA", "La")
+    if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):
+        pixels = np.asarray(image.convert("LA" if grey else "RGBA"))
+        return pixels[..., :-1], pixels[..., -1]
+    pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], -1), None

@@ -1,0 +1,107 @@
+"""An encoder with a linear classifier on top, trained as a whole; and the weights that did best on validation.
+
+Shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from sslcli.method import Metrics, Minimize, Preprocessing, Progress
+from sslcli.nets.encoder import Encoder
+
+
+class BestWeights(nn.Module):
+    """The state that `modules` had when `observe` was last told of a better accuracy. Part of a learner's state, so that early
+    stopping goes on where it was after a resume."""
+
+    accuracy: Tensor
+    waited: Tensor
+
+    def __init__(self, modules: Sequence[nn.Module], patience: int) -> None:
+        super().__init__()
+        self._watched = tuple(modules)  # in a tuple, so that their weights stand only once in the state
+        self._patience = patience
+        self.register_buffer("accuracy", torch.tensor(-1.0))
+        self.register_buffer("waited", torch.tensor(0))
+        for index, value in enumerate(self._values()):
+            self.register_buffer(f"kept_{index}", value.detach().clone())
+
+    def _values(self) -> list[Tensor]:
+        return [value for module in self._watched for value in module.state_dict().values()]
+
+    def observe(self, accuracy: float) -> None:
+        """An evaluation's result: the weights as they are now are kept where it is better than all before."""
+        found = self.accuracy.new_tensor(accuracy)  # in the precision of the best, which a double would never equal
+        if found <= self.accuracy:
+            self.waited += 1
+            return
+        self.accuracy.copy_(found)
+        self.waited.zero_()
+        for index, value in enumerate(self._values()):
+            getattr(self, f"kept_{index}").copy_(value)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `patience` evaluations in a row were no better."""
+        return int(self.waited) >= self._patience
+
+    def put_back(self) -> None:
+        """Gives the modules the weights kept."""
+        for index, value in enumerate(self._values()):
+            value.copy_(getattr(self, f"kept_{index}"))
+
+
+@dataclass
+class Classifier:
+    """Encoder and linear layer, trained together by cross-entropy on labelled pictures, until validation has been no better
+    `patience` times (`best`). A `Learner` of batches (images (N, H, W, C) uint8, labels (N,) int64)."""
+
+    encoder: Encoder
+    head: nn.Linear
+    preprocessing: Preprocessing
+    best: BestWeights
+
+    @classmethod
+    def of(cls, encoder: Encoder, num_classes: int, preprocessing: Preprocessing, patience: int) -> Classifier:
+        """The classifier begins with zeros, as a logistic regression does."""
+        head = nn.Linear(encoder.width, num_classes)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        return cls(encoder, head, preprocessing, BestWeights([encoder, head], patience))
+
+    def network(self) -> nn.Module:
+        """(N, C, H, W) preprocessed pictures -> logits (N, K)."""
+        return nn.Sequential(self.encoder, self.head)
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"encoder": self.encoder, "head": self.head, "best": self.best}
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        return {"method": [self.encoder, self.head]}
+
+    def learning_rates(self) -> dict[str, float]:
+        return {"method": 1.0}
+
+    def views(self, batch: tuple[Tensor, Tensor], /) -> tuple[Tensor, Tensor]:
+        images, labels = batch
+        mean, std = (
+            torch.tensor(values, device=images.device).view(-1, 1, 1)
+            for values in (self.preprocessing.mean, self.preprocessing.std)
+        )
+        return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std, labels
+
+    def train_step(self, views: tuple[Tensor, Tensor], minimize: Minimize, progress: Progress) -> Metrics:
+        pictures, labels = views
+        logits = self.head(self.encoder(pictures))
+        loss = cross_entropy(logits, labels)
+        minimize(loss)
+        return {"loss": loss.detach(), "accuracy": (logits.argmax(dim=1) == labels).float().mean()}
+
+    def satisfied(self) -> bool:
+        return self.best.exhausted

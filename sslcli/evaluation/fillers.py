@@ -1,0 +1,71 @@
+"""What a network that fills holes is compared with.
+
+Every filler takes `pictures` (N, C, H, W) in [0, 1] with anything in the hole and `hidden` (N, 1, H, W) bool, and returns the
+pictures with the hole filled; visible pixels stay exactly as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sslcli.data.images import Track, untracked
+from sslcli.errors import SslcliError
+
+BLOCK = 2**23
+"""About how many numbers of the bank's pictures, and how many distances, are worked on at a time: 32 MiB each."""
+
+
+def mean_fill(pictures: Tensor, hidden: Tensor, mean: Sequence[float]) -> Tensor:
+    """The hole in one colour: `mean`, one number a channel."""
+    return torch.where(hidden, pictures.new_tensor(mean).view(-1, 1, 1), pictures)
+
+
+def nearest_patch(pictures: Tensor, hidden: Tensor, bank: NDArray[np.uint8]) -> Tensor:
+    """The hole as it is in the picture of `bank` (M, H, W, C) whose pixels are nearest (L2) where `pictures` are visible.
+
+    Of equally near pictures the first in the bank is taken.
+    """
+    nearest = _nearest(pictures.masked_fill(hidden, 0), ~hidden, bank)
+    return torch.where(hidden, _pictures(bank[nearest.cpu().numpy()], pictures), pictures)
+
+
+def biharmonic(pictures: Tensor, hidden: Tensor, track: Track = untracked) -> Tensor:
+    """The smoothest continuation into the hole: scikit-image's biharmonic inpainting, picture by picture on the CPU.
+
+    Raises SslcliError where scikit-image is missing.
+    """
+    try:
+        from skimage.restoration import inpaint_biharmonic
+    except ImportError:
+        raise SslcliError("biharmonic inpainting needs scikit-image", "pip install 'sslcli[inpainting]'") from None
+    known = pictures.masked_fill(hidden, 0).movedim(1, 3).cpu().numpy()
+    holes = hidden[:, 0].cpu().numpy()
+    pairs = track(zip(known, holes, strict=True), total=len(holes), label="biharmonic inpainting")
+    filled = np.stack([inpaint_biharmonic(picture, hole, channel_axis=-1) for picture, hole in pairs])
+    return torch.where(hidden, torch.from_numpy(filled).movedim(3, 1).to(pictures), pictures)
+
+
+def _nearest(known: Tensor, visible: Tensor, bank: NDArray[np.uint8]) -> Tensor:
+    """(N,) rows of `bank`. `known` (N, C, H, W) is 0 where it is not `visible` (N, 1, H, W)."""
+    queries, seen = known.flatten(1), visible.flatten(1).to(known.dtype)
+    least = known.new_full((len(known),), float("inf"))
+    nearest = torch.zeros(len(known), dtype=torch.long, device=known.device)
+    some = max(1, min(BLOCK // queries.shape[1], BLOCK // len(known)))
+    for start in range(0, len(bank), some):
+        block = _pictures(bank[start : start + some], known)
+        # |k - b|^2 over the visible pixels, less |k|^2, which is the same for the whole bank.
+        distance = torch.addmm(seen @ block.square().sum(dim=1).flatten(1).T, queries, block.flatten(1).T, alpha=-2)
+        here, row = distance.min(dim=1)
+        nearest = torch.where(here < least, row + start, nearest)
+        least = torch.minimum(here, least)
+    return nearest
+
+
+def _pictures(images: NDArray[np.uint8], like: Tensor) -> Tensor:
+    """(M, H, W, C) uint8 -> (M, C, H, W) in [0, 1], of the dtype and on the device of `like`."""
+    return torch.tensor(images, device=like.device).permute(0, 3, 1, 2).to(like.dtype) / 255

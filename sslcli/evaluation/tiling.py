@@ -1,0 +1,120 @@
+"""A picture of any size, restored by a network that knows one size: overlapping tiles, coarse to fine.
+
+Shapes: C H W of the picture, N tiles of R x R pixels. Masks: True = hidden.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+Restore = Callable[[Tensor, Tensor], Tensor]
+"""(N, C, R, R) pictures in [0, 1] and `hidden` (N, 1, R, R) -> (N, C, R, R) in [0, 1]."""
+
+Corner = tuple[int, int]
+
+MOST_HIDDEN = 0.5
+"""The part of a tile that may be hidden where the network fills it: with more, it sees too little to go by."""
+
+
+def restored(picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int = 64) -> Tensor:
+    """`picture` (C, H, W) in [0, 1] with `hidden` (1, H, W) restored by tiles of R = `resolution`; the rest is the input, bit
+    for bit.
+
+    Tiles overlap by half, their results are blended by a smooth window, and only those that touch `hidden` are computed.
+    A tile of which more than a half is hidden is restored at half the size first, and so on; its enlarged fill is blended
+    with what its neighbours make of theirs. So no tile without a visible pixel is given to `restore`, unless everything
+    is hidden (a whole picture to be denoised): then the tiles alone do it, at full size.
+    """
+    height, width = picture.shape[1:]
+    rows, columns = (_mirrored(side, max(side, resolution), picture.device) for side in (height, width))
+    covered = hidden[:, rows][:, :, columns]
+    corners, shares = _tiles(covered[0], resolution)
+    crowded: list[Corner] = []
+    filled = picture
+    if max(height, width) > resolution and not bool(hidden.all()):
+        crowded = [corner for corner, share in zip(corners, shares, strict=True) if share > MOST_HIDDEN]
+    if crowded:
+        filled = torch.where(hidden, _coarse(picture, hidden, restore, resolution, batch_size), picture)
+    filled = filled[:, rows][:, :, columns]
+
+    blend = _Blend(filled, resolution)
+    blend.add(crowded, (_cut(filled, corner, resolution) for corner in crowded))
+    left_out = set(crowded)
+    wanted = [c for c, share in zip(corners, shares, strict=True) if share > 0 and c not in left_out]
+    for start in range(0, len(wanted), batch_size):
+        batch = wanted[start : start + batch_size]
+        tiles, masks = (torch.stack([_cut(source, c, resolution) for c in batch]) for source in (filled, covered))
+        blend.add(batch, restore(tiles, masks))
+    return torch.where(hidden, blend.result()[:, :height, :width], picture)
+
+
+class _Blend:
+    """Tiles added up under a window that falls smoothly to the tile's edge, over the windows' sum."""
+
+    def __init__(self, like: Tensor, resolution: int) -> None:
+        self.total, self.weight = torch.zeros_like(like), torch.zeros_like(like[:1])
+        ramp = torch.sin(math.pi * (torch.arange(resolution, device=like.device, dtype=like.dtype) + 0.5) / resolution)
+        self.window = (ramp[:, None] * ramp[None, :]).square()
+
+    def add(self, corners: Sequence[Corner], tiles: Iterable[Tensor]) -> None:
+        resolution = len(self.window)
+        for corner, tile in zip(corners, tiles, strict=True):
+            _cut(self.total, corner, resolution).add_(tile * self.window)
+            _cut(self.weight, corner, resolution).add_(self.window)
+
+    def result(self) -> Tensor:
+        """The blended picture; 0 where no tile lies."""
+        return self.total.div_(self.weight.masked_fill_(self.weight == 0, 1))
+
+
+def _coarse(picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int) -> Tensor:
+    """The picture restored at half its size (the longer side stays at least `resolution`), enlarged again.
+
+    A coarse pixel is the mean of its visible ones, and hidden where it has none: were one hidden pixel enough, a finely
+    dotted mask would soon hide everything, and there would be nothing to restore from.
+    """
+    size = tuple(picture.shape[1:])
+    scale = max(0.5, resolution / max(size))
+    smaller = [math.ceil(side * scale) for side in size]
+    visible = (~hidden).to(picture.dtype)
+    share, mean, visible_sum = (
+        interpolate(source[None], smaller, mode="area")[0] for source in (visible, picture, picture * visible)
+    )
+    gone = share == 0
+    coarse = torch.where(gone, mean, visible_sum / share.masked_fill(gone, 1))
+    coarse = restored(coarse, gone, restore, resolution, batch_size)
+    return interpolate(coarse[None], size, mode="bilinear", align_corners=False)[0]
+
+
+def _tiles(covered: Tensor, resolution: int) -> tuple[list[Corner], list[float]]:
+    """The top left corners of the tiles that together cover `covered` (H, W), and the part of each that is hidden."""
+    tops, lefts = (_starts(side, resolution) for side in covered.shape)
+    sums = torch.zeros([side + 1 for side in covered.shape], dtype=torch.int64)
+    sums[1:, 1:] = covered.cpu().cumsum(0).cumsum(1)
+    top, left = torch.tensor(tops)[:, None], torch.tensor(lefts)[None, :]
+    bottom, right = top + resolution, left + resolution
+    counts = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    corners = [(top, left) for top in tops for left in lefts]
+    return corners, (counts.flatten() / resolution**2).tolist()
+
+
+def _starts(side: int, resolution: int) -> list[int]:
+    """Where tiles begin, half a tile apart, the last flush with the end."""
+    return [*range(0, side - resolution, max(1, resolution // 2)), side - resolution]
+
+
+def _mirrored(side: int, length: int, device: torch.device) -> Tensor:
+    """Indices 0 ... side - 1, then back and forth until there are `length`: a reflection of any extent."""
+    period = max(1, 2 * (side - 1))
+    index = torch.arange(length, device=device) % period
+    return torch.where(index < side, index, period - index)
+
+
+def _cut(source: Tensor, corner: Corner, resolution: int) -> Tensor:
+    top, left = corner
+    return source[:, top : top + resolution, left : left + resolution]
