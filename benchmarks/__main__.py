@@ -5,6 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for name in ("demo", "throughput", "views", "resuming", "probe"):
+for name in ("demo", "throughput", "views", "resuming", "probe", "layer", "autoencoders"):
     print(f"\n== {name}", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -5,6 +5,7 @@ With cli.py the only place that knows hydra. Below it nobody sees a DictConfig.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
@@ -132,6 +133,10 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
         key, _, values = several[1].partition("=")
         message = f"{several[1]} gives {key} several values"
         return SslcliError(message, f"one run for each of them: add -m; all of them as a list: {key}=[{values}]")
+    unfit = re.match(r"In '([^']+)': .* Key '\w+' not in '(\w+)' full_key: (\S+)", text)
+    if unfit:
+        message = f"{unfit[1]} sets {unfit[3]}, which {unfit[2].removesuffix('Config')} does not have"
+        return SslcliError(message, f"leave {unfit[3].partition('.')[0]}=… out, or use another command")
     overridden = re.search(r"Could not override '([^'@]+)'", text)
     if overridden:
         return _unknown_key(overridden[1], command, words)
@@ -146,7 +151,8 @@ def compose(command: str, words: list[str]) -> DictConfig:
 
 def _unknown_key(key: str, command: str, words: list[str]) -> SslcliError:
     # With the groups as chosen: only their keys can have been meant.
-    choices = [word for word in words if re.match(r"[a-z/]+=\w+$", word) and word.partition("=")[0] in groups()]
+    present = {field.name for field in dataclasses.fields(EXPERIMENTS[command].load().Config)} & groups().keys()
+    choices = [word for word in words if re.match(r"[a-z/]+=\w+$", word) and word.partition("=")[0] in present]
     keys = _flat_keys(compose(command, choices))
     parent = key.rpartition(".")[0]
     siblings = [known for known in keys if known.rpartition(".")[0] == parent]

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch: small work is slower on several, much so on a shared machine
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra

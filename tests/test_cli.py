@@ -73,6 +73,9 @@ MISTAKES = [
     (["pretrain", "encoder=resnet18", "encoder.stm=small"], "no key 'encoder.stm'", "did you mean encoder.stem?"),
     (["linear-eval", "run=x", "data.root=y"], "no data of its own", "data=folder"),
     (["linear-eval"], "run is required", "run=…"),
+    (["linear-eval", "method=simclr"], "there is no key 'method'", "there is"),
+    (["stack-pretrain", "method=simclr", "encoder=mlp"], "there is no key 'method'", "there is"),
+    (["inpaint", "method=simclr"], "inpaint sets method.adversarial, which SimCLR does not have", "leave method=… out"),
     (["linear-eval", "run=last"], "there is no run with an encoder under", "sslcli pretrain"),
     (["linear-eval", "run=x", "labels=0"], "labels must be positive", "0.01"),
     (["resume"], "required: run", "usage: sslcli resume"),
@@ -125,7 +128,21 @@ def test_a_users_own_config_folder(sslcli: Sslcli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("sslcli ", ["pretrain", "linear-eval", "resume", "rerun", "runs", "list", "completion"]),
+        (
+            "sslcli ",
+            [
+                "pretrain",
+                "inpaint",
+                "stack-pretrain",
+                "linear-eval",
+                "resume",
+                "rerun",
+                "restore",
+                "runs",
+                "list",
+                "completion",
+            ],
+        ),
         ("sslcli lin", ["linear-eval"]),
         ("sslcli pretrain encoder=res", ["encoder=resnet18", "encoder=resnet34", "encoder=resnet50"]),
         ("sslcli pretrain method.t", ["method.temperature="]),

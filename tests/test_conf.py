@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
+from sslcli.commands import EXPERIMENTS
 from sslcli.commands.groups import groups
 from sslcli.composition import compose, register, typed
 from sslcli.config import conf_folder, name_in
+from sslcli.engine.optim import Scaling
+from sslcli.nets.encoders import Activation
 
 GROUPS = ("method", "encoder", "data", "optim", "runtime")
 FILES = sorted(path.relative_to(conf_folder()) for path in conf_folder().rglob("*.yaml"))
-REQUIRED = {"encoder/timm": ["encoder.model=resnet10t"], "experiment/imagenet_simclr": ["data.root=somewhere"]}
+RECIPES = [path for path in FILES if path.parts[0] == "experiment"]
+PRESETS = {"encoder/sigmoid_mlp": "mlp", "optim/plain_sgd": "sgd", "optim/adam": "adamw"}
+"""Files that are a choice of settings, and of what."""
+REQUIRED = {"encoder/timm": ["encoder.model=resnet10t"]}
 
 
 @pytest.fixture(autouse=True)
@@ -23,32 +31,81 @@ def hydra_is_fresh() -> None:
     register(groups())
 
 
+def own_command(recipe: Path) -> tuple[str, list[str]]:
+    """The command, and its words, of the first line of a recipe that says how to run it."""
+    found = re.search(
+        rf"^#   sslcli ([\w-]+) (experiment={recipe.stem}\b.*)$", (conf_folder() / recipe).read_text(), re.M
+    )
+    assert found, f"{recipe} has no line `#   sslcli <command> experiment={recipe.stem}`"
+    return found[1], re.split(r"\s{2,}", found[2])[0].split()  # behind two spaces: what is meant
+
+
+def composed(command: str, *words: str) -> Any:
+    GlobalHydra.instance().clear()
+    return typed(compose(command, list(words)))
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if len(path.parts) > 1], ids=str)
 def test_every_choice_composes_and_is_typed(path: Path) -> None:
     group, choice = str(path.parent), path.stem
-    config = typed(compose("pretrain", [f"{group}={choice}", *REQUIRED.get(f"{group}/{choice}", [])]))
+    own = ("pretrain", [f"{group}={choice}", *REQUIRED.get(f"{group}/{choice}", [])])
+    command, words = own_command(path) if group == "experiment" else own
+    config = composed(command, *words)
     if group in GROUPS:
-        assert name_in(groups()[group], getattr(config, group)) == choice
+        assert name_in(groups()[group], getattr(config, group)) == PRESETS.get(f"{group}/{choice}", choice)
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_entry_of_a_table_has_its_file(group: str) -> None:
-    assert {path.stem for path in (conf_folder() / group).glob("*.yaml")} == set(groups()[group])
+    files = {path.stem for path in (conf_folder() / group).glob("*.yaml")}
+    presets = {preset.partition("/")[2] for preset in PRESETS if preset.startswith(f"{group}/")}
+    assert files - presets == set(groups()[group])
 
 
 def test_every_command_has_its_file() -> None:
-    from sslcli.commands import EXPERIMENTS
-
     assert {path.stem for path in FILES if len(path.parts) == 1} == set(EXPERIMENTS)
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] == "experiment"], ids=str)
+@pytest.mark.parametrize("path", RECIPES, ids=str)
 def test_a_recipe_opens_with_its_command_source_and_whether_it_was_run(path: Path) -> None:
-    text = (conf_folder() / path).read_text()
-    assert f"experiment={path.stem}" in text
-    assert "Published:" in text
-    assert "run here" in text.lower()
-    config = typed(compose("pretrain", [f"experiment={path.stem}", *REQUIRED.get(f"experiment/{path.stem}", [])]))
+    head = (conf_folder() / path).read_text().partition("defaults:")[0]
+    assert "Published:" in head
+    assert "run here" in head.lower()
+    assert "Differs:" in head
+    command, words = own_command(path)
+    assert command in EXPERIMENTS
+    assert words[0] == f"experiment={path.stem}"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=str)
+def test_what_a_recipe_names_can_be_built(path: Path) -> None:
+    command, words = own_command(path)
+    config = composed(command, *words)
     torch.manual_seed(0)
-    assert config.encoder.build(3, 32).width > 0
-    assert config.optim.peak_learning_rate(config.batch_size) > config.optim.lr
+    assert config.encoder.build(3, config.data.resolution or 28).width > 0
+    peak = config.optim.peak_learning_rate(config.batch_size)
+    assert peak > 0
+    assert (peak != config.optim.lr) == (config.optim.scaling is not Scaling.none)
+
+
+def test_a_recipe_wins_over_the_method_it_chooses_and_the_words_typed_win_over_both() -> None:
+    method = composed("pretrain", "method=denoising_autoencoder")
+    recipe = composed("pretrain", "experiment=mnist_denoising_autoencoder")
+    assert (choice("encoder", method), choice("optim", method)) == ("mlp", "adamw")  # what the method's file sets ...
+    assert method.encoder.activation is Activation.relu
+    assert (choice("encoder", recipe), choice("optim", recipe)) == ("mlp", "sgd")  # ... and the recipe's in its place
+    assert (recipe.encoder.activation, recipe.encoder.widths) == (Activation.sigmoid, [500])
+    assert recipe.optim.momentum == 0
+
+    assert choice("encoder", composed("pretrain", "method=denoising_autoencoder", "encoder=convnet")) == "convnet"
+    for order in (1, -1):  # whatever the order of the words
+        words = ["experiment=mnist_denoising_autoencoder", "optim=lars", "encoder.widths=[7]", "data=svhn", "epochs=3"]
+        typed_over = composed("pretrain", *words[::order])
+        assert (choice("optim", typed_over), choice("data", typed_over)) == ("lars", "svhn")
+        assert (typed_over.encoder.widths, typed_over.epochs) == ([7], 3)
+        assert typed_over.encoder.activation is Activation.sigmoid
+        assert typed_over.method.corruption.masking == 0.3
+
+
+def choice(group: str, config: Any) -> str:
+    return name_in(groups()[group], getattr(config, group))

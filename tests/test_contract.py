@@ -1,4 +1,4 @@
-"""What every method of the table promises, whatever it does."""
+"""What every method of the table promises, whatever it does; and variants of it that train by other code."""
 
 from __future__ import annotations
 
@@ -9,23 +9,37 @@ from typing import Any
 import pytest
 import torch
 
+from sslcli.augment.masks import MaskConfig, MaskKind
 from sslcli.commands.encoder_files import read_encoder, write_encoder
 from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
-from sslcli.engine.minimize import Minimizer, Player
+from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim import AdamWConfig
 from sslcli.engine.run import Run
-from sslcli.engine.train import Periods, seed_generators, train
+from sslcli.engine.train import Periods, Pictures, seed_generators, train
 from sslcli.evaluation.features import features
-from sslcli.method import Method, Preprocessing
+from sslcli.method import Evaluate, Learner, Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
-from sslcli.nets.encoders import ConvNetConfig
+from sslcli.methods.context_encoder import ContextEncoderConfig
+from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig, Reconstruction
+from sslcli.nets.encoders import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
 
 CPU = Compute(torch.device("cpu"), None)
-ENCODER = ConvNetConfig(width=4)
 PREPROCESSING = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
+CASES: dict[str, tuple[MethodConfig, EncoderConfig]] = {
+    **{name: (config(), ConvNetConfig(width=4)) for name, config in METHODS.items()},
+    "context_encoder, adversarial": (
+        ContextEncoderConfig(adversarial=True, masks=MaskConfig(kind=MaskKind.centre), bottleneck=None),
+        ContextConfig(width=4),
+    ),
+    "denoising_autoencoder, tied": (
+        DenoisingAutoencoderConfig(tied=True, reconstruction=Reconstruction.squared_error),
+        MLPConfig(widths=[24, 12]),
+    ),
+}
+"""What is trained, by name: every method as it is by default, and the variants."""
 
 
 @dataclass
@@ -53,25 +67,37 @@ def pictures() -> ImageSet:
 
 def build(name: str) -> Method:
     seed_generators(1)
-    return METHODS[name]().build(ENCODER.build(3, 16), PREPROCESSING)
+    method, encoder = CASES[name]
+    return method.build(encoder.build(3, 16), PREPROCESSING)
 
 
-def run_training(
-    name: str, folder: Path, num_steps: int, stop_at: int | None = None
-) -> tuple[Method, list[dict[str, Any]]]:
-    """Trains in `folder`, from its checkpoint if it has one; checkpoints every 5 steps, records every 2."""
-    method = build(name)
-    players = {key: Player(AdamWConfig(lr=3e-3).build(modules), 0.0) for key, modules in method.players().items()}
+def train_in(
+    folder: Path,
+    learner: Learner[Any, Any],
+    batches: Pictures[Any],
+    num_steps: int,
+    stop_at: int | None = None,
+    evaluate: Evaluate = lambda _: {},
+    evaluate_every: int = 1000,
+) -> list[dict[str, Any]]:
+    """Trains in `folder`, from its checkpoint if it has one; checkpoints every 5 steps, records every 2; returns these."""
     onlooker = Onlooker(stop_at=stop_at)
     folder.mkdir(exist_ok=True)
     with Run(folder) as run:
         if not (folder / "run.json").exists():
             (folder / "run.json").write_text("{}")
         train(
-            method, Batches(pictures(), 8, 0, "cpu"), Minimizer(players, CPU), lambda _: 3e-3, lambda _: {},
-            Phase(run, "train", 2), Periods(num_steps, 2, 1000, 5), CPU, 0, onlooker,
+            learner, batches, Minimizer.of(learner, AdamWConfig(lr=3e-3), CPU), lambda _: 3e-3, evaluate,
+            Phase(run, "train", 2), Periods(num_steps, 2, evaluate_every, 5), CPU, 0, onlooker,
         )  # fmt: skip
-    return method, onlooker.records
+    return onlooker.records
+
+
+def run_training(
+    name: str, folder: Path, num_steps: int, stop_at: int | None = None
+) -> tuple[Method, list[dict[str, Any]]]:
+    method = build(name)
+    return method, train_in(folder, method, Batches(pictures(), 8, 0, "cpu"), num_steps, stop_at)
 
 
 def state(method: Method) -> dict[str, torch.Tensor]:
@@ -86,7 +112,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.fixture(params=list(METHODS))
+@pytest.fixture(params=list(CASES))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -137,7 +163,7 @@ def test_resumed_equals_uninterrupted(name: str, tmp_path: Path, killed_at: int)
 
 def test_the_encoder_is_exported_and_comes_back(name: str, tmp_path: Path) -> None:
     method, _ = run_training(name, tmp_path / "run", 2)
-    write_encoder(tmp_path, method.encoder, ENCODER, method.preprocessing, seed=1)
+    write_encoder(tmp_path, method.encoder, CASES[name][1], method.preprocessing, seed=1)
     files = read_encoder(tmp_path)
     assert files.preprocessing == method.preprocessing
     before, after = (

@@ -33,6 +33,10 @@ class Tool:
 
 EXPERIMENTS: dict[str, Experiment] = {
     "pretrain": Experiment("pretrain", "train an encoder without labels"),
+    "inpaint": Experiment("inpaint", "train a context encoder to fill holes, and score it on test pictures"),
+    "stack-pretrain": Experiment(
+        "stack_pretrain", "train a deep network layer by layer, fine-tune it, and compare with less pretraining"
+    ),
     "linear-eval": Experiment(
         "linear_eval", "measure a run's encoder: linear probe and kNN, beside raw pixels and no training"
     ),
@@ -41,6 +45,7 @@ EXPERIMENTS: dict[str, Experiment] = {
 TOOLS: dict[str, Tool] = {
     "resume": Tool("resume", "go on with a run that was interrupted, bit for bit"),
     "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
+    "restore": Tool("restore", "fill holes in your own pictures, or take the noise out, with a trained run"),
     "runs": Tool("runs", "list the runs, newest first"),
     "list": Tool("list_choices", "list methods, data, encoders, experiments, …"),
     "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sslcli.console import Console
     from sslcli.data.images import ImageSet, Splits
     from sslcli.engine.device import Compute
+    from sslcli.nets.encoder import Encoder
 
 
 @dataclass(kw_only=True)
@@ -35,6 +36,7 @@ class Config:
 
     run: str = setting(REQUIRED, "the run to evaluate: its folder, the beginning of its name, or `last`")
     data: DataConfig | None = setting(None, "other data than the run's: transfer")
+    layer: int | None = setting(None, "evaluate the encoder cut after this layer, counted from 1 (stacks); null: whole")
     labels: float = setting(1.0, "labels that the probe may see: a part (0.01), or a number per class (10); 1 is all")
     seed: int = setting(0, "of the draw of those labels")
     l2: list[float] = setting(
@@ -133,9 +135,12 @@ def _subjects(config: Config, files: EncoderFiles, compute: Compute) -> dict[str
             encoder, images, files.preprocessing, compute.device, autocast_dtype=compute.dtype
         )
 
-    subjects: dict[str, Any] = {"trained_encoder": of(files.load())}
+    def cut(encoder: Encoder) -> Encoder:
+        return encoder if config.layer is None else encoder.up_to(config.layer)
+
+    subjects: dict[str, Any] = {"trained_encoder": of(cut(files.load()))}
     if config.baselines:
-        subjects["untrained_encoder"] = of(files.untrained())
+        subjects["untrained_encoder"] = of(cut(files.untrained()))
         subjects["raw_pixels"] = lambda images: pixels(images).to(compute.device)
     return subjects
 
@@ -157,6 +162,7 @@ def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, 
     k = min(config.knn_k, len(train))
     votes = knn_scores(train, train_labels, test, num_classes, k, config.knn_temperature)
     predictions = logits.argmax(dim=1)
+    layer = "encoder output" if config.layer is None else f"output of layer {config.layer}"
     return {
         "top1": top_k_accuracy(logits, test_labels),
         "top5": top_k_accuracy(logits, test_labels, min(5, num_classes)),
@@ -170,7 +176,7 @@ def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, 
         "confusion": confusion_matrix(predictions, test_labels, num_classes).tolist(),
         "protocol": {
             "probe": "multinomial logistic regression, L-BFGS, on features standardised by the training part",
-            "features": "encoder output, eval mode, no augmentation",
+            "features": f"{layer}, eval mode, no augmentation",
             "l2_chosen_on": f"{len(val_labels)} validation pictures",
             "fitted_on": f"{len(train_labels)} training"
             + (f" + {len(val_labels)} validation" if refit else "")

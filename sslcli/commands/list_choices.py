@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from sslcli.commands.arguments import parse
 from sslcli.commands.groups import groups
@@ -22,16 +23,20 @@ def main(arguments: list[str], console: Console) -> int:
 
 
 def _choices(group: str) -> list[tuple[str, str]]:
-    rows = [(name, (cls.__doc__ or "").split("\n")[0]) for name, cls in groups()[group].items()]
+    table = groups()[group]
+    rows = [(name, (cls.__doc__ or "").split("\n")[0]) for name, cls in table.items()]
+    presets = sorted(path for path in conf_folder().glob(f"{group}/*.yaml") if path.stem not in table)
+    rows += [(path.stem, _first_words(path)) for path in presets]
     if group == "method":
         rows += [(name, f"installed: {point.value}") for name, point in plugins().items()]
     return rows
 
 
 def _experiments() -> list[tuple[str, str]]:
-    """The recipes in conf/experiment, by their first line."""
-    rows = []
-    for path in sorted(conf_folder().glob("experiment/*.yaml")):
-        comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
-        rows.append((path.stem, next(line for line in comments if line and not line.startswith("@package"))))
-    return rows
+    return [(path.stem, _first_words(path)) for path in sorted(conf_folder().glob("experiment/*.yaml"))]
+
+
+def _first_words(path: Path) -> str:
+    """A file's first line of comment, which says what it is."""
+    comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
+    return next(line for line in comments if line and not line.startswith("@package"))

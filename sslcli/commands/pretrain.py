@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sslcli.commands.encoder_files import initial_encoder, write_encoder
-from sslcli.commands.same_data import require_same_data
 from sslcli.data.config import DataConfig
 from sslcli.engine.optim import OptimConfig
-from sslcli.engine.run import Run, read_records
+from sslcli.engine.run import Run
 from sslcli.engine.runtime import RuntimeConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Preprocessing
+from sslcli.method import MethodConfig
 from sslcli.nets.encoders import EncoderConfig
-from sslcli.seeding import derive_seed
 from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
     from sslcli.console import Console
-    from sslcli.engine.device import Compute
-    from sslcli.engine.train import Pictures
-
-PHASE = "pretrain"
 
 
 @dataclass(kw_only=True)
@@ -63,105 +56,11 @@ def label(config: Config, choices: dict[str, str]) -> str:
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Trains from the run's last checkpoint, or from the start; leaves the encoder, figures and final metrics."""
-    from sslcli.data.batches import Batches
-    from sslcli.data.statistics import channel_moments
-    from sslcli.engine.checkpoint import Phase
-    from sslcli.engine.device import Compute
-    from sslcli.engine.environment import environment
-    from sslcli.engine.minimize import Minimizer, Player
-    from sslcli.engine.tensorboard import tensorboard_writer
-    from sslcli.engine.train import Periods, seed_generators, train
-    from sslcli.evaluation.monitor import Monitor
+    from sslcli.commands.training import finish, train_method
 
-    compute = Compute.choose(config.runtime)
-    if config.runtime.tensorboard:
-        run.mirror = tensorboard_writer(run.folder)
-    splits = config.data.load(console.track)
-    require_same_data(run.folder, splits, f"start a new run: sslcli rerun '{run.folder}'")
-    for warning in splits.warnings:
-        console.warn(warning)
-
-    mean, std = channel_moments(splits.pretraining)
-    preprocessing = Preprocessing(splits.train.resolution, splits.train.channels, mean, std)
-    encoder = initial_encoder(config.encoder, preprocessing.channels, preprocessing.resolution, config.seed)
-    seed_generators(derive_seed(config.seed, "method"))
-    method = config.method.build(encoder, preprocessing)
-    for module in method.modules().values():
-        compute.place(module)
-    if config.runtime.compile:
-        encoder.compile()
-
-    pictures = Batches(splits.pretraining, config.batch_size, config.seed, compute.device)
-    num_steps = config.epochs * pictures.steps_per_epoch
-    in_steps = pictures.steps_per_epoch
-    periods = Periods(num_steps, config.log_every, in_steps, max(1, round(config.save_every * in_steps)))
-    players = {
-        name: Player(config.optim.build(modules), config.optim.clip_norm) for name, modules in method.players().items()
-    }
-    monitor = Monitor(
-        encoder, method.preprocessing, splits.train, splits.val, config.knn_every * in_steps, num_steps,
-        compute.device, compute.dtype, console.warn,
-    )  # fmt: skip
-    run.update(
-        environment=environment(compute),
-        data={
-            "fingerprint": splits.fingerprint,
-            "pictures": len(splits.pretraining),
-            "warnings": list(splits.warnings),
-        },
-        derived={
-            "num_steps": num_steps,
-            "steps_per_epoch": in_steps,
-            "peak_learning_rate": config.optim.peak_learning_rate(config.batch_size),
-            "parameters": sum(p.numel() for p in encoder.parameters()),
-        },
-    )
-    save_views(run, method, pictures, derive_seed(config.seed, PHASE, 0))
-
-    with console.training(type(method).__name__, num_steps) as watch:
-        images_per_second = train(
-            method,
-            pictures,
-            Minimizer(players, compute),
-            lambda step: config.optim.learning_rate(step, num_steps, in_steps, config.batch_size),
-            monitor,
-            Phase(run, PHASE, config.keep_last),
-            periods,
-            compute,
-            config.seed,
-            watch,
-        )
-    write_encoder(run.folder, encoder, config.encoder, method.preprocessing, config.seed)
-    finish(run, compute, images_per_second)
+    trained = train_method(config, run, console)
+    finish(trained, run)
     report(run, console)
-
-
-def save_views(run: Run, method: Method, pictures: Pictures, seed: int) -> None:
-    """The contact sheet of the first step's views: bad augmentation is silent otherwise."""
-    from sslcli.engine.train import seed_generators
-    from sslcli.report.figures import save_views as save_contact_sheet
-
-    images = pictures.at(0)
-    seed_generators(seed)
-    views = method.views(images)
-    views = views.view(-1, len(images), *views.shape[1:])
-    run.figures.mkdir(exist_ok=True)
-    shown = slice(0, 12)
-    normalization = (method.preprocessing.mean, method.preprocessing.std)
-    save_contact_sheet(run.figures / "views.png", images[shown].cpu().numpy(), views[:, shown].cpu(), *normalization)
-
-
-def finish(run: Run, compute: Compute, images_per_second: float) -> None:
-    """The curves, and run.json's final entries."""
-    from sslcli.report.figures import save_curves
-
-    records = read_records(run.folder)
-    save_curves(run.figures / "curves.png", records)
-    metrics: dict[str, Any] = {}
-    for record in records:
-        metrics.update({k: v for k, v in record.items() if k not in ("phase", "step", "epoch", "timing")})
-    throughput = {"images_per_second": round(images_per_second, 1)} if images_per_second else {}
-    run.update(status="finished", metrics=metrics, peak_memory_bytes=compute.peak_memory_bytes(), **throughput)
 
 
 def report(run: Run, console: Console) -> None:

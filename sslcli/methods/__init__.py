@@ -10,9 +10,15 @@ from importlib.metadata import EntryPoint, entry_points
 
 from sslcli.errors import SslcliError
 from sslcli.method import MethodConfig
+from sslcli.methods.context_encoder import ContextEncoderConfig
+from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.simclr import SimCLRConfig
 
-METHODS: dict[str, type[MethodConfig]] = {"simclr": SimCLRConfig}
+METHODS: dict[str, type[MethodConfig]] = {
+    "simclr": SimCLRConfig,
+    "denoising_autoencoder": DenoisingAutoencoderConfig,
+    "context_encoder": ContextEncoderConfig,
+}
 
 
 def plugins() -> dict[str, EntryPoint]:

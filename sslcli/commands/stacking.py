@@ -1,0 +1,254 @@
+"""The work of `stack-pretrain`: for every seed and kind of pretraining, layer after layer and then the fine-tuning of every
+depth, each an ordinary training in a phase of its own. A finished phase is skipped on resume."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sslcli.commands.encoder_files import initial_encoder, write_encoder
+from sslcli.commands.preparation import prepare
+from sslcli.commands.stack_pretrain import Config, Pretraining
+from sslcli.data.batches import Batches, LabelledBatches
+from sslcli.data.images import ImageSet, Splits
+from sslcli.data.needs import require_labels, require_test
+from sslcli.data.subset import label_subset
+from sslcli.engine.checkpoint import Phase
+from sslcli.engine.device import Compute
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.run import Run, read_records, write_atomically
+from sslcli.engine.train import Batch, Periods, Pictures, Views, seed_generators, train
+from sslcli.errors import SslcliError
+from sslcli.evaluation.classifier import Classifier
+from sslcli.evaluation.features import eval_mode, features
+from sslcli.evaluation.scores import top_k_accuracy
+from sslcli.method import Evaluate, Learner, Preprocessing
+from sslcli.methods.stacked_layer import StackedLayer
+from sslcli.nets.layered import LayeredEncoder
+from sslcli.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+    from sslcli.engine.optim import OptimConfig
+
+NUM_WATCHED = 1000
+"""Validation pictures whose reconstruction is followed."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One trained network of the comparison. Errors in percent; `test_error` None where there is no test part."""
+
+    pretraining: str
+    depth: int
+    seed: int
+    val_error: float
+    test_error: float | None
+    epochs: float
+
+    @property
+    def error(self) -> float:
+        return self.val_error if self.test_error is None else self.test_error
+
+
+@dataclass(frozen=True)
+class Stacking:
+    config: Config
+    run_folder: Run
+    console: Console
+    compute: Compute
+    splits: Splits
+    labelled: ImageSet | None
+    preprocessing: Preprocessing
+
+    @classmethod
+    def prepare(cls, config: Config, run: Run, console: Console) -> Stacking:
+        compute, splits = prepare(run, config.runtime, config.data, console)
+        labelled = None
+        if config.finetune.epochs and splits.train.labels is not None:
+            require_labels(splits, "fine-tuning")
+            if splits.test is not None:
+                require_test(splits, "fine-tuning")
+            amount = config.finetune.labels
+            chosen = label_subset(splits.train.labels, amount, 0, field="finetune.labels", classes=splits.classes)
+            labelled = splits.train.subset(chosen)
+        elif config.finetune.epochs:
+            console.say("the pictures have no labels: the layers are trained, and nothing is fine-tuned")
+        if labelled is None and config.compare == [Pretraining.none]:
+            message = "nothing would be trained: compare=[none] pretrains no layer, and there is no fine-tuning"
+            raise SslcliError(
+                message, "compare=[denoising], or fine-tune: finetune.epochs above 0, pictures with labels"
+            )
+        channels = splits.train.channels
+        plain = Preprocessing(splits.train.resolution, channels, (0.0,) * channels, (1.0,) * channels)
+        return cls(config, run, console, compute, splits, labelled, plain)
+
+    def run(self) -> None:
+        """Trains what is not trained yet, and reports."""
+        cells: list[Cell] = []
+        first = True
+        for seed in self.config.seeds:
+            for pretraining in self.config.compare:
+                encoder = self.pretrained(pretraining, seed)
+                if first and pretraining is self.result:
+                    write_encoder(self.run_folder.folder, encoder, self.config.encoder, self.preprocessing, seed)
+                    first = False
+                if self.labelled is not None:
+                    depths = self.config.finetuned_depths(len(encoder.layers))
+                    cells += [self.finetuned(encoder, pretraining, depth, seed) for depth in depths]
+        self.report(cells)
+
+    @property
+    def result(self) -> Pretraining:
+        """Whose encoder the run leaves, of the first seed: the last of the comparison that was pretrained."""
+        return [kind for kind in self.config.compare if kind is not Pretraining.none or len(self.config.compare) == 1][
+            -1
+        ]
+
+    def pretrained(self, pretraining: Pretraining, seed: int) -> LayeredEncoder:
+        """The network of a seed, its layers trained one after another. All kinds begin with the same weights."""
+        config = self.config
+        shape = self.preprocessing
+        encoder = initial_encoder(config.encoder, shape.channels, shape.resolution, seed)
+        assert isinstance(encoder, LayeredEncoder)
+        self.compute.place(encoder.eval())
+        if pretraining is Pretraining.none:
+            return encoder
+        for depth in range(1, len(encoder.layers) + 1):
+            level, epochs = config.of_layer(depth)
+            corruption = config.noise.at(level if pretraining is Pretraining.denoising else 0.0).build()
+            seed_generators(derive_seed(seed, "mirror", depth))
+            learner = StackedLayer.of(encoder, depth, corruption, config.reconstruction, config.tied)
+            self.compute.place(learner.mirror)
+            pictures = Batches(self.splits.pretraining, config.batch_size, seed, self.compute.device)
+            watched = torch.from_numpy(self.splits.val.images[:NUM_WATCHED]).to(self.compute.device)
+
+            def reconstruction(_: int, learner: StackedLayer = learner, watched: Tensor = watched) -> dict[str, float]:
+                with torch.no_grad(), eval_mode(learner.layer):
+                    codes = learner.views(watched)
+                    return {"val_loss": float(learner.reconstruction_loss(codes, codes))}
+
+            self.train(
+                f"{pretraining.name}-{seed}/layer-{depth}",
+                learner,
+                pictures,
+                reconstruction,
+                config.optim,
+                epochs,
+                seed,
+            )
+            encoder.eval()
+        return encoder
+
+    def finetuned(self, pretrained: LayeredEncoder, pretraining: Pretraining, depth: int, seed: int) -> Cell:
+        """The network's first `depth` layers with a classifier on top, trained as a whole; test is read once."""
+        phase = f"{pretraining.name}-{seed}/finetune-{depth}"
+        result = self.run_folder.folder / phase / "result.json"
+        if result.exists():
+            self.phase(phase).restore()  # for its records: they are there to stay
+            return Cell(**json.loads(result.read_text()))
+        assert self.labelled is not None
+        assert self.labelled.labels is not None
+        settings = self.config.finetune
+        num_classes = int(max(part.labels.max() for part in self.parts() if part.labels is not None)) + 1
+        encoder = copy.deepcopy(pretrained.up_to(depth))
+        classifier = Classifier.of(encoder, num_classes, self.preprocessing, settings.patience)
+        for module in classifier.modules().values():
+            self.compute.place(module)
+        pictures = LabelledBatches(
+            self.labelled, min(settings.batch_size, len(self.labelled)), seed, self.compute.device
+        )
+
+        def validation(step: int) -> dict[str, float]:
+            accuracy = self.accuracy(classifier, self.splits.val)
+            classifier.best.observe(accuracy)
+            return {"val_accuracy": accuracy}
+
+        optim = replace(self.config.optim, lr=settings.lr)
+        self.train(phase, classifier, pictures, validation, optim, settings.epochs, seed)
+        classifier.best.put_back()
+        test = self.splits.test
+        errors = [
+            None if part is None else 100 * (1 - self.accuracy(classifier, part)) for part in (self.splits.val, test)
+        ]
+        assert errors[0] is not None
+        cell = Cell(pretraining.name, depth, seed, errors[0], errors[1], self.last_epoch(phase))
+        write_atomically(result, json.dumps(cell.__dict__).encode())
+        return cell
+
+    def train(
+        self,
+        phase: str,
+        learner: Learner[Batch, Views],
+        pictures: Pictures[Batch],
+        evaluate: Evaluate,
+        optim: OptimConfig,
+        epochs: int,
+        seed: int,
+    ) -> None:
+        """A phase of the run, from its last checkpoint or from the start."""
+        config, in_epoch = self.config, pictures.steps_per_epoch
+        num_steps = epochs * in_epoch
+        save_every = max(1, round(config.save_every * in_epoch))
+        with self.console.training(phase, num_steps) as watch:
+            train(
+                learner,
+                pictures,
+                Minimizer.of(learner, optim, self.compute),
+                lambda step: optim.learning_rate(step, num_steps, in_epoch, pictures.batch_size),
+                evaluate,
+                self.phase(phase),
+                Periods(num_steps, config.log_every, in_epoch, save_every),
+                self.compute,
+                seed,
+                watch,
+            )
+
+    def phase(self, name: str) -> Phase:
+        return Phase(self.run_folder, name, self.config.keep_last)
+
+    def parts(self) -> list[ImageSet]:
+        return [part for part in (self.splits.train, self.splits.val, self.splits.test) if part is not None]
+
+    def accuracy(self, classifier: Classifier, part: ImageSet) -> float:
+        assert part.labels is not None
+        logits = features(classifier.network(), part.images, self.preprocessing, self.compute.device, 1000)
+        return top_k_accuracy(logits, torch.from_numpy(part.labels).to(logits.device))
+
+    def last_epoch(self, phase: str) -> float:
+        return float(
+            max(record["epoch"] for record in read_records(self.run_folder.folder) if record["phase"] == phase)
+        )
+
+    def report(self, cells: list[Cell]) -> None:
+        """Table, plot and results.json, with the protocol beside the numbers."""
+        from sslcli.report.comparison import comparison_columns, comparison_rows, save_depth_comparison
+        from sslcli.report.figures import save_curves
+
+        run, test = self.run_folder, self.splits.test
+        run.figures.mkdir(exist_ok=True)
+        save_curves(run.figures / "curves.png", read_records(run.folder))
+        metrics: dict[str, Any] = {}
+        if cells:
+            tested = "test" if test is not None else "validation"
+            protocol = {
+                "classifier": "linear layer on the last code, whole network trained by cross-entropy",
+                "finetuned_on": f"{len(self.labelled or [])} labels",
+                "stopped_and_chosen_on": f"{len(self.splits.val)} validation pictures",
+                "tested_on": "no test part" if test is None else f"{len(test)} test pictures, once a network",
+                "data_fingerprint": self.splits.fingerprint,
+            }
+            content = {"protocol": protocol, "networks": [cell.__dict__ for cell in cells]}
+            write_atomically(run.folder / "results.json", json.dumps(content, indent=2).encode())
+            results = [(cell.pretraining, cell.depth, cell.seed, cell.error) for cell in cells]
+            save_depth_comparison(run.figures / "depths.png", results, f"{tested} error [%]")
+            title = f"{tested} error [%], fine-tuned on {len(self.labelled or [])} labels"
+            self.console.table(title, comparison_columns(results), comparison_rows(results))
+            metrics = {f"{cell.pretraining}-{cell.depth}-seed{cell.seed}_error": cell.error for cell in cells}
+        run.update(status="finished", metrics=metrics, peak_memory_bytes=self.compute.peak_memory_bytes())
+        self.console.say(f"run: {run.folder}")

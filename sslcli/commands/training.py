@@ -1,0 +1,152 @@
+"""How a method is trained on a run's data: the common part of `pretrain` and `inpaint`, read top to bottom."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sslcli.commands.encoder_files import initial_encoder, write_encoder
+from sslcli.commands.preparation import prepare
+from sslcli.commands.restoration import Decoding, RestorationMonitor, save_restorations
+from sslcli.data.batches import Batches
+from sslcli.data.images import Splits
+from sslcli.data.statistics import channel_moments
+from sslcli.engine.checkpoint import Phase
+from sslcli.engine.device import Compute
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.run import Run, read_records
+from sslcli.engine.train import Periods, Pictures, Watch, seed_generators, train
+from sslcli.errors import SslcliError
+from sslcli.evaluation.monitor import Monitor
+from sslcli.method import Method, Preprocessing, Restorer
+from sslcli.report.figures import save_curves
+from sslcli.report.figures import save_views as save_contact_sheet
+from sslcli.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from sslcli.commands.pretrain import Config
+    from sslcli.console import Console
+
+PHASE = "pretrain"
+
+
+@dataclass(frozen=True)
+class Trained:
+    method: Method
+    splits: Splits
+    compute: Compute
+    images_per_second: float
+
+
+def train_method(
+    config: Config, run: Run, console: Console, watched: Callable[[Watch], Watch] = lambda watch: watch
+) -> Trained:
+    """Trains from the run's last checkpoint, or from the start, and writes the encoder. `watched` wraps who looks on."""
+    compute, splits = prepare(run, config.runtime, config.data, console)
+    mean, std = channel_moments(splits.pretraining)
+    method = build_method(config, Preprocessing(splits.train.resolution, splits.train.channels, mean, std))
+    warn_of_wide_code(config, method, console)
+    for module in method.modules().values():
+        compute.place(module)
+    if config.runtime.compile:
+        if isinstance(method, Restorer):
+            message = f"runtime.compile=true does nothing for {type(method).__name__}, which asks its encoder for codes"
+            raise SslcliError(message, "leave it out")
+        method.encoder.compile()
+
+    pictures = Batches(splits.pretraining, config.batch_size, config.seed, compute.device)
+    num_steps = config.epochs * pictures.steps_per_epoch
+    in_steps = pictures.steps_per_epoch
+    run.update(
+        derived={
+            "num_steps": num_steps,
+            "steps_per_epoch": in_steps,
+            "peak_learning_rate": config.optim.peak_learning_rate(config.batch_size),
+            "parameters": sum(p.numel() for p in method.encoder.parameters()),
+        },
+    )
+    save_views(run, method, pictures, derive_seed(config.seed, PHASE, 0))
+
+    with console.training(type(method).__name__, num_steps) as watch:
+        images_per_second = train(
+            method,
+            pictures,
+            Minimizer.of(method, config.optim, compute),
+            lambda step: config.optim.learning_rate(step, num_steps, in_steps, config.batch_size),
+            evaluation(config, method, splits, compute, num_steps, in_steps, console),
+            Phase(run, PHASE, config.keep_last),
+            Periods(num_steps, config.log_every, in_steps, max(1, round(config.save_every * in_steps))),
+            compute,
+            config.seed,
+            watched(watch),
+        )
+    write_encoder(run.folder, method.encoder, config.encoder, method.preprocessing, config.seed)
+    return Trained(method, splits, compute, images_per_second)
+
+
+def build_method(config: Config, preprocessing: Preprocessing) -> Method:
+    """The config's method as it is before training, on the CPU."""
+    encoder = initial_encoder(config.encoder, preprocessing.channels, preprocessing.resolution, config.seed)
+    seed_generators(derive_seed(config.seed, "method"))
+    return config.method.build(encoder, preprocessing)
+
+
+def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
+    units, shape = config.encoder.bottleneck, method.preprocessing
+    num_inputs = shape.channels * shape.resolution**2
+    if units is not None and units > num_inputs:
+        console.warn(
+            f"encoder.bottleneck={units} is wider than the picture's {num_inputs} values: nothing is compressed"
+        )
+
+
+def evaluation(
+    config: Config, method: Method, splits: Splits, compute: Compute, num_steps: int, in_steps: int, console: Console
+) -> Callable[[int], dict[str, float]]:
+    """What is measured on validation during training: the features, and restorations where the method makes them."""
+    monitor = Monitor(
+        method.encoder, method.preprocessing, splits.train, splits.val, config.knn_every * in_steps, num_steps,
+        compute.device, compute.dtype, console.warn,
+    )  # fmt: skip
+    if not isinstance(method, Restorer):
+        return monitor
+    restoration = RestorationMonitor(method, method.modules(), splits.val, compute)
+    return lambda step: {**monitor(step), **restoration(step)}
+
+
+def save_views(run: Run, method: Method, pictures: Pictures[Tensor], seed: int) -> None:
+    """The contact sheet of the first step's views: bad augmentation is silent otherwise."""
+    images = pictures.at(0)
+    seed_generators(seed)
+    views = method.views(images)
+    views = views.view(-1, len(images), *views.shape[1:])
+    run.figures.mkdir(exist_ok=True)
+    shown = slice(0, 12)
+    shape = method.preprocessing
+    if isinstance(method, Restorer):  # whose views are pictures in [0, 1], whatever its encoder is fed
+        shape = shape.without_normalization()
+    normalization = (shape.mean, shape.std)
+    save_contact_sheet(run.figures / "views.png", images[shown].cpu().numpy(), views[:, shown].cpu(), *normalization)
+
+
+def finish(trained: Trained, run: Run, **metrics: float) -> None:
+    """The figures, and run.json's final entries: the last value of everything recorded, and `metrics`."""
+    records = read_records(run.folder)
+    save_curves(run.figures / "curves.png", records)
+    if isinstance(trained.method, Restorer):
+        save_restorations(run.figures, trained.method, trained.splits.val, trained.compute)
+    last: dict[str, Any] = {}
+    for record in records:
+        last.update({k: v for k, v in record.items() if k not in ("phase", "step", "epoch", "timing")})
+    if isinstance(trained.method, Decoding):
+        shape, code = trained.method.preprocessing, trained.method.encoder.code_shape
+        last["compression_ratio"] = shape.channels * shape.resolution**2 / math.prod(code)
+    speed = trained.images_per_second
+    throughput = {"images_per_second": round(speed, 1)} if speed else {}
+    peak = trained.compute.peak_memory_bytes()
+    run.update(status="finished", metrics={**last, **metrics}, peak_memory_bytes=peak, **throughput)

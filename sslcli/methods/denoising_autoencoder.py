@@ -1,0 +1,134 @@
+"""Denoising autoencoder: from a corrupted picture, the clean one.
+
+Source: Vincent, Larochelle, Bengio, Manzagol 2008, "Extracting and Composing Robust Features with Denoising Autoencoders";
+Vincent et al. 2010, "Stacked Denoising Autoencoders" (JMLR 11), for the kinds of corruption and the emphasis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from sslcli import losses
+from sslcli.augment.corruption import CorruptionConfig
+from sslcli.errors import require
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.settings import part, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sslcli.augment.noise import Corruption
+    from sslcli.nets.encoder import Encoder
+
+
+class Reconstruction(Enum):
+    """What a reconstruction is judged by, and with it how the decoder's outputs are read: both summed over a picture's
+    components. `cross_entropy`: as a sigmoid's arguments. `squared_error`: as the values themselves, a linear decoder."""
+
+    cross_entropy = "cross_entropy"
+    squared_error = "squared_error"
+
+    def loss(self, outputs: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+        function = {
+            Reconstruction.cross_entropy: losses.cross_entropy,
+            Reconstruction.squared_error: losses.squared_error,
+        }
+        loss: Tensor = function[self](outputs, target, weights)
+        return loss
+
+    def values(self, outputs: Tensor) -> Tensor:
+        """The decoder's outputs as values in [0, 1]."""
+        return outputs.sigmoid() if self is Reconstruction.cross_entropy else outputs.clamp(0, 1)
+
+
+@dataclass(kw_only=True)
+class DenoisingAutoencoderConfig(MethodConfig):
+    """From a corrupted picture, the clean one (Vincent et al. 2008, 2010). All corruption 0: a plain autoencoder."""
+
+    corruption: CorruptionConfig = part(
+        lambda: CorruptionConfig(gaussian=0.3, masking=0.25), "what is done to a picture, anew every time it is shown"
+    )
+    reconstruction: Reconstruction = setting(
+        Reconstruction.cross_entropy, "the loss: cross_entropy, or squared_error with a linear decoder"
+    )
+    tied: bool = setting(
+        False, "the decoder's weights are the encoder's, transposed (layered encoders: mlp, conv_stack)"
+    )
+    corrupted_weight: float = setting(1.0, "emphasis: weight of the components that were corrupted (the paper's alpha)")
+    kept_weight: float = setting(1.0, "emphasis: weight of the others (beta)")
+
+    def __post_init__(self) -> None:
+        for name in ("corrupted_weight", "kept_weight"):
+            require(getattr(self, name) >= 0, f"method.{name}", getattr(self, name), "0 or more", "1 is no emphasis")
+        require(
+            self.corrupted_weight > 0 or self.kept_weight > 0,
+            "method.kept_weight", self.kept_weight, "positive where corrupted_weight is 0", "nothing would be learned",
+        )  # fmt: skip
+        emphasised = self.corrupted_weight != self.kept_weight
+        distinguishes = self.corruption.any and self.corruption.gaussian == 0
+        require(
+            not emphasised or distinguishes, "method.kept_weight", self.kept_weight,
+            "equal to method.corrupted_weight where corruption leaves no component or every one as it was",
+            "emphasis needs masking, salt_and_pepper or blocks, without gaussian",
+        )  # fmt: skip
+
+    def build(self, encoder: Encoder, preprocessing: Preprocessing) -> DenoisingAutoencoder:
+        return DenoisingAutoencoder(
+            encoder=encoder,
+            # 0 must be black for the masking, and a probability for the cross-entropy.
+            preprocessing=preprocessing.without_normalization(),
+            decoder=encoder.decoder(preprocessing.channels, preprocessing.resolution, self.tied),
+            corruption=self.corruption.build(),
+            reconstruction=self.reconstruction,
+            corrupted_weight=self.corrupted_weight,
+            kept_weight=self.kept_weight,
+        )
+
+
+@dataclass
+class DenoisingAutoencoder(Method):
+    """Its pictures are in [0, 1]; `encoder.code` is corrupted in training and never in evaluation. A `Restorer`."""
+
+    encoder: Encoder
+    preprocessing: Preprocessing
+    decoder: nn.Module
+    corruption: Corruption
+    reconstruction: Reconstruction
+    corrupted_weight: float
+    kept_weight: float
+
+    def views(self, images: Tensor) -> Tensor:
+        return images.permute(0, 3, 1, 2).float() / 255
+
+    def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
+        corrupted, changed = self.corruption(views)
+        outputs = self.decoder(self.encoder.code(corrupted))
+        loss = self.reconstruction.loss(outputs, views, self.emphasis(changed))
+        minimize(loss)
+        return {"loss": loss.detach()}
+
+    def emphasis(self, changed: Tensor) -> Tensor | None:
+        """The weight of every component. Source: Vincent et al. 2010, eq. 13 and 14."""
+        if self.corrupted_weight == self.kept_weight == 1:
+            return None
+        return changed * (self.corrupted_weight - self.kept_weight) + self.kept_weight
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """(N, *encoder.code_shape) -> pictures (N, C, H, W) in [0, 1]."""
+        return self.reconstruction.values(self.decoder(codes))
+
+    def reads_hidden(self) -> bool:
+        return not self.corruption.hides
+
+    def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        corrupted, _ = self.corruption(pictures)
+        return corrupted, pictures.new_ones((len(pictures), 1, *pictures.shape[2:])).bool()
+
+    def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
+        """What training blanked is blanked here: where only a part is hidden, its pixels are not looked at."""
+        if self.corruption.hides:
+            everything = hidden.flatten(1).all(dim=1).view(-1, 1, 1, 1)
+            damaged = damaged.masked_fill(hidden & ~everything, 0.0)
+        return self.decode(self.encoder.code(damaged))
