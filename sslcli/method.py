@@ -45,9 +45,9 @@ class Progress:
 
 
 class Minimize(Protocol):
-    """One optimizer step on `loss` for the parameters of `player`, which alone get a gradient."""
+    """One optimizer step on `loss` for the parameters of `players` (none named: "method"), which alone get a gradient."""
 
-    def __call__(self, loss: Tensor, player: str = "method") -> None: ...
+    def __call__(self, loss: Tensor, *players: str) -> None: ...
 
 
 Batch = TypeVar("Batch", contravariant=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import Outcome
 
+from sslcli.commands import EXPERIMENTS, TOOLS
+
 Sslcli = Callable[..., Outcome]
 
 
@@ -130,18 +132,7 @@ def test_a_users_own_config_folder(sslcli: Sslcli, tmp_path: Path) -> None:
     [
         (
             "sslcli ",
-            [
-                "pretrain",
-                "inpaint",
-                "stack-pretrain",
-                "linear-eval",
-                "resume",
-                "rerun",
-                "restore",
-                "runs",
-                "list",
-                "completion",
-            ],
+            [*EXPERIMENTS, *TOOLS],
         ),
         ("sslcli lin", ["linear-eval"]),
         ("sslcli pretrain encoder=res", ["encoder=resnet18", "encoder=resnet34", "encoder=resnet50"]),

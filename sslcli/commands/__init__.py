@@ -37,6 +37,14 @@ EXPERIMENTS: dict[str, Experiment] = {
     "stack-pretrain": Experiment(
         "stack_pretrain", "train a deep network layer by layer, fine-tune it, and compare with less pretraining"
     ),
+    "finetune": Experiment(
+        "finetune",
+        "train a run's encoder and a classifier on few labels or all; or the same network from random weights",
+    ),
+    "label-curve": Experiment(
+        "label_curve",
+        "accuracy by number of labels: probed, fine-tuned, from scratch, raw pixels; several runs side by side",
+    ),
     "linear-eval": Experiment(
         "linear_eval", "measure a run's encoder: linear probe and kNN, beside raw pixels and no training"
     ),
@@ -46,6 +54,9 @@ TOOLS: dict[str, Tool] = {
     "resume": Tool("resume", "go on with a run that was interrupted, bit for bit"),
     "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
     "restore": Tool("restore", "fill holes in your own pictures, or take the noise out, with a trained run"),
+    "diagnose": Tool("diagnose", "say what a run's features are like, without labels, and whether they collapsed"),
+    "embed": Tool("embed", "write a run's features, a map of them to look at, and nearest neighbours"),
+    "export": Tool("export", "write a run's encoder for other programs, checked, with a model card"),
     "runs": Tool("runs", "list the runs, newest first"),
     "list": Tool("list_choices", "list methods, data, encoders, experiments, …"),
     "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslcli.commands.encoder_files import JSON, EncoderFiles, read_encoder
-from sslcli.commands.groups import groups
+from sslcli.commands.evaluation_link import link
+from sslcli.commands.run_data import run_data_config
 from sslcli.commands.same_data import require_same_data
-from sslcli.config import read, restored_group
 from sslcli.data.config import DataConfig
 from sslcli.engine.run import Run, read_facts, resolve_run, write_atomically
 from sslcli.engine.runtime import RuntimeConfig
@@ -80,7 +80,7 @@ def run(config: Config, run: Run, console: Console) -> None:
 
     files = read_encoder(Path(config.run))
     compute = Compute.choose(config.runtime)
-    splits = _data_config(config, files).load(console.track)
+    splits = run_data_config(files, config.data).load(console.track)
     if config.data is None:
         require_same_data(Path(config.run), splits, "name the data to evaluate on with data=…")
     require_labels(splits, "linear-eval")
@@ -114,13 +114,6 @@ def run(config: Config, run: Run, console: Console) -> None:
             )
     _finish(config, run, splits, results, compute, console)
     _report(config, run, results, console)
-
-
-def _data_config(config: Config, files: EncoderFiles) -> DataConfig:
-    """The run's own data, or the ones given, at the resolution that the encoder was trained on."""
-    if config.data is None:
-        return restored_group("data", read(files.folder / "config.yaml"), groups())  # type: ignore[no-any-return]
-    return config.data.fitting(files.preprocessing.resolution, files.preprocessing.channels)
 
 
 def _subjects(config: Config, files: EncoderFiles, compute: Compute) -> dict[str, Any]:
@@ -211,18 +204,8 @@ def _finish(
     save_confusion(run.figures / "confusion.png", run.folder / "confusion.csv", matrix, classes)
     metrics = {"top1": trained["top1"], "top5": trained["top5"], "knn": trained["knn"]}
     metrics.update({f"{name}_top1": result["top1"] for name, result in results.items() if name != "trained_encoder"})
-    link = {
-        "command": "linear-eval",
-        "run": str(run.folder.absolute()),
-        "labels": config.labels,
-        "seed": config.seed,
-        **metrics,
-    }
-    try:
-        with (Path(config.run) / "evaluations.jsonl").open("a") as links:
-            links.write(json.dumps(link) + "\n")
-    except OSError as reason:
-        console.warn(f"the link could not be written into {config.run}: {reason.strerror}")
+    about = {"command": "linear-eval", "run": str(run.folder.absolute()), "labels": config.labels, "seed": config.seed}
+    link(Path(config.run), {**about, **metrics}, console)
     run.update(status="finished", metrics=metrics, peak_memory_bytes=compute.peak_memory_bytes())
 
 

@@ -61,10 +61,13 @@ class PretrainedEncoder(nn.Module):
 
 
 def load_encoder(run: str | Path, outputs: str | Path = "outputs") -> PretrainedEncoder:
-    """The trained encoder of `run`: a run's folder, the beginning of its name under `outputs`, or "last".
+    """The trained encoder of `run`: a run's folder, the beginning of its name under `outputs`, "last", or a folder that
+    `sslcli export --to safetensors` wrote.
 
     Raises SslcliError where there is no such run, or its encoder's files are not whole.
     """
-    folder = resolve_run(str(run), Path(outputs), " with an encoder", lambda found: (found / JSON).exists())
+    folder = Path(run).expanduser()
+    if not (folder / JSON).exists():
+        folder = resolve_run(str(run), Path(outputs), " with an encoder", lambda found: (found / JSON).exists())
     files = read_encoder(folder)
     return PretrainedEncoder(files.load(), files.preprocessing)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sslcli.commands.encoder_files import initial_encoder, write_encoder
 from sslcli.commands.preparation import prepare
 from sslcli.commands.restoration import Decoding, RestorationMonitor, save_restorations
+from sslcli.commands.view_features import NUM_VIEWED, view_features
 from sslcli.data.batches import Batches
 from sslcli.data.images import Splits
 from sslcli.data.statistics import channel_moments
@@ -112,6 +113,7 @@ def evaluation(
     monitor = Monitor(
         method.encoder, method.preprocessing, splits.train, splits.val, config.knn_every * in_steps, num_steps,
         compute.device, compute.dtype, console.warn,
+        lambda: view_features(method, splits.val.images[:NUM_VIEWED], compute),
     )  # fmt: skip
     if not isinstance(method, Restorer):
         return monitor

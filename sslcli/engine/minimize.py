@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,18 +50,23 @@ class Minimizer:
             {name: Player(optim.build(modules), optim.clip_norm, rates[name]) for name, modules in players}, compute
         )
 
-    def __call__(self, loss: Tensor, player: str = "method") -> None:
-        """One update of `player`, whose parameters alone get a gradient."""
-        assert player in self._players, f"the method has no player {player!r}; it has {sorted(self._players)}"
-        trained = self._players[player]
-        self._watch(loss.detach(), player)
+    def __call__(self, loss: Tensor, *players: str) -> None:
+        """One update of `players`, whose parameters alone get a gradient, each by its own optimizer; of "method" by default."""
+        names = players or ("method",)
+        for name in names:
+            assert name in self._players, f"the method has no player {name!r}; it has {sorted(self._players)}"
+        trained = [self._players[name] for name in names]
+        self._watch(loss.detach(), names)
         with torch.autocast(self._device.type, enabled=False):
-            trained.optimizer.zero_grad(set_to_none=True)
-            self._scaler.scale(loss).backward(inputs=trained.parameters)  # type: ignore[no-untyped-call]
-            if trained.clip_norm > 0:
-                self._scaler.unscale_(trained.optimizer)
-                nn.utils.clip_grad_norm_(trained.parameters, trained.clip_norm)
-            self._scaler.step(trained.optimizer)
+            for player in trained:
+                player.optimizer.zero_grad(set_to_none=True)
+            inputs = [parameter for player in trained for parameter in player.parameters]
+            self._scaler.scale(loss).backward(inputs=inputs)  # type: ignore[no-untyped-call]
+            for player in trained:
+                if player.clip_norm > 0:
+                    self._scaler.unscale_(player.optimizer)
+                    nn.utils.clip_grad_norm_(player.parameters, player.clip_norm)
+                self._scaler.step(player.optimizer)
 
     def begin(self, step: int, learning_rate: float) -> None:
         """Sets every player's learning rate before a step: `learning_rate` times the player's own rate."""
@@ -84,9 +90,10 @@ class Minimizer:
                     "lower optim.lr, set optim.clip_norm, or use runtime.precision=fp32; the last checkpoint is intact",
                 )
 
-    def _watch(self, loss: Tensor, player: str) -> None:
+    def _watch(self, loss: Tensor, players: Sequence[str]) -> None:
         now = torch.where(torch.isfinite(loss), self._never, self._step)
-        self._first_bad[player] = torch.minimum(self._first_bad[player], now)
+        for player in players:
+            self._first_bad[player] = torch.minimum(self._first_bad[player], now)
         if self._device.type == "cpu":
             self.check_finite()
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sslcli.augment.augmentation import Augmentation
 from sslcli.method import Metrics, Minimize, Preprocessing, Progress
 from sslcli.nets.encoder import Encoder
 
@@ -60,12 +61,19 @@ class BestWeights(nn.Module):
 @dataclass
 class Classifier:
     """Encoder and linear layer, trained together by cross-entropy on labelled pictures, until validation has been no better
-    `patience` times (`best`). A `Learner` of batches (images (N, H, W, C) uint8, labels (N,) int64)."""
+    `patience` times (`best`). A `Learner` of batches (images (N, H, W, C) uint8, labels (N,) int64).
+
+    The linear layer learns at `head_rate` times the learning rate. In the first `frozen_steps` the encoder does not learn, and
+    is in eval mode, so that its batch norm's statistics stay as they were too.
+    """
 
     encoder: Encoder
     head: nn.Linear
     preprocessing: Preprocessing
     best: BestWeights
+    augmentation: Augmentation | None = None
+    head_rate: float = 1.0
+    frozen_steps: int = 0
 
     @classmethod
     def of(cls, encoder: Encoder, num_classes: int, preprocessing: Preprocessing, patience: int) -> Classifier:
@@ -83,13 +91,15 @@ class Classifier:
         return {"encoder": self.encoder, "head": self.head, "best": self.best}
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
-        return {"method": [self.encoder, self.head]}
+        return {"encoder": [self.encoder], "head": [self.head]}
 
     def learning_rates(self) -> dict[str, float]:
-        return {"method": 1.0}
+        return {"encoder": 1.0, "head": self.head_rate}
 
     def views(self, batch: tuple[Tensor, Tensor], /) -> tuple[Tensor, Tensor]:
         images, labels = batch
+        if self.augmentation is not None:
+            return self.augmentation(images, num_views=1), labels
         mean, std = (
             torch.tensor(values, device=images.device).view(-1, 1, 1)
             for values in (self.preprocessing.mean, self.preprocessing.std)
@@ -98,9 +108,16 @@ class Classifier:
 
     def train_step(self, views: tuple[Tensor, Tensor], minimize: Minimize, progress: Progress) -> Metrics:
         pictures, labels = views
-        logits = self.head(self.encoder(pictures))
+        frozen = progress.step < self.frozen_steps
+        self.encoder.train(not frozen)
+        with torch.set_grad_enabled(not frozen):
+            h = self.encoder(pictures)
+        logits = self.head(h)
         loss = cross_entropy(logits, labels)
-        minimize(loss)
+        if frozen:
+            minimize(loss, "head")
+        else:
+            minimize(loss, "encoder", "head")
         return {"loss": loss.detach(), "accuracy": (logits.argmax(dim=1) == labels).float().mean()}
 
     def satisfied(self) -> bool:

@@ -32,17 +32,27 @@ def feature_std(features: Tensor) -> float:
 
 
 def effective_rank(features: Tensor) -> float:
-    """RankMe: exp of the entropy of the features' (N, D) singular values, from 1 to min(N, D). Not centred.
+    """RankMe: `smooth_rank` of the features' (N, D) singular values, from 1 to min(N, D). Not centred.
 
-    Source: Garrido et al. 2023, eq. 1 and 2: p = sigma / sum(sigma) + 1e-7. The paper takes 25,600 pictures:
-    compare values only at the same number of pictures.
+    Source: Garrido et al. 2023, eq. 1 and 2. The paper takes 25,600 pictures: compare values only at the same
+    number of pictures.
     """
-    # The smaller Gram matrix, in float64 on the CPU: quicker than an SVD, and some devices have no float64.
-    wide = features if features.shape[0] < features.shape[1] else features.T
+    return smooth_rank(singular_values(features))
+
+
+def singular_values(matrix: Tensor) -> Tensor:
+    """The min(N, D) singular values of (N, D), ascending, float64, on the CPU. Those below 1e-8 of the largest are noise."""
+    # By the smaller Gram matrix: quicker than an SVD. On the CPU, because some devices have no float64.
+    wide = matrix if matrix.shape[0] < matrix.shape[1] else matrix.T
     rows = wide.cpu().double()
-    sigma = torch.linalg.eigvalsh(rows @ rows.T).clamp(min=0).sqrt()
-    total = sigma.sum()
-    p = (sigma / total if total > 0 else sigma) + 1e-7
+    eigenvalues: Tensor = torch.linalg.eigvalsh(rows @ rows.T)
+    return eigenvalues.clamp(min=0).sqrt()
+
+
+def smooth_rank(values: Tensor) -> float:
+    """How many of the values (K,), none negative, count: exp of the entropy of p = values / sum + 1e-7; 1 to K."""
+    total = values.sum()
+    p = (values / total if total > 0 else values) + 1e-7
     return float(torch.special.entr(p).sum().exp())
 
 

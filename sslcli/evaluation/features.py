@@ -33,7 +33,7 @@ def features(
     Raises SslcliError where the pictures are not what the encoder was trained on, RunFailed where features
     are not finite.
     """
-    _require_fit(images, preprocessing)
+    require_fit(images, preprocessing)
     mean = torch.tensor(preprocessing.mean, device=device).view(-1, 1, 1)
     std = torch.tensor(preprocessing.std, device=device).view(-1, 1, 1)
     batches = []
@@ -43,11 +43,15 @@ def features(
             batch = batch.div_(255).sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, autocast_dtype, enabled=autocast_dtype is not None):
                 batches.append(encoder(batch).float())
-    found = torch.cat(batches)
+    return finite(torch.cat(batches))
+
+
+def finite(found: Tensor) -> Tensor:
+    """The features (N, D) as they are. Raises RunFailed where some are not finite."""
     num_broken = int((~found.isfinite()).any(dim=1).sum())
     if num_broken:
         raise RunFailed(
-            f"the encoder's features are not finite for {num_broken:,} of {len(images):,} pictures",
+            f"the encoder's features are not finite for {num_broken:,} of {len(found):,} pictures",
             "its weights have diverged, or half precision overflows: lower the learning rate, or use float32",
         )
     return found
@@ -69,7 +73,8 @@ def pixels(images: NDArray[np.uint8]) -> Tensor:
     return torch.cat(shrunk)
 
 
-def _require_fit(images: NDArray[np.uint8], preprocessing: Preprocessing) -> None:
+def require_fit(images: NDArray[np.uint8], preprocessing: Preprocessing) -> None:
+    """Raises SslcliError unless the pictures have the encoder's size and channels."""
     height, width, channels = images.shape[1:]
     size = preprocessing.resolution
     if channels != preprocessing.channels:

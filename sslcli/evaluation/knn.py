@@ -54,3 +54,13 @@ def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
         if len(tied):
             indices[tied, :k] = similarity[tied].sort(dim=1, descending=True, stable=True).indices[:, :k]
     return values[:, :k], indices[:, :k]
+
+
+def neighbours(features: Tensor, queries: Tensor, k: int) -> Tensor:
+    """Indices (Q, k) of the pictures of `features` (N, D) most similar by cosine to those at `queries` (Q,), the most similar
+    first, themselves left out; k is below N."""
+    assert k < len(features), f"{k} others among {len(features)} pictures"
+    directions = normalize(features, dim=1)
+    similarity = directions[queries] @ directions.T
+    similarity[torch.arange(len(queries)), queries] = -2.0
+    return _nearest(similarity, k)[1]

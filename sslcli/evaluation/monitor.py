@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sslcli.data.images import ImageSet
 from sslcli.evaluation.collapse import collapse_alarm, effective_rank, feature_std
+from sslcli.evaluation.diagnostics import alignment, dead_dimensions, uniformity
 from sslcli.evaluation.features import features
 from sslcli.evaluation.knn import knn_scores
 from sslcli.method import Preprocessing
@@ -25,8 +26,9 @@ NUM_BANK = 10_000
 
 @dataclass
 class Monitor:
-    """Call it with the steps done: `feature_std` and `effective_rank` of validation features; and, where labels exist,
-    `knn_accuracy` on validation every `knn_every` steps (0: never) and at `num_steps`. `alarm` is told of a collapse, once.
+    """Call it with the steps done: `feature_std`, `effective_rank`, `dead_dimensions` and `uniformity` of validation features;
+    `alignment` where `view_features` gives (V, N, D) features of views; and, where labels exist, `knn_accuracy` on validation
+    every `knn_every` steps (0: never) and at `num_steps`. `alarm` is told of a collapse, once.
     """
 
     encoder: Encoder
@@ -38,6 +40,7 @@ class Monitor:
     device: torch.device
     dtype: torch.dtype | None
     alarm: Callable[[str], None]
+    view_features: Callable[[], Tensor | None] = lambda: None
     _alarmed: bool = False
 
     def __call__(self, step: int) -> dict[str, float]:
@@ -50,6 +53,12 @@ class Monitor:
             self._alarmed = True
             self.alarm(f"after step {step}: {words}")
         values = {"feature_std": deviation, "effective_rank": rank, "collapsed": float(words is not None)}
+        values["dead_dimensions"] = dead_dimensions(watched)
+        if len(watched) >= 2:
+            values["uniformity"] = uniformity(watched)
+        views = self.view_features()
+        if views is not None:
+            values["alignment"] = alignment(views[0], views[1])
         if (
             self.knn_every
             and self.train.labels is not None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -30,3 +34,21 @@ def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) ->
     matrix = confusion_matrix(predictions, labels, num_classes)
     counts = matrix.sum(axis=1)
     return np.where(counts > 0, matrix.diagonal() / np.maximum(counts, 1), np.nan)
+
+
+STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+"""The 0.975 quantiles for 1, 2, … 15 degrees of freedom."""
+NORMAL = 1.960
+
+
+def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
+    """The mean, and half the width of its 95 % interval by Student's t; None for a single value, which tells no spread.
+
+    Beyond 16 values the normal distribution's quantile takes its place (2.13 would be 1.96).
+    """
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, None
+    freedom = len(values) - 1
+    quantile = STUDENT_T[freedom - 1] if freedom <= len(STUDENT_T) else NORMAL
+    return mean, quantile * statistics.stdev(values) / math.sqrt(len(values))

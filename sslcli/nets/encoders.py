@@ -90,9 +90,11 @@ class ResNetConfig(EncoderConfig):
     def network(self, channels: int, resolution: int) -> Encoder:
         from sslcli.nets.convolutional import ResNetEncoder
 
-        small = self.stem is Stem.small or (self.stem is Stem.auto and resolution < 64)
         resnet = self.architecture()(zero_init_residual=self.zero_init_residual)
-        return ResNetEncoder(resnet, channels, resolution, small)
+        return ResNetEncoder(resnet, channels, resolution, self.has_small_stem(resolution))
+
+    def has_small_stem(self, resolution: int) -> bool:
+        return self.stem is Stem.small or (self.stem is Stem.auto and resolution < 64)
 
     def architecture(self) -> Callable[..., ResNet]:
         raise NotImplementedError

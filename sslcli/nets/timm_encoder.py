@@ -13,11 +13,13 @@ from sslcli.nets.encoder import Encoder
 
 
 class TimmEncoder(Encoder):
-    """A timm model without its classifier; its keys are timm's, under `model.`."""
+    """A timm model without its classifier; its keys are timm's, under `model.`. `arguments` are what timm.create_model
+    was given beside the name."""
 
-    def __init__(self, model: nn.Module, channels: int, resolution: int) -> None:
+    def __init__(self, model: nn.Module, arguments: dict[str, Any], channels: int, resolution: int) -> None:
         super().__init__()
         self.model = model
+        self.arguments = arguments
         model.eval()
         with torch.no_grad():  # the width is asked of the model itself: timm's attributes name it differently by family
             self.width = int(model(torch.zeros(1, channels, resolution, resolution)).shape[1])
@@ -40,17 +42,22 @@ def build_timm_encoder(name: str, channels: int, resolution: int, patch_size: in
         raise SslcliError(f"timm has no model named {name!r}", fix)
     sizes: dict[str, Any] = {} if patch_size is None else {"patch_size": patch_size}
     try:
-        return TimmEncoder(_create(timm, name, channels, resolution, sizes), channels, resolution)
+        model, arguments = _create(timm, name, channels, resolution, sizes)
+        return TimmEncoder(model, arguments, channels, resolution)
     except (AssertionError, RuntimeError, TypeError, ValueError) as reason:
         what = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
         message = f"timm's {name} cannot be built for {resolution} px pictures of {channels} channels: {what}"
         raise SslcliError(message, "choose another encoder.model, encoder.patch_size or data.resolution") from reason
 
 
-def _create(timm: Any, name: str, channels: int, resolution: int, sizes: dict[str, Any]) -> nn.Module:
-    """Models made of patches must be told the pictures' size; the others refuse the argument, and take any size."""
+def _create(
+    timm: Any, name: str, channels: int, resolution: int, sizes: dict[str, Any]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The model and the arguments that made it. Models made of patches must be told the pictures' size; the others refuse
+    the argument, and take any size."""
+    arguments = {"num_classes": 0, "in_chans": channels, **sizes}
+    sized = {**arguments, "img_size": resolution}
     try:
-        model = timm.create_model(name, num_classes=0, in_chans=channels, img_size=resolution, **sizes)
+        return timm.create_model(name, **sized), sized
     except TypeError:
-        model = timm.create_model(name, num_classes=0, in_chans=channels, **sizes)
-    return cast(nn.Module, model)
+        return timm.create_model(name, **arguments), arguments

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sslcli.evaluation.scores import confusion_matrix, per_class_accuracy, top_k_accuracy
+from sslcli.evaluation.scores import confusion_matrix, mean_and_interval, per_class_accuracy, top_k_accuracy
 
 SCORES = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.6, 0.3, 0.1]])
 LABELS = torch.tensor([0, 1, 0, 2])
@@ -37,3 +37,12 @@ def test_confusion_has_true_rows_and_predicted_columns():
     labels = torch.tensor([0, 1, 0, 0, 0])
     np.testing.assert_array_equal(confusion_matrix(predictions, labels, 3), [[2, 1, 1], [0, 1, 0], [0, 0, 0]])
     np.testing.assert_array_equal(per_class_accuracy(predictions, labels, 3), [0.5, 1.0, np.nan])
+
+
+def test_the_interval_is_students() -> None:
+    assert mean_and_interval([0.5]) == (0.5, None)
+    mean, half = mean_and_interval([1.0, 2.0, 3.0])
+    assert mean == 2
+    assert half == pytest.approx(4.303 / 3**0.5)
+    _, half = mean_and_interval([0.0, 1.0] * 50)
+    assert half == pytest.approx(1.96 * np.std([0.0, 1.0] * 50, ddof=1) / 10)

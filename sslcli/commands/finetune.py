@@ -1,0 +1,103 @@
+"""`sslcli finetune run=…`: a run's encoder and a linear classifier, trained together on few labels or all; or, as the
+supervised baseline, the same network from random weights (init=random). Importing this does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sslcli.commands.encoder_files import JSON
+from sslcli.data.config import DataConfig
+from sslcli.engine.optim import OptimConfig
+from sslcli.engine.run import Run, read_facts, resolve_run
+from sslcli.engine.runtime import RuntimeConfig
+from sslcli.errors import require
+from sslcli.settings import REQUIRED, part, setting
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+
+class Initial(Enum):
+    """The weights that training begins with: the run's, or freshly drawn ones of the same network."""
+
+    run = "run"
+    random = "random"
+
+
+@dataclass(kw_only=True)
+class TrainingConfig:
+    """How encoder and classifier are trained."""
+
+    epochs: int = setting(30, "at most so many passes over the labelled pictures, or as many as make `steps`")
+    steps: int = setting(600, "so many steps may be made in any case: with few labels an epoch has few")
+    patience: int = setting(15, "evaluations on validation in a row without a better one, after which it ends")
+    batch_size: int = setting(64, "pictures a step, at most as many as there are")
+    head_rate: float = setting(10.0, "the classifier's learning rate as a multiple of the encoder's, which is optim.lr")
+    frozen_epochs: int = setting(0, "first epochs in which the classifier alone is trained")
+    crop_scale: list[float] = setting([0.6, 1.0], "the part of a picture's area that a training crop keeps: from, to")
+    flip: float = setting(0.5, "probability of mirroring a training picture")
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("steps", 1), ("patience", 1), ("batch_size", 2), ("frozen_epochs", 0)):
+            value = getattr(self, name)
+            require(value >= least, f"training.{name}", value, f"at least {least}", f"leave training.{name} out")
+        require(self.head_rate > 0, "training.head_rate", self.head_rate, "positive", "try 1 or 10")
+        fewer = self.frozen_epochs < self.epochs
+        require(fewer, "training.frozen_epochs", self.frozen_epochs, "below training.epochs", "0 freezes nothing")
+        scale = self.crop_scale
+        good = len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1
+        require(good, "training.crop_scale", list(scale), "two fractions of the area, from and to", "try [0.6,1.0]")
+        require(0 <= self.flip <= 1, "training.flip", self.flip, "a probability", "0 never mirrors, 0.5 is usual")
+
+
+@dataclass(kw_only=True)
+class Config:
+    """Every knob of fine-tuning."""
+
+    run: str = setting(
+        REQUIRED, "the run whose encoder is trained on: its folder, the beginning of its name, or `last`"
+    )
+    init: Initial = setting(
+        Initial.run, "begin with the run's weights, or, as the supervised baseline, with random ones"
+    )
+    data: DataConfig | None = setting(None, "other data than the run's: transfer")
+    labels: float = setting(1.0, "labels that are learned from: a part (0.01), or a number per class (10); 1 is all")
+    seed: int = setting(0, "of the draw of those labels, of their order, the crops, and random weights")
+    optim: OptimConfig = setting(REQUIRED, "the optimizer")
+    training: TrainingConfig = part(TrainingConfig, "how encoder and classifier are trained")
+    runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
+    log_every: int = setting(20, "steps between two records of the loss (a record holds the mean since the last)")
+    save_every: float = setting(5.0, "epochs between two checkpoints; may be a fraction", changes_results=False)
+    keep_last: int = setting(1, "checkpoints kept, the newest included", changes_results=False)
+
+    def __post_init__(self) -> None:
+        require(self.labels > 0, "labels", self.labels, "positive", "try 0.01, 0.1, 10 (per class) or 1 (all)")
+        require(self.log_every >= 1, "log_every", self.log_every, "at least 1", "20 is the default")
+        require(self.save_every > 0, "save_every", self.save_every, "positive", "1 saves once an epoch")
+        require(self.keep_last >= 1, "keep_last", self.keep_last, "at least 1", "1 is the default")
+
+
+def settle(config: Config) -> Config:
+    """The same config with `run` as a folder, so that it means the same tomorrow."""
+    outputs = Path(config.runtime.outputs).expanduser()
+    source = resolve_run(config.run, outputs, " with an encoder", lambda run: (run / JSON).exists())
+    data = None if config.data is None else config.data.settled()
+    return replace(config, run=str(source.absolute()), data=data)
+
+
+def label(config: Config, choices: dict[str, str]) -> str:
+    """The part of the run folder's path that tells what is trained on, and from which weights."""
+    source = read_facts(Path(config.run)).get("choices", {})
+    began_with = "-".join(source[group] for group in ("method", "data") if group in source) or "run"
+    trained_on = f"{began_with}-to-{choices['data']}" if "data" in choices else began_with
+    return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"
+
+
+def run(config: Config, run: Run, console: Console) -> None:
+    """Trains from the run's last checkpoint, or from the start; test is read once, at the end."""
+    from sslcli.commands.finetuning import finetune, report
+
+    report(finetune(config, run, console), config, run, console)

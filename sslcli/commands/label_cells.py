@@ -1,0 +1,232 @@
+"""The work of `label-curve`: cell by cell (run, kind, labels, subset), each with a file of its own, so that a resumed curve
+skips what is finished."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sslcli.commands import finetune
+from sslcli.commands.encoder_files import EncoderFiles, read_encoder
+from sslcli.commands.evaluation_link import link
+from sslcli.commands.finetuning import built, labels, num_classes, scores, trained
+from sslcli.commands.label_curve import Config, Kind
+from sslcli.commands.preparation import prepare
+from sslcli.commands.run_data import run_data_config
+from sslcli.commands.same_data import require_same_data
+from sslcli.data.images import ImageSet, Splits
+from sslcli.data.needs import require_labels, require_test
+from sslcli.data.subset import label_subset
+from sslcli.engine.checkpoint import Phase
+from sslcli.engine.device import Compute
+from sslcli.engine.run import Run, read_facts, write_atomically
+from sslcli.evaluation.features import features, pixels, require_fit
+from sslcli.evaluation.probe import select_probe
+from sslcli.evaluation.scores import mean_and_interval, top_k_accuracy
+from sslcli.report.label_curve import save_label_curve
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: test accuracy of `kind` for the `run`-th encoder with `num_labels` labels of subset `seed`."""
+
+    run: int
+    kind: str
+    amount: float
+    num_labels: int
+    seed: int
+    top1: float
+    val_top1: float
+    chosen: str
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Features of the whole parts, extracted once; a subset takes its rows."""
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+
+@dataclass
+class LabelCurve:
+    config: Config
+    run_folder: Run
+    console: Console
+    compute: Compute
+    splits: Splits
+    sources: list[EncoderFiles]
+
+    @classmethod
+    def prepare(cls, config: Config, run: Run, console: Console) -> LabelCurve:
+        """Raises SslcliError where labels or test pictures lack, or a run's encoder does not fit them; before any training."""
+        sources = [read_encoder(Path(name)) for name in config.runs]
+        compute, splits = prepare(run, config.runtime, run_data_config(sources[0], config.data), console)
+        require_labels(splits, "label-curve")
+        require_test(splits, "label-curve")
+        for source in sources:
+            require_fit(splits.train.images, source.preprocessing)
+            if config.data is None:
+                require_same_data(source.folder, splits, "name the data to measure on with data=…")
+        assert splits.train.labels is not None
+        for amount in config.labels:
+            label_subset(splits.train.labels, amount, 0, classes=splits.classes)
+        return cls(config, run, console, compute, splits, sources)
+
+    def run(self) -> None:
+        cells = [
+            self.cell(index, kind, amount, seed)
+            for kind in self.config.kinds
+            for index in range(1 if kind is Kind.raw_pixels else len(self.sources))
+            for amount in self.config.labels
+            for seed in range(self.config.subsets)
+            if not (seed and amount == 1 and kind in (Kind.linear_probe, Kind.raw_pixels))  # nothing would differ
+        ]
+        self.report(cells)
+
+    def cell(self, index: int, kind: Kind, amount: float, seed: int) -> Cell:
+        phase = f"{index}-{kind.name}/labels-{amount:g}-{seed}"
+        path = self.run_folder.folder / phase / "result.json"
+        if path.exists():
+            if (finished := Phase(self.run_folder, phase, 1)).last.exists():
+                finished.restore()  # its records are there to stay
+            return Cell(**json.loads(path.read_text()))
+        assert self.splits.train.labels is not None
+        chosen = label_subset(self.splits.train.labels, amount, seed, classes=self.splits.classes)
+        labelled = self.splits.train.subset(chosen)
+        if kind in (Kind.finetuned, Kind.from_scratch):
+            top1, val_top1, words = self.trained(index, kind, amount, seed, labelled, phase)
+        else:
+            top1, val_top1, words = self.probed(index, kind, labelled, chosen)
+        cell = Cell(index, kind.name, amount, len(labelled), seed, top1, val_top1, words)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(asdict(cell)).encode())
+        self.console.say(f"{self.name(index, kind.name)}, {len(labelled)} labels, subset {seed}: {100 * top1:.2f} %")
+        return cell
+
+    def probed(self, index: int, kind: Kind, labelled: ImageSet, chosen: NDArray[np.int64]) -> tuple[float, float, str]:
+        parts = self.pixels if kind is Kind.raw_pixels else self.features[index]
+        train_labels, val_labels, test_labels = (
+            labels(part, self.compute) for part in (labelled, self.splits.val, self.test)
+        )
+        count = num_classes(self.splits)
+        selection = select_probe(
+            parts.train[chosen], train_labels, parts.val, val_labels, count, self.config.l2, refit=False
+        )
+        top1 = top_k_accuracy(selection.probe.logits(parts.test), test_labels)
+        return top1, selection.accuracies[selection.l2], f"l2 {selection.l2:g}, by validation"
+
+    def trained(
+        self, index: int, kind: Kind, amount: float, seed: int, labelled: ImageSet, phase: str
+    ) -> tuple[float, float, str]:
+        config = finetune.Config(
+            run=str(self.sources[index].folder),
+            init=finetune.Initial.run if kind is Kind.finetuned else finetune.Initial.random,
+            labels=amount,
+            seed=seed,
+            optim=self.config.optim,
+            training=self.config.training,
+            runtime=self.config.runtime,
+        )
+        classifier = built(config, self.sources[index], self.splits, self.compute)
+        trained(config, self.run_folder, phase, self.console, self.compute, classifier, labelled, self.splits)
+        result = scores(config, classifier, labelled, self.splits, self.compute)
+        return result["top1"], result["val_top1"], "weights by validation"
+
+    @property
+    def test(self) -> ImageSet:
+        assert self.splits.test is not None
+        return self.splits.test
+
+    @cached_property
+    def features(self) -> list[Parts]:
+        """Of every run's encoder."""
+        found = []
+        for source in self.sources:
+            encoder = source.load()
+            self.compute.place(encoder)
+            parts = (self.splits.train, self.splits.val, self.test)
+            shape, compute = source.preprocessing, self.compute
+            found.append(
+                Parts(
+                    *(features(encoder, p.images, shape, compute.device, autocast_dtype=compute.dtype) for p in parts)
+                )
+            )
+        return found
+
+    @cached_property
+    def pixels(self) -> Parts:
+        parts = (self.splits.train, self.splits.val, self.test)
+        return Parts(*(pixels(part.images).to(self.compute.device) for part in parts))
+
+    def name(self, index: int, kind: str) -> str:
+        words = kind.replace("_", " ")
+        if len(self.sources) == 1 or kind == Kind.raw_pixels.name:
+            return words
+        method = read_facts(self.sources[index].folder).get("choices", {}).get("method", "run")
+        return f"{words}, {method} ({index + 1})"
+
+    def report(self, cells: list[Cell]) -> None:
+        """Table, CSV, JSON and plot, with the protocol beside the numbers."""
+        run = self.run_folder
+        curves: dict[str, dict[int, list[float]]] = {}
+        for cell in cells:
+            curve = curves.setdefault(self.name(cell.run, cell.kind), {})
+            curve.setdefault(cell.num_labels, []).append(cell.top1)
+        protocol = {
+            "runs": self.config.runs,
+            "linear_probe": "multinomial logistic regression on standardised encoder outputs, eval mode; l2 by validation",
+            "raw_pixels": "the same probe on pixels in [0, 1]",
+            "finetuned": "encoder and linear layer from the run's weights; stopped, and weights chosen, on validation",
+            "from_scratch": "the same network and training from random weights",
+            "l2": self.config.l2,
+            "chosen_on": f"{len(self.splits.val)} validation pictures; no probe learns from their labels",
+            "tested_on": f"{len(self.test)} test pictures, once a cell",
+            "interval": "95 %, Student's t over subsets",
+            "data_fingerprint": self.splits.fingerprint,
+        }
+        content = {"protocol": protocol, "cells": [asdict(cell) for cell in cells]}
+        write_atomically(run.folder / "results.json", json.dumps(content, indent=2).encode())
+        table = io.StringIO()
+        writer = csv.writer(table)
+        writer.writerow(["curve", "labels", "subsets", "mean_top1", "interval"])
+        for name, curve in curves.items():
+            for count, values in curve.items():
+                mean, interval = mean_and_interval(values)
+                writer.writerow([name, count, len(values), mean, "" if interval is None else interval])
+        write_atomically(run.folder / "label_curve.csv", table.getvalue().encode())
+        run.figures.mkdir(exist_ok=True)
+        points = {name: [(n, *mean_and_interval(v)) for n, v in curve.items()] for name, curve in curves.items()}
+        save_label_curve(run.figures / "label_curve.png", points)
+        counts = sorted({count for curve in curves.values() for count in curve})
+        rows = [(f"{count:,}", *(_cell_text(curve.get(count)) for curve in curves.values())) for count in counts]
+        self.console.table("test accuracy [%] by number of labels", ("labels", *curves), rows)
+        metrics = {
+            f"{name.replace(' ', '_')}_{count}": mean_and_interval(values)[0]
+            for name, curve in curves.items()
+            for count, values in curve.items()
+        }
+        run.update(status="finished", metrics=metrics, peak_memory_bytes=self.compute.peak_memory_bytes())
+        for source in self.sources:
+            link(source.folder, {"command": "label-curve", "run": str(run.folder.absolute()), **metrics}, self.console)
+        self.console.say(f"run: {run.folder}")
+
+
+def _cell_text(values: list[float] | None) -> str:
+    if not values:
+        return ""
+    mean, interval = mean_and_interval(values)
+    return f"{100 * mean:.2f}" if interval is None else f"{100 * mean:.2f} ± {100 * interval:.2f}"

@@ -1,0 +1,74 @@
+"""Features as points of a plane: L2-normalised features, as kNN sees them. N pictures, D the features' width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from sslcli.errors import SslcliError
+
+
+@dataclass(frozen=True)
+class Map:
+    """How (N, D) becomes (N, 2). `package` is what has to be installed for it, `min_pictures` what makes sense."""
+
+    name: str
+    place: Callable[[Tensor], Tensor]
+    min_pictures: int
+    package: str | None = None
+
+    def require_package(self) -> None:
+        if self.package is not None and find_spec(self.package) is None:
+            message = f"{self.name} needs the package {self.package}, which is not installed"
+            raise SslcliError(message, "pip install 'sslcli[maps]', or --map pca")
+
+    def require_pictures(self, num_pictures: int) -> None:
+        if num_pictures < self.min_pictures:
+            message = f"{self.name} needs at least {self.min_pictures} pictures, and there are {num_pictures}"
+            raise SslcliError(message, "name a larger --part, or --map pca, which needs 3")
+
+    def __call__(self, h: Tensor) -> Tensor:
+        """(N, D) -> (N, 2) float32, on the CPU; the same at every call."""
+        return self.place(normalize(h.float().cpu(), dim=1)).float()
+
+
+def pca(directions: Tensor) -> Tensor:
+    """The two principal directions' coordinates; of each direction the sign that makes its largest weight positive."""
+    centred = (directions - directions.mean(dim=0)).double()
+    _, axes = torch.linalg.eigh(centred.T @ centred)
+    axes = axes[:, -2:].flip(1)  # eigh's are ascending
+    largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))
+    points = centred @ (axes * largest.sign())
+    return torch.nn.functional.pad(points, (0, 2 - points.shape[1]))  # a code of one dimension
+
+
+def tsne(directions: Tensor) -> Tensor:
+    """Source: van der Maaten & Hinton 2008, as scikit-learn has it; perplexity 30, less for few pictures; begun from PCA."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(directions) - 1) / 3)
+    begin = pca(directions)
+    # scikit-learn's own start from PCA is scaled so; a code of one dimension has no second component for it.
+    begin = begin / begin[:, 0].std().clamp(min=1e-12) * 1e-4
+    found = TSNE(2, perplexity=perplexity, init=begin.float().numpy(), random_state=0)
+    return torch.from_numpy(found.fit_transform(directions.numpy()))
+
+
+def umap(directions: Tensor) -> Tensor:
+    """Source: McInnes et al. 2018, as umap-learn has it, with its defaults; fewer neighbours for few pictures."""
+    from umap import UMAP
+
+    found = UMAP(n_neighbors=min(15, len(directions) - 1), random_state=0, n_jobs=1)
+    return torch.as_tensor(found.fit_transform(directions.numpy()))
+
+
+MAPS: dict[str, Map] = {
+    "pca": Map("PCA", pca, 3),
+    "tsne": Map("t-SNE", tsne, 10, "sklearn"),
+    "umap": Map("UMAP", umap, 10, "umap"),
+}

@@ -1,0 +1,24 @@
+"""An encoder that normalises its pictures itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class NormalizedEncoder(nn.Module):
+    """(N, C, H, W) pictures in [0, 1] -> (N, D): minus `mean`, over `std` (per channel), then the encoder."""
+
+    def __init__(self, encoder: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        features: Tensor = self.encoder((pictures - self.mean) / self.std)
+        return features

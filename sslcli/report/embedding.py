@@ -1,0 +1,60 @@
+"""A map of features as a PNG: a point for every picture, coloured by class. N pictures, K classes."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslcli.report.style import COLOURS, DPI, drawable, style_axes
+
+TEN = (*COLOURS, "#65a30d", "#dc2626", "#78716c", "#c026d3")
+MAX_NAMED = 20
+"""Classes up to which they are named beside the map."""
+
+
+def class_colours(num_classes: int) -> list[str]:
+    """A colour for every class: hues all around the circle where there are more than ten."""
+    if num_classes <= len(TEN):
+        return list(TEN[:num_classes])
+    colours = []
+    for index in range(num_classes):
+        red, green, blue = colorsys.hls_to_rgb(index / num_classes, 0.5, 0.65)
+        colours.append(f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}")
+    return colours
+
+
+def class_names(labels: NDArray[np.int64] | None, classes: Sequence[str] | None) -> list[str]:
+    """The classes' names, or numbers where they have none; nothing where there are no labels."""
+    if labels is None:
+        return []
+    num_classes = int(labels.max(initial=-1)) + 1
+    return list(classes) if classes else [str(index) for index in range(num_classes)]
+
+
+def save_map(
+    path: Path, points: NDArray[np.float32], labels: NDArray[np.int64] | None, names: Sequence[str], title: str
+) -> None:
+    """`points` (N, 2), `labels` (N,) into `names` (K,); without labels all points have one colour."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    colours = class_colours(len(names))
+    figure = Figure(figsize=(7.5 if 0 < len(names) <= MAX_NAMED else 6, 6), dpi=DPI)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    axes = figure.add_subplot()
+    shown = COLOURS[0] if labels is None else [colours[label] for label in labels]
+    axes.scatter(points[:, 0], points[:, 1], c=shown, s=9, alpha=0.75, linewidths=0)
+    style_axes(axes, drawable(title, 80), grid=False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_aspect("equal", adjustable="datalim")
+    if 0 < len(names) <= MAX_NAMED:
+        dots = [Line2D([], [], linestyle="", marker="o", markersize=5, color=colour) for colour in colours]
+        axes.legend(
+            dots, [drawable(name) for name in names], loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8
+        )
+    figure.savefig(path, format="png")

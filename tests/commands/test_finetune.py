@@ -1,0 +1,138 @@
+"""`sslcli finetune`, end to end: what it learns from, which weights it begins and ends with, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, Outcome, facts, only_run, records
+
+from sslcli.commands.encoder_files import read_encoder
+from sslcli.console import TrainingLines
+from sslcli.engine.checkpoint import read_checkpoint
+
+Sslcli = Callable[..., Outcome]
+
+FEW = ["runtime.threads=1", "training.epochs=3", "training.steps=1", "training.batch_size=8", "log_every=1"]
+
+
+@pytest.fixture
+def trained(sslcli: Sslcli, tmp_path: Path) -> Path:
+    """A run on small coloured pictures of three classes, told apart by their brightest channel."""
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for part, count in (("train", 120), ("val", 30), ("test", 60)):
+        labels = np.arange(count) % 3
+        images = rng.integers(0, 80, (count, 12, 12, 3))
+        images[np.arange(count), :, :, labels] += 100
+        arrays[f"x_{part}"], arrays[f"y_{part}"] = images.astype(np.uint8), labels
+    np.savez(tmp_path / "pictures.npz", **arrays)
+    tiny = [word for word in TINY if not word.startswith("data.limit")]
+    assert sslcli("pretrain", *tiny, "data=arrays", "data.root=pictures.npz").status == 0
+    return only_run(tmp_path / "outputs/pretrain")
+
+
+def run_of(tmp_path: Path) -> Path:
+    return only_run(tmp_path / "outputs/finetune")
+
+
+def test_learns_from_few_labels_and_reads_test_once(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+    outcome = sslcli("finetune", "run=last", "labels=5", *FEW, "training.epochs=20", "optim.lr=1e-2")
+    assert outcome.status == 0, outcome.err
+    assert "from run weights" in outcome.out
+    run = run_of(tmp_path)
+    content = json.loads((run / "results.json").read_text())
+    assert content["results"]["top1"] > 0.8
+    protocol = content["results"]["protocol"]
+    assert protocol["trained_on"].startswith("15 labels")
+    assert str(trained) in protocol["network"]
+    assert facts(run)["metrics"]["top1"] == content["results"]["top1"]
+    link = json.loads((trained / "evaluations.jsonl").read_text().splitlines()[-1])
+    assert link["command"] == "finetune"
+    assert link["labels"] == 5
+    assert {path.name for path in (run / "figures").iterdir()} >= {"confusion.png", "curves.png"}
+
+
+def test_random_weights_are_the_same_network_drawn_by_the_seed(
+    sslcli: Sslcli, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sslcli.commands import finetuning
+
+    began: list[dict[str, torch.Tensor]] = []
+    real = finetuning.trained
+
+    def watched(config: Any, run: Any, phase: Any, console: Any, compute: Any, classifier: Any, *rest: Any) -> None:
+        began.append({key: value.clone() for key, value in classifier.encoder.state_dict().items()})
+        real(config, run, phase, console, compute, classifier, *rest)
+
+    monkeypatch.setattr(finetuning, "trained", watched)
+    for words in (["init=run"], ["init=random", "seed=7"], ["init=random", "seed=8"]):
+        assert sslcli("finetune", "run=last", *words, *FEW).status == 0
+    loaded = read_encoder(trained).load().state_dict()
+    assert all(torch.equal(began[0][key], loaded[key]) for key in loaded)
+    key = next(key for key in loaded if loaded[key].ndim == 4)
+    assert not torch.equal(began[1][key], loaded[key])
+    assert not torch.equal(began[1][key], began[2][key])
+
+
+def test_a_frozen_encoder_stays_to_the_last_bit(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+    words = ["training.epochs=3", "training.frozen_epochs=2", "training.patience=99"]
+    assert sslcli("finetune", "run=last", *FEW, *words, "labels=8").status == 0
+    state = read_checkpoint(run_of(tmp_path) / "finetune/last.pt")["state"]["modules"]
+    loaded = read_encoder(trained).load().state_dict()
+    moved = [key for key in loaded if not torch.equal(state[f"encoder.{key}"], loaded[key])]
+    assert moved, "the third epoch trains it"
+    ends_early = ["training.epochs=99", "training.frozen_epochs=98", "training.patience=2", "labels=8"]
+    assert sslcli("finetune", "run=last", *FEW, *ends_early).status == 0
+    newest = max((tmp_path / "outputs/finetune").rglob("last.pt"), key=lambda path: path.stat().st_mtime)
+    state = read_checkpoint(newest)["state"]["modules"]
+    assert state["best.waited"] == 2
+    assert all(torch.equal(state[f"encoder.{key}"], loaded[key]) for key in loaded)
+
+
+def test_killed_it_goes_on_and_ends_the_same(
+    sslcli: Sslcli, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["finetune", f"run={trained}", *FEW, "labels=8", "save_every=1"]
+    assert sslcli(*words, "runtime.outputs=whole").status == 0
+    real = TrainingLines.step
+
+    class Killed(Exception):
+        pass
+
+    def step(self: TrainingLines, done: int) -> None:
+        if done == 5:
+            raise Killed
+        real(self, done)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingLines, "step", step)
+        with pytest.raises(Killed):
+            sslcli(*words, "runtime.outputs=cut")
+    cut, whole = (only_run(tmp_path / name) for name in ("cut", "whole"))
+    assert sslcli("resume", str(cut)).status == 0
+    assert records(cut) == records(whole)
+    assert json.loads((cut / "results.json").read_text()) == json.loads((whole / "results.json").read_text())
+
+
+def test_what_cannot_be_done_is_said(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+    for words, wrong in (
+        (["labels=41"], "class"),
+        (["labels=-1"], "labels must be positive"),
+        (["training.frozen_epochs=3"], "training.frozen_epochs must be below training.epochs"),
+        (["training.crop_scale=[0.5,2]"], "training.crop_scale"),
+        (["data=fashion_sample"], "channel"),
+    ):
+        outcome = sslcli("finetune", "run=last", *FEW, *words)
+        assert outcome.status == 2, words
+        assert wrong in outcome.err, outcome.err
+    with np.load(tmp_path / "pictures.npz") as arrays:
+        np.savez(tmp_path / "bare.npz", **{key: arrays[key] for key in arrays if key.startswith("x_")})
+    outcome = sslcli("finetune", "run=last", *FEW, "data=arrays", "data.root=bare.npz")
+    assert outcome.status == 2
+    assert "needs labels" in outcome.err
