@@ -70,7 +70,7 @@ class Config:
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
     noise: Noise = setting(Noise.masking, "the kind of corruption")
     corruption: list[float] = setting([0.25], "each layer's: the fraction corrupted, or sigma")
-    epochs: list[int] = setting([60], "passes over the pictures, each layer's")
+    epochs: list[int] = setting([20], "passes over the pictures, each layer's")
     batch_size: int = setting(20, "pictures a step")
     tied: bool = setting(True, "each layer is decoded by its own weights, transposed")
     reconstruction: Reconstruction = setting(
@@ -101,7 +101,7 @@ class Config:
             values = getattr(self, name)
             shown = [getattr(value, "name", value) for value in values]
             require(len(set(values)) == len(values), name, shown, "without repetition", "name each once")
-        require(all(count >= 1 for count in self.epochs), "epochs", self.epochs, "at least 1 each", "try epochs=[60]")
+        require(all(count >= 1 for count in self.epochs), "epochs", self.epochs, "at least 1 each", "try epochs=[20]")
         most, must_be = (math.inf, "at least 0") if self.noise is Noise.gaussian else (1.0, "in [0, 1)")
         fits = all(0 <= level < most for level in self.corruption)
         require(fits, "corruption", self.corruption, must_be, "try corruption=[0.25]")
