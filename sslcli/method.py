@@ -19,6 +19,11 @@ Metrics = dict[str, "Tensor"]
 """Scalars by name, detached, left on the device: reading them would make the device wait."""
 
 
+def as_pictures(images: Tensor) -> Tensor:
+    """(N, H, W, C) uint8 -> (N, C, H, W) float32 in [0, 1]."""
+    return images.permute(0, 3, 1, 2).float() / 255
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """What an encoder is fed: square pictures of `resolution` pixels, in [0, 1], minus `mean`, over `std` (per channel)."""
@@ -27,6 +32,11 @@ class Preprocessing:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def normalized(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] -> what the encoder is fed."""
+        mean, std = (pictures.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return (pictures - mean) / std
 
     def without_normalization(self) -> Preprocessing:
         return replace(self, mean=(0.0,) * self.channels, std=(1.0,) * self.channels)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslcli.commands.arguments import add_outputs, parse
-from sslcli.commands.encoder_files import JSON, read_encoder
-from sslcli.engine.run import read_records, resolve_run
+from sslcli.commands.encoder_files import read_encoder, resolve_encoder_run
+from sslcli.engine.run import read_records
 from sslcli.engine.runtime import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
 
@@ -28,8 +28,7 @@ FOLDER = "diagnostics"
 
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
-    outputs = Path(given.outputs).expanduser()
-    run = resolve_run(given.run, outputs, " with an encoder", lambda found: (found / JSON).exists())
+    run = resolve_encoder_run(given.run, given.outputs)
     files = read_encoder(run)
 
     from sslcli.commands.output_files import written_whole

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslcli.commands.arguments import add_outputs, parse
-from sslcli.commands.encoder_files import JSON, EncoderFiles, read_encoder
-from sslcli.engine.run import resolve_run
+from sslcli.commands.encoder_files import EncoderFiles, read_encoder, resolve_encoder_run
 from sslcli.engine.runtime import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
 
@@ -27,12 +26,10 @@ FILES = ("features.npz", "map.png", "map.html", "neighbours.png")
 
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
-    outputs = Path(given.outputs).expanduser()
-    run = resolve_run(given.run, outputs, " with an encoder", lambda found: (found / JSON).exists())
+    run = resolve_encoder_run(given.run, given.outputs)
     files = read_encoder(run)
 
-    from sslcli.commands.output_files import written_whole
-    from sslcli.commands.picture_jobs import require_free
+    from sslcli.commands.output_files import require_free, written_whole
     from sslcli.commands.run_data import own_data
     from sslcli.data.subset import evenly
     from sslcli.evaluation.maps import MAPS

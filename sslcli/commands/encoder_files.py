@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslcli.config import name_in, typed, unknown, values_of
-from sslcli.engine.run import write_atomically
+from sslcli.engine.run import resolve_run, write_atomically
 from sslcli.errors import SslcliError
 from sslcli.method import Preprocessing
 from sslcli.nets.encoders import ENCODERS, EncoderConfig
@@ -85,6 +85,11 @@ def write_encoder(
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     write_atomically(folder / WEIGHTS, save(state))
     write_atomically(folder / JSON, (json.dumps(description, indent=2) + "\n").encode())
+
+
+def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
+    """The run with an encoder that `name` names: its folder, the beginning of its name under `outputs`, or `last`."""
+    return resolve_run(name, Path(outputs).expanduser(), " with an encoder", lambda found: (found / JSON).exists())
 
 
 def read_encoder(folder: Path) -> EncoderFiles:

@@ -7,21 +7,18 @@ import argparse
 from pathlib import Path
 
 from sslcli.commands.arguments import add_outputs, parse
-from sslcli.commands.encoder_files import JSON, read_encoder
+from sslcli.commands.encoder_files import read_encoder, resolve_encoder_run
 from sslcli.commands.exporting import FORMATS, pictures_to_compare, require_format, write_verified
 from sslcli.commands.model_card import FILE as CARD
 from sslcli.commands.model_card import model_card
-from sslcli.commands.output_files import written_whole
-from sslcli.commands.picture_jobs import require_free
+from sslcli.commands.output_files import require_free, written_whole
 from sslcli.console import Console
-from sslcli.engine.run import resolve_run
 from sslcli.errors import SslcliError
 
 
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
-    outputs = Path(given.outputs).expanduser()
-    run = resolve_run(given.run, outputs, " with an encoder", lambda found: (found / JSON).exists())
+    run = resolve_encoder_run(given.run, given.outputs)
     source = read_encoder(run)
     chosen = require_format(given.to, source)
     target = run / "export" / given.to if given.output is None else Path(given.output).expanduser()

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from sslcli.commands.encoder_files import EncoderFiles
 from sslcli.commands.encoder_format import Features, Format
 from sslcli.commands.program_formats import Onnx, TorchScript
-from sslcli.commands.run_data import run_data_config
-from sslcli.commands.same_data import require_same_data
+from sslcli.commands.run_data import own_data
 from sslcli.commands.weight_formats import Safetensors, Timm, Torchvision
+from sslcli.data.subset import evenly
 from sslcli.errors import RunFailed, SslcliError
+from sslcli.method import as_pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,8 +86,7 @@ def pictures_to_compare(source: EncoderFiles, console: Console) -> Pictures:
     """Pictures that the run was not trained on, of its own data; of the embedded sample where those cannot be had."""
     shape = source.preprocessing
     try:
-        splits = run_data_config(source, None).load(console.track)
-        require_same_data(source.folder, splits, "")
+        splits = own_data(source, console.track)
         part, name = (splits.val, "validation") if splits.test is None else (splits.test, "test")
         images, whose = part.images, f"{name} pictures of the run's data"
     except (SslcliError, OSError) as reason:
@@ -98,9 +98,8 @@ def pictures_to_compare(source: EncoderFiles, console: Console) -> Pictures:
         sample = FashionSampleConfig(resolution=shape.resolution).load().test
         assert sample is not None, "the sample has a test part"
         images, whose = sample.images.repeat(shape.channels, axis=3), "pictures of the embedded sample"
-    count = min(NUM_PICTURES, len(images))
-    chosen = images[np.linspace(0, len(images) - 1, count).astype(np.int64)]
-    return Pictures(chosen, f"{count} {whose}")
+    chosen = images[evenly(len(images), NUM_PICTURES)]
+    return Pictures(chosen, f"{len(chosen)} {whose}")
 
 
 def write_verified(source: EncoderFiles, chosen: Format, pictures: Pictures, folder: Path) -> Difference:
@@ -134,7 +133,7 @@ def _features(function: Features, pictures: Pictures) -> Tensor:
     """In batches of 1, 3 and the rest, so that a file that takes one size of batch only is found out."""
     import torch
 
-    whole = torch.from_numpy(pictures.images).permute(0, 3, 1, 2).float().div_(255).contiguous()
+    whole = as_pictures(torch.from_numpy(pictures.images)).contiguous()
     with torch.no_grad():
         return torch.cat([function(batch) for batch in whole.tensor_split([1, 4]) if len(batch)])
 

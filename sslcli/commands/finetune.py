@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.commands.encoder_files import JSON
+from sslcli.commands.encoder_files import resolve_encoder_run
+from sslcli.commands.run_data import evaluation_label
 from sslcli.data.config import DataConfig
 from sslcli.engine.optim import OptimConfig
-from sslcli.engine.run import Run, read_facts, resolve_run
+from sslcli.engine.run import Run
 from sslcli.engine.runtime import RuntimeConfig
 from sslcli.errors import require
 from sslcli.settings import REQUIRED, part, setting
@@ -82,17 +82,14 @@ class Config:
 
 def settle(config: Config) -> Config:
     """The same config with `run` as a folder, so that it means the same tomorrow."""
-    outputs = Path(config.runtime.outputs).expanduser()
-    source = resolve_run(config.run, outputs, " with an encoder", lambda run: (run / JSON).exists())
+    source = resolve_encoder_run(config.run, config.runtime.outputs)
     data = None if config.data is None else config.data.settled()
     return replace(config, run=str(source.absolute()), data=data)
 
 
 def label(config: Config, choices: dict[str, str]) -> str:
     """The part of the run folder's path that tells what is trained on, and from which weights."""
-    source = read_facts(Path(config.run)).get("choices", {})
-    began_with = "-".join(source[group] for group in ("method", "data") if group in source) or "run"
-    trained_on = f"{began_with}-to-{choices['data']}" if "data" in choices else began_with
+    trained_on = evaluation_label(config.run, choices)
     return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"
 
 

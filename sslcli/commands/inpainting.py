@@ -6,16 +6,16 @@ import json
 import math
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sslcli.commands.restoration import as_images, as_pictures, damage, restore
+from sslcli.commands.restoration import as_images, damage, pictures_of, restore
 from sslcli.commands.training import Trained
+from sslcli.data.subset import evenly
 from sslcli.engine.run import Run, write_atomically
 from sslcli.engine.train import Watch
 from sslcli.evaluation.fillers import biharmonic, mean_fill, nearest_patch
@@ -93,7 +93,7 @@ class Filling:
         if splits.test is None:
             console.warn("the data have no test part: what is reported is measured on validation")
         device = torch.device("cpu")
-        truth = as_pictures(part.images[_spread(len(part), num_scored)], device)
+        truth = pictures_of(part.images[evenly(len(part), num_scored or len(part))], device)
         damaged, hidden = damage(method, truth)
         place = trained.compute.device
         network = restore(method, nn.ModuleDict(method.modules()), damaged.to(place), hidden.to(place), trained.compute)
@@ -106,6 +106,7 @@ class Filling:
         filled["network"] = network.to(device)
         return cls("validation" if splits.test is None else "test", truth, damaged, hidden, filled, splits.fingerprint)
 
+    @cached_property
     def scores(self) -> dict[str, dict[str, float]]:
         """By who filled: errors on the hole alone, and how sharp it is; `true` tells how sharp it should be."""
         found = {name: restoration_scores(pictures, self.truth, self.hidden) for name, pictures in self.filled.items()}
@@ -118,7 +119,7 @@ class Filling:
 
     def metrics(self) -> dict[str, float]:
         """For run.json: every filler's PSNR on the holes, and the network's other scores."""
-        scores = self.scores()
+        scores = self.scores
         by_filler = {f"hole_psnr_{name.replace(' ', '_')}": scores[name]["psnr"] for name in self.filled}
         return {**by_filler, **{f"hole_{name}": value for name, value in scores["network"].items() if name != "psnr"}}
 
@@ -130,7 +131,7 @@ class Filling:
             "nearest_neighbour": "of the training pictures, by L2 on the visible pixels",
             "data_fingerprint": self.fingerprint,
         }
-        content = {"protocol": protocol, "results": self.scores()}
+        content = {"protocol": protocol, "results": self.scores}
         write_atomically(run.folder / "results.json", json.dumps(content, indent=2).encode())
         shown = slice(0, NUM_SHOWN)
         columns = {"masked": self.damaged, **self.filled, "true": self.truth}
@@ -147,12 +148,7 @@ class Filling:
             )
 
         title = f"the holes of {len(self.truth)} {self.part} pictures"
-        rows = [row(name, scores) for name, scores in self.scores().items()]
+        rows = [row(name, scores) for name, scores in self.scores.items()]
         console.table(title, ("filled by", "L1", "L2", "PSNR", "SSIM", "mean gradient"), rows)
         console.say(f"fill your own pictures: sslcli restore '{run.folder}' picture.png --mask mask.png")
         console.say(f"run: {run.folder}")
-
-
-def _spread(size: int, count: int | None) -> NDArray[np.int64]:
-    """`count` of `size` indices, or all, evenly spread: pictures may be sorted by class."""
-    return np.unique(np.linspace(0, size - 1, min(size, count or size)).round().astype(np.int64))

@@ -18,20 +18,17 @@ from torch import Tensor
 from sslcli.commands import finetune
 from sslcli.commands.encoder_files import EncoderFiles, read_encoder
 from sslcli.commands.evaluation_link import link
-from sslcli.commands.finetuning import built, labels, num_classes, scores, trained
+from sslcli.commands.finetuning import built, scores, trained
 from sslcli.commands.label_curve import Config, Kind
-from sslcli.commands.preparation import prepare
-from sslcli.commands.run_data import run_data_config
-from sslcli.commands.same_data import require_same_data
+from sslcli.commands.preparation import prepare_evaluation
 from sslcli.data.images import ImageSet, Splits
-from sslcli.data.needs import require_labels, require_test
 from sslcli.data.subset import label_subset
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
 from sslcli.engine.run import Run, read_facts, write_atomically
-from sslcli.evaluation.features import features, pixels, require_fit
+from sslcli.evaluation.features import features, pixels
 from sslcli.evaluation.probe import select_probe
-from sslcli.evaluation.scores import mean_and_interval, top_k_accuracy
+from sslcli.evaluation.scores import labels_of, mean_and_interval, top_k_accuracy
 from sslcli.report.label_curve import save_label_curve
 
 if TYPE_CHECKING:
@@ -74,13 +71,7 @@ class LabelCurve:
     def prepare(cls, config: Config, run: Run, console: Console) -> LabelCurve:
         """Raises SslcliError where labels or test pictures lack, or a run's encoder does not fit them; before any training."""
         sources = [read_encoder(Path(name)) for name in config.runs]
-        compute, splits = prepare(run, config.runtime, run_data_config(sources[0], config.data), console)
-        require_labels(splits, "label-curve")
-        require_test(splits, "label-curve")
-        for source in sources:
-            require_fit(splits.train.images, source.preprocessing)
-            if config.data is None:
-                require_same_data(source.folder, splits, "name the data to measure on with data=…")
+        compute, splits = prepare_evaluation("label-curve", run, sources, config.data, config.runtime, console)
         assert splits.train.labels is not None
         for amount in config.labels:
             label_subset(splits.train.labels, amount, 0, classes=splits.classes)
@@ -101,8 +92,7 @@ class LabelCurve:
         phase = f"{index}-{kind.name}/labels-{amount:g}-{seed}"
         path = self.run_folder.folder / phase / "result.json"
         if path.exists():
-            if (finished := Phase(self.run_folder, phase, 1)).last.exists():
-                finished.restore()  # its records are there to stay
+            Phase(self.run_folder, phase, 1).pass_over()
             return Cell(**json.loads(path.read_text()))
         assert self.splits.train.labels is not None
         chosen = label_subset(self.splits.train.labels, amount, seed, classes=self.splits.classes)
@@ -120,11 +110,16 @@ class LabelCurve:
     def probed(self, index: int, kind: Kind, labelled: ImageSet, chosen: NDArray[np.int64]) -> tuple[float, float, str]:
         parts = self.pixels if kind is Kind.raw_pixels else self.features[index]
         train_labels, val_labels, test_labels = (
-            labels(part, self.compute) for part in (labelled, self.splits.val, self.test)
+            labels_of(part, self.compute.device) for part in (labelled, self.splits.val, self.test)
         )
-        count = num_classes(self.splits)
         selection = select_probe(
-            parts.train[chosen], train_labels, parts.val, val_labels, count, self.config.l2, refit=False
+            parts.train[chosen],
+            train_labels,
+            parts.val,
+            val_labels,
+            self.splits.num_classes,
+            self.config.l2,
+            refit=False,
         )
         top1 = top_k_accuracy(selection.probe.logits(parts.test), test_labels)
         return top1, selection.accuracies[selection.l2], f"l2 {selection.l2:g}, by validation"

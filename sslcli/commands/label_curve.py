@@ -8,11 +8,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.commands.encoder_files import JSON
+from sslcli.commands.encoder_files import resolve_encoder_run
 from sslcli.commands.finetune import TrainingConfig
 from sslcli.data.config import DataConfig
 from sslcli.engine.optim import OptimConfig
-from sslcli.engine.run import Run, read_facts, resolve_run
+from sslcli.engine.run import Run, read_facts
 from sslcli.engine.runtime import RuntimeConfig
 from sslcli.errors import require
 from sslcli.settings import REQUIRED, part, setting
@@ -66,9 +66,7 @@ class Config:
 
 def settle(config: Config) -> Config:
     """The same config with the runs as folders, so that it means the same tomorrow."""
-    outputs = Path(config.runtime.outputs).expanduser()
-    named = config.runs or [config.run]
-    found = [resolve_run(name, outputs, " with an encoder", lambda run: (run / JSON).exists()) for name in named]
+    found = [resolve_encoder_run(name, config.runtime.outputs) for name in config.runs or [config.run]]
     folders = [str(folder.absolute()) for folder in found]
     require(len(set(folders)) == len(folders), "runs", folders, "without repetition", "name each run once")
     data = None if config.data is None else config.data.settled()

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sslcli.commands.encoder_files import JSON, EncoderFiles, read_encoder
+from sslcli.commands.encoder_files import EncoderFiles, read_encoder, resolve_encoder_run
 from sslcli.commands.evaluation_link import link
-from sslcli.commands.run_data import run_data_config
-from sslcli.commands.same_data import require_same_data
+from sslcli.commands.run_data import evaluation_label
 from sslcli.data.config import DataConfig
-from sslcli.engine.run import Run, read_facts, resolve_run, write_atomically
+from sslcli.engine.run import Run, read_facts, write_atomically
 from sslcli.engine.runtime import RuntimeConfig
 from sslcli.errors import require
 from sslcli.settings import REQUIRED, setting
@@ -22,7 +21,6 @@ from sslcli.settings import REQUIRED, setting
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from sslcli.console import Console
     from sslcli.data.images import ImageSet, Splits
@@ -58,37 +56,26 @@ class Config:
 
 def settle(config: Config) -> Config:
     """The same config with `run` as a folder, so that it means the same tomorrow."""
-    outputs = Path(config.runtime.outputs).expanduser()
-    source = resolve_run(config.run, outputs, " with an encoder", lambda run: (run / JSON).exists())
+    source = resolve_encoder_run(config.run, config.runtime.outputs)
     data = None if config.data is None else config.data.settled()
     return replace(config, run=str(source.absolute()), data=data)
 
 
 def label(config: Config, choices: dict[str, str]) -> str:
     """The part of the run folder's path that tells what is evaluated, and on what."""
-    source = read_facts(Path(config.run)).get("choices", {})
-    trained_on = "-".join(source[group] for group in ("method", "data") if group in source) or "run"
-    return f"{trained_on}-to-{choices['data']}" if "data" in choices else trained_on
+    return evaluation_label(config.run, choices)
 
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Features once, a probe and kNN on them, for the trained encoder and the baselines; test is read here, once."""
-    from sslcli.data.needs import require_labels, require_test
+    from sslcli.commands.preparation import prepare_evaluation
     from sslcli.data.subset import label_subset
-    from sslcli.engine.device import Compute
-    from sslcli.engine.environment import environment
 
     files = read_encoder(Path(config.run))
-    compute = Compute.choose(config.runtime)
-    splits = run_data_config(files, config.data).load(console.track)
-    if config.data is None:
-        require_same_data(Path(config.run), splits, "name the data to evaluate on with data=…")
-    require_labels(splits, "linear-eval")
-    require_test(splits, "linear-eval")
+    compute, splits = prepare_evaluation("linear-eval", run, [files], config.data, config.runtime, console)
     assert splits.train.labels is not None
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)
     labelled = splits.train.subset(chosen)
-    run.update(environment=environment(compute), data={"fingerprint": splits.fingerprint, "pictures": len(labelled)})
 
     results: dict[str, Any] = {}
     for step, (name, extract) in enumerate(_subjects(config, files, compute).items()):
@@ -142,12 +129,14 @@ def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, 
     """One subject's scores on test; whatever is chosen is chosen on validation."""
     from sslcli.evaluation.knn import knn_scores
     from sslcli.evaluation.probe import select_probe
-    from sslcli.evaluation.scores import confusion_matrix, per_class_accuracy, top_k_accuracy
+    from sslcli.evaluation.scores import confusion_matrix, labels_of, per_class_accuracy, top_k_accuracy
 
     assert splits.test is not None
     train, val, test = (extract(part.images) for part in (labelled, splits.val, splits.test))
-    train_labels, val_labels, test_labels = (_labels(part, compute) for part in (labelled, splits.val, splits.test))
-    num_classes = int(max(train_labels.max(), val_labels.max(), test_labels.max())) + 1
+    train_labels, val_labels, test_labels = (
+        labels_of(part, compute.device) for part in (labelled, splits.val, splits.test)
+    )
+    num_classes = splits.num_classes
     # With few labels the validation part's are more than the probe may see: it chooses l2 on them and learns from its own.
     refit = config.labels == 1
     selection = select_probe(train, train_labels, val, val_labels, num_classes, config.l2, refit=refit)
@@ -179,13 +168,6 @@ def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, 
             "knn_temperature": config.knn_temperature,
         },
     }
-
-
-def _labels(part: ImageSet, compute: Compute) -> Tensor:
-    import torch
-
-    assert part.labels is not None
-    return torch.from_numpy(part.labels).to(compute.device)
 
 
 def _finish(

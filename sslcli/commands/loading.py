@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from sslcli.commands.encoder_files import JSON, read_encoder
+from sslcli.commands.encoder_files import JSON, read_encoder, resolve_encoder_run
 from sslcli.data.decode import plain
 from sslcli.data.resize import square
-from sslcli.engine.run import resolve_run
 from sslcli.evaluation.features import features
-from sslcli.method import Preprocessing
+from sslcli.method import Preprocessing, as_pictures
 from sslcli.nets.encoder import Encoder
 
 Pictures = Sequence[Image.Image] | NDArray[np.uint8]
@@ -40,11 +39,8 @@ class PretrainedEncoder(nn.Module):
 
     def preprocess(self, pictures: Pictures) -> Tensor:
         """PIL pictures of any size and mode, or uint8 (N, H, W, C) at the encoder's resolution -> what `forward` takes."""
-        images = torch.from_numpy(self._images(pictures)).permute(0, 3, 1, 2).float() / 255
-        mean, std = (
-            torch.tensor(values).view(-1, 1, 1) for values in (self.preprocessing.mean, self.preprocessing.std)
-        )
-        return ((images - mean) / std).to(next(self.encoder.parameters()).device)
+        images = as_pictures(torch.from_numpy(self._images(pictures)))
+        return self.preprocessing.normalized(images).to(next(self.encoder.parameters()).device)
 
     def features(self, pictures: Pictures) -> Tensor:
         """The features (N, D) of pictures as `preprocess` takes them, without gradients."""
@@ -68,6 +64,6 @@ def load_encoder(run: str | Path, outputs: str | Path = "outputs") -> Pretrained
     """
     folder = Path(run).expanduser()
     if not (folder / JSON).exists():
-        folder = resolve_run(str(run), Path(outputs), " with an encoder", lambda found: (found / JSON).exists())
+        folder = resolve_encoder_run(str(run), outputs)
     files = read_encoder(folder)
     return PretrainedEncoder(files.load(), files.preprocessing)

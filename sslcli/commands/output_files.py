@@ -33,3 +33,14 @@ def written_whole(folder: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):  # something else was put there meanwhile
                 empty.rmdir()
         raise
+
+
+def require_free(targets: list[Path], force: bool) -> None:
+    """Raises SslcliError where something is in the way of a target, unless it may be overwritten."""
+    for target in targets:
+        if target.is_dir():
+            raise SslcliError(f"{target} is a folder", "choose another --output")
+    taken = [target for target in targets if target.exists()]
+    if taken and not force:
+        more = f", and {len(taken) - 1} more" if len(taken) > 1 else ""
+        raise SslcliError(f"{taken[0]} exists already{more}", "--force overwrites; --output names another place")

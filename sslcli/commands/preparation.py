@@ -1,20 +1,47 @@
-"""What every training begins with: the device, the data checked against the run's, and both written down."""
+"""What every experiment begins with: the device, the data checked against the run's, and both written down."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sslcli.commands.encoder_files import EncoderFiles
+from sslcli.commands.run_data import run_data_config
 from sslcli.commands.same_data import require_same_data
 from sslcli.data.config import DataConfig
 from sslcli.data.images import Splits
+from sslcli.data.needs import require_labels, require_test
 from sslcli.engine.device import Compute
 from sslcli.engine.environment import environment
 from sslcli.engine.run import Run
 from sslcli.engine.runtime import RuntimeConfig
 from sslcli.engine.tensorboard import tensorboard_writer
+from sslcli.evaluation.features import require_fit
 
 if TYPE_CHECKING:
     from sslcli.console import Console
+
+
+def prepare_evaluation(
+    command: str,
+    run: Run,
+    sources: Sequence[EncoderFiles],
+    chosen: DataConfig | None,
+    runtime: RuntimeConfig,
+    console: Console,
+) -> tuple[Compute, Splits]:
+    """As `prepare`, for what measures the encoders of `sources` on `chosen`, or on the first run's own data.
+
+    Raises SslcliError where these are not the runs' data, lack labels or a test part, or do not fit the encoders.
+    """
+    compute, splits = prepare(run, runtime, run_data_config(sources[0], chosen), console)
+    require_labels(splits, command)
+    require_test(splits, command)
+    for source in sources:
+        if chosen is None:
+            require_same_data(source.folder, splits, "name the data to evaluate on with data=…")
+        require_fit(splits.train.images, source.preprocessing)
+    return compute, splits
 
 
 def prepare(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Console) -> tuple[Compute, Splits]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from sslcli.commands.arguments import add_outputs, parse
 from sslcli.commands.groups import groups
-from sslcli.commands.picture_jobs import Hidden, mask_reader, planned, prepared, require_free
+from sslcli.commands.output_files import require_free
+from sslcli.commands.picture_jobs import Hidden, mask_reader, planned, prepared
 from sslcli.console import Console
 from sslcli.data.picture_file import format_of
 from sslcli.engine.run import read_facts, resolve_run

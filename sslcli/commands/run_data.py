@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sslcli.commands.encoder_files import EncoderFiles
 from sslcli.commands.groups import groups
 from sslcli.commands.same_data import require_same_data
 from sslcli.config import read, restored_group
 from sslcli.data.config import DataConfig
 from sslcli.data.images import Splits, Track
+from sslcli.engine.run import read_facts
 
 
 def run_data_config(files: EncoderFiles, chosen: DataConfig | None) -> DataConfig:
@@ -15,6 +18,13 @@ def run_data_config(files: EncoderFiles, chosen: DataConfig | None) -> DataConfi
     if chosen is None:
         return restored_group("data", read(files.folder / "config.yaml"), groups())  # type: ignore[no-any-return]
     return chosen.fitting(files.preprocessing.resolution, files.preprocessing.channels)
+
+
+def evaluation_label(run: str, choices: dict[str, str]) -> str:
+    """For the path of an evaluation's folder: what its run was trained by and on, and on what else it is evaluated."""
+    source = read_facts(Path(run)).get("choices", {})
+    trained_on = "-".join(source[group] for group in ("method", "data") if group in source) or "run"
+    return f"{trained_on}-to-{choices['data']}" if "data" in choices else trained_on
 
 
 def own_data(files: EncoderFiles, track: Track) -> Splits:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sslcli.commands.encoder_files import initial_encoder, write_encoder
+from sslcli.commands.phases import train_phase
 from sslcli.commands.preparation import prepare
 from sslcli.commands.stack_pretrain import Config, Pretraining
 from sslcli.data.batches import Batches, LabelledBatches
@@ -20,13 +21,11 @@ from sslcli.data.needs import require_labels, require_test
 from sslcli.data.subset import label_subset
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
-from sslcli.engine.minimize import Minimizer
 from sslcli.engine.run import Run, read_records, write_atomically
-from sslcli.engine.train import Batch, Periods, Pictures, Views, seed_generators, train
+from sslcli.engine.train import Batch, Pictures, Views, seed_generators
 from sslcli.errors import SslcliError
 from sslcli.evaluation.classifier import Classifier
-from sslcli.evaluation.features import eval_mode, features
-from sslcli.evaluation.scores import top_k_accuracy
+from sslcli.evaluation.features import eval_mode
 from sslcli.method import Evaluate, Learner, Preprocessing
 from sslcli.methods.stacked_layer import StackedLayer
 from sslcli.nets.layered import LayeredEncoder
@@ -133,15 +132,8 @@ class Stacking:
                     codes = learner.views(watched)
                     return {"val_loss": float(learner.reconstruction_loss(codes, codes))}
 
-            self.train(
-                f"{pretraining.name}-{seed}/layer-{depth}",
-                learner,
-                pictures,
-                reconstruction,
-                config.optim,
-                epochs,
-                seed,
-            )
+            name = f"{pretraining.name}-{seed}/layer-{depth}"
+            self.train(name, learner, pictures, config.optim, reconstruction, epochs, seed)
             encoder.eval()
         return encoder
 
@@ -150,31 +142,26 @@ class Stacking:
         phase = f"{pretraining.name}-{seed}/finetune-{depth}"
         result = self.run_folder.folder / phase / "result.json"
         if result.exists():
-            self.phase(phase).restore()  # for its records: they are there to stay
+            Phase(self.run_folder, phase, self.config.keep_last).pass_over()
             return Cell(**json.loads(result.read_text()))
         assert self.labelled is not None
         assert self.labelled.labels is not None
         settings = self.config.finetune
-        num_classes = int(max(part.labels.max() for part in self.parts() if part.labels is not None)) + 1
         encoder = copy.deepcopy(pretrained.up_to(depth))
-        classifier = Classifier.of(encoder, num_classes, self.preprocessing, settings.patience)
+        classifier = Classifier.of(encoder, self.splits.num_classes, self.preprocessing, settings.patience)
         for module in classifier.modules().values():
             self.compute.place(module)
         pictures = LabelledBatches(
             self.labelled, min(settings.batch_size, len(self.labelled)), seed, self.compute.device
         )
 
-        def validation(step: int) -> dict[str, float]:
-            accuracy = self.accuracy(classifier, self.splits.val)
-            classifier.best.observe(accuracy)
-            return {"val_accuracy": accuracy}
-
         optim = replace(self.config.optim, lr=settings.lr)
-        self.train(phase, classifier, pictures, validation, optim, settings.epochs, seed)
+        validation = classifier.validation(self.splits.val, self.compute.device)
+        self.train(phase, classifier, pictures, optim, validation, settings.epochs, seed)
         classifier.best.put_back()
-        test = self.splits.test
         errors = [
-            None if part is None else 100 * (1 - self.accuracy(classifier, part)) for part in (self.splits.val, test)
+            None if part is None else 100 * (1 - classifier.accuracy(part, self.compute.device))
+            for part in (self.splits.val, self.splits.test)
         ]
         assert errors[0] is not None
         cell = Cell(pretraining.name, depth, seed, errors[0], errors[1], self.last_epoch(phase))
@@ -186,44 +173,28 @@ class Stacking:
         phase: str,
         learner: Learner[Batch, Views],
         pictures: Pictures[Batch],
-        evaluate: Evaluate,
         optim: OptimConfig,
+        evaluate: Evaluate,
         epochs: int,
         seed: int,
     ) -> None:
-        """A phase of the run, from its last checkpoint or from the start."""
-        config, in_epoch = self.config, pictures.steps_per_epoch
-        num_steps = epochs * in_epoch
-        save_every = max(1, round(config.save_every * in_epoch))
-        with self.console.training(phase, num_steps) as watch:
-            train(
-                learner,
-                pictures,
-                Minimizer.of(learner, optim, self.compute),
-                lambda step: optim.learning_rate(step, num_steps, in_epoch, pictures.batch_size),
-                evaluate,
-                self.phase(phase),
-                Periods(num_steps, config.log_every, in_epoch, save_every),
-                self.compute,
-                seed,
-                watch,
-            )
-
-    def phase(self, name: str) -> Phase:
-        return Phase(self.run_folder, name, self.config.keep_last)
-
-    def parts(self) -> list[ImageSet]:
-        return [part for part in (self.splits.train, self.splits.val, self.splits.test) if part is not None]
-
-    def accuracy(self, classifier: Classifier, part: ImageSet) -> float:
-        assert part.labels is not None
-        logits = features(classifier.network(), part.images, self.preprocessing, self.compute.device, 1000)
-        return top_k_accuracy(logits, torch.from_numpy(part.labels).to(logits.device))
+        train_phase(
+            phase,
+            learner,
+            pictures,
+            optim,
+            evaluate,
+            epochs * pictures.steps_per_epoch,
+            recording=self.config,
+            run=self.run_folder,
+            compute=self.compute,
+            seed=seed,
+            console=self.console,
+        )
 
     def last_epoch(self, phase: str) -> float:
-        return float(
-            max(record["epoch"] for record in read_records(self.run_folder.folder) if record["phase"] == phase)
-        )
+        records = read_records(self.run_folder.folder)
+        return float(max(record["epoch"] for record in records if record["phase"] == phase))
 
     def report(self, cells: list[Cell]) -> None:
         """Table, plot and results.json, with the protocol beside the numbers."""

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sslcli.commands.encoder_files import initial_encoder, write_encoder
+from sslcli.commands.phases import train_phase
 from sslcli.commands.preparation import prepare
 from sslcli.commands.restoration import Decoding, RestorationMonitor, save_restorations
 from sslcli.commands.view_features import NUM_VIEWED, view_features
 from sslcli.data.batches import Batches
 from sslcli.data.images import Splits
 from sslcli.data.statistics import channel_moments
-from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
-from sslcli.engine.minimize import Minimizer
 from sslcli.engine.run import Run, read_records
-from sslcli.engine.train import Periods, Pictures, Watch, seed_generators, train
+from sslcli.engine.train import Pictures, Watch, seed_generators
 from sslcli.errors import SslcliError
 from sslcli.evaluation.monitor import Monitor
 from sslcli.method import Method, Preprocessing, Restorer
@@ -73,19 +72,21 @@ def train_method(
     )
     save_views(run, method, pictures, derive_seed(config.seed, PHASE, 0))
 
-    with console.training(type(method).__name__, num_steps) as watch:
-        images_per_second = train(
-            method,
-            pictures,
-            Minimizer.of(method, config.optim, compute),
-            lambda step: config.optim.learning_rate(step, num_steps, in_steps, config.batch_size),
-            evaluation(config, method, splits, compute, num_steps, in_steps, console),
-            Phase(run, PHASE, config.keep_last),
-            Periods(num_steps, config.log_every, in_steps, max(1, round(config.save_every * in_steps))),
-            compute,
-            config.seed,
-            watched(watch),
-        )
+    images_per_second = train_phase(
+        PHASE,
+        method,
+        pictures,
+        config.optim,
+        evaluation(config, method, splits, compute, num_steps, in_steps, console),
+        num_steps,
+        recording=config,
+        run=run,
+        compute=compute,
+        seed=config.seed,
+        console=console,
+        label=type(method).__name__,
+        watched=watched,
+    )
     write_encoder(run.folder, method.encoder, config.encoder, method.preprocessing, config.seed)
     return Trained(method, splits, compute, images_per_second)
 

@@ -73,6 +73,12 @@ class Splits:
     unlabelled: ImageSet | None = None
     warnings: tuple[str, ...] = field(default=())
 
+    @property
+    def num_classes(self) -> int:
+        """One more than the largest label of any part. There are labels."""
+        parts = (self.train, self.val, self.test)
+        return 1 + max(int(part.labels.max()) for part in parts if part is not None and part.labels is not None)
+
     @cached_property
     def pretraining(self) -> ImageSet:
         """What self-supervised training sees: `train` and `unlabelled`; never `val` or `test`."""

@@ -73,6 +73,11 @@ class Phase:
         self._saved_step = content["step"]
         return content["step"], content["state"], content["finished"]
 
+    def pass_over(self) -> None:
+        """The phase is done with, or left no checkpoint: its records, where it has some, are there to stay."""
+        if self.last.exists():
+            self.run.keep_metrics(read_checkpoint(self.last)["metrics_size"])
+
     def _keep_previous(self) -> None:
         if self._saved_step is None or self._keep_last < 2:
             return

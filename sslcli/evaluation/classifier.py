@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sslcli.augment.augmentation import Augmentation
-from sslcli.method import Metrics, Minimize, Preprocessing, Progress
+from sslcli.data.images import ImageSet
+from sslcli.evaluation.features import features
+from sslcli.evaluation.scores import labels_of, top_k_accuracy
+from sslcli.method import Evaluate, Metrics, Minimize, Preprocessing, Progress, as_pictures
 from sslcli.nets.encoder import Encoder
 
 
@@ -83,9 +86,23 @@ class Classifier:
         nn.init.zeros_(head.bias)
         return cls(encoder, head, preprocessing, BestWeights([encoder, head], patience))
 
-    def network(self) -> nn.Module:
-        """(N, C, H, W) preprocessed pictures -> logits (N, K)."""
-        return nn.Sequential(self.encoder, self.head)
+    def logits(self, part: ImageSet, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+        """(N, K) float32 of whole pictures, in eval mode, without gradient; `dtype` as autocast's."""
+        network = nn.Sequential(self.encoder, self.head)
+        return features(network, part.images, self.preprocessing, device, autocast_dtype=dtype)
+
+    def accuracy(self, part: ImageSet, device: torch.device, dtype: torch.dtype | None = None) -> float:
+        return top_k_accuracy(self.logits(part, device, dtype), labels_of(part, device))
+
+    def validation(self, val: ImageSet, device: torch.device, dtype: torch.dtype | None = None) -> Evaluate:
+        """Measures the accuracy on `val`, by which the best weights are kept and training ends."""
+
+        def evaluate(_: int) -> dict[str, float]:
+            accuracy = self.accuracy(val, device, dtype)
+            self.best.observe(accuracy)
+            return {"val_accuracy": accuracy}
+
+        return evaluate
 
     def modules(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder, "head": self.head, "best": self.best}
@@ -100,11 +117,7 @@ class Classifier:
         images, labels = batch
         if self.augmentation is not None:
             return self.augmentation(images, num_views=1), labels
-        mean, std = (
-            torch.tensor(values, device=images.device).view(-1, 1, 1)
-            for values in (self.preprocessing.mean, self.preprocessing.std)
-        )
-        return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std, labels
+        return self.preprocessing.normalized(as_pictures(images)), labels
 
     def train_step(self, views: tuple[Tensor, Tensor], minimize: Minimize, progress: Progress) -> Metrics:
         pictures, labels = views

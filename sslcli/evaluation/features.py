@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from sslcli.errors import RunFailed, SslcliError
-from sslcli.method import Preprocessing
+from sslcli.method import Preprocessing, as_pictures
 
 
 def features(
@@ -34,13 +34,11 @@ def features(
     are not finite.
     """
     require_fit(images, preprocessing)
-    mean = torch.tensor(preprocessing.mean, device=device).view(-1, 1, 1)
-    std = torch.tensor(preprocessing.std, device=device).view(-1, 1, 1)
     batches = []
     with torch.no_grad(), eval_mode(encoder):
         for start in range(0, len(images), batch_size):
-            batch = torch.tensor(images[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float()
-            batch = batch.div_(255).sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
+            batch = as_pictures(torch.tensor(images[start : start + batch_size]).to(device))
+            batch = preprocessing.normalized(batch).contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, autocast_dtype, enabled=autocast_dtype is not None):
                 batches.append(encoder(batch).float())
     return finite(torch.cat(batches))
@@ -67,7 +65,7 @@ def pixels(images: NDArray[np.uint8]) -> Tensor:
     if max(images.shape[1:3]) <= LARGEST_PIXELS:
         return torch.tensor(images).flatten(1).float().div_(255)
     shrunk = [
-        interpolate(torch.tensor(batch).permute(0, 3, 1, 2).float() / 255, size=LARGEST_PIXELS, mode="area").flatten(1)
+        interpolate(as_pictures(torch.tensor(batch)), size=LARGEST_PIXELS, mode="area").flatten(1)
         for batch in np.array_split(images, math.ceil(len(images) / 512))
     ]
     return torch.cat(shrunk)

@@ -7,8 +7,17 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from sslcli.data.images import ImageSet
+
+
+def labels_of(part: ImageSet, device: torch.device) -> Tensor:
+    """(N,) int64. The pictures have labels."""
+    assert part.labels is not None
+    return torch.from_numpy(part.labels).to(device)
 
 
 def top_k_accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:

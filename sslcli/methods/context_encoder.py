@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sslcli import losses
 from sslcli.augment.masks import MaskConfig, MaskKind
 from sslcli.errors import SslcliError, require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress, as_pictures
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ContextEncoderConfig(MethodConfig):
         0.03125, "centre holes: width of the band around the hole that is predicted too, as part of the picture's side"
     )
     overlap_weight: float = setting(10.0, "weight of that band in the reconstruction")
-    adversarial: bool = setting(False, "also trained against a discriminator; without, features are better (§5.2)")
+    adversarial: bool = setting(False, "also trained against a discriminator; the authors learned features without")
     reconstruction_weight: float = setting(0.999, "of the reconstruction, where adversarial")
     adversarial_weight: float = setting(0.001, "of the generator's adversarial loss")
     discriminator_width: int = setting(32, "channels of the discriminator's first layer, where adversarial")
@@ -123,7 +123,7 @@ class ContextEncoder(Method):
     """Rows and columns that the discriminator sees."""
     band_weight: float
     weights: tuple[float, float]
-    """Of reconstruction and adversarial loss. Pathak et al. 2016, eq. 3."""
+    """Of reconstruction and adversarial loss."""
     discriminator_rate: float
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
@@ -137,7 +137,7 @@ class ContextEncoder(Method):
 
     def views(self, images: Tensor) -> Tensor:
         """Pictures in [0, 1], half of them mirrored."""
-        pictures = images.permute(0, 3, 1, 2).float() / 255
+        pictures = as_pictures(images)
         if not self.flip:
             return pictures
         mirrored = pictures.new_empty(len(pictures), 1, 1, 1).uniform_() < 0.5
@@ -169,10 +169,7 @@ class ContextEncoder(Method):
 
     def predict(self, pictures: Tensor, hidden: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] and what of them is hidden -> whole pictures in [-1, 1], made without what is hidden."""
-        mean, std = (
-            pictures.new_tensor(values).view(-1, 1, 1) for values in (self.preprocessing.mean, self.preprocessing.std)
-        )
-        context = ((pictures - mean) / std).masked_fill(hidden, 0.0)
+        context = self.preprocessing.normalized(pictures).masked_fill(hidden, 0.0)
         prediction: Tensor = self.decoder(self.bottleneck(self.encoder.code(context))).tanh()
         return prediction
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sslcli import losses
 from sslcli.augment.corruption import CorruptionConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress, as_pictures
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class DenoisingAutoencoder(Method):
     kept_weight: float
 
     def views(self, images: Tensor) -> Tensor:
-        return images.permute(0, 3, 1, 2).float() / 255
+        return as_pictures(images)
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
         corrupted, changed = self.corruption(views)
@@ -110,7 +110,7 @@ class DenoisingAutoencoder(Method):
         return {"loss": loss.detach()}
 
     def emphasis(self, changed: Tensor) -> Tensor | None:
-        """The weight of every component. Source: Vincent et al. 2010, eq. 13 and 14."""
+        """The weight of every component. Source: Vincent et al. 2010, emphasis."""
         if self.corrupted_weight == self.kept_weight == 1:
             return None
         return changed * (self.corrupted_weight - self.kept_weight) + self.kept_weight

@@ -1,6 +1,6 @@
 """One layer of a stack as a denoising autoencoder of what the layers below it make of a picture.
 
-Source: Vincent et al. 2010, §3.5: the layers below are trained already and stay as they are; their codes are clean, and are
+Source: Vincent et al. 2010, stacking: the layers below are trained already and stay as they are; their codes are clean, and are
 corrupted for the layer in training alone.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sslcli.method import Metrics, Minimize, Progress
+from sslcli.method import Metrics, Minimize, Progress, as_pictures
 
 if TYPE_CHECKING:
     from sslcli.augment.noise import Corruption
@@ -52,7 +52,7 @@ class StackedLayer:
     def views(self, images: Tensor, /) -> Tensor:
         """The clean codes that the layer is given; (N, H, W, C) uint8 -> (N, …) float."""
         with torch.no_grad():
-            codes = self.encoder.entrance(images.permute(0, 3, 1, 2).float() / 255)
+            codes = self.encoder.entrance(as_pictures(images))
             for below in list(self.encoder.layers)[: self.depth - 1]:
                 codes = below(codes)
         return codes

@@ -70,7 +70,8 @@ class PatchDiscriminator(nn.Module):
 class ChannelwiseFullyConnected(nn.Module):
     """(N, channels, side, side) -> the same: every channel's positions mixed by a matrix of its own, no channel with another.
 
-    Source: Pathak et al. 2016, §3.1: channels · side^4 weights, and here as many biases as numbers go out.
+    Source: Pathak et al. 2016, the channel-wise fully-connected layer: channels · side^4 weights, and here as many biases as
+    numbers go out.
     """
 
     def __init__(self, channels: int, side: int) -> None:

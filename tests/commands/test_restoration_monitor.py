@@ -16,7 +16,7 @@ from test_contract import CPU, pictures
 
 from sslcli.augment.corruption import CorruptionConfig
 from sslcli.commands import restoration, training
-from sslcli.commands.restoration import RestorationMonitor, as_images, as_pictures, first_filters, save_restorations
+from sslcli.commands.restoration import RestorationMonitor, as_images, first_filters, pictures_of, save_restorations
 from sslcli.data.images import ImageSet
 from sslcli.engine.train import seed_generators
 from sslcli.method import Method, MethodConfig, Preprocessing, Restorer
@@ -120,7 +120,7 @@ def test_the_ways_through_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert shares == sorted(shares, reverse=True)
     assert 0 < sum(shares) <= 101
     with torch.no_grad():
-        codes = method.encoder.code(as_pictures(pictures().images, CPU.device))
+        codes = method.encoder.code(pictures_of(pictures().images, CPU.device))
         middle, ends = (as_images(method.decode(given)) for given in (codes.mean(dim=0, keepdim=True), codes[:12]))
     for strip in strips:
         assert np.abs(strip[4].astype(int) - middle[0]).max() <= 1
@@ -156,7 +156,7 @@ def test_first_filters_are_the_weights_that_look_at_pixels(channels: int) -> Non
 
 def test_pictures_and_images_are_each_others_inverse() -> None:
     images = pictures().images
-    assert np.array_equal(as_images(as_pictures(images, CPU.device)), images)
+    assert np.array_equal(as_images(pictures_of(images, CPU.device)), images)
 
 
 def test_pictures_of_8_pixels(sslcli: Sslcli, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from sslcli.data.batches import LabelledBatches
 from sslcli.data.images import ImageSet
 from sslcli.evaluation.classifier import BestWeights, Classifier
-from sslcli.evaluation.features import features
 from sslcli.nets.encoders import MLPConfig
 
 LABELLED = ImageSet(pictures().images, np.arange(24) % 3)
@@ -129,7 +128,7 @@ def test_training_ends_early_and_a_resumed_phase_does_not_go_on(tmp_path: Path) 
     at_best, _, _ = finetune(tmp_path / "until the best", [*ACCURACIES[:2], 0.0, 0.0])
     at_best.best.put_back()
     again.best.put_back()
-    assert same(dict(again.network().state_dict()), dict(at_best.network().state_dict()))
+    assert same(weights(again), weights(at_best))
 
 
 @pytest.mark.parametrize("killed_at", [4, 8, 11])
@@ -150,13 +149,13 @@ def test_it_learns_and_its_network_is_what_is_scored(tmp_path: Path) -> None:
     images = torch.from_numpy(LABELLED.images)
     first, labels = classifier.views((images, torch.arange(24) % 3))
     with torch.no_grad():
-        assert not classifier.network()(first).any(), "the classifier begins with zeros"
+        assert not classifier.logits(LABELLED, torch.device("cpu")).any(), "the classifier begins with zeros"
     assert torch.allclose(first, (images.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25)
     records = train_in(tmp_path / "run", classifier, LabelledBatches(LABELLED, 8, 0, "cpu"), 60)
     losses = [record["loss"] for record in records if "loss" in record]
     assert losses[0] == pytest.approx(np.log(3), abs=0.05)
     assert losses[-1] < 0.6 * losses[0]
-    logits = features(classifier.network(), LABELLED.images, PREPROCESSING, torch.device("cpu"))
+    logits = classifier.logits(LABELLED, torch.device("cpu"))
     assert (logits.argmax(dim=1) == labels).float().mean() > 0.8
 
 

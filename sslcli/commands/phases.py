@@ -1,0 +1,64 @@
+"""How a learner is trained in a phase of a run: what pretraining, a stack's layers and a classifier have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from sslcli.engine.checkpoint import Phase
+from sslcli.engine.device import Compute
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.optim import OptimConfig
+from sslcli.engine.run import Run
+from sslcli.engine.train import Batch, Periods, Pictures, Views, Watch, train
+from sslcli.method import Evaluate, Learner
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+
+class Recording(Protocol):
+    """How often a run is written down: a command's config. `log_every` in steps, `save_every` in epochs."""
+
+    log_every: int
+    save_every: float
+    keep_last: int
+
+
+def train_phase(
+    name: str,
+    learner: Learner[Batch, Views],
+    pictures: Pictures[Batch],
+    optim: OptimConfig,
+    evaluate: Evaluate,
+    num_steps: int,
+    *,
+    recording: Recording,
+    run: Run,
+    compute: Compute,
+    seed: int,
+    console: Console,
+    label: str | None = None,
+    evaluate_every: int | None = None,
+    watched: Callable[[Watch], Watch] = lambda watch: watch,
+) -> float:
+    """Trains from the phase's last checkpoint, or from the start; returns images per second (see `train`).
+
+    `label` is what a person sees, the phase's name by default; `evaluate_every` in steps, by default an epoch; `watched` wraps
+    who looks on.
+    """
+    in_epoch = pictures.steps_per_epoch
+    save_every = max(1, round(recording.save_every * in_epoch))
+    with console.training(label or name, num_steps) as watch:
+        return train(
+            learner,
+            pictures,
+            Minimizer.of(learner, optim, compute),
+            lambda step: optim.learning_rate(step, num_steps, in_epoch, pictures.batch_size),
+            evaluate,
+            Phase(run, name, recording.keep_last),
+            Periods(num_steps, recording.log_every, evaluate_every or in_epoch, save_every),
+            compute,
+            seed,
+            watched(watch),
+        )
