@@ -22,6 +22,9 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 
 from sslcli.errors import SslcliError
 
+SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Reads data only, no objects; libyaml's, where it is there, ten times faster."""
+
 T = TypeVar("T")
 Groups = dict[str, dict[str, type[Any]]]
 """For every group of a config (a field whose type is a table's base), the choices by name."""
@@ -113,7 +116,7 @@ def to_yaml(command: str, config: Any, groups: Groups) -> str:
 def read(path: Path) -> Saved:
     """A saved config.yaml, read as data: no tags, no interpolation. Raises SslcliError where it is not one."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
     except FileNotFoundError:
         raise SslcliError(f"there is no {path}", "name a run's folder; `sslcli runs` lists them") from None
     except (yaml.YAMLError, UnicodeDecodeError) as reason:
@@ -136,6 +139,18 @@ def read(path: Path) -> Saved:
             f"{path} holds an interpolation (${{…}}); a saved config holds values", "put the value itself there"
         )
     return Saved(str(header["command"]), {str(k): str(v) for k, v in header["choices"].items()}, content)
+
+
+def values_of_saved(saved: Saved) -> dict[str, Any]:
+    """Every value of a saved config by dotted key, and every group's choice by the group's name."""
+
+    def flat(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            found.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+        return found
+
+    return {**saved.choices, **flat(saved.values, "")}
 
 
 def restored(cls: type[T], saved: Saved, groups: Groups) -> T:

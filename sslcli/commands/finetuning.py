@@ -17,7 +17,7 @@ from sslcli.data.batches import LabelledBatches
 from sslcli.data.images import ImageSet, Splits
 from sslcli.data.subset import label_subset
 from sslcli.engine.device import Compute
-from sslcli.engine.run import Run, read_records, write_atomically
+from sslcli.engine.run import Run, Validation, read_records, write_atomically
 from sslcli.evaluation.classifier import Classifier
 from sslcli.evaluation.scores import confusion_matrix, labels_of, per_class_accuracy, top_k_accuracy
 from sslcli.nets.encoder import Encoder
@@ -135,7 +135,7 @@ def report(result: dict[str, Any], config: Config, run: Run, console: Console) -
     save_curves(run.figures / "curves.png", read_records(run.folder))
     metrics = {key: result[key] for key in ("top1", "top5", "val_top1")}
     link(Path(config.run), {"command": "finetune", "run": str(run.folder.absolute()), **summary, **metrics}, console)
-    run.update(status="finished", metrics=metrics, peak_memory_bytes=result["peak_memory_bytes"])
+    run.finish(metrics, Validation("val_top1"), peak_memory_bytes=result["peak_memory_bytes"])
     title = f"test accuracy, {result['protocol']['trained_on']}"
     row = (f"from {config.init.name} weights", *(f"{100 * metrics[key]:.2f} %" for key in ("top1", "top5", "val_top1")))
     console.table(title, ("fine-tuned", "top-1", "top-5", "validation"), [row])

@@ -214,7 +214,7 @@ class LabelCurve:
             for name, curve in curves.items()
             for count, values in curve.items()
         }
-        run.update(status="finished", metrics=metrics, peak_memory_bytes=self.compute.peak_memory_bytes())
+        run.finish(metrics, None, peak_memory_bytes=self.compute.peak_memory_bytes())
         for source in self.sources:
             link(source.folder, {"command": "label-curve", "run": str(run.folder.absolute()), **metrics}, self.console)
         self.console.say(f"run: {run.folder}")

@@ -13,7 +13,7 @@ from sslcli.commands.encoder_files import EncoderFiles, read_encoder, resolve_en
 from sslcli.commands.evaluation_link import link
 from sslcli.commands.run_data import evaluation_label
 from sslcli.data.config import DataConfig
-from sslcli.engine.run import Run, read_facts, write_atomically
+from sslcli.engine.run import Run, Validation, read_facts, write_atomically
 from sslcli.engine.runtime import RuntimeConfig
 from sslcli.errors import require
 from sslcli.settings import REQUIRED, setting
@@ -184,11 +184,11 @@ def _finish(
     matrix = _matrix(trained["confusion"])
     classes = splits.classes or tuple(str(index) for index in range(len(matrix)))
     save_confusion(run.figures / "confusion.png", run.folder / "confusion.csv", matrix, classes)
-    metrics = {"top1": trained["top1"], "top5": trained["top5"], "knn": trained["knn"]}
+    metrics = {key: trained[key] for key in ("top1", "top5", "knn", "val_top1")}
     metrics.update({f"{name}_top1": result["top1"] for name, result in results.items() if name != "trained_encoder"})
     about = {"command": "linear-eval", "run": str(run.folder.absolute()), "labels": config.labels, "seed": config.seed}
     link(Path(config.run), {**about, **metrics}, console)
-    run.update(status="finished", metrics=metrics, peak_memory_bytes=compute.peak_memory_bytes())
+    run.finish(metrics, Validation("val_top1"), peak_memory_bytes=compute.peak_memory_bytes())
 
 
 def _matrix(rows: list[list[int]]) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from sslcli.data.needs import require_labels, require_test
 from sslcli.data.subset import label_subset
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
-from sslcli.engine.run import Run, read_records, write_atomically
+from sslcli.engine.run import Run, Validation, read_records, write_atomically
 from sslcli.engine.train import Batch, Pictures, Views, seed_generators
 from sslcli.errors import SslcliError
 from sslcli.evaluation.classifier import Classifier
@@ -221,5 +221,7 @@ class Stacking:
             title = f"{tested} error [%], fine-tuned on {len(self.labelled or [])} labels"
             self.console.table(title, comparison_columns(results), comparison_rows(results))
             metrics = {f"{cell.pretraining}-{cell.depth}-seed{cell.seed}_error": cell.error for cell in cells}
-        run.update(status="finished", metrics=metrics, peak_memory_bytes=self.compute.peak_memory_bytes())
+            metrics["val_error"] = sum(cell.val_error for cell in cells) / len(cells)
+        validation = Validation("val_error", larger_is_better=False) if cells else None
+        run.finish(metrics, validation, peak_memory_bytes=self.compute.peak_memory_bytes())
         self.console.say(f"run: {run.folder}")

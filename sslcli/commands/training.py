@@ -15,7 +15,7 @@ from sslcli.data.batches import Batches
 from sslcli.data.images import Splits
 from sslcli.data.statistics import channel_moments
 from sslcli.engine.device import Compute
-from sslcli.engine.run import Run, read_records
+from sslcli.engine.run import Run, Validation, read_records
 from sslcli.engine.train import Pictures, Watch, seed_generators
 from sslcli.errors import SslcliError
 from sslcli.evaluation.monitor import Monitor
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from sslcli.console import Console
 
 PHASE = "pretrain"
+
+VALIDATION = (Validation("knn_accuracy"), Validation("restored_psnr"), Validation("loss", larger_is_better=False))
+"""By what pretraining runs are chosen: the first that was measured. Losses compare only where the objective is the same."""
 
 
 @dataclass(frozen=True)
@@ -152,4 +155,5 @@ def finish(trained: Trained, run: Run, **metrics: float) -> None:
     speed = trained.images_per_second
     throughput = {"images_per_second": round(speed, 1)} if speed else {}
     peak = trained.compute.peak_memory_bytes()
-    run.update(status="finished", metrics={**last, **metrics}, peak_memory_bytes=peak, **throughput)
+    validation = next(metric for metric in VALIDATION if metric.metric in last)
+    run.finish({**last, **metrics}, validation, peak_memory_bytes=peak, **throughput)

@@ -18,10 +18,19 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 from sslcli.errors import SslcliError
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The metric, measured on validation, by which runs of a command are chosen."""
+
+    metric: str
+    larger_is_better: bool = True
 
 
 class Run:
@@ -72,6 +81,12 @@ class Run:
     def update(self, **facts: object) -> None:
         """Sets entries of run.json; `seconds` is always brought up to date."""
         write_atomically(self._facts_path, _json({**self.facts, **facts, "seconds": round(self.seconds, 3)}))
+
+    def finish(self, metrics: dict[str, float], validation: Validation | None, **facts: object) -> None:
+        """The last entries of run.json. `validation`: the one of `metrics` by which runs are to be chosen; never one of test."""
+        assert validation is None or validation.metric in metrics, f"{validation} is not among {list(metrics)}"
+        chosen_by = None if validation is None else asdict(validation)
+        self.update(status="finished", metrics=metrics, validation=chosen_by, **facts)
 
     def record(self, record: dict[str, Any]) -> None:
         """Appends a record to metrics.jsonl."""

@@ -85,7 +85,7 @@ def test_few_labels_are_all_that_the_probe_learns_from(sslcli: Sslcli, trained: 
     result = json.loads((run / "results.json").read_text())["results"]["trained_encoder"]
     assert result["protocol"]["fitted_on"] == "12 training labels"
     assert result["protocol"]["knn_k"] == 12
-    assert facts(run)["metrics"].keys() == {"top1", "top5", "knn"}
+    assert facts(run)["metrics"].keys() == {"top1", "top5", "knn", "val_top1"}
 
 
 def test_transfer_to_other_data_at_the_encoders_resolution(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
