@@ -12,6 +12,7 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # before torch: small work is slower on several, much so on a shared machine
 
+import numpy as np
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
@@ -41,6 +42,24 @@ def sslcli(
         return Outcome(int(left.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def coloured(sslcli: Callable[..., Outcome], tmp_path: Path) -> Path:
+    """A run on 210 small coloured pictures (120 of them to train on), with labels that a linear probe can find in the pixels:
+    the brightest channel."""
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for part, count in (("train", 120), ("val", 30), ("test", 60)):
+        labels = np.arange(count) % 3
+        images = rng.integers(0, 80, (count, 12, 12, 3))
+        images[np.arange(count), :, :, labels] += 100
+        arrays[f"x_{part}"], arrays[f"y_{part}"] = images.astype(np.uint8), labels
+    np.savez(tmp_path / "pictures.npz", **arrays)
+    tiny = [word for word in TINY if not word.startswith("data.limit")]
+    outcome = sslcli("pretrain", *tiny, "data=arrays", "data.root=pictures.npz")
+    assert outcome.status == 0, outcome.err
+    return only_run(tmp_path / "outputs/pretrain")
 
 
 def only_run(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What survives pretraining: `encoder.safetensors`, and `encoder.json` with what is needed to build and to feed it."""
+"""What survives training: `encoder.safetensors`, and `encoder.json` with what is needed to build and to feed it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ WEIGHTS = "encoder.safetensors"
 
 @dataclass(frozen=True)
 class EncoderFiles:
-    """A run's encoder as it lies in the folder; `seed` is the run's, from which its untrained twin is made."""
+    """A run's encoder as it lies in the folder; `seed` is the run's, from which its untrained twin is made. `labels`: learned
+    from so many, 0 by a self-supervised method."""
 
     folder: Path
     config: EncoderConfig
     preprocessing: Preprocessing
     seed: int
+    labels: int = 0
 
     def load(self) -> Encoder:
         """The trained encoder, in eval mode. Raises SslcliError unless every weight is there and none is left over."""
@@ -67,7 +69,7 @@ def initial_encoder(config: EncoderConfig, channels: int, resolution: int, seed:
 
 
 def write_encoder(
-    folder: Path, encoder: Encoder, config: EncoderConfig, preprocessing: Preprocessing, seed: int
+    folder: Path, encoder: Encoder, config: EncoderConfig, preprocessing: Preprocessing, seed: int, labels: int = 0
 ) -> None:
     from safetensors.torch import save
 
@@ -77,6 +79,7 @@ def write_encoder(
         "config": values_of(config),
         "width": encoder.width,
         "seed": seed,
+        "labels": labels,
         "resolution": preprocessing.resolution,
         "channels": preprocessing.channels,
         "mean": list(preprocessing.mean),
@@ -88,8 +91,13 @@ def write_encoder(
 
 
 def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
-    """The run with an encoder that `name` names: its folder, the beginning of its name under `outputs`, or `last`."""
-    return resolve_run(name, Path(outputs).expanduser(), " with an encoder", lambda found: (found / JSON).exists())
+    """The run with an encoder that `name` names: its folder, the beginning of its name under `outputs`, or `last`: the newest
+    that learned without labels, whatever was fine-tuned from it since."""
+    return resolve_run(name, Path(outputs).expanduser(), " with an encoder", _has_pretrained)
+
+
+def _has_pretrained(folder: Path) -> bool:
+    return (folder / JSON).exists() and read_encoder(folder).labels == 0
 
 
 def read_encoder(folder: Path) -> EncoderFiles:
@@ -109,6 +117,6 @@ def read_encoder(folder: Path) -> EncoderFiles:
         config = typed(ENCODERS[described["encoder"]], described["config"], "encoder")
         mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
         preprocessing = Preprocessing(int(described["resolution"]), int(described["channels"]), mean, std)
-        return EncoderFiles(folder, config, preprocessing, int(described["seed"]))
+        return EncoderFiles(folder, config, preprocessing, int(described["seed"]), int(described.get("labels", 0)))
     except (ValueError, KeyError, TypeError) as reason:
         raise SslcliError(f"{path} is damaged: {reason!r}", "restore it from the run that wrote it") from None

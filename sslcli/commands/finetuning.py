@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sslcli.augment.views import ViewConfig
-from sslcli.commands.encoder_files import EncoderFiles, initial_encoder, read_encoder
+from sslcli.commands.encoder_files import EncoderFiles, initial_encoder, read_encoder, write_encoder
 from sslcli.commands.finetune import Config, Initial
 from sslcli.commands.phases import train_phase
 from sslcli.commands.preparation import prepare_evaluation
@@ -39,6 +39,8 @@ def finetune(config: Config, run: Run, console: Console) -> dict[str, Any]:
     labelled = splits.train.subset(chosen)
     classifier = built(config, files, splits, compute)
     trained(config, run, PHASE, console, compute, classifier, labelled, splits)
+    seed = files.seed if config.init is Initial.run else config.seed
+    write_encoder(run.folder, classifier.encoder, files.config, files.preprocessing, seed, labels=len(labelled))
     return scores(config, classifier, labelled, splits, compute)
 
 

@@ -8,13 +8,13 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.commands.encoder_files import resolve_encoder_run
+from sslcli.commands.encoder_files import read_encoder, resolve_encoder_run
 from sslcli.commands.finetune import TrainingConfig
 from sslcli.data.config import DataConfig
 from sslcli.engine.optim import OptimConfig
 from sslcli.engine.run import Run, read_facts
 from sslcli.engine.runtime import RuntimeConfig
-from sslcli.errors import require
+from sslcli.errors import SslcliError, require
 from sslcli.settings import REQUIRED, part, setting
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class Config:
 def settle(config: Config) -> Config:
     """The same config with the runs as folders, so that it means the same tomorrow."""
     found = [resolve_encoder_run(name, config.runtime.outputs) for name in config.runs or [config.run]]
+    for source in map(read_encoder, found):
+        if source.labels:
+            message = f"{source.folder} learned from {source.labels:,} labels, which a curve of labels would not count"
+            raise SslcliError(message, "name the pretrained run that it began with")
     folders = [str(folder.absolute()) for folder in found]
     require(len(set(folders)) == len(folders), "runs", folders, "without repetition", "name each run once")
     data = None if config.data is None else config.data.settled()

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from sslcli.commands.encoder_files import EncoderFiles, read_encoder, resolve_encoder_run
 from sslcli.commands.evaluation_link import link
 from sslcli.commands.run_data import evaluation_label
+from sslcli.config import read
 from sslcli.data.config import DataConfig
-from sslcli.engine.run import Run, Validation, read_facts, write_atomically
+from sslcli.engine.run import Run, Validation, read_facts, resolve_run, write_atomically
 from sslcli.engine.runtime import RuntimeConfig
-from sslcli.errors import require
+from sslcli.errors import SslcliError, require
 from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Config:
     knn_k: int = setting(20, "neighbours that kNN looks at, at most as many as there are labels")
     knn_temperature: float = setting(0.07, "of kNN's votes: lower listens more to the nearest")
     baselines: bool = setting(True, "also evaluate raw pixels and the untrained encoder")
+    ceiling: str | None = setting(
+        None, "also evaluate this run of `finetune init=random`: what full supervision of the same network gives"
+    )
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
 
     def __post_init__(self) -> None:
@@ -58,7 +62,18 @@ def settle(config: Config) -> Config:
     """The same config with `run` as a folder, so that it means the same tomorrow."""
     source = resolve_encoder_run(config.run, config.runtime.outputs)
     data = None if config.data is None else config.data.settled()
-    return replace(config, run=str(source.absolute()), data=data)
+    ceiling = config.ceiling and _supervised(resolve_run(config.ceiling, Path(config.runtime.outputs).expanduser()))
+    return replace(config, run=str(source.absolute()), data=data, ceiling=ceiling)
+
+
+def _supervised(run: Path) -> str:
+    """The run's folder. Raises SslcliError unless it began with random weights and saw every label."""
+    saved = read(run / "config.yaml")
+    kind = (saved.command, saved.values.get("init"), saved.values.get("labels"))
+    if kind != ("finetune", "random", 1.0):
+        message = f"ceiling={run} is a run of {saved.command}, not one of full supervision from random weights"
+        raise SslcliError(message, "make one: sslcli finetune run=… init=random labels=1.0; or leave ceiling=… out")
+    return str(run.absolute())
 
 
 def label(config: Config, choices: dict[str, str]) -> str:
@@ -72,13 +87,15 @@ def run(config: Config, run: Run, console: Console) -> None:
     from sslcli.data.subset import label_subset
 
     files = read_encoder(Path(config.run))
-    compute, splits = prepare_evaluation("linear-eval", run, [files], config.data, config.runtime, console)
+    ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling))
+    sources = [files] if ceiling is None else [files, ceiling]
+    compute, splits = prepare_evaluation("linear-eval", run, sources, config.data, config.runtime, console)
     assert splits.train.labels is not None
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)
     labelled = splits.train.subset(chosen)
 
     results: dict[str, Any] = {}
-    for step, (name, extract) in enumerate(_subjects(config, files, compute).items()):
+    for step, (name, extract) in enumerate(_subjects(config, files, ceiling, compute).items()):
         began = time.perf_counter()
         results[name] = _evaluate(extract, labelled, splits, config, compute)
         seconds = round(time.perf_counter() - began, 3)
@@ -99,20 +116,20 @@ def run(config: Config, run: Run, console: Console) -> None:
             console.warn(
                 f"{where} is {results[name]['l2']:g}, the edge of the grid; a better one may lie beyond (set l2=[…])"
             )
-    _finish(config, run, splits, results, compute, console)
-    _report(config, run, results, console)
+    _finish(config, run, splits, results, files.labels, compute, console)
+    _report(config, run, results, files.labels, console)
 
 
-def _subjects(config: Config, files: EncoderFiles, compute: Compute) -> dict[str, Any]:
+def _subjects(config: Config, files: EncoderFiles, ceiling: EncoderFiles | None, compute: Compute) -> dict[str, Any]:
     """What is compared: functions from pictures (N, H, W, C) uint8 to features (N, D)."""
     from sslcli.evaluation.features import features, pixels
 
-    def of(encoder: Any) -> Any:
+    def of(encoder: Any, source: EncoderFiles = files) -> Any:
         compute.place(encoder)
         if config.runtime.compile:
             encoder.compile()
         return lambda images: features(
-            encoder, images, files.preprocessing, compute.device, autocast_dtype=compute.dtype
+            encoder, images, source.preprocessing, compute.device, autocast_dtype=compute.dtype
         )
 
     def cut(encoder: Encoder) -> Encoder:
@@ -122,6 +139,8 @@ def _subjects(config: Config, files: EncoderFiles, compute: Compute) -> dict[str
     if config.baselines:
         subjects["untrained_encoder"] = of(cut(files.untrained()))
         subjects["raw_pixels"] = lambda images: pixels(images).to(compute.device)
+    if ceiling is not None:
+        subjects["supervised_ceiling"] = of(ceiling.load(), ceiling)
     return subjects
 
 
@@ -171,13 +190,26 @@ def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, 
 
 
 def _finish(
-    config: Config, run: Run, splits: Splits, results: dict[str, Any], compute: Compute, console: Console
+    config: Config,
+    run: Run,
+    splits: Splits,
+    results: dict[str, Any],
+    learned_from: int,
+    compute: Compute,
+    console: Console,
 ) -> None:
     """results.json with the protocol beside the numbers, the confusion matrix, and the link back in the source run."""
     from sslcli.report.figures import save_confusion
 
     trained = results["trained_encoder"]
-    summary = {"run": config.run, "labels": config.labels, "seed": config.seed, "data_fingerprint": splits.fingerprint}
+    summary = {
+        "run": config.run,
+        "encoder_learned_from_labels": learned_from,
+        "ceiling": config.ceiling,
+        "labels": config.labels,
+        "seed": config.seed,
+        "data_fingerprint": splits.fingerprint,
+    }
     text = json.dumps({**summary, "results": results}, indent=2)
     write_atomically(run.folder / "results.json", text.encode())
     run.figures.mkdir(exist_ok=True)
@@ -197,7 +229,7 @@ def _matrix(rows: list[list[int]]) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64)
 
 
-def _report(config: Config, run: Run, results: dict[str, Any], console: Console) -> None:
+def _report(config: Config, run: Run, results: dict[str, Any], learned_from: int, console: Console) -> None:
     from sslcli.console import duration
 
     def row(name: str, result: dict[str, Any]) -> tuple[str, ...]:
@@ -214,5 +246,6 @@ def _report(config: Config, run: Run, results: dict[str, Any], console: Console)
         "time",
     )
     console.table(title, columns, [row(name, result) for name, result in results.items()])
-    console.say(f"pretrained in {duration(pretraining['seconds'])}: {config.run}")
+    how = f"trained on {learned_from:,} labels" if learned_from else "pretrained"
+    console.say(f"{how} in {duration(pretraining['seconds'])}: {config.run}")
     console.say(f"run: {run.folder}")

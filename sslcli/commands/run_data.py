@@ -7,7 +7,7 @@ from pathlib import Path
 from sslcli.commands.encoder_files import EncoderFiles
 from sslcli.commands.groups import groups
 from sslcli.commands.same_data import require_same_data
-from sslcli.config import read, restored_group
+from sslcli.config import Saved, read, restored_group
 from sslcli.data.config import DataConfig
 from sslcli.data.images import Splits, Track
 from sslcli.engine.run import read_facts
@@ -16,14 +16,25 @@ from sslcli.engine.run import read_facts
 def run_data_config(files: EncoderFiles, chosen: DataConfig | None) -> DataConfig:
     """The run's own data, or those `chosen`, at the resolution that the encoder was trained on."""
     if chosen is None:
-        return restored_group("data", read(files.folder / "config.yaml"), groups())  # type: ignore[no-any-return]
+        return restored_group("data", _saved_with_data(files.folder), groups())  # type: ignore[no-any-return]
     return chosen.fitting(files.preprocessing.resolution, files.preprocessing.channels)
+
+
+def _saved_with_data(folder: Path) -> Saved:
+    """The config that chose the data: the run's, or, where it names none, that of the run it began with."""
+    saved = read(folder / "config.yaml")
+    return (
+        saved if "data" in saved.choices or "run" not in saved.values else _saved_with_data(Path(saved.values["run"]))
+    )
 
 
 def evaluation_label(run: str, choices: dict[str, str]) -> str:
     """For the path of an evaluation's folder: what its run was trained by and on, and on what else it is evaluated."""
-    source = read_facts(Path(run)).get("choices", {})
-    trained_on = "-".join(source[group] for group in ("method", "data") if group in source) or "run"
+    facts = read_facts(Path(run))
+    source = facts.get("choices", {})
+    trained_on = "-".join(source[group] for group in ("method", "data") if group in source) or facts.get(
+        "command", "run"
+    )
     return f"{trained_on}-to-{choices['data']}" if "data" in choices else trained_on
 
 

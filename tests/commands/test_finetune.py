@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, Outcome, facts, only_run, records
+from conftest import Outcome, facts, only_run, records
 
 from sslcli.commands.encoder_files import read_encoder
 from sslcli.console import TrainingLines
@@ -21,27 +21,11 @@ Sslcli = Callable[..., Outcome]
 FEW = ["runtime.threads=1", "training.epochs=3", "training.steps=1", "training.batch_size=8", "log_every=1"]
 
 
-@pytest.fixture
-def trained(sslcli: Sslcli, tmp_path: Path) -> Path:
-    """A run on small coloured pictures of three classes, told apart by their brightest channel."""
-    rng = np.random.default_rng(0)
-    arrays: dict[str, Any] = {}
-    for part, count in (("train", 120), ("val", 30), ("test", 60)):
-        labels = np.arange(count) % 3
-        images = rng.integers(0, 80, (count, 12, 12, 3))
-        images[np.arange(count), :, :, labels] += 100
-        arrays[f"x_{part}"], arrays[f"y_{part}"] = images.astype(np.uint8), labels
-    np.savez(tmp_path / "pictures.npz", **arrays)
-    tiny = [word for word in TINY if not word.startswith("data.limit")]
-    assert sslcli("pretrain", *tiny, "data=arrays", "data.root=pictures.npz").status == 0
-    return only_run(tmp_path / "outputs/pretrain")
-
-
 def run_of(tmp_path: Path) -> Path:
     return only_run(tmp_path / "outputs/finetune")
 
 
-def test_learns_from_few_labels_and_reads_test_once(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+def test_learns_from_few_labels_and_reads_test_once(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     outcome = sslcli("finetune", "run=last", "labels=5", *FEW, "training.epochs=20", "optim.lr=1e-2")
     assert outcome.status == 0, outcome.err
     assert "from run weights" in outcome.out
@@ -50,16 +34,16 @@ def test_learns_from_few_labels_and_reads_test_once(sslcli: Sslcli, trained: Pat
     assert content["results"]["top1"] > 0.8
     protocol = content["results"]["protocol"]
     assert protocol["trained_on"].startswith("15 labels")
-    assert str(trained) in protocol["network"]
+    assert str(coloured) in protocol["network"]
     assert facts(run)["metrics"]["top1"] == content["results"]["top1"]
-    link = json.loads((trained / "evaluations.jsonl").read_text().splitlines()[-1])
+    link = json.loads((coloured / "evaluations.jsonl").read_text().splitlines()[-1])
     assert link["command"] == "finetune"
     assert link["labels"] == 5
     assert {path.name for path in (run / "figures").iterdir()} >= {"confusion.png", "curves.png"}
 
 
 def test_random_weights_are_the_same_network_drawn_by_the_seed(
-    sslcli: Sslcli, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sslcli: Sslcli, coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sslcli.commands import finetuning
 
@@ -73,18 +57,18 @@ def test_random_weights_are_the_same_network_drawn_by_the_seed(
     monkeypatch.setattr(finetuning, "trained", watched)
     for words in (["init=run"], ["init=random", "seed=7"], ["init=random", "seed=8"]):
         assert sslcli("finetune", "run=last", *words, *FEW).status == 0
-    loaded = read_encoder(trained).load().state_dict()
+    loaded = read_encoder(coloured).load().state_dict()
     assert all(torch.equal(began[0][key], loaded[key]) for key in loaded)
     key = next(key for key in loaded if loaded[key].ndim == 4)
     assert not torch.equal(began[1][key], loaded[key])
     assert not torch.equal(began[1][key], began[2][key])
 
 
-def test_a_frozen_encoder_stays_to_the_last_bit(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+def test_a_frozen_encoder_stays_to_the_last_bit(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     words = ["training.epochs=3", "training.frozen_epochs=2", "training.patience=99"]
     assert sslcli("finetune", "run=last", *FEW, *words, "labels=8").status == 0
     state = read_checkpoint(run_of(tmp_path) / "finetune/last.pt")["state"]["modules"]
-    loaded = read_encoder(trained).load().state_dict()
+    loaded = read_encoder(coloured).load().state_dict()
     moved = [key for key in loaded if not torch.equal(state[f"encoder.{key}"], loaded[key])]
     assert moved, "the third epoch trains it"
     ends_early = ["training.epochs=99", "training.frozen_epochs=98", "training.patience=2", "labels=8"]
@@ -96,9 +80,9 @@ def test_a_frozen_encoder_stays_to_the_last_bit(sslcli: Sslcli, trained: Path, t
 
 
 def test_killed_it_goes_on_and_ends_the_same(
-    sslcli: Sslcli, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sslcli: Sslcli, coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["finetune", f"run={trained}", *FEW, "labels=8", "save_every=1"]
+    words = ["finetune", f"run={coloured}", *FEW, "labels=8", "save_every=1"]
     assert sslcli(*words, "runtime.outputs=whole").status == 0
     real = TrainingLines.step
 
@@ -120,7 +104,7 @@ def test_killed_it_goes_on_and_ends_the_same(
     assert json.loads((cut / "results.json").read_text()) == json.loads((whole / "results.json").read_text())
 
 
-def test_what_cannot_be_done_is_said(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_said(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     for words, wrong in (
         (["labels=41"], "class"),
         (["labels=-1"], "labels must be positive"),

@@ -6,11 +6,10 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY, Outcome, facts, only_run
+from conftest import Outcome, facts, only_run
 from PIL import Image
 
 Sslcli = Callable[..., Outcome]
@@ -18,28 +17,7 @@ Sslcli = Callable[..., Outcome]
 FEW = ["l2=[1e-3,1e-1]", "runtime.threads=1"]
 
 
-@pytest.fixture
-def trained(sslcli: Sslcli, tmp_path: Path) -> Path:
-    """A run on 300 small coloured pictures, with labels that a linear probe can find in the pixels."""
-    rng = np.random.default_rng(0)
-
-    def part(count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        labels = np.arange(count) % 3
-        images = rng.integers(0, 80, (count, 12, 12, 3))
-        images[np.arange(count), :, :, labels] += 100
-        return images.astype(np.uint8), labels.astype(np.int64)
-
-    (x_train, y_train), (x_val, y_val), (x_test, y_test) = part(120), part(30), part(60)
-    names = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
-    values = (x_train, y_train, x_val, y_val, x_test, y_test)
-    np.savez(tmp_path / "pictures.npz", **dict(zip(names, values, strict=True)))
-    tiny = [word for word in TINY if not word.startswith("data.limit")]
-    outcome = sslcli("pretrain", *tiny, "data=arrays", "data.root=pictures.npz")
-    assert outcome.status == 0, outcome.err
-    return only_run(tmp_path / "outputs/pretrain")
-
-
-def test_measures_the_encoder_beside_its_baselines(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+def test_measures_the_encoder_beside_its_baselines(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     outcome = sslcli("linear-eval", "run=last", *FEW)
     assert outcome.status == 0, outcome.err
     for words in (
@@ -49,7 +27,7 @@ def test_measures_the_encoder_beside_its_baselines(sslcli: Sslcli, trained: Path
         "linear probe",
         "kNN",
         "pretrained in",
-        str(trained),
+        str(coloured),
     ):
         assert words in outcome.out
     run = only_run(tmp_path / "outputs/linear-eval")
@@ -67,19 +45,19 @@ def test_measures_the_encoder_beside_its_baselines(sslcli: Sslcli, trained: Path
     assert results["raw_pixels"]["width"] == 12 * 12 * 3
     assert (run / "figures/confusion.png").exists()
     assert (run / "confusion.csv").exists()
-    (link,) = (json.loads(line) for line in (trained / "evaluations.jsonl").read_text().splitlines())
+    (link,) = (json.loads(line) for line in (coloured / "evaluations.jsonl").read_text().splitlines())
     assert link["run"] == str(run)
     assert link["top1"] == results["trained_encoder"]["top1"]
 
 
-def test_same_seed_same_numbers_and_rerun_says_so(sslcli: Sslcli, trained: Path) -> None:
-    assert sslcli("linear-eval", f"run={trained}", "labels=5", *FEW).status == 0
+def test_same_seed_same_numbers_and_rerun_says_so(sslcli: Sslcli, coloured: Path) -> None:
+    assert sslcli("linear-eval", f"run={coloured}", "labels=5", *FEW).status == 0
     outcome = sslcli("rerun", "last")
     assert outcome.status == 0, outcome.out
     assert "identical" in outcome.out
 
 
-def test_few_labels_are_all_that_the_probe_learns_from(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+def test_few_labels_are_all_that_the_probe_learns_from(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     assert sslcli("linear-eval", "run=last", "labels=4", "baselines=false", *FEW).status == 0
     run = only_run(tmp_path / "outputs/linear-eval")
     result = json.loads((run / "results.json").read_text())["results"]["trained_encoder"]
@@ -88,7 +66,7 @@ def test_few_labels_are_all_that_the_probe_learns_from(sslcli: Sslcli, trained: 
     assert facts(run)["metrics"].keys() == {"top1", "top5", "knn", "val_top1"}
 
 
-def test_transfer_to_other_data_at_the_encoders_resolution(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+def test_transfer_to_other_data_at_the_encoders_resolution(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     for part, count in (("train", 40), ("test", 10)):
         for name, level in (("dark", 20), ("light", 180)):
@@ -104,13 +82,13 @@ def test_transfer_to_other_data_at_the_encoders_resolution(sslcli: Sslcli, train
     assert facts(run)["metrics"]["raw_pixels_top1"] == 1.0
 
 
-def test_transfer_to_pictures_of_other_channels_is_refused(sslcli: Sslcli, trained: Path) -> None:
+def test_transfer_to_pictures_of_other_channels_is_refused(sslcli: Sslcli, coloured: Path) -> None:
     outcome = sslcli("linear-eval", "run=last", "data=fashion_sample", *FEW)
     assert outcome.status == 2
     assert "the pictures have 1 channels, the encoder was trained on 3" in outcome.err
 
 
-def test_other_pictures_under_the_same_name_are_noticed(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+def test_other_pictures_under_the_same_name_are_noticed(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     content = dict(np.load(tmp_path / "pictures.npz"))
     content["x_test"][0, 0, 0, 0] ^= 1
     np.savez(tmp_path / "pictures.npz", **content)
@@ -119,7 +97,7 @@ def test_other_pictures_under_the_same_name_are_noticed(sslcli: Sslcli, trained:
     assert "the data changed since" in outcome.err
 
 
-def test_data_without_labels_or_test_are_refused(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+def test_data_without_labels_or_test_are_refused(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     images = np.zeros((40, 12, 12, 3), np.uint8)
     np.savez(tmp_path / "bare.npz", x_train=images, x_test=images)
     outcome = sslcli("linear-eval", "run=last", "data=arrays", "data.root=bare.npz", *FEW)
@@ -132,9 +110,9 @@ def test_data_without_labels_or_test_are_refused(sslcli: Sslcli, trained: Path, 
 
 
 @pytest.mark.parametrize("damage", ["swapped", "truncated", "missing", "no json"])
-def test_a_wrong_encoder_is_never_evaluated(sslcli: Sslcli, trained: Path, damage: str) -> None:
+def test_a_wrong_encoder_is_never_evaluated(sslcli: Sslcli, coloured: Path, damage: str) -> None:
     """No `strict=False`: one missing key, and a random network would be measured without a word."""
-    weights, description = trained / "encoder.safetensors", trained / "encoder.json"
+    weights, description = coloured / "encoder.safetensors", coloured / "encoder.json"
     if damage == "swapped":
         content = json.loads(description.read_text())
         content["config"]["width"] = 8
@@ -145,14 +123,48 @@ def test_a_wrong_encoder_is_never_evaluated(sslcli: Sslcli, trained: Path, damag
         weights.unlink()
     else:
         description.unlink()
-    outcome = sslcli("linear-eval", f"run={trained}", *FEW)
+    outcome = sslcli("linear-eval", f"run={coloured}", *FEW)
     assert outcome.status == 2
     assert ("encoder.json" if damage == "no json" else "encoder.safetensors") in outcome.err
     assert "Traceback" not in outcome.err
 
 
-def test_a_run_may_be_moved_with_its_data(sslcli: Sslcli, trained: Path, tmp_path: Path) -> None:
+def test_a_run_may_be_moved_with_its_data(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere, with 'quotes' and ü"
-    shutil.move(trained, moved)
+    shutil.move(coloured, moved)
     outcome = sslcli("linear-eval", f'run="{moved}"', *FEW)
     assert outcome.status == 0, outcome.err
+
+
+def test_the_ceiling_of_full_supervision_stands_in_the_same_table(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    words = ["training.epochs=2", "training.steps=1", "training.batch_size=8", "runtime.threads=1"]
+    assert sslcli("finetune", "run=last", "init=random", "seed=7", *words).status == 0
+    supervised = only_run(tmp_path / "outputs/finetune")
+    outcome = sslcli("linear-eval", "run=last", f"ceiling={supervised}", "baselines=false", *FEW)
+    assert outcome.status == 0, outcome.err
+    assert "supervised ceiling" in outcome.out
+    content = json.loads((only_run(tmp_path / "outputs/linear-eval") / "results.json").read_text())
+    assert content["results"].keys() == {"trained_encoder", "supervised_ceiling"}
+    assert content["encoder_learned_from_labels"] == 0
+    alone = sslcli("linear-eval", f"run={supervised}", "baselines=false", *FEW)
+    assert alone.status == 0, alone.err
+    assert "trained on 120 labels" in alone.out
+    newest = max((tmp_path / "outputs/linear-eval").rglob("results.json"), key=lambda path: path.stat().st_mtime_ns)
+    found = json.loads(newest.read_text())
+    assert found["encoder_learned_from_labels"] == 120
+    assert found["results"]["trained_encoder"]["top1"] == content["results"]["supervised_ceiling"]["top1"]
+
+
+def test_a_run_that_saw_few_labels_or_began_pretrained_is_no_ceiling(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    words = ["training.epochs=1", "training.steps=1", "runtime.threads=1"]
+    assert sslcli("finetune", "run=last", "init=random", "labels=4", *words).status == 0
+    few = only_run(tmp_path / "outputs/finetune")
+    for run in (few, coloured):
+        outcome = sslcli("linear-eval", "run=last", f"ceiling={run}", *FEW)
+        assert outcome.status == 2
+        assert "full supervision" in outcome.err
+        assert "init=random" in outcome.err
