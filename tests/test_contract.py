@@ -24,6 +24,7 @@ from sslcli.method import Evaluate, Learner, Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig, Reconstruction
+from sslcli.methods.simclr import SimCLRConfig
 from sslcli.nets.encoders import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
 
 CPU = Compute(torch.device("cpu"), None)
@@ -38,6 +39,7 @@ CASES: dict[str, tuple[MethodConfig, EncoderConfig]] = {
         DenoisingAutoencoderConfig(tied=True, reconstruction=Reconstruction.squared_error),
         MLPConfig(widths=[24, 12]),
     ),
+    "simclr, in chunks": (SimCLRConfig(chunk_size=5, loss_block=3), ConvNetConfig(width=4)),
 }
 """What is trained, by name: every method as it is by default, and the variants."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sslcli.commands.encoder_files import JSON, WEIGHTS, EncoderFiles, read_encoder, write_encoder
 from sslcli.commands.encoder_format import Features, Format, normalizing, random_pictures
-from sslcli.nets.encoders import ResNetConfig, TimmConfig
+from sslcli.nets.encoders import Norm, ResNetConfig, TimmConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +51,8 @@ class Torchvision(Format):
             return "it is no ResNet of torchvision's"
         if config.has_small_stem(shape.resolution):
             return "its first layer is the 3x3 of small pictures, torchvision's is 7x7 (encoder.stem=imagenet)"
+        if config.norm is not Norm.batch:
+            return "it was trained with group norm, torchvision's network has batch norm"
         if shape.channels != 3:
             return f"it was trained on pictures of {shape.channels} channels, torchvision's first layer takes 3"
         return _bottleneck(source)

@@ -1,13 +1,20 @@
-"""Contrastive losses. N images, two views of each: row i of `z_a` and row i of `z_b` (N, D) belong together."""
+"""Contrastive losses. N images, two views of each: row i of `z_a` and row i of `z_b` (N, D) belong together.
+
+`block`: rows of the (2N, 2N) similarities that are in memory at a time, in the forward and in the backward pass, which
+computes each block again; None: all of them.
+"""
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 
-def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float) -> Tensor:
+def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float, block: int | None = None) -> Tensor:
     """NT-Xent: the mean over the 2N anchors of the cross-entropy of finding the other view among the 2N - 1 others.
 
     Computed in float32 by log-sum-exp whatever the inputs' dtype, under autocast too.
@@ -15,24 +22,42 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float) -> Tensor:
     the means over each view's anchors, twice this.
     """
     with torch.autocast(z_a.device.type, enabled=False):
-        similarity = _similarity(z_a, z_b)
-        return F.cross_entropy(similarity / temperature, _positives(similarity))
+        z = _directions(z_a, z_b)
+        loss = partial(_cross_entropy, z, temperature)
+        if block is None or block >= len(z):
+            return loss(_anchors(z)) / len(z)
+        terms = [checkpoint(loss, rows, use_reentrant=False) for rows in torch.split(_anchors(z), block)]
+        return torch.stack(terms).sum() / len(z)
 
 
 @torch.no_grad()
-def rank_accuracy(z_a: Tensor, z_b: Tensor) -> Tensor:
+def rank_accuracy(z_a: Tensor, z_b: Tensor, block: int | None = None) -> Tensor:
     """The share of the 2N anchors whose most similar embedding is their own other view; chance is 1 / (2N - 1)."""
     with torch.autocast(z_a.device.type, enabled=False):
-        similarity = _similarity(z_a, z_b)
-        return (similarity.argmax(dim=1) == _positives(similarity)).float().mean()
+        z = _directions(z_a, z_b)
+        found = [
+            _similarity(z, rows).argmax(dim=1) == _positives(z, rows) for rows in torch.split(_anchors(z), block or len(z))
+        ]
+        return torch.cat(found).float().mean()
 
 
-def _similarity(z_a: Tensor, z_b: Tensor) -> Tensor:
-    """(2N, 2N) cosine similarities in float32; -inf on the diagonal: an anchor is no candidate for itself."""
-    z = F.normalize(torch.cat([z_a, z_b]).float(), dim=1)
-    return (z @ z.T).fill_diagonal_(float("-inf"))
+def _cross_entropy(z: Tensor, temperature: float, rows: Tensor) -> Tensor:
+    """Summed over the anchors `rows`."""
+    return F.cross_entropy(_similarity(z, rows) / temperature, _positives(z, rows), reduction="sum")
 
 
-def _positives(similarity: Tensor) -> Tensor:
-    num_anchors = len(similarity)
-    return torch.arange(num_anchors, device=similarity.device).roll(num_anchors // 2)
+def _directions(z_a: Tensor, z_b: Tensor) -> Tensor:
+    return F.normalize(torch.cat([z_a, z_b]).float(), dim=1)
+
+
+def _anchors(z: Tensor) -> Tensor:
+    return torch.arange(len(z), device=z.device)
+
+
+def _similarity(z: Tensor, rows: Tensor) -> Tensor:
+    """(len(rows), 2N) cosine similarities; -inf to itself: an anchor is no candidate for itself."""
+    return (z[rows] @ z.T).scatter_(1, rows[:, None], float("-inf"))
+
+
+def _positives(z: Tensor, rows: Tensor) -> Tensor:
+    return (rows + len(z) // 2) % len(z)

@@ -27,11 +27,20 @@ class SimCLRConfig(MethodConfig):
     """Contrastive learning with NT-Xent (Chen et al. 2020)."""
 
     temperature: float = setting(0.2, "of NT-Xent's softmax: lower looks harder at the nearest negatives")
+    chunk_size: int | None = setting(
+        None, "pictures whose activations are in memory at a time, for batches that memory would not hold; null: all"
+    )
+    loss_block: int | None = setting(
+        None, "rows of the matrix of similarities in memory at a time; null: all, 4 (2 batch_size)^2 bytes"
+    )
     projector: ProjectorConfig = part(ProjectorConfig, "the head whose output is compared")
     views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "method.temperature", self.temperature, "positive", "try 0.1 to 1.0")
+        for name in ("chunk_size", "loss_block"):
+            value = getattr(self, name)
+            require(value is None or value >= 2, f"method.{name}", value, "at least 2, or null", "try 64")
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SimCLR:
         preprocessing = preprocessing if self.views.normalize else preprocessing.without_normalization()
@@ -41,6 +50,8 @@ class SimCLRConfig(MethodConfig):
             projector=self.projector.build(encoder.width),
             augmentation=self.views.build(preprocessing.mean, preprocessing.std),
             temperature=self.temperature,
+            chunk_size=self.chunk_size,
+            loss_block=self.loss_block,
         )
 
 
@@ -51,12 +62,15 @@ class SimCLR(Method):
     projector: nn.Module
     augmentation: Augmentation
     temperature: float
+    chunk_size: int | None = None
+    loss_block: int | None = None
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
-        z_a, z_b = self.projector(self.encoder(views)).chunk(2)
-        loss = losses.nt_xent(z_a, z_b, self.temperature)
+        h = self.encoder.in_chunks(views, self.chunk_size)
+        z_a, z_b = self.projector(h).chunk(2)
+        loss = losses.nt_xent(z_a, z_b, self.temperature, self.loss_block)
         minimize(loss)
-        return {"loss": loss.detach(), "rank_accuracy": losses.rank_accuracy(z_a, z_b)}
+        return {"loss": loss.detach(), "rank_accuracy": losses.rank_accuracy(z_a, z_b, self.loss_block)}

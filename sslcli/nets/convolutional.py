@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 from torch import Tensor, nn
@@ -12,14 +13,14 @@ from sslcli.nets.encoder import Encoder
 
 
 class ConvNet(Encoder):
-    """Six 3x3 conv-BN-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels, strides 1 2 1 2 1 2, mean pool."""
+    """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels, strides 1 2 1 2 1 2, mean pool."""
 
-    def __init__(self, channels: int, resolution: int, base_width: int) -> None:
+    def __init__(self, channels: int, resolution: int, base_width: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.width = 8 * base_width
         blocks: list[nn.Module] = []
         for multiple, stride in ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2)):
-            blocks += _block(channels, multiple * base_width, stride)
+            blocks += _block(channels, multiple * base_width, stride, norm)
             channels = multiple * base_width
         self.blocks = nn.Sequential(*blocks)
         for _ in range(3):
@@ -30,10 +31,10 @@ class ConvNet(Encoder):
         return cast(Tensor, self.blocks(pictures))
 
 
-def _block(channels_in: int, channels_out: int, stride: int) -> list[nn.Module]:
+def _block(channels_in: int, channels_out: int, stride: int, norm: Callable[[int], nn.Module]) -> list[nn.Module]:
     convolution = nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=stride, padding=1, bias=False)
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return [convolution, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)]
+    return [convolution, norm(channels_out), nn.ReLU(inplace=True)]
 
 
 class ResNetEncoder(Encoder):

@@ -7,6 +7,7 @@ import math
 from torch import Tensor, nn
 
 from sslcli.errors import SslcliError
+from sslcli.nets.chunked import in_chunks
 
 
 class Encoder(nn.Module):
@@ -22,6 +23,10 @@ class Encoder(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.code(pictures).mean(dim=(2, 3))
+
+    def in_chunks(self, pictures: Tensor, chunk_size: int | None) -> Tensor:
+        """As `forward`, in the memory of `chunk_size` pictures (see nets/chunked.py); None: of all at once."""
+        return in_chunks(self, pictures, chunk_size)
 
     def code(self, pictures: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, *code_shape): what a decoder starts from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -39,6 +40,24 @@ class Activation(Enum):
         return {Activation.relu: nn.ReLU, Activation.sigmoid: nn.Sigmoid, Activation.tanh: nn.Tanh}[self]
 
 
+class Norm(Enum):
+    """What convolutions are normalised by: the `batch`'s statistics, or, alike for every picture, those of a `group` of its
+    channels, so that chunks, devices and small batches change nothing."""
+
+    batch = "batch"
+    group = "group"
+
+    def module(self) -> Callable[[int], nn.Module]:
+        """Called with the number of channels. Groups are of 8 channels (16 or so in Wu & He 2018), or what divides them."""
+        from torch import nn
+
+        def group(channels: int) -> nn.Module:
+            return nn.GroupNorm(math.gcd(channels, max(1, channels // 8)), channels)
+
+        makers: dict[Norm, Callable[[int], nn.Module]] = {Norm.batch: nn.BatchNorm2d, Norm.group: group}
+        return makers[self]
+
+
 @dataclass(kw_only=True)
 class EncoderConfig:
     """Base of every encoder's config: a kind defines `network`."""
@@ -65,9 +84,10 @@ class EncoderConfig:
 
 @dataclass(kw_only=True)
 class ConvNetConfig(EncoderConfig):
-    """Six 3x3 conv-BN-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels (strides 1 2 1 2 1 2), mean pool: fast on a CPU."""
+    """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels (strides 1 2 1 2 1 2), mean pool: fast on a CPU."""
 
     width: int = setting(16, "channels of the first block, w; the encoder's width is 8w")
+    norm: Norm = setting(Norm.batch, "after every convolution: batch, or group, which treats every picture alone")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,7 +97,7 @@ class ConvNetConfig(EncoderConfig):
         require(resolution >= 8, "data.resolution", resolution, "at least 8 for encoder=convnet", "use encoder=mlp")
         from sslcli.nets.convolutional import ConvNet
 
-        return ConvNet(channels, resolution, self.width)
+        return ConvNet(channels, resolution, self.width, self.norm.module())
 
 
 @dataclass(kw_only=True)
@@ -85,12 +105,13 @@ class ResNetConfig(EncoderConfig):
     """torchvision's ResNet without its classifier."""
 
     stem: Stem = setting(Stem.auto, "first layer; auto: small below 64 px, imagenet from there on")
+    norm: Norm = setting(Norm.batch, "after every convolution: batch, or group, which treats every picture alone")
     zero_init_residual: bool = setting(True, "each residual block starts as the identity (last norm's scale is 0)")
 
     def network(self, channels: int, resolution: int) -> Encoder:
         from sslcli.nets.convolutional import ResNetEncoder
 
-        resnet = self.architecture()(zero_init_residual=self.zero_init_residual)
+        resnet = self.architecture()(zero_init_residual=self.zero_init_residual, norm_layer=self.norm.module())
         return ResNetEncoder(resnet, channels, resolution, self.has_small_stem(resolution))
 
     def has_small_stem(self, resolution: int) -> bool:

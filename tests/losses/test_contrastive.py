@@ -103,3 +103,34 @@ def test_rank_accuracy() -> None:
     half = z.clone()
     half[2], half[3] = z[3], z[2]
     assert rank_accuracy(z, half) == 0.5
+
+
+@pytest.mark.parametrize("block", [2, 3, 14, 15])
+def test_in_blocks_it_is_the_same_loss_with_the_same_gradient(block: int) -> None:
+    torch.manual_seed(0)
+    z_a, z_b = (torch.randn(7, 5, requires_grad=True) for _ in range(2))
+    whole, blocked = nt_xent(z_a, z_b, 0.2), nt_xent(z_a, z_b, 0.2, block)
+    assert blocked.item() == pytest.approx(whole.item(), rel=1e-6)
+    for expected, found in zip(
+        torch.autograd.grad(whole, (z_a, z_b)), torch.autograd.grad(blocked, (z_a, z_b)), strict=True
+    ):
+        assert torch.allclose(found, expected, rtol=1e-5, atol=1e-7)
+    assert rank_accuracy(z_a, z_b, block) == rank_accuracy(z_a, z_b)
+
+
+def test_in_blocks_no_whole_matrix_is_ever_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest = 0
+
+    class Watched(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            nonlocal largest
+            found = function(*args, **(kwargs or {}))
+            if isinstance(found, Tensor):
+                largest = max(largest, found.numel())
+            return found
+
+    z_a, z_b = (torch.randn(32, 4, requires_grad=True) for _ in range(2))
+    with Watched():
+        nt_xent(z_a, z_b, 0.2, 8).backward()
+        rank_accuracy(z_a, z_b, 8)
+    assert largest == 8 * 64

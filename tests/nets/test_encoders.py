@@ -95,7 +95,7 @@ def test_weights_that_cannot_be_tied_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("resolution", [28, 33])
 def test_convnets_features_are_the_pooled_blocks(resolution: int) -> None:
-    encoder, pictures = ConvNet(1, resolution, 4), torch.rand(3, 1, resolution, resolution)
+    encoder, pictures = ConvNet(1, resolution, 4, nn.BatchNorm2d), torch.rand(3, 1, resolution, resolution)
     pooled = nn.Sequential(*encoder.blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     layouts: list[Tensor] = [pictures, pictures.contiguous(memory_format=torch.channels_last)]
     for layout in layouts:
