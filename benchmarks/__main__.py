@@ -5,6 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for name in ("demo", "throughput", "views", "resuming", "probe", "layer", "autoencoders"):
+for name in (
+    "demo",
+    "throughput",
+    "views",
+    "resuming",
+    "sweep",
+    "runs",
+    "run_folder",
+    "report",
+    "probe",
+    "layer",
+    "autoencoders",
+    "large_batch",
+    "folder",
+):
     print(f"\n== {name}", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

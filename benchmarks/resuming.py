@@ -1,6 +1,7 @@
-"""Kills runs with SIGKILL at random moments, resumes them, and compares records and weights with an uninterrupted run's.
+"""Kills runs of four kinds with SIGKILL at random moments, resumes them, and compares records, metrics and weights with those
+of runs that nothing happened to.
 
-python -m benchmarks.resuming [--kills 5] [key=value of sslcli pretrain ...]
+python -m benchmarks.resuming [--kills 5] [--seed 0]        5 of each kind
 """
 
 from __future__ import annotations
@@ -16,12 +17,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-WORDS = ["data.limit=1024", "epochs=6", "encoder.width=8", "log_every=1", "save_every=0.5", "knn_every=2"]
-
-
-def records(run: Path) -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines]
+COMMON = ["log_every=1", "runtime.threads=1"]
+RUNS = {
+    "SimCLR": ["pretrain", "data.limit=512", "epochs=6", "encoder.width=8", "save_every=0.5", "knn_every=2"],
+    "denoising": [
+        "pretrain", "method=denoising_autoencoder", "data.limit=512", "epochs=8", "encoder.widths=[64]",
+        "save_every=0.5",
+    ],
+    "inpaint": [
+        "inpaint", "data.limit=128", "batch_size=32", "epochs=6", "encoder.width=8", "method.bottleneck=32",
+        "method.discriminator_width=8", "num_scored=8", "save_every=0.5",
+    ],
+    "stack": [
+        "stack-pretrain", "data.limit=256", "encoder.widths=[32,16]", "epochs=[3]", "finetune.epochs=3",
+        "compare=[autoencoder,denoising]", "save_every=1",
+    ],
+}  # fmt: skip
 
 
 def begin(*words: str) -> subprocess.Popen[bytes]:
@@ -30,42 +41,65 @@ def begin(*words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def only_run(folder: Path) -> Path:
-    (found,) = (path.parent for path in folder.rglob("run.json"))
-    return found
+def begun(words: list[str], outputs: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """A process that works on a run, and the run's folder, as soon as it trains."""
+    process = begin(*words, *COMMON, f"runtime.outputs={outputs}")
+    while process.poll() is None and not list(outputs.rglob("metrics.jsonl")):
+        time.sleep(0.005)
+    (found,) = outputs.rglob("metrics.jsonl")
+    return process, found.parent
 
 
-def killed_and_resumed(words: list[str], outputs: Path, seconds: float) -> Path:
-    """Begins a run, kills it at a random moment of its training's `seconds`, resumes it to the end."""
-    process = begin("pretrain", *words, f"runtime.outputs={outputs}")
-    while not list(outputs.rglob("pretrain/*/*/metrics.jsonl")) and process.poll() is None:
-        time.sleep(0.01)
-    time.sleep(random.uniform(0, seconds))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    run = only_run(outputs)
-    if json.loads((run / "run.json").read_text())["status"] != "finished":
-        assert begin("resume", str(run)).wait() == 0
-    return run
+def outcome(run: Path) -> dict[str, Any]:
+    """Everything that the run ended with, but for what the clock wrote."""
+    facts = json.loads((run / "run.json").read_text())
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    records = [{key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines]
+    weights = (run / "encoder.safetensors").read_bytes()
+    return {"status": facts["status"], "metrics": facts["metrics"], "records": records, "weights": weights}
+
+
+def num_records(run: Path) -> int:
+    return (run / "metrics.jsonl").read_bytes().count(b"\n")
+
+
+def killed(words: list[str], folder: Path, most: int, chance: random.Random) -> tuple[Path, str]:
+    """A run that was killed at a random moment, and when: by its records, `most` in all, whose pace the machine's load cannot
+    move, and a fraction of a second more. A run that had finished does not count."""
+    for attempt in range(10):
+        process, run = begun(words, folder / str(attempt))
+        moment = chance.randrange(most)
+        while process.poll() is None and num_records(run) < moment:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.1))
+        process.send_signal(signal.SIGKILL)
+        in_time = process.wait() == -signal.SIGKILL
+        facts = json.loads((run / "run.json").read_text())
+        if in_time and facts["status"] != "finished":
+            return run, f"after {num_records(run)} of {most} records, saved step {facts.get('step', 0)}"
+    raise AssertionError("ten runs ended before they were killed")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=5)
-    given, words = parser.parse_known_args()
-    words = [*WORDS, *words]
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole"
-        assert begin("pretrain", *words, f"runtime.outputs={whole}").wait() == 0
-        expected = only_run(whole)
-        speed = json.loads((expected / "run.json").read_text())
-        seconds = speed["derived"]["num_steps"] * 256 / speed["images_per_second"]
-        same = 0
-        for number in range(given.kills):
-            run = killed_and_resumed(words, Path(folder) / str(number), seconds)
-            weights = [(one / "encoder.safetensors").read_bytes() for one in (run, expected)]
-            same += records(run) == records(expected) and weights[0] == weights[1]
-    print(f"kill -9 at a random moment, resume: byte-identical records and weights in {same} of {given.kills}")
+    parser.add_argument("--kills", type=int, default=5, help="of each kind of run")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    given = parser.parse_args()
+    chance, same = random.Random(given.seed), 0
+    with tempfile.TemporaryDirectory() as made:
+        for name, words in RUNS.items():
+            process, expected = begun(words, Path(made) / name / "whole")
+            assert process.wait() == 0, f"{name} failed"
+            most = num_records(expected)
+            for number in range(given.kills):
+                run, when = killed(words, Path(made) / name / str(number), most, chance)
+                status = begin("resume", str(run)).wait()
+                equal = status == 0 and outcome(run) == outcome(expected)
+                same += equal
+                print(f"  {name}, killed {when}: {'identical' if equal else f'DIFFERENT (exit {status})'}", flush=True)
+    total = given.kills * len(RUNS)
+    print(f"kill -9 at a random moment, resume: records, metrics and weights byte-identical in {same} of {total}")
+    sys.exit(same != total)
 
 
 if __name__ == "__main__":

@@ -5,31 +5,41 @@ With cli.py the only place that knows hydra. Below it nobody sees a DictConfig.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from sslcli import config as configs
-from sslcli.commands import EXPERIMENTS
+from sslcli.commands import EXPERIMENTS, sweeping
 from sslcli.commands.execution import start
 from sslcli.commands.groups import groups, installed
 from sslcli.console import Console
-from sslcli.engine.run import new_folder
 from sslcli.errors import SslcliError
 from sslcli.guard import guarded
+from sslcli.processes import place
 
 VALUE_FLAGS = ("--cfg", "-c", "--config-dir", "-cd", "--package", "-p", "--info", "-i")
+SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")
+"""Flags that show something and run nothing."""
 CONFIG_PATH = "pkg://sslcli.conf"
 # sslcli keeps a run's config, log and folder itself.
 QUIET = [
@@ -39,10 +49,12 @@ QUIET = [
     "hydra.run.dir=.",
     "hydra.sweep.subdir=.",
 ]
+SWEEPER_WORDS = {"hydra/sweeper=optuna": ["hydra.sweeper.max_failure_rate=1", "hydra.sweeper.sampler.seed=0"]}
+"""What a sweeper needs to go on after a failed job, and to ask again for the same jobs when the sweep is gone on with."""
 
 
 def run_experiment(command: str, words: list[str], debug: bool) -> int:
-    """Composes and runs; returns the exit status, for a sweep the highest of its jobs'."""
+    """Composes and runs one job, or with -m a sweep of them; returns the exit status."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra raises its errors to here, where they are said in two lines
     table = groups(words)
     register(table)
@@ -53,26 +65,104 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
             raise SslcliError(
                 f"{word}: linear-eval has no data of its own unless chosen", f"choose them too: data=folder {word}"
             )
-    statuses = [0]
-
-    def job(composed: DictConfig) -> None:
-        statuses.append(_run_job(command, composed, table, debug))
-
-    sweeps = f"hydra.sweep.dir='${{runtime.outputs}}/{command}/sweeps/${{now:%Y-%m-%d_%H-%M-%S}}'"
-    overrides, flags = split_words(words)
-    sys.argv = [f"sslcli {command}", *overrides, *QUIET, sweeps, *flags]
     try:
         if "--help" in words or "-h" in words:
             from sslcli.help import show_help
 
             show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
             return 0
-        hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name=command)(job)()
+        if set(sweeping.MULTIRUN) & set(words):
+            return _sweep(command, words, debug)
+        return _run(command, words, table, debug)
     except (HydraException, OmegaConfBaseException) as reason:
         if debug:
             raise
         raise explained(reason, command, words) from reason
+
+
+def _run(command: str, words: list[str], table: configs.Groups, debug: bool) -> int:
+    """One job, in this process. Errors are said here: Hydra would print its own words about them."""
+    statuses = [0]
+
+    def job(composed: DictConfig) -> None:
+        def work() -> int:
+            context = HydraConfig.get()
+            if context.mode is RunMode.MULTIRUN:
+                raise SslcliError("hydra.mode=MULTIRUN asks for a sweep", "leave it out, and add -m")
+            start(command, typed(composed), table, list(context.overrides.task), Console())
+            return 0
+
+        statuses.append(guarded(work, debug))
+
+    _hand_to_hydra(command, words, job)
     return max(statuses)
+
+
+def _sweep(command: str, words: list[str], debug: bool) -> int:
+    """Every job that is not finished, through Hydra's sweeper and launcher; returns the exit status."""
+    console, trouble = Console(), None
+    if place().size > 1:
+        message = f"{place().size} processes were started together, and a sweep (-m) starts its own"
+        raise SslcliError(message, "leave torchrun or srun out; hydra/launcher=submitit_slurm sends jobs to a cluster")
+    overrides, flags = split_words(words)
+    if set(SHOWING) & {flag.partition("=")[0] for flag in flags}:
+        raise SslcliError("a flag that only shows something, and -m", "leave -m out, and give every key one value")
+    with config_loader(flags) as loader:
+        composed = loader.load_configuration(command, overrides, RunMode.MULTIRUN)
+        planned = jobs_planned(composed)
+        named = any(word.startswith("hydra.sweep.dir=") for word in words)
+        chosen = Path(composed.hydra.sweep.dir) if named else None
+        outputs = Path(composed.runtime.outputs).expanduser()
+    sweep = sweeping.open_sweep(outputs, command, words, planned, chosen)
+    words = [*_sweeper_words(overrides), *words]
+    try:
+        with sweeping.going(sweep, console):
+            _hand_to_hydra(command, [*words, f"hydra.sweep.dir={sweeping.hydra_quoted(str(sweep))}"], sweep_job)
+    except (HydraException, OmegaConfBaseException):
+        sweeping.forget_unbegun(sweep)
+        raise
+    except SslcliError:
+        raise
+    except Exception as reason:  # whatever an installed launcher or sweeper raises
+        if debug:
+            raise
+        trouble = f"Hydra's launcher or sweeper gave up: {reason}"
+    sweeping.conclude(sweep, trouble, console)
+    return 0
+
+
+def sweep_job(composed: DictConfig) -> float | None:
+    """A job of a sweep, as a launcher calls it, perhaps in another process or on another machine."""
+    context = HydraConfig.get()
+    words = list(context.overrides.task)
+    folder = sweeping.run_job(
+        Path(context.sweep.dir), context.job.num, str(context.job.config_name), words, lambda: typed(composed)
+    )
+    direction = context.sweeper.get("direction")
+    return None if folder is None else sweeping.objective(folder, getattr(direction, "name", direction))
+
+
+def jobs_planned(composed: DictConfig) -> list[list[str]]:
+    """The words of every job, where Hydra's own sweeper makes them; a sweeper that searches knows them only one by one."""
+    sweeper = composed.hydra.sweeper
+    if not sweeper._target_.endswith(".BasicSweeper"):
+        return []
+    words = [*(f"{key}={value}" for key, value in (sweeper.params or {}).items()), *composed.hydra.overrides.task]
+    return BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)[0]
+
+
+def _hand_to_hydra(command: str, words: list[str], job: Callable[[DictConfig], Any]) -> None:
+    overrides, flags = split_words(words)
+    sys.argv = [f"sslcli {command}", f"hydra.job.name=sslcli-{command}", *overrides, *QUIET, *flags]
+    hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name=command)(job)()
+
+
+def _sweeper_words(overrides: list[str]) -> list[str]:
+    """What is to be added for the sweeper chosen, unless it was typed, or belongs to a sampler that another was typed for."""
+    added = [word for name, more in SWEEPER_WORDS.items() if name in overrides for word in more]
+    typed = {word.partition("=")[0] for word in overrides}
+    replaced = "hydra.sweeper.sampler." if "hydra/sweeper/sampler" in typed else "="
+    return [word for word in added if word.partition("=")[0] not in typed and not word.startswith(replaced)]
 
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:
@@ -115,7 +205,9 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
     if isinstance(reason, MissingConfigException) and reason.missing_cfg_file and reason.options is not None:
         group, _, choice = str(reason.missing_cfg_file).rpartition("/")
         options = sorted({*reason.options, *installed(group)})
-        return configs.unknown(group or "config", choice, options)
+        missing = configs.unknown(group or "config", choice, options)
+        extras = "; pip install 'sslcli[sweep]' brings joblib and optuna, 'sslcli[slurm]' submitit"
+        return SslcliError(missing.message, missing.fix + extras * group.startswith("hydra/"))
     cause = reason.__cause__
     if isinstance(reason, OverrideParseException):
         key, sign, value = str(reason.override).partition("=")
@@ -143,6 +235,21 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
     return SslcliError(text[:300], f"see `sslcli {command} --help`")
 
 
+@contextlib.contextmanager
+def config_loader(flags: list[str]) -> Iterator[ConfigLoader]:
+    """Hydra's loader over conf/ and the folders that --config-dir names."""
+    search_path = create_config_search_path(CONFIG_PATH)
+    for flag, following in zip(flags, [*flags, "."][1:], strict=True):
+        name, _, value = flag.partition("=")
+        if name in ("--config-dir", "-cd"):
+            search_path.prepend("command-line", f"file://{Path(value or following).absolute()}", "schema")
+    GlobalHydra.instance().clear()
+    try:
+        yield Hydra.create_main_hydra2("sslcli", search_path).config_loader
+    finally:
+        GlobalHydra.instance().clear()
+
+
 def compose(command: str, words: list[str]) -> DictConfig:
     """The config of a command, not run."""
     with hydra.initialize_config_module("sslcli.conf", version_base="1.3"):
@@ -166,27 +273,6 @@ def _flat_keys(node: Any, prefix: str = "") -> list[str]:
         child = None if OmegaConf.is_missing(node, name) else node[name]
         keys += _flat_keys(child, f"{prefix}{name}.") if isinstance(child, DictConfig) else [f"{prefix}{name}"]
     return keys
-
-
-def _run_job(command: str, composed: DictConfig, table: configs.Groups, debug: bool) -> int:
-    """One job of a sweep, or the only one. Errors are said here: Hydra would print its own words about them."""
-    console = Console()
-    context = HydraConfig.get()
-
-    def job() -> int:
-        config = typed(composed)
-        folder = None
-        if context.mode is RunMode.MULTIRUN:
-            name = f"{context.job.num:03d}-{configs.identity(command, config)[:8]}"
-            folder = new_folder(Path(context.sweep.dir), name)
-            console.say(f"job {context.job.num}: {' '.join(context.overrides.task)}")
-        start(command, config, table, list(context.overrides.task), console, folder)
-        return 0
-
-    status = guarded(job, debug)
-    if status >= 128:  # a signal stops the sweep, not only its job
-        raise SystemExit(status)
-    return status
 
 
 def typed(composed: DictConfig) -> Any:

@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 from rich.console import Console as RichConsole
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -24,6 +25,17 @@ T = TypeVar("T")
 
 LINE_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
+
+
+class JobState(NamedTuple):
+    """A job of a sweep, as it is shown. `what`: what sets it apart; `newest`: its last loss or result, or its error."""
+
+    name: str
+    what: str
+    status: str
+    progress: str
+    newest: str
+    time: str
 
 
 class Console:
@@ -106,6 +118,15 @@ class Console:
         with self._progress() as progress:
             yield TrainingBar(progress, label, num_steps, lines)
 
+    @contextlib.contextmanager
+    def jobs(self) -> Iterator[Callable[[Sequence[JobState]], None]]:
+        """Shows the jobs of a sweep; yields what is to be told of them now and then."""
+        if not self._errors.is_terminal:
+            yield JobLines(self._progress_line).show
+            return
+        with Live(console=self._errors, auto_refresh=False, transient=True) as live:
+            yield lambda jobs: live.update(_job_table(jobs, self._errors.height - 4), refresh=True)
+
     def _progress(self) -> Progress:
         columns = (
             TextColumn("{task.description}"),
@@ -169,6 +190,35 @@ class TrainingLines:
 
 
 TrainingWatch = TrainingBar | TrainingLines
+
+
+class JobLines:
+    """A line when a job begins, and one when it ends."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._known: dict[str, str] = {}
+
+    def show(self, jobs: Sequence[JobState]) -> None:
+        for job in jobs:
+            before = self._known.get(job.name, job.status if job.status in ("waiting", "finished") else "")
+            self._known[job.name] = job.status
+            if job.status not in (before, "waiting", "died"):  # one that just died will be said to have failed
+                said = ", ".join(word for word in (job.time, job.newest) if word and job.status != "running")
+                self._write(f"job {job.name} ({job.what}): {job.status}{f': {said}' if said else ''}")
+
+
+def _job_table(jobs: Sequence[JobState], height: int) -> Table:
+    """What fits of the jobs: where not all do, those that are not finished."""
+    finished = sum(job.status == "finished" for job in jobs)
+    shown = jobs if len(jobs) <= height else [job for job in jobs if job.status != "finished"][:height]
+    table = Table(title=f"{finished} of {len(jobs)} jobs finished", title_justify="left", box=None, pad_edge=False)
+    for column in ("job", "", "status", "progress", "newest", "time"):
+        table.add_column(column, justify="right" if column in ("progress", "time") else "left", no_wrap=True)
+    for job in shown:
+        style = {"running": "bold", "failed": "red", "refused": "red", "finished": "green"}.get(job.status, "")
+        table.add_row(*map(escape, job), style=style)
+    return table
 
 
 def duration(seconds: float) -> str:

@@ -28,6 +28,11 @@ class Interrupted(SslcliError):
         self.exit_code = 128 + signal_number
 
 
+def quoted(path: object) -> str:
+    """A path as a shell reads it back, whatever is in it: for the commands that a fix offers."""
+    return "'" + str(path).replace("'", "'\"'\"'") + "'"
+
+
 def require(condition: bool, field: str, value: object, must_be: str, fix: str) -> None:
     """Raises SslcliError("<field> must be <must_be>, got <value>", fix) unless `condition` holds."""
     if not condition:

@@ -19,7 +19,8 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
 
         if debug:
             traceback.print_exc()
-        Console().error(error)
+        if type(error) is not SslcliError or os.environ.get("RANK", "0") == "0":  # of torchrun's processes one says it
+            Console().error(error)
         return error.exit_code
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

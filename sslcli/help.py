@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.bash_completion import BashCompletion
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sslcli.commands import EXPERIMENTS
 from sslcli.commands.groups import groups, installed
-from sslcli.composition import register, split_words
+from sslcli.composition import config_loader, register, split_words
 from sslcli.console import Console
 
 FLAGS = [
@@ -33,7 +27,7 @@ FLAGS = [
 def show_help(command: str, words: list[str], console: Console) -> None:
     """Prints the help of a command as the `words` compose it: with method=x, the keys of x."""
     overrides, flags = split_words(words)
-    with _loader(flags) as loader:
+    with config_loader(flags) as loader:
         composed = loader.load_configuration(command, overrides, RunMode.RUN)
         chosen = {group.split("@")[0]: choice for group, choice in composed.hydra.runtime.choices.items()}
         chosen = {group: choice for group, choice in chosen.items() if not group.startswith("hydra/")}
@@ -61,24 +55,9 @@ def completions(line: str) -> list[str]:
         return []
     overrides, flags = split_words(words[2:])
     register(groups(words))
-    with _loader(flags) as loader:
+    with config_loader(flags) as loader:
         found: list[str] = BashCompletion(loader)._query(words[1], " ".join(overrides))
     return [word for word in found if not word.startswith(("hydra", "schema"))]
-
-
-@contextlib.contextmanager
-def _loader(flags: list[str]) -> Iterator[ConfigLoader]:
-    """Hydra's loader over conf/ and the folders that --config-dir names."""
-    search_path = create_config_search_path("pkg://sslcli.conf")
-    for flag, following in zip(flags, [*flags, "."][1:], strict=True):
-        name, _, value = flag.partition("=")
-        if name in ("--config-dir", "-cd"):
-            search_path.prepend("command-line", f"file://{Path(value or following).absolute()}", "schema")
-    GlobalHydra.instance().clear()
-    try:
-        yield Hydra.create_main_hydra2("sslcli", search_path).config_loader
-    finally:
-        GlobalHydra.instance().clear()
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "sslcli"
 
-ANYONE = {"errors", "settings", "seeding"}
+ANYONE = {"errors", "settings", "seeding", "processes"}
 LEAVES = {"losses", "nets", "augment"}
 # A room -> what it may import, itself and ANYONE apart. `data.images` is the type that all rooms exchange.
 MAY_IMPORT = {

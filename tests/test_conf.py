@@ -37,7 +37,8 @@ def own_command(recipe: Path) -> tuple[str, list[str]]:
         rf"^#   sslcli ([\w-]+) (experiment={recipe.stem}\b.*)$", (conf_folder() / recipe).read_text(), re.M
     )
     assert found, f"{recipe} has no line `#   sslcli <command> experiment={recipe.stem}`"
-    return found[1], re.split(r"\s{2,}", found[2])[0].split()  # behind two spaces: what is meant
+    words = re.split(r"\s{2,}", found[2])[0].split()  # behind two spaces: what is meant
+    return found[1], [word for word in words if word != "-m"]
 
 
 def composed(command: str, *words: str) -> Any:

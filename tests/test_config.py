@@ -92,15 +92,3 @@ def test_a_config_that_is_not_ours_is_refused(tmp_path: Path, change: Any, words
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(SslcliError, match=words):
         restored(Config, read(path), groups())
-
-
-@pytest.mark.parametrize(
-    "hostile", ["!!python/object/apply:os.system ['touch owned']", "{unclosed", "- a list", "\x00"]
-)
-def test_a_strangers_file_executes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostile: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "config.yaml"
-    path.write_text(hostile)
-    with pytest.raises(SslcliError, match="is not a saved config"):
-        read(path)
-    assert not (tmp_path / "owned").exists()

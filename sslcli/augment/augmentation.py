@@ -11,6 +11,7 @@ from torch import Tensor
 from sslcli.augment.blur import RandomBlur
 from sslcli.augment.colour import ColourJitter, grayscale_, solarize_
 from sslcli.augment.crop import RandomCrop, resized_crop
+from sslcli.processes import own_rows
 
 CHUNK_SIZE = 2**21
 """About how many numbers a CPU works on at a time: 8 MiB, near its cache and well worth several threads."""
@@ -61,11 +62,11 @@ class Augmentation:
     def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
         """(N, S, S, C) uint8 -> (V·N, C, S, S) float32, channels-last, view by view: first N of view a."""
         num_images, resolution, _, channels = images.shape
-        return self.apply(images, self.sample(num_views * num_images, channels, resolution))
+        parameters = own_rows(lambda num: self.sample(num, channels, resolution), num_images, groups=num_views)
+        return self.apply(images, parameters)
 
     def sample(self, num_images: int, channels: int, resolution: int) -> Parameters:
-        """Parameters of so many pictures, from torch's global generator. They do not depend on the pixels, so
-        processes that share a seed can draw for the batch of all of them, and each take its own rows."""
+        """Parameters of so many pictures, from torch's global generator. They do not depend on the pixels."""
         boxes = self.crop.sample(num_images, resolution)
         flipped = torch.rand(num_images) < self.flip
         order, factors = self.jitter.sample(num_images, channels)

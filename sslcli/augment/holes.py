@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sslcli.augment.masks import MaskKind
+from sslcli.processes import own_rows
 
 NUM_SQUARES = 8
 NUM_CELLS = 5
@@ -37,7 +38,7 @@ class Masks:
         """(N, 1, R, R) bool, True = hidden."""
         assert resolution >= 2, "a picture of one pixel has no part to hide"
         forms = {MaskKind.centre: centre, MaskKind.blocks: squares, MaskKind.regions: regions}
-        return forms[self.kind](num, resolution, self.share, device)
+        return own_rows(lambda all_of_them: forms[self.kind](all_of_them, resolution, self.share, device), num)
 
 
 def centre(num: int, resolution: int, share: float, device: torch.device) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sslcli.augment.holes import squares
 from sslcli.errors import SslcliError
+from sslcli.processes import own_rows
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Corruption:
         """
         corrupted, parts = clean, []
         if self.gaussian > 0:
-            corrupted = torch.randn_like(clean).mul_(self.gaussian).add_(clean)
+            noise = own_rows(lambda num: torch.randn_like(_of_all(clean, num)), len(clean))
+            corrupted = noise.mul_(self.gaussian).add_(clean)
         if self.salt_and_pepper > 0:
             drawn = _uniform(clean)
             parts.append(drawn < self.salt_and_pepper)
@@ -62,9 +64,15 @@ class Corruption:
             )
         num, _, height, width = clean.shape
         assert height == width, f"pictures are square, these are {height} x {width}"
-        return squares(num, height, self.blocks, clean.device).expand_as(clean)
+        hidden = own_rows(lambda all_of_them: squares(all_of_them, height, self.blocks, clean.device), num)
+        return hidden.expand_as(clean)
 
 
 def _uniform(like: Tensor) -> Tensor:
     """In float32: half precision has too few steps for a fraction to be kept."""
-    return torch.rand_like(like, dtype=torch.float32)
+    return own_rows(lambda num: torch.rand_like(_of_all(like, num), dtype=torch.float32), len(like))
+
+
+def _of_all(rows: Tensor, num: int) -> Tensor:
+    """Something of `num` rows with the shape and layout of `rows`: that of all processes' batch."""
+    return rows if num == len(rows) else torch.cat([rows] * (num // len(rows)))

@@ -15,6 +15,8 @@ class Experiment:
 
     module: str
     summary: str
+    by_processes: bool = False
+    """Whether several processes can do it together (torchrun, srun)."""
 
     def load(self) -> Any:
         return import_module(f"sslcli.commands.{self.module}")
@@ -32,8 +34,10 @@ class Tool:
 
 
 EXPERIMENTS: dict[str, Experiment] = {
-    "pretrain": Experiment("pretrain", "train an encoder without labels"),
-    "inpaint": Experiment("inpaint", "train a context encoder to fill holes, and score it on test pictures"),
+    "pretrain": Experiment("pretrain", "train an encoder without labels", by_processes=True),
+    "inpaint": Experiment(
+        "inpaint", "train a context encoder to fill holes, and score it on test pictures", by_processes=True
+    ),
     "stack-pretrain": Experiment(
         "stack_pretrain", "train a deep network layer by layer, fine-tune it, and compare with less pretraining"
     ),
@@ -57,6 +61,8 @@ TOOLS: dict[str, Tool] = {
     "diagnose": Tool("diagnose", "say what a run's features are like, without labels, and whether they collapsed"),
     "embed": Tool("embed", "write a run's features, a map of them to look at, and nearest neighbours"),
     "export": Tool("export", "write a run's encoder for other programs, checked, with a model card"),
+    "report": Tool("report", "write one HTML page of a run, or of all runs of a sweep or a folder"),
+    "compare": Tool("compare", "say in which settings runs differ and what each measured, and plot their curves"),
     "runs": Tool("runs", "list the runs, newest first"),
     "list": Tool("list_choices", "list methods, data, encoders, experiments, …"),
     "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),

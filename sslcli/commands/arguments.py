@@ -18,7 +18,8 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Nam
     """Parses; a mistake becomes an SslcliError, so that it reads like every other."""
 
     def error(message: str) -> NoReturn:
-        raise SslcliError(message, f"{parser.format_usage().strip()}   (--help tells more)")
+        usage = " ".join(parser.format_usage().split())
+        raise SslcliError(message, f"{usage}   (--help tells more)")
 
     parser.error = error  # type: ignore[method-assign]
-    return parser.parse_args(arguments)
+    return parser.parse_intermixed_args(arguments)

@@ -55,7 +55,7 @@ def main(arguments: list[str], console: Console) -> int:
     with written_whole(target) as folder:
         _save_features(folder / FILES[0], h, pictures, part, splits)
         save_map(folder / FILES[1], points, shown.labels, names, title)
-        save_page(folder / FILES[2], points, shown.images, shown.labels, names, shown.paths, title, trained)
+        save_page(folder / FILES[2], points, shown.images[:], shown.labels, names, shown.paths, title, trained)
         _save_neighbours(folder / FILES[3], h, pictures)
     console.say(f"features {tuple(h.shape)} of {part}: {target / FILES[0]}")
     console.say(f"map: {target / FILES[1]}, and to hover over, in a browser: {target / FILES[2]}")

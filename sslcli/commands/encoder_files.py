@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sslcli.config import name_in, typed, unknown, values_of
 from sslcli.engine.run import resolve_run, write_atomically
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, quoted
 from sslcli.method import Preprocessing
 from sslcli.nets.encoders import ENCODERS, EncoderConfig
 from sslcli.seeding import derive_seed
@@ -105,7 +105,7 @@ def read_encoder(folder: Path) -> EncoderFiles:
     path = folder / JSON
     if not path.exists():
         raise SslcliError(
-            f"{folder} has no encoder: there is no {JSON}", f"if it was interrupted: sslcli resume '{folder}'"
+            f"{folder} has no encoder: there is no {JSON}", f"if it was interrupted: sslcli resume {quoted(folder)}"
         )
     try:
         described = json.loads(path.read_text())

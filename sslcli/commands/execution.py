@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -15,46 +17,81 @@ from typing import Any
 import yaml
 
 from sslcli.commands import EXPERIMENTS
-from sslcli.config import Groups, choices_of, identity, read, restored, to_yaml, unknown
+from sslcli.config import Groups, Saved, choices_of, identity, read, restored, to_yaml, unknown
 from sslcli.console import Console
 from sslcli.engine.run import Run, new_folder
-from sslcli.errors import Interrupted, RunFailed, SslcliError
+from sslcli.errors import Interrupted, RunFailed, SslcliError, quoted
+from sslcli.processes import place
 
 
 def start(
     command: str, config: Any, table: Groups, overrides: list[str], console: Console, folder: Path | None = None
 ) -> Path:
     """Runs a command into a new folder: `folder`, or one under the config's runtime.outputs. Returns the folder."""
+    _require_fit_for_processes(command)
+    if place().rank:
+        return _follow(command, config, table)
+    folder = prepare(command, config, table, overrides, folder)
+    resume(folder, table, console)
+    return folder
+
+
+def prepare(command: str, config: Any, table: Groups, overrides: list[str], folder: Path | None = None) -> Path:
+    """Makes the folder of a run that waits to be gone on with, as `start` does; returns it."""
     module = EXPERIMENTS[command].load()
     config = module.settle(config)
     choices = choices_of(config, table)
-    try:
-        label = module.label(config, choices)
-        folder = folder or new_folder(Path(config.runtime.outputs).expanduser() / command / label)
-    except OSError as reason:
-        raise _refused_by_system(reason, "set runtime.outputs to a folder that can be written") from reason
     files = {
         "config.yaml": to_yaml(command, config, table),
         "overrides.yaml": yaml.safe_dump(overrides, allow_unicode=True),
     }
     facts = {
-        "status": "running",
+        "status": "waiting",
         "command": command,
         "choices": choices,
         "identity": identity(command, config),
         "started": time.time(),
     }
-    with Run.create(folder, files, facts) as run:
-        _proceed(module, config, run, console)
-    return folder
+    try:
+        label = module.label(config, choices)
+        folder = folder or new_folder(Path(config.runtime.outputs).expanduser() / command / label)
+        folder.mkdir(parents=True, exist_ok=True)
+        with Run.create(folder, files, facts):
+            return folder
+    except OSError as reason:
+        raise refused_by_system(reason, "set runtime.outputs to a folder that can be written") from reason
 
 
 def resume(folder: Path, table: Groups, console: Console) -> None:
     """Goes on with a run from its last checkpoint. Raises SslcliError where it is finished, or in another's hands."""
     command, config = saved_config(folder, table)
+    _require_fit_for_processes(command)
+    if place().rank:
+        _follow(command, config, table)
+    else:
+        _go_on(folder, command, config, console)
+
+
+def _follow(command: str, config: Any, table: Groups) -> Path:
+    """What the other processes of a run do: all that the first does, silently, in a folder that is thrown away."""
+    nowhere = io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="sslcli-") as scratch:
+        folder = prepare(command, config, table, [], Path(scratch) / "run")
+        _go_on(folder, command, config, Console(nowhere, nowhere))
+    return folder
+
+
+def _require_fit_for_processes(command: str) -> None:
+    num = place().size
+    if num > 1 and not EXPERIMENTS[command].by_processes:
+        message = f"{num} processes were started together, and {command} is done by one"
+        raise SslcliError(message, f"start it without torchrun or srun: sslcli {command} …")
+
+
+def _go_on(folder: Path, command: str, config: Any, console: Console) -> None:
     with Run(folder) as run:
         if run.facts.get("status") == "finished":
-            raise SslcliError(f"{folder} is finished", f"run it again: sslcli rerun '{folder}'")
+            raise SslcliError(f"{folder} is finished", f"run it again: sslcli rerun {quoted(folder)}")
         if identity(command, config) != run.facts.get("identity"):
             message = f"{folder}/config.yaml was changed since the run began: it would end as a mixture of two"
             raise SslcliError(message, "put it back as it was, or start a run of its own with the new values")
@@ -65,14 +102,19 @@ def resume(folder: Path, table: Groups, console: Console) -> None:
 def saved_config(folder: Path, table: Groups) -> tuple[str, Any]:
     """The command and the typed config of a run."""
     saved = read(folder / "config.yaml")
+    return saved.command, config_of(saved, table)
+
+
+def config_of(saved: Saved, table: Groups) -> Any:
+    """A saved config as its command's dataclass."""
     if saved.command not in EXPERIMENTS:
         raise unknown("command", saved.command, list(EXPERIMENTS))
-    return saved.command, restored(EXPERIMENTS[saved.command].load().Config, saved, table)
+    return restored(EXPERIMENTS[saved.command].load().Config, saved, table)
 
 
 def _proceed(module: Any, config: Any, run: Run, console: Console) -> None:
     """Runs the command and leaves in run.json how it ended."""
-    go_on = f"go on: sslcli resume '{run.folder}'"
+    go_on = f"go on: sslcli resume {quoted(run.folder)}"
     try:
         with _sigterm_interrupts(go_on), console.logged(run.folder / "log.txt"):
             module.run(config, run, console)
@@ -84,7 +126,7 @@ def _proceed(module: Any, config: Any, run: Run, console: Console) -> None:
         _leave(run, "interrupted", by_hand)
         raise by_hand from None
     except OSError as reason:
-        failure = _refused_by_system(reason, f"mend that, then: sslcli resume '{run.folder}'")
+        failure = refused_by_system(reason, f"mend that, then: sslcli resume {quoted(run.folder)}")
         _leave(run, "failed", failure)
         raise failure from reason
     except BaseException as reason:
@@ -99,7 +141,7 @@ def _leave(run: Run, status: str, reason: BaseException) -> None:
             run.update(status=status, error=str(reason))
 
 
-def _refused_by_system(reason: OSError, fix: str) -> RunFailed:
+def refused_by_system(reason: OSError, fix: str) -> RunFailed:
     where = f": {reason.filename}" if reason.filename else ""
     return RunFailed(f"{reason.strerror or reason}{where}", fix)
 

@@ -97,7 +97,7 @@ def pictures_to_compare(source: EncoderFiles, console: Console) -> Pictures:
         )
         sample = FashionSampleConfig(resolution=shape.resolution).load().test
         assert sample is not None, "the sample has a test part"
-        images, whose = sample.images.repeat(shape.channels, axis=3), "pictures of the embedded sample"
+        images, whose = sample.images[:].repeat(shape.channels, axis=3), "pictures of the embedded sample"
     chosen = images[evenly(len(images), NUM_PICTURES)]
     return Pictures(chosen, f"{len(chosen)} {whose}")
 

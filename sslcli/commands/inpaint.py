@@ -52,6 +52,8 @@ def run(config: Config, run: Run, console: Console) -> None:
 
     warn_without_biharmonic(console)
     trained = train_method(config, run, console, lambda watch: warn_of_a_winner(watch, console))
+    if trained is None:
+        return
     filling = Filling.of(trained, config.num_scored, console)
     filling.save(run)
     finish(trained, run, **filling.metrics())

@@ -18,6 +18,7 @@ from sslcli.commands.training import Trained
 from sslcli.data.subset import evenly
 from sslcli.engine.run import Run, write_atomically
 from sslcli.engine.train import Watch
+from sslcli.errors import quoted
 from sslcli.evaluation.fillers import biharmonic, mean_fill, nearest_patch
 from sslcli.evaluation.restoration import gradient_magnitude, restoration_scores
 from sslcli.method import Restorer
@@ -150,5 +151,5 @@ class Filling:
         title = f"the holes of {len(self.truth)} {self.part} pictures"
         rows = [row(name, scores) for name, scores in self.scores.items()]
         console.table(title, ("filled by", "L1", "L2", "PSNR", "SSIM", "mean gradient"), rows)
-        console.say(f"fill your own pictures: sslcli restore '{run.folder}' picture.png --mask mask.png")
+        console.say(f"fill your own pictures: sslcli restore {quoted(run.folder)} picture.png --mask mask.png")
         console.say(f"run: {run.folder}")

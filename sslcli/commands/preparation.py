@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sslcli import processes
 from sslcli.commands.encoder_files import EncoderFiles
 from sslcli.commands.run_data import run_data_config
 from sslcli.commands.same_data import require_same_data
@@ -16,6 +17,7 @@ from sslcli.engine.environment import environment
 from sslcli.engine.run import Run
 from sslcli.engine.runtime import RuntimeConfig
 from sslcli.engine.tensorboard import tensorboard_writer
+from sslcli.errors import quoted
 from sslcli.evaluation.features import require_fit
 
 if TYPE_CHECKING:
@@ -47,10 +49,15 @@ def prepare_evaluation(
 def prepare(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Console) -> tuple[Compute, Splits]:
     """Raises SslcliError where the device is not there, or the data are not those that the run began with."""
     compute = Compute.choose(runtime)
+    processes.join(compute.device.type)
     if runtime.tensorboard:
         run.mirror = tensorboard_writer(run.folder)
+    if processes.rank():
+        processes.from_first(None)  # the first one downloads, and decodes into a cache, alone
     splits = data.load(console.track)
-    require_same_data(run.folder, splits, f"start a new run: sslcli rerun '{run.folder}'")
+    if not processes.rank():
+        processes.from_first(None)
+    require_same_data(run.folder, splits, f"go on with these: sslcli resume {quoted(run.folder)} --allow-changed-data")
     for warning in splits.warnings:
         console.warn(warning)
     run.update(

@@ -33,6 +33,11 @@ class Config:
     log_every: int = setting(20, "steps between two records of the loss (a record holds the mean since the last)")
     knn_every: int = setting(11, "epochs between two kNN accuracies on validation, where labels exist; 0: never")
     save_every: float = setting(1.0, "epochs between two checkpoints; may be a fraction", changes_results=False)
+    profile: bool = setting(
+        False,
+        "profile a few steps: <run>/profile/table.txt, and trace.json for Chrome or Perfetto",
+        changes_results=False,
+    )
     keep_last: int = setting(2, "checkpoints kept, the newest included", changes_results=False)
 
     def __post_init__(self) -> None:
@@ -59,8 +64,9 @@ def run(config: Config, run: Run, console: Console) -> None:
     from sslcli.commands.training import finish, train_method
 
     trained = train_method(config, run, console)
-    finish(trained, run)
-    report(run, console)
+    if trained is not None:
+        finish(trained, run)
+        report(run, console)
 
 
 def report(run: Run, console: Console) -> None:

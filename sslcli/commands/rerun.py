@@ -1,9 +1,12 @@
-"""`sslcli rerun RUN`: runs a saved config again into a new folder, and says whether the result is identical."""
+"""`sslcli rerun RUN`: runs a saved config again into a new folder, and says whether the result is identical. With --set,
+the same but for what is named; with --only, from a config.yaml alone."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +14,112 @@ import yaml
 
 from sslcli.commands.arguments import add_outputs, parse
 from sslcli.commands.encoder_files import WEIGHTS
-from sslcli.commands.execution import saved_config, start
+from sslcli.commands.execution import config_of, start
 from sslcli.commands.groups import groups
+from sslcli.config import Groups, Saved, flat, identity, read, values_of, with_values
 from sslcli.console import Console
 from sslcli.engine.run import new_folder, read_facts, read_records, resolve_run
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, quoted
+
+OUTPUTS = "runtime.outputs"
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Exit status 0 when the new run is identical, 1 when it differs."""
-    parser = argparse.ArgumentParser(prog="sslcli rerun", description=__doc__)
+    """Exit status 0 when the new run is identical, or there is none to compare with; 1 when it differs."""
+    given = parse(_parser(), arguments)
+    if (given.run is None) == (given.only is None):
+        raise SslcliError("rerun needs a run, or --only and a config.yaml", "sslcli rerun last")
+    before = None if given.run is None else _run_named(given.run, given.outputs)
+    saved = read(Path(given.only).expanduser() if before is None else before / "config.yaml")
+    table = groups(saved.choices.values())
+    typed = _typed(before)
+    changes = _changes(given.changes, saved, table, typed)
+    # Where a stranger kept runs is no place for ours.
+    values = changes if before is not None else {OUTPUTS: given.outputs, **changes}
+    config, changed = config_of(saved, table), config_of(with_values(saved, values), table)
+    comparable = identity(saved.command, config) == identity(saved.command, changed)
+    if before is not None and comparable:
+        _require_finished(before)
+
+    for line in differences(config, changed):
+        console.say(line)
+    if before is None:
+        console.say("there is no run beside the config: the result is compared with none")
+    elif not comparable:
+        console.say(f"another experiment than {before}: the results are not compared")
+    here = None if before is None or OUTPUTS in changes else new_folder(before.parent)
+    overrides = [*typed, *(f"{key}={word}" for key, word in changes.items())]
+    after = start(saved.command, changed, table, overrides, console, here)
+    return _verdict(before, after, console) if before is not None and comparable else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    usage = "sslcli rerun (RUN | --only CONFIG.yaml) [--set KEY=VALUE ...] [--outputs FOLDER]"
+    parser = argparse.ArgumentParser(prog="sslcli rerun", usage=usage, description=__doc__)
     parser.add_argument(
-        "run", help="the run's folder, the beginning of its name, or `last`: the newest that is finished"
+        "run", nargs="?", help="the run's folder, the beginning of its name, or `last`: the newest that is finished"
+    )
+    parser.add_argument("--only", metavar="CONFIG.yaml", help="run this saved config; its run need not be there")
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another value for a setting, as in seed=3; may be repeated",
     )
     add_outputs(parser)
-    given = parse(parser, arguments)
-    before = resolve_run(
-        given.run, Path(given.outputs), " that is finished", lambda run: read_facts(run).get("status") == "finished"
-    )
-    facts = read_facts(before)
-    if facts.get("status") != "finished":
-        raise SslcliError(
-            f"{before} is {facts.get('status')}, so there is nothing to compare with",
-            f"first: sslcli resume '{before}'",
-        )
-    table = groups(str(choice) for choice in facts.get("choices", {}).values())
-    command, config = saved_config(before, table)
-    overrides = before / "overrides.yaml"
-    typed = yaml.safe_load(overrides.read_text()) if overrides.exists() else []
-    after = start(command, config, table, list(typed or []), console, new_folder(before.parent))
-    return _verdict(before, after, console)
+    return parser
+
+
+def _run_named(name: str, outputs: str) -> Path:
+    def finished(run: Path) -> bool:
+        return read_facts(run).get("status") == "finished"
+
+    return resolve_run(name, Path(outputs), " that is finished", finished)
+
+
+def _require_finished(run: Path) -> None:
+    status = read_facts(run).get("status")
+    if status != "finished":
+        message = f"{run} is {status}, so there is nothing to compare with"
+        raise SslcliError(message, f"first: sslcli resume {quoted(run)}")
+
+
+def _typed(run: Path | None) -> list[str]:
+    """What the user typed for a run; nothing is known of that for a config alone."""
+    path = None if run is None else run / "overrides.yaml"
+    if path is None or not path.exists():
+        return []
+    try:
+        return [str(word) for word in yaml.safe_load(path.read_text(encoding="utf-8")) or []]
+    except (yaml.YAMLError, ValueError, TypeError):
+        raise SslcliError(f"{path} is damaged", "remove it: config.yaml says it all") from None
+
+
+def _changes(words: list[str], saved: Saved, table: Groups, typed: list[str]) -> dict[str, str]:
+    """The words of --set by key. Raises SslcliError for one that chooses another kind: its settings are not saved."""
+    changes = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise SslcliError(f"--set {word!r} gives no value", f"--set {key}=…")
+        if key in table and key in saved.values:
+            kept = [old for old in typed if old.partition("=")[0].partition(".")[0] != key]
+            message = f"--set {word}: {key} is a choice with settings of its own, which the saved config does not have"
+            raise SslcliError(message, f"start a new run: sslcli {shlex.join([saved.command, *kept, word])}")
+        changes[key] = value
+    return changes
+
+
+def differences(before: Any, after: Any) -> list[str]:
+    """The settings in which two configs of one kind differ, a line each: `seed: 0 -> 3`."""
+    old, new = flat(values_of(before)), flat(values_of(after))
+    return [f"{key}: {_shown(old[key])} -> {_shown(new[key])}" for key in old if old[key] != new[key]]
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _verdict(before: Path, after: Path, console: Console) -> int:
@@ -68,21 +147,18 @@ def first_difference(before: list[dict[str, Any]], after: list[dict[str, Any]]) 
 
 def environment_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """What differs in versions, device, source and data, a phrase each."""
-    old, new = (_flat({"data": facts.get("data", {}), **facts.get("environment", {})}) for facts in (before, after))
+
+    def recorded(facts: dict[str, Any]) -> dict[str, Any]:
+        kept: dict[str, Any] = {key: facts[key] for key in ("data", "data_before") if key in facts}
+        environment = {key: value for key, value in facts.get("environment", {}).items() if key != "arguments"}
+        return flat({**kept, **environment})  # the arguments were `pretrain …` then, and are `rerun …` now
+
+    old, new = recorded(before), recorded(after)
     return [
         f"{key}: {old.get(key)} then, {new.get(key)} now"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if key == "arguments":  # `pretrain …` then, `rerun …` now
-            continue
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat
 
 
 def _digest(folder: Path) -> str | None:

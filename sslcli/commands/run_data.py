@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sslcli.commands.encoder_files import EncoderFiles
@@ -32,10 +33,11 @@ def evaluation_label(run: str, choices: dict[str, str]) -> str:
     """For the path of an evaluation's folder: what its run was trained by and on, and on what else it is evaluated."""
     facts = read_facts(Path(run))
     source = facts.get("choices", {})
-    trained_on = "-".join(source[group] for group in ("method", "data") if group in source) or facts.get(
+    trained_on = "-".join(str(source[group]) for group in ("method", "data") if group in source) or facts.get(
         "command", "run"
     )
-    return f"{trained_on}-to-{choices['data']}" if "data" in choices else trained_on
+    words = f"{trained_on}-to-{choices['data']}" if "data" in choices else trained_on
+    return re.sub(r"[^\w-]+", "_", words)  # run.json may come from elsewhere: its words are no path
 
 
 def own_data(files: EncoderFiles, track: Track) -> Splits:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from sslcli.data.images import Splits
-from sslcli.engine.run import read_facts
+from sslcli.engine.run import Run, read_facts
 from sslcli.errors import SslcliError
+
+
+def allow_changed_data(run: Run) -> None:
+    """Forgets the run's fingerprint, so that the data may be others the next time; `data_before` in run.json keeps it.
+    A finished run is left as it is."""
+    facts = run.facts
+    if facts.get("status") == "finished":
+        return
+    data = facts.get("data", {})
+    before = {"fingerprint": data.get("fingerprint"), "until_step": facts.get("step", 0)}
+    run.update(data={**data, "fingerprint": None}, data_before=[*facts.get("data_before", []), before])
 
 
 def require_same_data(run: Path, splits: Splits, otherwise: str) -> None:

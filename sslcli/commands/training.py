@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor, nn
+
+from sslcli import processes
 from sslcli.commands.encoder_files import initial_encoder, write_encoder
 from sslcli.commands.phases import train_phase
 from sslcli.commands.preparation import prepare
@@ -15,6 +18,7 @@ from sslcli.data.batches import Batches
 from sslcli.data.images import Splits
 from sslcli.data.statistics import channel_moments
 from sslcli.engine.device import Compute
+from sslcli.engine.profile import Profiling, require_enough
 from sslcli.engine.run import Run, Validation, read_records
 from sslcli.engine.train import Pictures, Watch, seed_generators
 from sslcli.errors import SslcliError
@@ -26,8 +30,6 @@ from sslcli.seeding import derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from torch import Tensor
 
     from sslcli.commands.pretrain import Config
     from sslcli.console import Console
@@ -48,12 +50,14 @@ class Trained:
 
 def train_method(
     config: Config, run: Run, console: Console, watched: Callable[[Watch], Watch] = lambda watch: watch
-) -> Trained:
-    """Trains from the run's last checkpoint, or from the start, and writes the encoder. `watched` wraps who looks on."""
+) -> Trained | None:
+    """Trains from the run's last checkpoint, or from the start, and writes the encoder; None where that is left to another
+    process, which trained with this one. `watched` wraps who looks on."""
     compute, splits = prepare(run, config.runtime, config.data, console)
     mean, std = channel_moments(splits.pretraining)
     method = build_method(config, Preprocessing(splits.train.resolution, splits.train.channels, mean, std))
     warn_of_wide_code(config, method, console)
+    warn_of_own_statistics(method, compute, console)
     for module in method.modules().values():
         compute.place(module)
     if config.runtime.compile:
@@ -75,6 +79,9 @@ def train_method(
     )
     save_views(run, method, pictures, derive_seed(config.seed, PHASE, 0))
 
+    if config.profile:
+        require_enough(num_steps)
+        watched = profiled(watched, run, compute)
     images_per_second = train_phase(
         PHASE,
         method,
@@ -90,8 +97,16 @@ def train_method(
         label=type(method).__name__,
         watched=watched,
     )
+    leads = processes.rank() == 0
+    processes.leave()
+    if not leads:
+        return None
     write_encoder(run.folder, method.encoder, config.encoder, method.preprocessing, config.seed)
     return Trained(method, splits, compute, images_per_second)
+
+
+def profiled(watched: Callable[[Watch], Watch], run: Run, compute: Compute) -> Callable[[Watch], Watch]:
+    return lambda watch: Profiling(watched(watch), run.folder / "profile", compute.device)
 
 
 def build_method(config: Config, preprocessing: Preprocessing) -> Method:
@@ -107,6 +122,15 @@ def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
     if units is not None and units > num_inputs:
         console.warn(
             f"encoder.bottleneck={units} is wider than the picture's {num_inputs} values: nothing is compressed"
+        )
+
+
+def warn_of_own_statistics(method: Method, compute: Compute, console: Console) -> None:
+    normed = any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in method.encoder.modules())
+    if processes.size() > 1 and normed and compute.device.type != "cuda":
+        console.warn(
+            "batch norm takes the statistics of each process's own pictures here (on CUDA they are shared): results are not "
+            "those of one process; encoder.norm=group, where there is that choice, has none"
         )
 
 

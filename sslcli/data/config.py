@@ -56,9 +56,7 @@ class DataConfig:
 
     def location(self) -> Path:
         """`root`, or the cache where it is left out; `~` expanded."""
-        if self.root is not None:
-            return Path(self.root).expanduser()
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslcli"
+        return cache_folder() if self.root is None else Path(self.root).expanduser()
 
     def prepared(self, stored: Stored[ImageSet], track: Track) -> Splits:
         """`stored`, with validation held out and every part at `resolution`."""
@@ -73,3 +71,8 @@ class DataConfig:
             unlabelled=parts.unlabelled and resized(parts.unlabelled, self.resolution, track),
             classes=parts.classes,
         )
+
+
+def cache_folder() -> Path:
+    """Where files are kept that can be fetched or made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslcli"

@@ -2,61 +2,126 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import struct
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sslcli.data.images import Track
+from sslcli.data.images import Pixels, Track
 from sslcli.data.resize import in_threads, square
+
+GREY, COLOUR = 1, 2
+RECORD = 17
+"""Bytes that are kept of a file that was read: the first 16 of its SHA-256, and GREY or COLOUR. Zeros: not known."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How pictures are decoded. `channels` None: 1 where every picture is grey, else 3; `workers` None: a thread a core."""
+
+    resolution: int
+    channels: int | None
+    workers: int | None
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """`images` (N, R, R, C); `bad`: why a picture could not be decoded, by index; its pixels mean nothing."""
+    """N pictures: `images` (N, R, R, C); `records` (N, RECORD) uint8; `bad`: why a picture could not be decoded, by index;
+    its pixels mean nothing."""
 
-    images: NDArray[np.uint8]
+    images: Pixels
+    records: NDArray[np.uint8]
     bad: dict[int, str]
 
 
 def decode_files(paths: list[str], resolution: int, channels: int | None, workers: int | None, track: Track) -> Decoded:
-    """Decodes every file, in threads; the result is the same for any number of them.
+    """Decodes every file into memory, in threads; the result is the same for any number of them.
 
     `channels` 1 or 3; None: 1 where every picture is grey, else 3. Transparent pixels are laid on white.
     """
-    mode = "L" if channels == 1 else "RGB"
-    images = np.empty((len(paths), resolution, resolution, 1 if channels == 1 else 3), dtype=np.uint8)
+    images = np.empty((len(paths), resolution, resolution, channels or 3), dtype=np.uint8)
+    records = np.zeros((len(paths), RECORD), dtype=np.uint8)
+    bad: dict[int, str] = {}
 
-    def fill(index: int) -> str | Exception:
+    def fill(index: int) -> bytes:
+        data = bytes_of(paths[index])
+        images[index], kind = decoded_pixels(io.BytesIO(data), resolution, images.shape[3])
+        return record_of(data, kind)
+
+    outcomes = read_each(fill, len(paths), workers)
+    for index, outcome in enumerate(track(outcomes, total=len(paths), label="decoding pictures")):
+        note(outcome, index, records, bad)
+    if num_channels(records, channels) != images.shape[3]:
+        images = images[..., :1].copy()
+    return Decoded(images, records, bad)
+
+
+def num_channels(records: NDArray[np.uint8], channels: int | None) -> int:
+    """`channels`, or, where that is None, 1 if every good picture is grey, else 3."""
+    return channels or (3 if (records[:, -1] == COLOUR).any() else 1)
+
+
+def bytes_of(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (twice as fast for small ones)
+        return file.read()
+
+
+def record_of(data: bytes, kind: int) -> bytes:
+    return hashlib.sha256(data).digest()[: RECORD - 1] + bytes([kind])
+
+
+def note(outcome: bytes | Exception, row: int, records: NDArray[np.uint8], bad: dict[int, str]) -> None:
+    """Writes what `read_each` gave for a picture into the one or the other."""
+    if isinstance(outcome, Exception):
+        bad[row] = reason_of(outcome)
+    else:
+        records[row] = np.frombuffer(outcome, dtype=np.uint8)
+
+
+def read_each(read: Callable[[int], bytes], count: int, workers: int | None) -> Iterator[bytes | Exception]:
+    """read(0), ..., read(count - 1), in order, from threads, or what PIL raised: a broken file makes it raise almost
+    anything. PIL's warnings are kept from the user."""
+
+    def attempt(index: int) -> bytes | Exception:
         try:
-            picture = decode(paths[index], resolution)
-        except Exception as error:  # a broken file makes PIL raise almost anything
+            return read(index)
+        except Exception as error:
             return error
-        images[index] = np.asarray(picture.convert(mode)).reshape(images.shape[1:])
-        return picture.mode
 
-    outcomes = track(in_threads(fill, len(paths), workers), total=len(paths), label="decoding pictures")
     with warnings.catch_warnings():  # here, not in the threads, for whom it would not be safe
         warnings.simplefilter("ignore")
-        modes_or_errors = list(outcomes)
-    bad = {i: _reason(error) for i, error in enumerate(modes_or_errors) if isinstance(error, Exception)}
-    if channels is None and "RGB" not in modes_or_errors:
-        images = images[..., :1].copy()
-    return Decoded(images, bad)
+        yield from in_threads(attempt, count, workers)
 
 
-def decode(path: str | Path, resolution: int) -> Image.Image:
+def decoded_pixels(source: str | Path | IO[bytes], resolution: int, channels: int) -> tuple[NDArray[np.uint8], int]:
+    """(R, R, C), and whether the picture is GREY or COLOUR. Raises as `decode`."""
+    picture = decode(source, resolution)
+    mode = "L" if channels == 1 else "RGB"
+    pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
+    return pixels.reshape(resolution, resolution, channels), GREY if picture.mode == "L" else COLOUR
+
+
+def kind_of(source: IO[bytes]) -> int:
+    """GREY or COLOUR, from the picture's header alone. Raises whatever PIL raises for what is no picture."""
+    with Image.open(source) as image:
+        return GREY if _plain_mode(image) == "L" else COLOUR
+
+
+def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
     """The picture in mode L or RGB, `resolution` square. Of an animation, the first frame.
 
     Raises: whatever PIL raises for a broken file; ValueError for pixels whose range is anyone's guess.
     """
-    with Image.open(path) as image:
+    with Image.open(source) as image:
         image.draft(None, (2 * resolution, 2 * resolution))  # a JPEG much larger is decoded at 1/2, 1/4 or 1/8
         with suppress(OSError, ValueError, SyntaxError, TypeError, struct.error):  # broken EXIF, whole picture
             ImageOps.exif_transpose(image, in_place=True)
@@ -65,17 +130,21 @@ def decode(path: str | Path, resolution: int) -> Image.Image:
 
 def plain(image: Image.Image) -> Image.Image:
     """The same picture in mode L where it is grey, else RGB."""
-    if image.mode == "I" or image.mode.startswith("I;16"):
+    mode = _plain_mode(image)
+    if image.mode.startswith("I"):
         return _from_16_bits(image)
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, of unknown range")
-    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):
         with_alpha = image.convert("LA" if mode == "L" else "RGBA")
         canvas = Image.new(mode, image.size, "white")
         canvas.paste(with_alpha.convert(mode), mask=with_alpha.getchannel("A"))
         return canvas
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _plain_mode(image: Image.Image) -> str:
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, of unknown range")
+    return "L" if image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I") else "RGB"
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
@@ -86,7 +155,7 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture that can be read"
     if isinstance(error, OSError) and error.strerror:

@@ -1,18 +1,21 @@
-"""A user's own pictures: any tree of files, decoded once, into memory."""
+"""A user's own pictures: any tree of files."""
 
 from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sslcli.data.config import DataConfig
-from sslcli.data.images import ImageSet, Splits, Track, untracked
-from sslcli.data.scan import PictureFiles, scan
+from sslcli.data.images import ImageSet, Splits, Track, selected, untracked
+from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import divide
 from sslcli.errors import SslcliError, require
 from sslcli.settings import REQUIRED, setting
@@ -25,6 +28,17 @@ if TYPE_CHECKING:
 DEFAULT_RESOLUTION = 64
 NAMED = 20
 """Pictures that could not be decoded and are warned about by name."""
+COMFORTABLE = 0.25
+"""The part of the machine's memory that pictures may fill before they are rather kept on disk."""
+
+
+class Cache(Enum):
+    """Where decoded pictures are kept. `auto`: memory where they fill a quarter of the machine's at most, else disk."""
+
+    auto = "auto"
+    memory = "memory"
+    disk = "disk"
+    none = "none"
 
 
 @dataclass(kw_only=True)
@@ -43,6 +57,12 @@ class FolderConfig(DataConfig):
     max_bad: float = setting(
         0.01, "go on while at most this part of the pictures cannot be decoded", changes_results=False
     )
+    cache: Cache = setting(
+        Cache.auto,
+        "where decoded pictures are kept: memory; disk (decoded once for all runs, in ~/.cache/sslcli); none (decoded for "
+        "every batch); auto: memory while they fill at most a quarter of it, else disk",
+        changes_results=False,
+    )
     workers: int | None = setting(None, "threads that decode; null: one a core", changes_results=False)
 
     def __post_init__(self) -> None:
@@ -59,21 +79,34 @@ class FolderConfig(DataConfig):
 
     def load(self, track: Track = untracked) -> Splits:
         """As `DataConfig.load`. `limit` comes before decoding: a bad picture among those is one fewer."""
-        from sslcli.data.decode import decode_files
-
         root = self.location()
-        stored, notes = scan(root)
+        listing, stored, notes = scan(root)
         chosen = divide(stored, self.val_fraction, self.limit, self.split_seed)
         files = {"train": chosen.train, "val": chosen.val, "test": chosen.test}
-        paths = [path for part in files.values() if part is not None for path in part.paths]
-        decoded = decode_files(paths, self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers, track)
-        bad = [f"{_printable(paths[i], root)}: {reason}" for i, reason in decoded.bad.items()]
-        self._refuse_too_many(bad, len(paths))
-        sets = decoded_sets(files, decoded)
+        rows = np.concatenate([part.rows for part in files.values() if part is not None])
+        decoded = self._decoded(listing, rows, track)
+        bad = [f"{_printable(listing.names[rows[i]])}: {reason}" for i, reason in sorted(decoded.bad.items())]
+        self._refuse_too_many(bad, len(rows))
+        sets = decoded_sets(listing, files, decoded)
         assert sets["train"] is not None
         assert sets["val"] is not None
         warnings = (*notes, *bad_pictures(bad))
         return Splits(sets["train"], sets["val"], sets["test"], chosen.classes, warnings=warnings)
+
+    def _decoded(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
+        from sslcli.data.decode import Decoding
+        from sslcli.data.disk import on_disk
+        from sslcli.data.places import from_files, in_memory
+
+        how = Decoding(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
+        fits = len(rows) * how.resolution**2 * (how.channels or 3) <= COMFORTABLE * memory_bytes()
+        place = {
+            Cache.auto: in_memory if fits else on_disk,
+            Cache.memory: in_memory,
+            Cache.disk: on_disk,
+            Cache.none: from_files,
+        }
+        return place[self.cache](listing, rows, how, track)
 
     def _refuse_too_many(self, bad: list[str], total: int) -> None:
         if len(bad) > self.max_bad * total:
@@ -84,7 +117,9 @@ class FolderConfig(DataConfig):
             )
 
 
-def decoded_sets(files: dict[str, PictureFiles | None], decoded: Decoded) -> dict[str, ImageSet | None]:
+def decoded_sets(
+    listing: Listing, files: dict[str, PictureFiles | None], decoded: Decoded
+) -> dict[str, ImageSet | None]:
     """The pictures of each part, cut from those of all parts, without the bad ones."""
     sets: dict[str, ImageSet | None] = {}
     start = 0
@@ -93,14 +128,23 @@ def decoded_sets(files: dict[str, PictureFiles | None], decoded: Decoded) -> dic
             sets[name] = None
             continue
         stop = start + len(part)
-        whole = ImageSet(decoded.images[start:stop], part.labels, part.paths)
+        paths = tuple(listing.path(row) for row in part.rows.tolist())
+        digests = decoded.records[start:stop, :-1]
+        whole = ImageSet(selected(decoded.images, slice(start, stop)), part.labels, paths, digests)
         good = np.array([i - start for i in range(start, stop) if i not in decoded.bad], dtype=np.int64)
         if len(good) == 0:
-            reason = decoded.bad[start]
-            raise SslcliError(f"no {name} picture could be decoded: {part.paths[0]}: {reason}", "repair them")
+            raise SslcliError(f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}", "repair them")
         sets[name] = whole if len(good) == len(part) else whole.subset(good)
         start = stop
     return sets
+
+
+def memory_bytes() -> int:
+    """The machine's memory, or what the container may use of it."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # elsewhere than in a container of Linux's; "max" is no number
+        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return found
 
 
 def bad_pictures(bad: list[str]) -> list[str]:
@@ -111,9 +155,9 @@ def bad_pictures(bad: list[str]) -> list[str]:
     return lines
 
 
-def _printable(path: str, root: Path) -> str:
-    """Relative to `root`; bytes that are not UTF-8 replaced, which would break the printing."""
-    return os.fsencode(os.path.relpath(path, root)).decode("utf-8", "replace")
+def _printable(name: str) -> str:
+    """Bytes that are not UTF-8 replaced, which would break the printing."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _enough(part: float) -> float:

@@ -1,4 +1,4 @@
-"""Pictures in memory: a set, and the parts a data set is split into."""
+"""Pictures, in memory or not: a set, and the parts a data set is split into."""
 
 from __future__ import annotations
 
@@ -24,13 +24,49 @@ def untracked(items: Iterable[T], *, total: int, label: str) -> Iterable[T]:
     return items
 
 
+class Pixels(Protocol):
+    """(N, H, W, C) uint8, of which some are read when asked for: an array, one mapped from a file, or files of pictures."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some of the pictures of `source`, in the order of `rows`, left where they are until they are asked for."""
+
+    source: Pixels
+    rows: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.rows), *self.source.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[np.uint8]:
+        return self.source[self.rows[chosen]]
+
+
+def selected(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
+    """Some of the pictures; of `Rows` without reading them."""
+    return Rows(images.source, images.rows[chosen]) if isinstance(images, Rows) else images[chosen]
+
+
 @dataclass(frozen=True)
 class ImageSet:
-    """N square pictures. `images` (N, H, W, C) uint8, `labels` (N,) int64 or None, `paths` of the files they came from."""
+    """N square pictures. `images` (N, H, W, C) uint8, `labels` (N,) int64 or None; `paths` of the files they came from, and
+    `digests` (N, 16) uint8 of these files' bytes."""
 
-    images: NDArray[np.uint8]
+    images: Pixels
     labels: NDArray[np.int64] | None = None
     paths: tuple[str, ...] | None = None
+    digests: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,13 +82,17 @@ class ImageSet:
     def subset(self, indices: NDArray[np.int64]) -> ImageSet:
         labels = None if self.labels is None else self.labels[indices]
         paths = None if self.paths is None else tuple(self.paths[i] for i in indices)
-        return ImageSet(self.images[indices], labels, paths)
+        digests = None if self.digests is None else self.digests[indices]
+        return ImageSet(selected(self.images, indices), labels, paths, digests)
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of SHA-256 over shape, pixels and labels: equal exactly where the training data are equal."""
+        """16 hex digits of SHA-256 over shape, pixels and labels: equal exactly where the training data are equal.
+
+        Of pictures from files the files' bytes stand for the pixels, so that none needs to be decoded.
+        """
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.images[:] if self.digests is None else self.digests).data)
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()[:16]
@@ -84,7 +124,7 @@ class Splits:
         """What self-supervised training sees: `train` and `unlabelled`; never `val` or `test`."""
         if self.unlabelled is None:
             return self.train
-        return ImageSet(np.concatenate([self.train.images, self.unlabelled.images]))
+        return ImageSet(np.concatenate([self.train.images[:], self.unlabelled.images[:]]))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -35,7 +35,7 @@ def square(picture: Image.Image, resolution: int) -> Image.Image:
 
 def resized(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     """`part` with its pictures, (N, H, W, C) with H and W as they may be, made square at `resolution`."""
-    images = part.images
+    images = part.images[:]
     height, width, channels = images.shape[1:]
     if resolution is None and height != width:
         raise SslcliError(f"the pictures must be square, got {height}x{width}", "set data.resolution")

@@ -1,9 +1,12 @@
-"""A tree of folders -> the picture files in it, their parts and their labels."""
+"""A tree of folders -> the picture files in it, their parts and their labels. No file is opened."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +21,45 @@ PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "t
 
 
 @dataclass(frozen=True)
-class PictureFiles:
-    """`paths` of N pictures, sorted; `labels` (N,) int64 or None."""
+class Listing:
+    """N picture files: `names` relative to `root`; `sizes` in bytes and `changed`, ns since 1970, (N,) int64, -1 where that
+    cannot be told."""
 
-    paths: tuple[str, ...]
+    root: str
+    names: tuple[str, ...]
+    sizes: NDArray[np.int64]
+    changed: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, row: int) -> str:
+        return f"{self.root}{os.sep}{self.names[row]}"
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits that are others once a file was added, removed, renamed or changed."""
+        digest = hashlib.sha256(os.fsencode("\0".join(self.names)))
+        digest.update(self.sizes.tobytes() + self.changed.tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """Some of the files of a listing: `rows` (N,) int64, by name; `labels` (N,) int64 or None."""
+
+    rows: NDArray[np.int64]
     labels: NDArray[np.int64] | None
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.rows)
 
     def subset(self, indices: NDArray[np.int64]) -> PictureFiles:
-        labels = None if self.labels is None else self.labels[indices]
-        return PictureFiles(tuple(self.paths[i] for i in indices), labels)
+        return PictureFiles(self.rows[indices], None if self.labels is None else self.labels[indices])
 
 
-def scan(root: Path) -> tuple[Stored[PictureFiles], list[str]]:
-    """The pictures under `root`, and what the user should know about the tree.
+def scan(root: Path) -> tuple[Listing, Stored[PictureFiles], list[str]]:
+    """The pictures under `root`, the parts they belong to, and what the user should know about the tree.
 
     With train/ in it, `root` has the parts train/, val/ and test/, and nothing else in it is read; without,
     all is for training. Where all training pictures lie in subfolders, those are the classes. Hidden files are
@@ -43,17 +69,22 @@ def scan(root: Path) -> tuple[Stored[PictureFiles], list[str]]:
         what = "is not a folder" if root.exists() else "does not exist"
         raise SslcliError(f"data.root {what}: {root}", "data.root=path/to/a/folder/of/pictures")
     folders, notes = part_folders(root)
-    found = {part: pictures_under(folder) for part, folder in folders.items()}
-    for part, paths in found.items():
-        if not paths:
+    found = {part: listing_of(folder) for part, folder in folders.items()}
+    for part, listing in found.items():
+        if not len(listing):
             raise SslcliError(
-                f"there are no pictures in {folders[part]}", f"it should hold files ending in {_endings()}"
+                f"there are no pictures in {folders[part]}", f"it should hold files ending in {' '.join(SUFFIXES)}"
             )
-    classes = class_names(found["train"])
-    if classes is None and any(len(path.parts) > 1 for path in found["train"]):
+    classes = class_names(found["train"].names)
+    if classes is None and any(os.sep in name for name in found["train"].names):
         notes.append(f"no labels: some pictures lie beside the class folders of {folders['train']}")
-    files = {part: labelled(folders[part], paths, classes) for part, paths in found.items()}
-    return Stored(files["train"], files.get("val"), files.get("test"), classes), notes
+    files, start = {}, 0
+    for part, listing in found.items():
+        labels = labels_of(listing, classes)
+        files[part] = PictureFiles(np.arange(start, start + len(listing)), labels)
+        start += len(listing)
+    stored = Stored(files["train"], files.get("val"), files.get("test"), classes)
+    return _joined(root, list(found.values())), stored, notes
 
 
 def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
@@ -77,46 +108,74 @@ def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
 
 def pictures_under(folder: Path) -> list[Path]:
     """Paths relative to `folder`, sorted. Links are followed, but into no folder twice."""
-    found: list[Path] = []
-    seen: set[tuple[int, int]] = set()
-    for current, folders, files in os.walk(folder, followlinks=True):
-        status = Path(current).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        here = Path(current).relative_to(folder)
-        found += [here / name for name in files if is_picture(name)]
-    return sorted(found)
+    return [Path(name) for name in listing_of(folder).names]
+
+
+def listing_of(folder: Path) -> Listing:
+    """As `pictures_under`. Raises SslcliError where a folder in it cannot be read."""
+    found: list[tuple[str, int, int]] = []
+    try:
+        _collect(str(folder), "", found, set())
+    except OSError as error:
+        raise SslcliError(f"{error.filename} cannot be read: {error.strerror}", "see to its permissions") from error
+    numbers = np.array([numbers for _, *numbers in found], dtype=np.int64).reshape(-1, 2)
+    return Listing(str(folder), tuple(name for name, _, _ in found), numbers[:, 0].copy(), numbers[:, 1].copy())
+
+
+def _collect(folder: str, prefix: str, found: list[tuple[str, int, int]], seen: set[tuple[int, int]]) -> None:
+    """Adds name, size and time of change of every picture, sorted as paths are, part by part."""
+    status = os.stat(folder)  # noqa: PTH116
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as entries:
+        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=attrgetter("name"))
+    for entry in visible:
+        if entry.is_dir():
+            _collect(entry.path, f"{prefix}{entry.name}{os.sep}", found, seen)
+        elif is_picture(entry.name):
+            found.append((prefix + entry.name, *_size_and_change(entry)))
+
+
+def _size_and_change(entry: os.DirEntry[str]) -> tuple[int, int]:
+    try:
+        status = entry.stat()
+    except OSError:  # a link to nowhere: reading it will say so
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
 
 
 def is_picture(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
-def class_names(paths: list[Path]) -> tuple[str, ...] | None:
-    """The first folders of `paths`; None where a picture lies in none."""
-    if any(len(path.parts) == 1 for path in paths):
+def class_names(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The first folders of the files; None where a file lies in none."""
+    if any(os.sep not in name for name in names):
         return None
-    return tuple(sorted({path.parts[0] for path in paths}))
+    return tuple(sorted({name.partition(os.sep)[0] for name in names}))
 
 
-def labelled(folder: Path, paths: list[Path], classes: tuple[str, ...] | None) -> PictureFiles:
-    """The files of a part, numbered by `classes`, those of the training pictures."""
-    files = tuple(str(folder / path) for path in paths)
-    names = class_names(paths)
+def labels_of(listing: Listing, classes: tuple[str, ...] | None) -> NDArray[np.int64] | None:
+    """(N,) numbers of the files' classes, which are those of the training pictures."""
+    names = class_names(listing.names)
     if classes is None or names is None:
-        return PictureFiles(files, None)
+        return None
     unknown = sorted(set(names) - set(classes))
     if unknown:
         raise SslcliError(
-            f"{folder} has the class folder {unknown[0]!r}, which the training pictures have not",
+            f"{listing.root} has the class folder {unknown[0]!r}, which the training pictures have not",
             f"rename it (the classes are {', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})",
         )
     numbers = {name: number for number, name in enumerate(classes)}
-    return PictureFiles(files, np.array([numbers[path.parts[0]] for path in paths], dtype=np.int64))
+    return np.array([numbers[name.partition(os.sep)[0]] for name in listing.names], dtype=np.int64)
 
 
-def _endings() -> str:
-    return " ".join(SUFFIXES)
+def _joined(root: Path, listings: list[Listing]) -> Listing:
+    """One listing of all parts."""
+    names: list[str] = []
+    for listing in listings:
+        prefix = os.path.relpath(listing.root, root) + os.sep if listing.root != str(root) else ""
+        names += [prefix + name for name in listing.names]
+    sizes = np.concatenate([listing.sizes for listing in listings])
+    return Listing(str(root), tuple(names), sizes, np.concatenate([listing.changed for listing in listings]))

@@ -15,6 +15,7 @@ from torch import nn
 
 from sslcli.engine.runtime import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
+from sslcli.processes import place, size
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Compute:
         if config.threads:
             torch.set_num_threads(config.threads)
         device = torch.device(_device_type(config.device))
+        if device.type == "cuda" and place().size > 1:
+            device = torch.device("cuda", place().local)
+            torch.cuda.set_device(device)
         if device.type == "cpu":
             _keep_freed_memory()
         return cls(device, _dtype(config.precision, device.type))
@@ -42,6 +46,8 @@ class Compute:
     def place(self, module: nn.Module) -> None:
         """Moves a module here, channels last: the layout in which convolutions in half precision are fastest."""
         module.to(self.device).to(memory_format=torch.channels_last)
+        if self.device.type == "cuda" and size() > 1:
+            nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
 
     @property
     def precision(self) -> str:

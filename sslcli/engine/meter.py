@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslcli.processes import average_
+
 
 class Meter:
-    """Sums of the metrics since the last `take`. Part of the checkpoint, so that a resumed run's means are the same."""
+    """Sums of the metrics since the last `take`, of all processes. In the checkpoint: a resumed run's means are the same."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -23,12 +25,14 @@ class Meter:
 
     def take(self) -> dict[str, float]:
         """The means, and a fresh start. The only place where the metrics leave the device."""
+        average_(list(self._sums.values()))
         values = (torch.stack(list(self._sums.values())) / self._count).tolist()
         means = dict(zip(self._sums, values, strict=True))
         self._sums, self._count = {}, 0
         return means
 
     def state(self) -> dict[str, Any]:
+        average_(list(self._sums.values()))
         return {"sums": {name: value.cpu() for name, value in self._sums.items()}, "count": self._count}
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.profiler import record_function
 
 from sslcli.engine.device import Compute
 from sslcli.engine.optim import OptimConfig
 from sslcli.errors import RunFailed
 from sslcli.method import Learner
+from sslcli.processes import average_
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,12 @@ class Minimizer:
             assert name in self._players, f"the method has no player {name!r}; it has {sorted(self._players)}"
         trained = [self._players[name] for name in names]
         self._watch(loss.detach(), names)
-        with torch.autocast(self._device.type, enabled=False):
+        with torch.autocast(self._device.type, enabled=False), record_function("minimize"):
             for player in trained:
                 player.optimizer.zero_grad(set_to_none=True)
             inputs = [parameter for player in trained for parameter in player.parameters]
             self._scaler.scale(loss).backward(inputs=inputs)  # type: ignore[no-untyped-call]
+            average_([parameter.grad for parameter in inputs if parameter.grad is not None])
             for player in trained:
                 if player.clip_norm > 0:
                     self._scaler.unscale_(player.optimizer)

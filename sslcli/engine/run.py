@@ -13,16 +13,23 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
+from sslcli.engine.lock import HOST, Lock
 from sslcli.errors import SslcliError
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("status", "command", "host"), str),
+    **dict.fromkeys(("started", "seconds"), (int, float)),
+    **dict.fromkeys(("choices", "metrics", "data", "derived"), dict),
+}
+"""What the entries of run.json that others rely on must be."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,13 @@ class Validation:
 
 
 class Run:
-    """An open run folder, locked against a second process. Use as a context manager."""
+    """An open run folder, locked against a second process. Use as a context manager: inside, it is known to be worked on."""
 
     def __init__(self, folder: Path) -> None:
+        _require_no_way_out(folder)
         self.folder = folder
         self.figures = folder / "figures"
-        self._lock = _locked(folder)
+        self._lock = Lock(folder)
         self._metrics: IO[bytes] | None = None
         self.metrics_floor = 0
         """Bytes of metrics.jsonl that belong to finished phases; nothing cuts below it."""
@@ -49,12 +57,14 @@ class Run:
         """Gets every record as well (TensorBoard)."""
 
     def __enter__(self) -> Run:
+        self._lock.keep_touched()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._metrics is not None:
-            self._metrics.close()
-        self._lock.close()
+            with contextlib.suppress(OSError):  # every record was flushed: what could not be written is said already
+                self._metrics.close()
+        self._lock.release()
 
     @classmethod
     def create(cls, folder: Path, files: dict[str, str], facts: dict[str, Any]) -> Run:
@@ -62,7 +72,7 @@ class Run:
         run = cls(folder)
         for name, text in files.items():
             write_atomically(folder / name, text.encode())
-        write_atomically(run._facts_path, _json(facts))
+        write_atomically(run._facts_path, _json({**facts, "host": HOST}))
         return run
 
     @property
@@ -79,11 +89,12 @@ class Run:
         return self._seconds_before + time.monotonic() - self._opened
 
     def update(self, **facts: object) -> None:
-        """Sets entries of run.json; `seconds` is always brought up to date."""
-        write_atomically(self._facts_path, _json({**self.facts, **facts, "seconds": round(self.seconds, 3)}))
+        """Sets entries of run.json; `host` and `seconds` are always brought up to date."""
+        current = {"host": HOST, "seconds": round(self.seconds, 3)}
+        write_atomically(self._facts_path, _json({**self.facts, **facts, **current}))
 
     def finish(self, metrics: dict[str, float], validation: Validation | None, **facts: object) -> None:
-        """The last entries of run.json. `validation`: the one of `metrics` by which runs are to be chosen; never one of test."""
+        """The last entries of run.json. `validation`: the one of `metrics` by which runs are chosen; never one of test."""
         assert validation is None or validation.metric in metrics, f"{validation} is not among {list(metrics)}"
         chosen_by = None if validation is None else asdict(validation)
         self.update(status="finished", metrics=metrics, validation=chosen_by, **facts)
@@ -125,6 +136,17 @@ class Run:
         self.metrics_floor = size
 
 
+def _require_no_way_out(folder: Path) -> None:
+    """Raises SslcliError where a link in the folder leads out of it: what is written there would land elsewhere."""
+    inside = folder.resolve()
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
+                message = f"{path} is a link out of the run's folder, to {path.readlink()}"
+                raise SslcliError(message, "put what it links to in its place: nothing outside the folder is written")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces `path` whole: whoever reads it, at any moment and after any crash, finds the old content or the new."""
     with replacing(path) as temporary:
@@ -135,6 +157,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; what was written there takes its place at the end, durably."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
     try:
         yield temporary
         with temporary.open("rb+") as written:
@@ -171,10 +194,17 @@ def read_facts(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SslcliError(f"{folder} is not a run: it has no run.json", "`sslcli runs` lists the runs") from None
     except (ValueError, UnicodeDecodeError) as reason:
-        raise SslcliError(
-            f"{path} cannot be read: {reason}", "restore the file from a copy, or start a new run"
-        ) from None
-    return cast("dict[str, Any]", facts)
+        raise _unreadable(path, str(reason)) from None
+    if not isinstance(facts, dict):
+        raise _unreadable(path, "it holds no facts")
+    wrong = [name for name, kind in _KINDS.items() if name in facts and not isinstance(facts[name], kind)]
+    if wrong:
+        raise _unreadable(path, f"{', '.join(wrong)} cannot be so")
+    return facts
+
+
+def _unreadable(path: Path, reason: str) -> SslcliError:
+    return SslcliError(f"{path} cannot be read: {reason}", "restore the file from a copy, or start a new run")
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
@@ -184,41 +214,35 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines[:-1]]
 
 
-def is_open(folder: Path) -> bool:
-    """Whether some process is working on the run now."""
-    try:
-        _locked(folder).close()
-    except SslcliError:
-        return True
-    except OSError:  # a folder that cannot be written cannot be worked on
-        return False
-    return False
-
-
 def find_runs(outputs: Path) -> list[Path]:
     """The run folders below `outputs`, newest first. Nothing inside a run folder is searched, no link is followed."""
-    found: list[tuple[float, str, Path]] = []
-    waiting = [outputs] if outputs.is_dir() else []
+    found = [(_started(folder / "run.json"), str(folder), folder) for folder in _run_folders(outputs)]
+    return [folder for _, _, folder in sorted(found, reverse=True)]
+
+
+def _run_folders(outputs: Path) -> Iterator[Path]:
+    """Folders that cannot be read, or are gone meanwhile, hold none."""
+    waiting = [outputs]
     while waiting:
         folder = waiting.pop()
-        facts = folder / "run.json"
-        if facts.is_file():
-            found.append((_started(facts), str(folder), folder))
-        else:
-            waiting += [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
-    return [folder for _, _, folder in sorted(found, reverse=True)]
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            inside = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+            if inside.get("run.json") is False:
+                yield folder
+            else:
+                waiting += [folder / name for name, is_folder in inside.items() if is_folder]
 
 
 def _started(facts: Path) -> float:
     try:
         return float(json.loads(facts.read_bytes())["started"])
-    except (ValueError, KeyError, TypeError):
-        return facts.stat().st_mtime
+    except (OSError, ValueError, KeyError, TypeError):
+        return facts.lstat().st_mtime
 
 
 def resolve_run(name: str, outputs: Path, what: str = "", wanted: Callable[[Path], bool] = lambda _: True) -> Path:
-    """The run that `name` names: `last` (the newest that is `wanted`), a folder, or the one under `outputs` whose path
-    below it, or own name, begins so."""
+    """The run that `name` names: `last` (the newest that is `wanted`), a folder, or the one under `outputs` whose own
+    name, or path, is so or else begins so."""
     folder = Path(name).expanduser()
     if (folder / "run.json").exists():
         return folder
@@ -228,7 +252,9 @@ def resolve_run(name: str, outputs: Path, what: str = "", wanted: Callable[[Path
         if newest is None:
             raise SslcliError(f"there is no run{what} under {outputs.absolute()}", "start one: sslcli pretrain")
         return newest
-    fitting = [run for run in runs if run.name.startswith(name) or str(run.relative_to(outputs)).startswith(name)]
+    names = {run: (run.name, str(run.relative_to(outputs)), str(run)) for run in runs if name}
+    fitting = [run for run, own in names.items() if name.rstrip("/") in own]
+    fitting = fitting or [run for run, own in names.items() if any(one.startswith(name) for one in own)]
     if len(fitting) > 1:
         fitting = [run for run in fitting if wanted(run)] or fitting
     if len(fitting) == 1:
@@ -240,16 +266,6 @@ def resolve_run(name: str, outputs: Path, what: str = "", wanted: Callable[[Path
         )
     listed = ", ".join(str(run) for run in fitting[:3])
     raise SslcliError(f"{len(fitting)} runs begin with {name!r}: {listed}", "type more of the name")
-
-
-def _locked(folder: Path) -> IO[bytes]:
-    lock = (folder / ".lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise SslcliError(f"another process is working on {folder}", "wait for it to end, or stop it") from None
-    return lock
 
 
 def _json(facts: dict[str, Any]) -> bytes:

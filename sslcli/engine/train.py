@@ -12,15 +12,24 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 from torch import nn
+from torch.profiler import record_function
 
+from sslcli import processes
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
 from sslcli.engine.meter import Meter
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.signals import stop_requests
-from sslcli.errors import Interrupted
+from sslcli.errors import Interrupted, SslcliError, quoted
 from sslcli.method import Evaluate, Learner, Progress
 from sslcli.seeding import derive_seed
+
+PARTS = {
+    "views": "the batch, and its views",
+    "train_step": "forward, and what it contains",
+    "minimize": "backward and update",
+}
+"""Of a step, as the profiler knows them; `minimize` is inside `train_step`."""
 
 Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)
@@ -78,12 +87,14 @@ def train(
     if finished:
         return 0.0
     clock = _Clock(pictures.batch_size)
+    leads = processes.rank() == 0
 
     def save(done: int, last: bool) -> None:
         minimize.check_finite()
         state = {"modules": modules.state_dict(), "minimize": minimize.state(), "meter": meter.state()}
-        phase.save(done, state, last)
-        phase.run.update(status="running", step=done)
+        if leads:
+            phase.save(done, state, last)
+            phase.run.update(status="running", step=done)
 
     def record(done: int, values: dict[str, float], timing: dict[str, float]) -> None:
         position = {"phase": phase.name, "step": done, "epoch": done / pictures.steps_per_epoch}
@@ -91,14 +102,15 @@ def train(
         phase.run.record(entry)
         watch.record(entry)
 
-    with stop_requests() as stop:
+    with stop_requests() as stop, processes.losing_none():
         for step in range(start, periods.num_steps):
             clock.begin_step()
             seed_generators(derive_seed(seed, phase.name, step))
             minimize.begin(step, learning_rate(step))
-            views = learner.views(pictures.at(step))
+            with record_function("views"):
+                views = learner.views(pictures.at(step))
             clock.data_ready()
-            with compute.autocast():
+            with compute.autocast(), record_function("train_step"):
                 metrics = learner.train_step(views, minimize, Progress(step, periods.num_steps))
             minimize.end()
             meter.add(metrics)
@@ -112,18 +124,20 @@ def train(
                 record(done, {**meter.take(), "learning_rate": learning_rate(step)}, clock.take())
             if last or done % periods.evaluate_every == 0:
                 began = time.perf_counter()
-                values = evaluate(done)
+                with processes.alone():
+                    values = evaluate(done) if leads else {}
                 modules.train()
                 record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
                 last = last or learner.satisfied()
-            stopped_by = stop.signal_number  # read once: another may come while this is answered
+            # Read once: another may come while this is answered. A signal to one process stops all at the same step.
+            stopped_by = processes.largest(stop.signal_number or 0, compute.device) or None
             if last or done % periods.save_every == 0 or stopped_by is not None:
                 save(done, last)
             if last:
                 break
             if stopped_by is not None:
                 message = f"stopped by a signal after step {done} of {periods.num_steps}; everything is saved"
-                raise Interrupted(message, f"go on: sslcli resume '{phase.run.folder}'", stopped_by)
+                raise Interrupted(message, f"go on: sslcli resume {quoted(phase.run.folder)}", stopped_by)
     return clock.images_per_second
 
 
@@ -156,13 +170,17 @@ def kept_generators() -> Iterator[None]:
 def _restore(
     phase: Phase, modules: nn.ModuleDict, minimize: Minimizer, meter: Meter, compute: Compute
 ) -> tuple[int, bool]:
-    restored = phase.restore()
+    restored = processes.from_first(phase.restore() if processes.rank() == 0 else None)
     if restored is None:
         return 0, False
     step, state, finished = restored
-    modules.load_state_dict(state["modules"])
-    minimize.load_state(state["minimize"])
-    meter.load_state(state["meter"], compute.device)
+    try:
+        modules.load_state_dict(state["modules"])
+        minimize.load_state(state["minimize"])
+        meter.load_state(state["meter"], compute.device)
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as reason:
+        message = f"{phase.last} does not fit what the run trains now: {str(reason).splitlines()[0]}"
+        raise SslcliError(message, "put code, data and checkpoint back as they were, or start a new run") from None
     return step, finished
 
 

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from sslcli.data.images import Pixels
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Preprocessing, as_pictures
 
 
 def features(
     encoder: nn.Module,
-    images: NDArray[np.uint8],
+    images: Pixels,
     preprocessing: Preprocessing,
     device: torch.device,
     batch_size: int = 512,
@@ -59,19 +59,19 @@ LARGEST_PIXELS = 32
 """Side to which larger pictures are shrunk for the baseline of raw pixels: a probe's cost grows with the square of D."""
 
 
-def pixels(images: NDArray[np.uint8]) -> Tensor:
+def pixels(images: Pixels) -> Tensor:
     """(N, H, W, C) uint8 -> (N, D) float32 in [0, 1], on the CPU; larger pictures are shrunk by averaging, so that D is
     at most 32 * 32 * C."""
     if max(images.shape[1:3]) <= LARGEST_PIXELS:
-        return torch.tensor(images).flatten(1).float().div_(255)
+        return torch.tensor(images[:]).flatten(1).float().div_(255)
     shrunk = [
-        interpolate(as_pictures(torch.tensor(batch)), size=LARGEST_PIXELS, mode="area").flatten(1)
-        for batch in np.array_split(images, math.ceil(len(images) / 512))
+        interpolate(as_pictures(torch.tensor(images[rows])), size=LARGEST_PIXELS, mode="area").flatten(1)
+        for rows in np.array_split(np.arange(len(images)), math.ceil(len(images) / 512))
     ]
     return torch.cat(shrunk)
 
 
-def require_fit(images: NDArray[np.uint8], preprocessing: Preprocessing) -> None:
+def require_fit(images: Pixels, preprocessing: Preprocessing) -> None:
     """Raises SslcliError unless the pictures have the encoder's size and channels."""
     height, width, channels = images.shape[1:]
     size = preprocessing.resolution

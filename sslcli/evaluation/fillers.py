@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslcli.data.images import Track, untracked
+from sslcli.data.images import Pixels, Track, untracked
 from sslcli.errors import SslcliError
 
 BLOCK = 2**23
@@ -25,7 +25,7 @@ def mean_fill(pictures: Tensor, hidden: Tensor, mean: Sequence[float]) -> Tensor
     return torch.where(hidden, pictures.new_tensor(mean).view(-1, 1, 1), pictures)
 
 
-def nearest_patch(pictures: Tensor, hidden: Tensor, bank: NDArray[np.uint8]) -> Tensor:
+def nearest_patch(pictures: Tensor, hidden: Tensor, bank: Pixels) -> Tensor:
     """The hole as it is in the picture of `bank` (M, H, W, C) whose pixels are nearest (L2) where `pictures` are visible.
 
     Of equally near pictures the first in the bank is taken.
@@ -50,7 +50,7 @@ def biharmonic(pictures: Tensor, hidden: Tensor, track: Track = untracked) -> Te
     return torch.where(hidden, torch.from_numpy(filled).movedim(3, 1).to(pictures), pictures)
 
 
-def _nearest(known: Tensor, visible: Tensor, bank: NDArray[np.uint8]) -> Tensor:
+def _nearest(known: Tensor, visible: Tensor, bank: Pixels) -> Tensor:
     """(N,) rows of `bank`. `known` (N, C, H, W) is 0 where it is not `visible` (N, 1, H, W)."""
     queries, seen = known.flatten(1), visible.flatten(1).to(known.dtype)
     least = known.new_full((len(known),), float("inf"))

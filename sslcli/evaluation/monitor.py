@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslcli.data.images import ImageSet
+from sslcli.data.images import ImageSet, Pixels
 from sslcli.evaluation.collapse import collapse_alarm, effective_rank, feature_std
 from sslcli.evaluation.diagnostics import alignment, dead_dimensions, uniformity
 from sslcli.evaluation.features import features
@@ -80,5 +80,5 @@ class Monitor:
         scores = knn_scores(bank, bank_labels, queries, num_classes, k=min(20, len(bank)))
         return float((scores.argmax(dim=1) == val_labels).float().mean())
 
-    def _features(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+    def _features(self, images: Pixels) -> Tensor:
         return features(self.encoder, images, self.preprocessing, self.device, autocast_dtype=self.dtype)

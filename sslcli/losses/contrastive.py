@@ -36,7 +36,8 @@ def rank_accuracy(z_a: Tensor, z_b: Tensor, block: int | None = None) -> Tensor:
     with torch.autocast(z_a.device.type, enabled=False):
         z = _directions(z_a, z_b)
         found = [
-            _similarity(z, rows).argmax(dim=1) == _positives(z, rows) for rows in torch.split(_anchors(z), block or len(z))
+            _similarity(z, rows).argmax(dim=1) == _positives(z, rows)
+            for rows in torch.split(_anchors(z), block or len(z))
         ]
         return torch.cat(found).float().mean()
 

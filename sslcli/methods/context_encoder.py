@@ -13,6 +13,7 @@ from sslcli import losses
 from sslcli.augment.masks import MaskConfig, MaskKind
 from sslcli.errors import SslcliError, require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress, as_pictures
+from sslcli.processes import own_rows
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class ContextEncoder(Method):
         pictures = as_pictures(images)
         if not self.flip:
             return pictures
-        mirrored = pictures.new_empty(len(pictures), 1, 1, 1).uniform_() < 0.5
+        mirrored = own_rows(lambda num: pictures.new_empty(num, 1, 1, 1).uniform_(), len(pictures)) < 0.5
         return pictures.flip(3).where(mirrored, pictures)
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:

@@ -13,6 +13,7 @@ from sslcli.augment.views import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
 from sslcli.nets.projector import ProjectorConfig
+from sslcli.processes import gathered
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class SimCLR(Method):
         return self.augmentation(images, num_views=2)
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
-        h = self.encoder.in_chunks(views, self.chunk_size)
+        h = gathered(self.encoder.in_chunks(views, self.chunk_size), groups=2)
         z_a, z_b = self.projector(h).chunk(2)
         loss = losses.nt_xent(z_a, z_b, self.temperature, self.loss_block)
         minimize(loss)

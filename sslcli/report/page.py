@@ -5,12 +5,8 @@ Whatever comes from the data (names, paths) is text to the page: escaped where i
 
 from __future__ import annotations
 
-import base64
-import html
 import io
-import json
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.report.embedding import class_colours
+from sslcli.report.frame import Html, filled, framed, inside_script, picture_uri, text
 from sslcli.report.style import COLOURS
 
 LARGEST_TILE = 48
@@ -25,26 +22,7 @@ LARGEST_TILE = 48
 SHOWN = 144
 """Pixels a side that a picture has on the page, about."""
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
-script-src 'unsafe-inline'">
-<title>@TITLE@</title>
-<style>
-:root { --ground: #ffffff; --ink: #1f2937; --muted: #6b7280; --line: #d1d5db; }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #111827; --ink: #f3f4f6; --muted: #9ca3af; --line: #374151; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 60rem; background: var(--ground); color: var(--ink);
-  font: 1rem/1.4 system-ui, sans-serif; }
-h1 { font-size: 1.15rem; margin: 0; overflow-wrap: anywhere; }
-p { color: var(--muted); margin: .25rem 0 .75rem; font-size: .9rem; }
-#stage { position: relative; width: 100%; max-width: min(100%, 82vh); aspect-ratio: 1;
+STYLE = """#stage { position: relative; width: 100%; max-width: min(100%, 82vh); aspect-ratio: 1;
   border: 1px solid var(--line); border-radius: 8px; }
 #map { width: 100%; height: 100%; display: block; cursor: crosshair; touch-action: manipulation; }
 #card { position: absolute; display: none; pointer-events: none; padding: 8px; max-width: 100%;
@@ -56,12 +34,10 @@ p { color: var(--muted); margin: .25rem 0 .75rem; font-size: .9rem; }
   overflow-wrap: anywhere; }
 #legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; margin: .75rem 0 0;
   font-size: .85rem; }
-#legend i { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .4em; }
-</style>
-</head>
-<body>
-<h1>@TITLE@</h1>
-<p>@SUBTITLE@ Point at it, touch it, or use the arrow keys.</p>
+#legend li { max-width: 100%; overflow-wrap: anywhere; }
+#legend i { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .4em; }"""
+
+BODY = """<p>@SUBTITLE@ Point at it, touch it, or use the arrow keys.</p>
 <div id="stage"><canvas id="map" tabindex="0" role="img" aria-label="@TITLE@"></canvas>
 <div id="card" role="status"><div id="picture"></div><div id="name"></div><div id="file"></div></div></div>
 <ul id="legend"></ul>
@@ -124,10 +100,8 @@ for (const [k, name] of data.names.entries()) {
   document.getElementById("legend").append(item);
 }
 new ResizeObserver(draw).observe(stage);
-</script>
-</body>
-</html>
-"""
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+</script>"""
 
 
 def save_page(
@@ -156,26 +130,15 @@ def save_page(
         "shown": magnified,
     }
     parts = {
-        "TITLE": html.escape(title),
-        "SUBTITLE": html.escape(subtitle),
-        "SHOWN": str(magnified),
-        "SPRITE_WIDTH": str(magnified * num_columns),
-        "RENDERING": "pixelated" if tiles.shape[1] < LARGEST_TILE else "auto",
+        "TITLE": text(title),
+        "SUBTITLE": text(subtitle),
+        "SHOWN": text(magnified),
+        "SPRITE_WIDTH": text(magnified * num_columns),
+        "RENDERING": text("pixelated" if tiles.shape[1] < LARGEST_TILE else "auto"),
         "SPRITE": _sprite(tiles, num_columns),
-        "DATA": _inside_script(data),
+        "DATA": inside_script(data),
     }
-    path.write_text(_filled(PAGE, parts), encoding="utf-8", errors="replace")
-
-
-def _filled(template: str, parts: dict[str, str]) -> str:
-    """Every @NAME@ replaced, in one pass: what is put in is not looked at again."""
-    return re.sub("@([A-Z_]+)@", lambda found: parts[found[1]], template)
-
-
-def _inside_script(data: object) -> str:
-    """JSON that no HTML parser sees markup in."""
-    text = json.dumps(data, separators=(",", ":"))  # ASCII: everything else is escaped
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    path.write_bytes(framed("sslcli-embed", title, title, filled(STYLE, parts), filled(BODY, parts)))
 
 
 def _unit(points: NDArray[np.float32]) -> tuple[list[float], list[float]]:
@@ -197,7 +160,7 @@ def _tiles(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack([np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX)) for picture in coloured])
 
 
-def _sprite(tiles: NDArray[np.uint8], num_columns: int) -> str:
+def _sprite(tiles: NDArray[np.uint8], num_columns: int) -> Html:
     """All tiles as one picture, row by row, in a data URI: PNG, or JPEG where there is much of it."""
     from PIL import Image
 
@@ -210,4 +173,4 @@ def _sprite(tiles: NDArray[np.uint8], num_columns: int) -> str:
     kind = "JPEG" if side == LARGEST_TILE else "PNG"
     content = io.BytesIO()
     Image.fromarray(sheet).save(content, kind, **({"quality": 88} if kind == "JPEG" else {"optimize": False}))
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(content.getvalue()).decode()}"
+    return picture_uri(content.getvalue(), kind.lower())

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import Opened, colours, opened, overflow
 from conftest import TINY, Outcome, facts, only_run
 from PIL import Image
 
 import sslcli as package
 from sslcli.commands import embed
 from sslcli.evaluation import maps
+
+__all__ = ["opened"]  # a fixture
 
 Sslcli = Callable[..., Outcome]
 
@@ -121,3 +124,23 @@ def test_a_map_that_fails_leaves_nothing(sslcli: Sslcli, trained: Path, monkeypa
     monkeypatch.setattr(page, "save_page", full_disk)
     assert sslcli("embed", "last", "--device", "cpu").status != 0
     assert not (trained / "embeddings/val-pca").exists()
+
+
+def test_the_map_in_a_browser(tmp_path: Path, opened: Opened) -> None:
+    from sslcli.report.page import save_page
+
+    points = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32)
+    images = np.zeros((4, 12, 12, 1), np.uint8)
+    names, paths = [HOSTILE, "long" * 60], [f"{HOSTILE}/{index}.png" for index in range(4)]
+    save_page(tmp_path / "map.html", points, images, np.array([0, 1, 0, 1]), names, paths, "A map", "Features.")
+    with opened(tmp_path / "map.html") as page:
+        assert page.locator("#legend li").all_inner_texts() == names
+        box = page.locator("#map").bounding_box()
+        page.mouse.move(box["x"] + 12, box["y"] + box["height"] - 12)  # the point (0, 0)
+        assert page.inner_text("#card").split("\n") == [HOSTILE, paths[0]]
+        page.keyboard.press("Tab")
+        page.keyboard.press("ArrowRight")
+        assert paths[1] in page.inner_text("#card")
+    with opened(tmp_path / "map.html", width=360, scheme="dark") as page:
+        assert overflow(page) == 0
+        assert min(colours(page, "h1, #legend li")) > 200

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,63 +81,11 @@ def test_a_collapse_is_announced(sslcli: Sslcli) -> None:
     assert "nearly the same features" in outcome.err
 
 
-def test_a_sweep_gives_every_job_its_folder(sslcli: Sslcli, tmp_path: Path) -> None:
-    outcome = sslcli("pretrain", "-m", *TINY, "epochs=1", "method.temperature=0.1,0.5", "runtime.outputs=my runs")
-    assert outcome.status == 0, outcome.err
-    runs = sorted(path.parent for path in (tmp_path / "my runs").rglob("run.json"))
-    assert [run.name[:4] for run in runs] == ["000-", "001-"]
-    assert all("=" not in str(run.relative_to(tmp_path)) for run in runs)
-    assert [yaml.safe_load((run / "config.yaml").read_text())["method"]["temperature"] for run in runs] == [0.1, 0.5]
-    assert len({facts(run)["identity"] for run in runs}) == 2
-
-
-def test_a_failed_job_does_not_stop_the_others(sslcli: Sslcli, tmp_path: Path) -> None:
-    outcome = sslcli("pretrain", "-m", *TINY, "epochs=1", "batch_size=1000,16")
-    assert outcome.status == 2
-    assert "batch_size must be at most the 64 training pictures" in outcome.err
-    statuses = [facts(path.parent)["status"] for path in sorted((tmp_path / "outputs").rglob("run.json"))]
-    assert statuses == ["failed", "finished"]
-
-
-def test_rerun_is_identical_and_knows_when_it_is_not(sslcli: Sslcli, tmp_path: Path) -> None:
-    assert sslcli("pretrain", *TINY).status == 0
-    first = only_run(tmp_path / "outputs")
-    outcome = sslcli("rerun", "last")
-    assert outcome.status == 0, outcome.err
-    assert "identical: every record and every weight" in outcome.out
-    second = next(path.parent for path in (tmp_path / "outputs").rglob("run.json") if path.parent != first)
-    assert (first / "encoder.safetensors").read_bytes() == (second / "encoder.safetensors").read_bytes()
-    assert facts(first)["identity"] == facts(second)["identity"]
-
-    lines = (first / "metrics.jsonl").read_text().splitlines()
-    changed = json.loads(lines[1])
-    changed["loss"] += 1e-9
-    (first / "metrics.jsonl").write_text("\n".join([lines[0], json.dumps(changed), *lines[2:], ""]))
-    old = facts(first)
-    old["environment"]["packages"]["torch"] = "1.0"
-    (first / "run.json").write_text(json.dumps(old))
-    outcome = sslcli("rerun", str(first))
-    assert outcome.status == 1
-    assert f"different: at step {changed['step']}, loss was {changed['loss']}" in outcome.out
-    assert "packages.torch: 1.0 then" in outcome.out
-
-
 def test_a_finished_run_is_not_resumed(sslcli: Sslcli, tmp_path: Path) -> None:
     sslcli("pretrain", *TINY, "epochs=1")
     outcome = sslcli("resume", str(only_run(tmp_path / "outputs")))
     assert outcome.status == 2
     assert "is finished" in outcome.err
-
-
-def test_changed_data_are_noticed_on_resume(sslcli: Sslcli, tmp_path: Path) -> None:
-    sslcli("pretrain", *TINY, "epochs=1")
-    run = only_run(tmp_path / "outputs")
-    (run / "run.json").write_text(
-        json.dumps({**facts(run), "status": "interrupted", "data": {"fingerprint": "0" * 16}})
-    )
-    outcome = sslcli("resume", "last")
-    assert outcome.status == 2
-    assert "the data changed since the run began" in outcome.err
 
 
 def make_interrupted(run: Path) -> None:
@@ -159,13 +101,6 @@ def test_a_changed_config_is_not_resumed(sslcli: Sslcli, tmp_path: Path) -> None
     outcome = sslcli("resume", "last")
     assert outcome.status == 2
     assert "config.yaml was changed since the run began" in outcome.err
-
-
-def test_an_unfinished_run_is_no_measure(sslcli: Sslcli, tmp_path: Path) -> None:
-    sslcli("pretrain", *TINY, "epochs=1")
-    run = only_run(tmp_path / "outputs")
-    make_interrupted(run)
-    assert "sslcli resume" in sslcli("rerun", str(run)).err
 
 
 def test_own_pictures_whose_validation_has_no_labels(sslcli: Sslcli, tmp_path: Path) -> None:
@@ -185,90 +120,12 @@ def test_own_pictures_whose_validation_has_no_labels(sslcli: Sslcli, tmp_path: P
     assert yaml.safe_load((run / "config.yaml").read_text())["data"]["root"] == str(tmp_path / "photos")
 
 
-def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sslcli", "pretrain", *words]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for_step(folder: Path, step: int) -> Path:
-    """Until the run in `folder` has recorded `step`."""
-    for _ in range(600):
-        for path in folder.rglob("metrics.jsonl"):
-            if any(f'"step": {step},' in line for line in path.read_text().splitlines()):
-                return path.parent
-        time.sleep(0.05)
-    raise AssertionError(f"step {step} was not reached")
-
-
-LONG = [*TINY, "epochs=8", "log_every=1", "save_every=0.75", "knn_every=2"]
-
-
-def test_kill_9_at_random_moments_and_resume_is_byte_identical(sslcli: Sslcli, tmp_path: Path) -> None:
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert sslcli("pretrain", *LONG, f"runtime.outputs={whole}").status == 0
-    chance = random.Random(time.time_ns())
-    moments = sorted(chance.sample(range(1, 31), 2))
-    process = begin(tmp_path, *LONG, f"runtime.outputs={cut}")
-    for moment in moments:
-        run = wait_for_step(cut, moment)
-        time.sleep(chance.random() * 0.02)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        if process.returncode != -signal.SIGKILL:
-            break  # it was done before the signal came
-        assert "died" in sslcli("runs", str(cut)).out
-        command = [sys.executable, "-m", "sslcli", "resume", str(run)]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _, err = process.communicate()
-    assert process.returncode == 0, err
-    before, after = only_run(whole), only_run(cut)
-    assert records(after) == records(before), f"killed after steps {moments}"
-    assert (after / "encoder.safetensors").read_bytes() == (before / "encoder.safetensors").read_bytes()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(sslcli: Sslcli, tmp_path: Path, number: signal.Signals) -> None:
-    process = begin(tmp_path, *TINY, "epochs=500", "log_every=1", "save_every=100")
-    run = wait_for_step(tmp_path / "outputs", 3)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 128 + number
-    error, fix = err.strip().splitlines()[-2:]
-    assert "everything is saved" in error
-    assert f"sslcli resume '{run.relative_to(tmp_path)}'" in fix
-    found = facts(run)
-    assert found["status"] == "interrupted"
-    assert found["step"] == len([record for record in records(run) if "loss" in record])
-    assert "Traceback" not in err
-
-
 def test_a_folder_that_cannot_be_written(sslcli: Sslcli, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     outcome = sslcli("pretrain", *TINY, "runtime.outputs=file/inside")
     assert outcome.status == 1
     assert "runtime.outputs" in outcome.err
     assert "Traceback" not in outcome.err
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
-def test_a_full_disk_is_an_error_not_a_traceback(
-    sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
-
-    real = torch.save
-
-    def full(content: dict[str, int], path: Path) -> None:
-        real(content, path if content["step"] <= 4 else Path("/dev/full"))
-
-    monkeypatch.setattr(torch, "save", full)
-    outcome = sslcli("pretrain", *TINY)
-    assert outcome.status == 1
-    error, fix = outcome.err.strip().splitlines()[-2:]
-    assert "the checkpoint of step 8 could not be written" in error
-    assert "sslcli resume" in fix
-    monkeypatch.setattr(torch, "save", real)
-    assert sslcli("resume", "last").status == 0
 
 
 def test_the_encoder_in_a_notebook(sslcli: Sslcli, tmp_path: Path) -> None:

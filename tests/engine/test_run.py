@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from sslcli.engine.checkpoint import FORMAT, Phase, read_checkpoint
-from sslcli.engine.run import Run, find_runs, is_open, new_folder, read_records, resolve_run, write_atomically
+from sslcli.engine.lock import HOST, Lock, is_open
+from sslcli.engine.run import Run, find_runs, new_folder, read_facts, read_records, resolve_run, write_atomically
 from sslcli.errors import RunFailed, SslcliError
 
 
@@ -89,6 +94,74 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
     assert not is_open(folder)
 
 
+def test_a_run_on_another_machine_is_known_by_its_touch(tmp_path: Path) -> None:
+    """Its lock is not seen from here."""
+    folder = make_run(tmp_path / "run")
+    now = time.time()
+    for touched, open_elsewhere in ((now, True), (now - 60, True), (now - 600, False), (now + 3600, True)):
+        os.utime(folder / ".lock", (touched, touched))
+        assert is_open(folder, "elsewhere") == open_elsewhere
+        assert not is_open(folder, HOST)
+        assert not is_open(folder, None)
+    (folder / ".lock").unlink()
+    assert not is_open(folder, "elsewhere")
+
+
+def test_asking_whether_a_run_is_open_leaves_no_trace(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    (folder / ".lock").unlink()
+    assert not is_open(folder)
+    assert not (folder / ".lock").exists()
+
+
+def test_a_lock_is_had_although_somebody_is_asking(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    with (folder / ".lock").open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        threading.Timer(0.02, lambda: fcntl.flock(asking, fcntl.LOCK_UN)).start()
+        Lock(folder).release()
+
+
+def test_a_run_is_touched_while_it_is_worked_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sslcli.engine.lock.TOUCH_EVERY", 0.01)
+    folder = make_run(tmp_path / "run")
+
+    def touched_again() -> bool:
+        os.utime(folder / ".lock", (1, 1))
+        until = time.monotonic() + 0.5
+        while (folder / ".lock").stat().st_mtime < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        return (folder / ".lock").stat().st_mtime > 2
+
+    before = threading.active_count()
+    with Run(folder):
+        assert threading.active_count() == before + 1
+        assert all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
+        assert touched_again()
+    assert threading.active_count() == before
+    assert not touched_again()
+
+
+def test_who_works_on_a_run_is_written_down(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    assert read_facts(folder)["host"] == HOST
+    write_atomically(folder / "run.json", b'{"status": "running", "host": "elsewhere"}')
+    with Run(folder) as run:
+        run.update(step=1)
+    assert read_facts(folder)["host"] == HOST
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", "3", '{"status": 3}', '{"metrics": "many"}', '{"started": null}', "\xff"]
+)
+def test_facts_that_are_none(tmp_path: Path, content: str) -> None:
+    folder = make_run(tmp_path / "run")
+    (folder / "run.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(SslcliError, match=r"run\.json cannot be read"):
+        read_facts(folder)
+    assert find_runs(tmp_path) == [folder]
+
+
 def test_keep_last(tmp_path: Path) -> None:
     with Run(make_run(tmp_path / "run")) as run:
         phase = Phase(run, "one", keep_last=3)
@@ -150,17 +223,6 @@ def test_a_damaged_checkpoint_is_said_so(tmp_path: Path, damage: str) -> None:
     assert not (Path.cwd() / "owned").exists()
 
 
-def test_a_damaged_checkpoint_offers_the_one_before(tmp_path: Path) -> None:
-    with Run(make_run(tmp_path / "run")) as run:
-        phase = Phase(run, "one", keep_last=2)
-        phase.save(1, {}, False)
-        phase.save(2, {}, False)
-        phase.last.write_bytes(phase.last.read_bytes()[:100])
-        with pytest.raises(SslcliError) as caught:
-            phase.restore()
-    assert "step-00000001.pt" in caught.value.fix
-
-
 def test_new_folders_never_meet(tmp_path: Path) -> None:
     made = [new_folder(tmp_path, "same") for _ in range(3)]
     assert [folder.name for folder in made] == ["same", "same_2", "same_3"]
@@ -187,3 +249,41 @@ def test_finding_and_naming_runs(tmp_path: Path) -> None:
         resolve_run("1999", tmp_path)
     with pytest.raises(SslcliError, match="there is no run"):
         resolve_run("last", tmp_path / "empty")
+
+
+def test_the_whole_name_is_enough_where_another_begins_so(tmp_path: Path) -> None:
+    """The second run in one second is called so."""
+    first, second = make_run(tmp_path / "a/2026"), make_run(tmp_path / "a/2026_2")
+    for name in ("2026", "a/2026", str(tmp_path / "a/2026")):
+        assert resolve_run(name, tmp_path) == first
+    assert resolve_run("2026_", tmp_path) == second
+    assert resolve_run(str(second)[:-1], tmp_path) == second  # what Tab leaves of a path
+    with pytest.raises(SslcliError, match="no run is named ''"):
+        resolve_run("", tmp_path)
+
+
+HOSTILE = ("with space", "quo'te\"s", "new\nline", "ünï—字", "[bold]x", "a*b?[c]", "-rf", "$HOME", "last")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_of_a_folder_names_its_run(tmp_path: Path, name: str) -> None:
+    make_run(tmp_path / "outputs/newest", started=2)
+    run = make_run(tmp_path / "outputs" / name / "run", started=1)
+    assert find_runs(tmp_path / "outputs")[1] == run
+    assert resolve_run(str(run), tmp_path) == run
+    assert resolve_run(f"{name}/r", tmp_path / "outputs") == run
+    assert resolve_run("last", tmp_path / "outputs").name == "newest"
+
+
+def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "a/run")
+    (tmp_path / "b").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: Path) -> Any:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert find_runs(tmp_path) == [run]

@@ -1,0 +1,229 @@
+"""What became of a sweep: its jobs as their folders tell it, sweep.json, and the table. Does not import torch."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from sslcli.commands.summaries import SEED, Choice, Summary, best_of, spread
+from sslcli.console import Console, JobState, duration
+from sslcli.engine.run import write_atomically
+from sslcli.errors import SslcliError
+
+SWEEP_FILE = "sweep.json"
+JOB_NAME = re.compile(r"(\d{3,})-[0-9a-f]{8}")
+REFUSED_NAME = re.compile(r"(\d{3,})-refused\.json")
+SHOWN_METRICS = ("top1", "knn_accuracy", "loss")
+TAIL = 4096
+"""Bytes in which the newest record is."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """`words`: the overrides that it is; `what`: those that set it apart; `run`: None where it was refused or has not begun."""
+
+    number: int
+    words: list[str]
+    what: list[str]
+    facts: dict[str, Any]
+    run: Summary | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.number:03d}"
+
+    @property
+    def status(self) -> str:
+        return str(self.facts["status"])
+
+    @property
+    def begun(self) -> bool:
+        return self.run is not None or self.status == "refused"
+
+
+def jobs_of(sweep: Path) -> list[Job]:
+    """By number. What is in the folder and is no job (a rerun of one, say) is left out."""
+    saved = read_sweep(sweep)
+    found: list[tuple[int, list[str], dict[str, Any], Summary | None]] = []
+    for path in sweep.iterdir():
+        if (name := JOB_NAME.fullmatch(path.name)) and (path / "run.json").exists():
+            run = Summary.of(path)
+            found.append((int(name[1]), yaml.safe_load((path / "overrides.yaml").read_text()), run.facts, run))
+        elif name := REFUSED_NAME.fullmatch(path.name):
+            refusal = json.loads(path.read_text())
+            found.append((int(name[1]), refusal["words"], {**refusal, "status": "refused"}, None))
+    begun = {number for number, *_ in found}
+    waiting = {"status": "waiting"}
+    found += [(number, words, waiting, None) for number, words in enumerate(saved["planned"]) if number not in begun]
+    every = [words for _, words, _, _ in found]
+    common = {*saved["words"], *(set(every[0]).intersection(*every) if len(every) > 1 else ())}
+    jobs = [Job(n, words, [w for w in words if w not in common], facts, run) for n, words, facts, run in found]
+    return sorted(jobs, key=lambda job: job.number)
+
+
+def refused_file(sweep: Path, number: int) -> Path:
+    return sweep / f"{number:03d}-refused.json"
+
+
+def read_sweep(sweep: Path) -> dict[str, Any]:
+    """sweep.json. Raises SslcliError where it is damaged."""
+    path = sweep / SWEEP_FILE
+    try:
+        facts = json.loads(path.read_text())
+        assert {"command", "words", "planned"} <= facts.keys()
+        return cast("dict[str, Any]", facts)
+    except (ValueError, AttributeError, AssertionError) as reason:
+        raise SslcliError(f"{path} cannot be read: {reason!r}", "start the sweep again with its command") from None
+
+
+def write_sweep(sweep: Path, facts: dict[str, Any]) -> None:
+    write_atomically(sweep / SWEEP_FILE, (json.dumps(facts, indent=2, allow_nan=False) + "\n").encode())
+
+
+def states(jobs: Sequence[Job]) -> list[JobState]:
+    """The jobs as the console shows them."""
+    return [_state(job) for job in jobs]
+
+
+def _state(job: Job) -> JobState:
+    facts, progress, newest = job.facts, "", str(job.facts.get("error") or "")
+    seconds = float(facts.get("seconds", 0.0))
+    if job.status == "running" and job.run is not None:
+        record = newest_record(job.run.folder)
+        steps = facts.get("derived", {}).get("num_steps")
+        progress = f"{record['step']}/{steps}" if record and steps else f"step {record['step']}" if record else ""
+        newest = f"loss {record['loss']:.4g}" if "loss" in record else ""
+        seconds += max(0.0, time.time() - (job.run.folder / "run.json").stat().st_mtime)
+    if job.run is not None and job.run.validation is not None:
+        newest = _named_value(job.run.validation.metric, job.run.metrics)
+    return JobState(job.name, " ".join(job.what), job.status, progress, newest, duration(seconds) if seconds else "")
+
+
+def newest_record(run: Path) -> dict[str, Any]:
+    """The last whole record of metrics.jsonl; nothing where there is none yet."""
+    path = run / "metrics.jsonl"
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        lines = file.read().split(b"\n")[:-1]
+    return cast("dict[str, Any]", json.loads(lines[-1])) if lines and lines[-1].startswith(b"{") else {}
+
+
+def failure_of(status: int, output: Path) -> str:
+    """Why a job's process ended, by its exit status and what it said last."""
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    said = output.read_text(errors="replace").strip().splitlines()
+    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    return f"exit status {status}: {(errors or said or ['it said nothing'])[-1]}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The jobs that differ in nothing but the seed."""
+
+    words: list[str]
+    jobs: list[Job]
+
+    @property
+    def finished(self) -> list[Summary]:
+        return [job.run for job in self.jobs if job.run is not None and job.status == "finished"]
+
+    def facts(self, key: str) -> list[float]:
+        return [run.facts[key] for run in self.finished if run.facts.get(key) is not None]
+
+
+def settings_of(jobs: Sequence[Job]) -> list[Setting]:
+    """In the order of the jobs."""
+    found: dict[tuple[str, ...], list[Job]] = {}
+    for job in jobs:
+        found.setdefault(tuple(word for word in job.what if not word.startswith(f"{SEED}=")), []).append(job)
+    return [Setting(list(words), repeated) for words, repeated in found.items()]
+
+
+def chosen(settings: Sequence[Setting]) -> tuple[Choice, Setting | None]:
+    """By what settings are chosen, and the best of them."""
+    choice = best_of([setting.finished for setting in settings])
+    return choice, None if choice.best is None else settings[choice.best]
+
+
+def tell(sweep: Path, jobs: Sequence[Job], console: Console) -> None:
+    """Writes sweep.json, shows the table, and names every job that is not finished."""
+    settings = settings_of(jobs)
+    write_sweep(sweep, {**read_sweep(sweep), **_results(jobs, settings)})
+    if any(setting.finished for setting in settings):
+        _show(settings, console)
+    for job in jobs:
+        if job.status not in ("finished", "waiting"):
+            why = "; ".join(str(job.facts[key]) for key in ("error", "fix") if job.facts.get(key))
+            console.warn(f"job {job.name} ({' '.join(job.what)}) {job.status}{f': {why}' if why else ''}")
+    console.say(f"sweep: {sweep}")
+
+
+def _results(jobs: Sequence[Job], settings: Sequence[Setting]) -> dict[str, Any]:
+    choice, best = chosen(settings)
+    return {
+        "ended": time.time(),
+        "validation": None if choice.validation is None else asdict(choice.validation),
+        "jobs": [
+            {
+                "number": job.number,
+                "folder": None if job.run is None else job.run.folder.name,
+                "words": job.words,
+                "status": job.status,
+                **{key: job.facts.get(key) for key in ("metrics", "seconds", "peak_memory_bytes", "error")},
+            }
+            for job in jobs
+        ],
+        "settings": [
+            {
+                "words": setting.words,
+                "jobs": [job.number for job in setting.jobs],
+                "n": len(setting.finished),
+                "best": setting is best,
+                "metrics": {
+                    metric: {"mean": found.mean, "sd": found.sd}
+                    for metric in dict.fromkeys(metric for run in setting.finished for metric in run.metrics)
+                    if (found := spread(setting.finished, metric)) is not None
+                },
+            }
+            for setting in settings
+        ],
+    }
+
+
+def _show(settings: Sequence[Setting], console: Console) -> None:
+    choice, best = chosen(settings)
+    measured = {metric for setting in settings for run in setting.finished for metric in run.metrics}
+    first = [] if choice.validation is None else [choice.validation.metric]
+    metrics = [*first, *(metric for metric in SHOWN_METRICS if metric in measured and metric not in first)]
+    marked = "best" if all(len(setting.finished) == len(setting.jobs) for setting in settings) else "best so far"
+    rows = [
+        [
+            " ".join(setting.words) or "all jobs",
+            f"{len(setting.finished)}/{len(setting.jobs)}",
+            *(str(spread(setting.finished, metric) or "") for metric in metrics),
+            duration(statistics.fmean(seconds)) if (seconds := setting.facts("seconds")) else "",
+            f"{max(memory) / 2**20:.0f} MiB" if (memory := setting.facts("peak_memory_bytes")) else "",
+            marked if setting is best else "",
+        ]
+        for setting in settings
+    ]
+    titles = [metric.replace("_", " ") for metric in metrics]
+    console.table("", ["setting", "finished", *titles, "time a job", "memory", ""], rows)
+    by = "" if choice.validation is None else f"by {titles[0]}, of validation"
+    console.say(f"mean ± standard deviation over seeds; {f'best {by}' if best else f'no best: {choice.reason}'}")
+
+
+def _named_value(metric: str, metrics: dict[str, float]) -> str:
+    return f"{metric.replace('_', ' ')} {metrics[metric]:.4g}"

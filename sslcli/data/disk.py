@@ -1,0 +1,148 @@
+"""A folder's pictures decoded once, into a .npy file at the training resolution that every run maps."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslcli.data.decode import (
+    RECORD,
+    Decoded,
+    Decoding,
+    bytes_of,
+    decoded_pixels,
+    note,
+    num_channels,
+    read_each,
+    record_of,
+)
+from sslcli.data.images import Rows, Track
+from sslcli.data.kept import UNREADABLE, Records, kept_folder, locked, remove_older
+from sslcli.data.scan import Listing
+from sslcli.errors import SslcliError
+
+SAVE_EVERY = 10.0
+"""Seconds of decoding that may be lost when the process is killed."""
+
+
+def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
+    """As the functions in `places`: decodes those of the rows that the file does not have yet.
+
+    Raises SslcliError where they cannot be kept.
+    """
+    folder = kept_folder(listing.root)
+    stem = f"{how.resolution}x{how.channels or 3}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / f".{stem}.lock", track):
+            remove_older(folder, stem, listing.key)
+            file = PixelFile.opened(folder / f"{stem}-{listing.key}.npy", listing, how)
+            missing = rows[file.records.rows[rows, -1] == 0]
+            bad = file.add(missing, how.workers, track) if len(missing) else {}
+    except OSError as error:
+        message = f"decoded pictures cannot be kept in {folder}: {error.strerror or error}"
+        raise SslcliError(message, "set XDG_CACHE_HOME to another place, or choose data.cache=none") from error
+    found = file.records.rows[rows]
+    images = file.images[..., : num_channels(found, how.channels)]
+    return Decoded(Rows(images, rows), found, {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad})
+
+
+@dataclass(frozen=True)
+class PixelFile:
+    """`images` (N, R, R, C) mapped from `path`, a row for each file of the listing; `records` says which rows are filled."""
+
+    path: Path
+    listing: Listing
+    images: NDArray[np.uint8]
+    records: Records
+
+    @classmethod
+    def opened(cls, path: Path, listing: Listing, how: Decoding) -> PixelFile:
+        """The file as it is, or a new one, all holes: it takes room as it is filled."""
+        shape = (len(listing), how.resolution, how.resolution, how.channels or 3)
+        records = Records(path.with_suffix(".records"), listing, RECORD)
+        images = _mapped(path, shape)
+        if images is None:
+            records.rows[:] = 0
+            records.save()  # first: records of pixels that are gone would be believed
+            temporary = path.with_name(f".{path.name}")
+            np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            temporary.replace(path)
+            images = _mapped(path, shape)
+        assert images is not None
+        return cls(path, listing, images, records)
+
+    def add(self, missing: NDArray[np.int64], workers: int | None, track: Track) -> dict[int, str]:
+        """Decodes the rows into the file; why a picture could not be, by row."""
+        needed = len(missing) * self.images[0].nbytes
+        require_room(self.path.parent, needed)
+        bad: dict[int, str] = {}
+        saved = time.monotonic()
+        label = f"decoding pictures, once, into {self.path} ({_readable(needed)})"
+        for row, outcome in track(self._decode(missing, workers), total=len(missing), label=label):
+            if isinstance(outcome, NotWritten):
+                raise OSError(*outcome.args)
+            note(outcome, row, self.records.rows, bad)
+            if time.monotonic() - saved > SAVE_EVERY:
+                self._save()
+                saved = time.monotonic()
+        self._save()
+        return bad
+
+    def _decode(self, missing: NDArray[np.int64], workers: int | None) -> Iterator[tuple[int, bytes | Exception]]:
+        """Written, not mapped: a full disk is then an error, and not the end of the process."""
+        size, (resolution, channels) = self.images[0].nbytes, self.images.shape[2:]
+        header = self.path.stat().st_size - self.images.nbytes
+
+        def fill(index: int) -> bytes:
+            row = int(missing[index])
+            data = bytes_of(self.listing.path(row))
+            pixels, kind = decoded_pixels(io.BytesIO(data), resolution, channels)
+            try:
+                os.pwrite(file.fileno(), pixels.tobytes(), header + row * size)
+            except OSError as error:
+                raise NotWritten(*error.args) from error
+            return record_of(data, kind)
+
+        with self.path.open("r+b") as file:
+            yield from zip(missing.tolist(), read_each(fill, len(missing), workers), strict=True)
+
+    def _save(self) -> None:
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+        self.records.save()
+
+
+class NotWritten(Exception):
+    """The disk's fault, not the picture's."""
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    with suppress(*UNREADABLE):
+        images = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        if images.shape == shape and images.dtype == np.uint8:
+            return images
+    return None
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Raises SslcliError where the disk does not have `needed` bytes left."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise SslcliError(
+            f"the decoded pictures take {_readable(needed)}, and {folder} has {_readable(free)} left",
+            "make room, set XDG_CACHE_HOME to another disk, lower data.resolution, or choose data.cache=none",
+        )
+
+
+def _readable(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

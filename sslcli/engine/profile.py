@@ -1,0 +1,57 @@
+"""Where a step's time goes: `profile/` in the run's folder, from a few steps at the beginning of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+from sslcli.engine.run import write_atomically
+from sslcli.engine.train import PARTS, Watch
+from sslcli.errors import require
+
+SKIPPED, WARMING_UP, LOOKED_AT = 5, 2, 10
+"""Steps: the first ones set up more than they train, and the profiler's own first ones are slow."""
+
+
+@dataclass
+class Profiling:
+    """Tells `watch` everything, and profiles LOOKED_AT steps. Shapes and stacks are not recorded, which would slow them."""
+
+    watch: Watch
+    folder: Path
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self.device.type == "cuda" else [])]
+        steps = schedule(wait=SKIPPED, warmup=WARMING_UP, active=LOOKED_AT, repeat=1)
+        self._profiler = profile(activities=activities, schedule=steps, on_trace_ready=self._write)
+        self._profiler.start()
+
+    def step(self, done: int) -> None:
+        self._profiler.step()
+        self.watch.step(done)
+
+    def record(self, record: dict[str, Any]) -> None:
+        self.watch.record(record)
+
+    def _write(self, found: profile) -> None:
+        self.folder.mkdir(exist_ok=True)
+        found.export_chrome_trace(str(self.folder / "trace.json"))
+        averages = found.key_averages()
+        sort_by = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
+        times = {event.key: event.cpu_time_total / 1000 / LOOKED_AT for event in averages if event.key in PARTS}
+        lines = [f"milliseconds a step, by part, of {LOOKED_AT} steps ({self.device}); the profiler makes them longer"]
+        lines += [f"  {part:<10} {times.get(part, 0.0):10.2f}  {meaning}" for part, meaning in PARTS.items()]
+        lines += ["", "by operation", str(averages.table(sort_by=sort_by, row_limit=30))]
+        write_atomically(self.folder / "table.txt", "\n".join(lines).encode())
+
+
+def require_enough(num_steps: int) -> None:
+    """Raises SslcliError where a training is over before the profiler has seen enough."""
+    needed = SKIPPED + WARMING_UP + LOOKED_AT
+    fix = "train for more epochs, or with a smaller batch_size"
+    require(num_steps >= needed, "profile", "true", f"false for fewer than {needed} steps, here {num_steps}", fix)

@@ -1,0 +1,179 @@
+"""The processes that train one model together, as torchrun or srun started them: the only place that knows torch.distributed.
+
+Each holds the rows of the global batch at its rank: rank r of W has rows r·N … (r+1)·N of W·N. With one process, which is what
+most runs are, every function here gives back what it was given. Importing this does not import torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sslcli.errors import RunFailed, SslcliError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+T = TypeVar("T")
+
+_alone = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """One process among `size`; `local` counts those of its machine."""
+
+    rank: int
+    size: int
+    local: int
+
+
+def place(environment: Mapping[str, str] = os.environ) -> Place:
+    """Where torchrun, or srun, put this process; the only one where neither did.
+
+    Raises SslcliError where srun did not say where the processes meet.
+    """
+    if int(environment.get("WORLD_SIZE", "1")) > 1:
+        return Place(*(int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "SLURM_PROCID" in environment:
+        if not {"MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
+            fix = "export MASTER_ADDR=$(scontrol show hostnames $SLURM_NODELIST | head -n 1) MASTER_PORT=29500"
+            raise SslcliError(
+                "srun started several processes, and MASTER_ADDR and MASTER_PORT do not say where they meet", fix
+            )
+        return Place(*(int(environment[key]) for key in ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")))
+    return Place(0, 1, 0)
+
+
+def join(device_type: str) -> None:
+    """Makes the processes one group, by NCCL on CUDA devices, by gloo elsewhere; does nothing for a single one."""
+    here = place()
+    if here.size > 1:
+        from torch import distributed
+
+        distributed.init_process_group(
+            "nccl" if device_type == "cuda" else "gloo", rank=here.rank, world_size=here.size
+        )
+
+
+def leave() -> None:
+    """From here on each process is on its own."""
+    if _together():
+        _distributed().destroy_process_group()
+
+
+@contextlib.contextmanager
+def losing_none() -> Iterator[None]:
+    """Raises RunFailed where another process has ended, in place of what the broken connection is called."""
+    try:
+        yield
+    except RuntimeError as reason:  # torch has no narrower type for it
+        if size() == 1 or not any(word in str(reason) for word in ("onnection", "gloo", "NCCL", "peer")):
+            raise
+        message = f"another of the {size()} processes of this run has ended: process {rank()} cannot go on alone"
+        raise RunFailed(message, "its own message tells why; then start them again with `sslcli resume`") from reason
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process acts as if it were the only one: for what one of them does while the others wait."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
+
+
+def size() -> int:
+    return _distributed().get_world_size() if _together() else 1
+
+
+def rank() -> int:
+    return _distributed().get_rank() if _together() else 0
+
+
+def own_rows(draw: Callable[[int], T], num: int, groups: int = 1) -> T:
+    """This process's rows of `draw(number of rows)`, drawn for the pictures of all processes, whose seeds agree: so a picture's
+    views are the same however many processes there are. `num`: pictures here; there are `groups` rows each, group by group."""
+    everyone = size()
+    drawn = draw(groups * everyone * num)
+    if everyone == 1:
+        return drawn
+    import torch
+
+    here = torch.arange(rank() * num, (rank() + 1) * num)
+    rows = torch.cat([group * everyone * num + here for group in range(groups)])
+    return drawn[rows]  # type: ignore[index, no-any-return]
+
+
+def gathered(rows: Tensor, groups: int = 1) -> Tensor:
+    """(V·N, …) of every process -> (V·W·N, …), in every process, with gradient; group by group, and by rank in each of the V.
+
+    Every process then computes the same loss of all rows, so nothing has to be sent back: the gradient here is W times the part
+    of its own rows, and the mean over processes, which `minimize` takes of every gradient, is the gradient.
+    """
+    num = size()
+    if num == 1:
+        return rows
+    import torch
+
+    parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(num)]
+    _distributed().all_gather(parts, rows.detach().contiguous())
+    own = rows.view_as(rows)
+    if own.requires_grad:
+        own.register_hook(lambda gradient: num * gradient)  # type: ignore[no-untyped-call]
+    parts[rank()] = own
+    return torch.cat([torch.cat(group) for group in zip(*(part.chunk(groups) for part in parts), strict=True)])
+
+
+def average_(tensors: list[Tensor]) -> None:
+    """Replaces each tensor by its mean over the processes."""
+    if not _together() or not tensors:
+        return
+    import torch
+
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    _distributed().all_reduce(flat)
+    flat /= size()
+    for tensor, mean in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(mean.view_as(tensor))
+
+
+def largest(number: int, device: torch.device) -> int:
+    """The largest of the processes' numbers."""
+    if not _together():
+        return number
+    import torch
+
+    found = torch.tensor(number, device=device)
+    _distributed().all_reduce(found, op=_distributed().ReduceOp.MAX)
+    return int(found)
+
+
+def from_first(value: T) -> T:
+    """What process 0 has; the others wait for it."""
+    if not _together():
+        return value
+    box: list[Any] = [value]
+    _distributed().broadcast_object_list(box, src=0)
+    return box[0]  # type: ignore[no-any-return]
+
+
+def _together() -> bool:
+    # Without torch.distributed imported nobody can have joined: help and errors need not pay for it.
+    if _alone or "torch.distributed" not in sys.modules:
+        return False
+    distributed = _distributed()
+    return bool(distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1)
+
+
+def _distributed() -> Any:
+    from torch import distributed
+
+    return distributed

@@ -1,0 +1,93 @@
+"""Charts as plotly gets them: thinned without losing extremes, by family, with names that are no markup."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from sslcli.report.charts import PANEL_POINTS, Line, confusion, curves, families, settings_against, thinned
+
+
+@pytest.mark.parametrize("num", [1, 2, 99, 100, 101, 10_000])
+def test_thinned_curves_keep_ends_and_extremes(num: int) -> None:
+    x = np.arange(num, dtype=np.float64)
+    y = np.random.default_rng(0).normal(size=num)
+    few_x, few_y = thinned(x, y, 100)
+    assert len(few_x) <= 102
+    assert (few_x[0], few_x[-1]) == (0, num - 1)
+    assert (few_y.min(), few_y.max()) == (y.min(), y.max())
+    assert (np.diff(few_x) > 0).all()
+    np.testing.assert_array_equal(few_y, y[few_x.astype(int)])
+    if num <= 100:
+        assert len(few_x) == num
+
+
+def test_records_become_curves_by_family_and_phase() -> None:
+    records = [
+        {"phase": "a", "step": 1, "epoch": 0.5, "loss": 3.0, "rank_accuracy": 0.1, "learning_rate": 0.2},
+        {"phase": "a", "step": 2, "epoch": 1.0, "knn_accuracy": 0.4, "effective_rank": 9.0, "collapsed": 0.0},
+        {"phase": "b", "step": 1, "epoch": 0.5, "loss": 2.0, "learning_rate": 0.2, "timing": {"seconds": 1}},
+        {"phase": "c", "step": 0, "epoch": 0, "features": "raw", "top1": 0.9},
+    ]
+    found = families(records)
+    assert {family: list(panels) for family, panels in found.items()} == {
+        "training": ["loss", "rank_accuracy"],
+        "validation": ["knn_accuracy"],
+        "learning rate": ["learning_rate"],
+        "diagnostics": ["effective_rank"],
+    }
+    assert [(line.name, line.y.tolist()) for line in found["training"]["loss"]] == [("a", [3.0]), ("b", [2.0])]
+    assert len({line.colour for line in found["training"]["loss"]}) == 2
+    (line,) = families(records[:1], "seed=1", 7)["training"]["loss"]
+    assert (line.name, line.colour) == ("seed=1", 7)
+    assert families([]) == families(records[3:]) == {}
+
+
+def test_a_long_curve_is_pale_under_its_mean_and_bounded() -> None:
+    x = np.linspace(0, 100, 10_000)
+    lines = [Line(f"run {index}", x, np.sin(x) + index) for index in range(20)]
+    chart = curves({"loss": lines})
+    assert len(chart["data"]) == 40
+    assert sum(len(trace["x"]) for trace in chart["data"]) < 2.1 * PANEL_POINTS
+    assert all("name" in trace and trace["hoverinfo"] == "skip" for trace in chart["data"][1::2])
+    assert chart["layout"]["hovermode"] == "closest"
+    assert not chart["layout"]["showlegend"]  # 20 names would hide the curves
+    json.dumps(chart, allow_nan=False)
+
+
+def test_panels_lie_one_below_the_other_and_a_name_is_in_the_legend_once() -> None:
+    x = np.arange(3.0)
+    chart = curves({"loss": [Line("a", x, x), Line("b", x, x)], "accuracy": [Line("b", x, x), Line("c", x, x)]})
+    assert [(trace["name"], trace["yaxis"], trace["showlegend"]) for trace in chart["data"]] == [
+        ("a", "y", True),
+        ("b", "y", True),
+        ("b", "y2", False),
+        ("c", "y2", True),
+    ]
+    upper, lower = chart["layout"]["yaxis"]["domain"], chart["layout"]["yaxis2"]["domain"]
+    assert 0 <= lower[0] < lower[1] < upper[0] < upper[1] == 1
+    assert chart["layout"]["xaxis"]["anchor"] == "y2"
+
+
+def test_settings_have_the_axis_that_suits_them() -> None:
+    settings = {
+        "temperature": [0.01, 0.1, 1.0],
+        "epochs": [1, 2, 3],
+        "method": ["a", None, "<b>"],
+        "mixed": [1, "null", 2],
+    }
+    chart = settings_against("top1", settings, [0.1, 0.2, 0.3], ["<i>", "y", "z"])
+    axes = [chart["layout"][f"xaxis{number}"]["type"] for number in ("", 2, 3, 4)]
+    assert axes == ["log", "linear", "category", "category"]
+    assert chart["layout"]["xaxis"]["tickvals"] == [0.01, 0.1, 1.0]
+    assert chart["data"][2]["x"] == ["a", "null", "&lt;b&gt;"]
+    assert chart["data"][0]["text"] == ["&lt;i&gt;", "y", "z"]
+
+
+def test_confusion_is_coloured_by_share_and_tells_counts() -> None:
+    (heat,) = confusion(np.array([[3, 1], [0, 0]]), ["same", "same"])["data"]
+    assert heat["z"] == [[75, 25], [0, 0]]
+    assert heat["customdata"] == [[3, 1], [0, 0]]
+    assert len(set(heat["x"])) == 2  # plotly would merge classes of one name

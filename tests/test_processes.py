@@ -1,0 +1,254 @@
+"""Several processes train as one: the same pictures, views, losses and weights (gloo, on the CPU)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, Outcome, facts, only_run
+from torch import Tensor, nn
+
+from sslcli.augment.masks import MaskConfig, MaskKind
+from sslcli.data.batches import Batches
+from sslcli.data.images import ImageSet
+from sslcli.engine.checkpoint import Phase
+from sslcli.engine.device import Compute
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.optim import SGDConfig
+from sslcli.engine.run import Run, read_records
+from sslcli.engine.train import Periods, seed_generators, train
+from sslcli.errors import SslcliError
+from sslcli.method import Method, Preprocessing
+from sslcli.methods.context_encoder import ContextEncoderConfig
+from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
+from sslcli.methods.simclr import SimCLRConfig
+from sslcli.nets.encoders import ContextConfig, ConvNetConfig, MLPConfig
+from sslcli.processes import Place, gathered, join, leave, place, rank, size
+
+CPU = Compute(torch.device("cpu"), None)
+SHAPE = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
+PROJECTED = "simclr, batch norm in the projector"
+METHODS: dict[str, Callable[[], Method]] = {
+    PROJECTED: lambda: SimCLRConfig().build(ConvNetConfig(width=4).build(3, 16), SHAPE),
+    "simclr": lambda: SimCLRConfig(chunk_size=5, loss_block=7).build(ConvNetConfig(width=4).build(3, 16), SHAPE),
+    "denoising": lambda: DenoisingAutoencoderConfig().build(
+        MLPConfig(widths=[20], batch_norm=False).build(3, 16), SHAPE
+    ),
+    "adversarial": lambda: ContextEncoderConfig(
+        adversarial=True, masks=MaskConfig(kind=MaskKind.blocks), bottleneck=None
+    ).build(ContextConfig(width=4).build(3, 16), SHAPE),
+}
+
+
+class Killed(Exception):
+    pass
+
+
+@dataclass
+class Onlooker:
+    stop_at: int | None = None
+
+    def step(self, done: int) -> None:
+        if done == self.stop_at:
+            raise Killed
+
+    def record(self, record: dict[str, Any]) -> None: ...
+
+
+def together(num: int, work: Callable[..., None], *arguments: object) -> None:
+    """Runs `work(*arguments)` in so many processes that are one group."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = get_context("forkserver")  # which imports torch once, and not for every process
+    context.set_forkserver_preload(["torch", "torch.distributed", "sslcli.engine.train", "sslcli.engine.optim"])
+    processes = [context.Process(target=_member, args=(r, num, port, work, *arguments)) for r in range(num)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * num
+
+
+def _member(rank_here: int, num: int, port: int, work: Callable[..., None], *arguments: object) -> None:
+    told = {"RANK": rank_here, "WORLD_SIZE": num, "LOCAL_RANK": rank_here, "MASTER_PORT": port}
+    os.environ.update({"MASTER_ADDR": "127.0.0.1", **{key: str(value) for key, value in told.items()}})
+    torch.set_num_threads(1)
+    join("cpu")
+    work(*arguments)
+    leave()
+
+
+def without_batch_statistics(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+            setattr(module, name, nn.GroupNorm(1, child.num_features))
+        without_batch_statistics(child)
+
+
+def train_here(name: str, folder: Path, stop_at: int | None = None) -> None:
+    seed_generators(1)
+    method = METHODS[name]()
+    for part, module in method.modules().items():
+        if (name, part) != (PROJECTED, "projector"):
+            without_batch_statistics(module)
+        CPU.place(module)
+    images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
+    pictures = Batches(ImageSet(images), 12, 0, "cpu")
+    own = folder / str(rank())
+    own.mkdir(parents=True, exist_ok=True)
+    if not (own / "run.json").exists():
+        Run.create(own, {}, {"status": "running"}).__exit__()
+    with Run(own) as run, suppress(Killed):
+        train(
+            method, pictures, Minimizer.of(method, SGDConfig(lr=0.05), CPU), lambda step: 0.05, lambda step: {},
+            Phase(run, "pretrain", 1), Periods(20, 1, 1000, 10), CPU, 0, Onlooker(stop_at),
+        )  # fmt: skip
+    state = {f"{part}.{key}": v for part, m in method.modules().items() for key, v in m.state_dict().items()}
+    torch.save(state, own / "weights.pt")
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    kept = ("loss", "discriminator_loss", "rank_accuracy")
+    return [{key: record[key] for key in kept if key in record} for record in read_records(folder) if "loss" in record]
+
+
+def all_methods(folder: Path) -> None:
+    for name in METHODS:
+        train_here(name, folder / name)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every method trained by 1, 2 and 4 processes."""
+    folder = tmp_path_factory.mktemp("together")
+    all_methods(folder / "1")
+    for num in (2, 4):
+        together(num, all_methods, folder / str(num))
+    return folder
+
+
+@pytest.mark.parametrize("num", [2, 4])
+@pytest.mark.parametrize("name", list(METHODS))
+def test_losses_and_weights_are_those_of_one_process(trained: Path, name: str, num: int) -> None:
+    alone, shared = losses(trained / "1" / name / "0"), losses(trained / str(num) / name / "0")
+    assert len(alone) == len(shared) == 20
+    if (
+        name == PROJECTED
+    ):  # which sees the pictures of all processes; its statistics make much of the last digit, step by step
+        assert [found["loss"] for found in shared[:4]] == pytest.approx([one["loss"] for one in alone[:4]], rel=1e-5)
+        return
+    for expected, found in zip(alone, shared, strict=True):
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    expected_weights = torch.load(trained / "1" / name / "0/weights.pt")
+    for member in range(num):
+        found_weights = torch.load(trained / str(num) / name / f"{member}/weights.pt")
+        for key, expected_weight in expected_weights.items():
+            assert torch.allclose(found_weights[key], expected_weight, rtol=1e-4, atol=1e-5), key
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_only_the_first_process_saves(trained: Path, name: str) -> None:
+    assert (trained / "2" / name / "0/pretrain/last.pt").exists()
+    assert not (trained / "2" / name / "1/pretrain/last.pt").exists()
+
+
+def test_a_run_of_two_goes_on_alone(trained: Path, tmp_path: Path) -> None:
+    together(2, train_here, "simclr", tmp_path, 14)
+    assert 10 <= len(losses(tmp_path / "0")) < 20
+    train_here("simclr", tmp_path)
+    for expected, found in zip(losses(trained / "1/simclr/0"), losses(tmp_path / "0"), strict=True):
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def gradient_of_gathered(folder: Path) -> None:
+    rows = torch.arange(12.0).view(6, 2)
+    own = torch.cat([group.chunk(size())[rank()] for group in rows.chunk(3)]).requires_grad_()
+    everyone = gathered(own, groups=3)
+    assert torch.equal(everyone, rows)
+    (everyone.T @ everyone).square().sum().backward()
+    assert own.grad is not None
+    torch.save(own.grad / size(), folder / f"{rank()}.pt")
+
+
+def test_gathered_rows_have_the_gradient_of_the_whole(tmp_path: Path) -> None:
+    together(2, gradient_of_gathered, tmp_path)
+    rows = torch.arange(12.0).view(6, 2).requires_grad_()
+    (expected,) = torch.autograd.grad((rows.T @ rows).square().sum(), rows)
+    found: list[Tensor] = [torch.load(tmp_path / f"{member}.pt") for member in range(2)]
+    assert torch.allclose(torch.stack(found, dim=1).view(6, 2), expected)
+
+
+def test_torchrun_and_srun_say_where_a_process_stands() -> None:
+    assert place({}) == Place(0, 1, 0)
+    torchrun = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
+    assert place(torchrun) == Place(3, 4, 1)
+    srun = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"}
+    assert place({**srun, "MASTER_ADDR": "node0", "MASTER_PORT": "29500"}) == Place(5, 8, 1)
+    with pytest.raises(SslcliError) as caught:
+        place(srun)
+    assert "MASTER_ADDR" in caught.value.message
+
+
+def test_a_batch_that_does_not_divide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sslcli.data.batches.size", lambda: 4)
+    with pytest.raises(SslcliError) as caught:
+        Batches(ImageSet(np.zeros((50, 4, 4, 1), np.uint8)), 10, 0, "cpu")
+    assert "a multiple of the 4 processes, got 10" in caught.value.message
+    assert "12" in caught.value.fix
+
+
+TOGETHER = [
+    "-m",
+    "torch.distributed.run",
+    "--nproc-per-node=2",
+    f"--master-port={29_000 + os.getpid() % 999}",
+    "-m",
+    "sslcli",
+]
+
+
+def torchrun(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    return subprocess.run(
+        [sys.executable, *TOGETHER, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_torchrun_makes_one_run_which_ends_as_that_of_one_process(
+    sslcli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    tiny = [word for word in TINY if not word.startswith("encoder.width")]
+    network = ["method=denoising_autoencoder", "encoder.widths=[16]", "encoder.batch_norm=false"]
+    words = [*tiny, *network, "runtime.precision=fp32"]
+    assert sslcli("pretrain", *words, "runtime.outputs=alone").status == 0
+    done = torchrun(tmp_path, "pretrain", *words, "runtime.outputs=both")
+    assert done.returncode == 0, done.stderr
+    alone, both = only_run(tmp_path / "alone"), only_run(tmp_path / "both")
+    assert done.stdout.count("run: ") == 1, "one of them speaks"
+    assert facts(both)["status"] == "finished"
+    expected, found = ([record["loss"] for record in read_records(run) if "loss" in record] for run in (alone, both))
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert facts(both)["data"]["fingerprint"] == facts(alone)["data"]["fingerprint"]
+
+
+@pytest.mark.parametrize("words", [["linear-eval", "run=last"], ["pretrain", "-m", "seed=0,1"]])
+def test_what_is_for_one_process_is_refused(
+    words: list[str], sslcli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(key, value)
+    outcome = sslcli(*words)
+    assert outcome.status == 2
+    assert "2 processes were started together" in outcome.err
