@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench clean
+.PHONY: help install demo test test-slow check format bench clean
 
 help:  ## what there is to make
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -25,6 +25,9 @@ demo: .venv/installed  ## train SimCLR on real pictures and see what it is worth
 
 test: .venv/installed-dev  ## install what tests need, and run them
 	$(BIN)/python -m pytest
+
+test-slow: .venv/installed-dev  ## the tests that start processes, browsers and launchers (2 minutes)
+	$(BIN)/python -m pytest -m slow
 
 check: .venv/installed-dev  ## lint and types
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,10 +45,10 @@ def sslcli(
     return run
 
 
-@pytest.fixture
-def coloured(sslcli: Callable[..., Outcome], tmp_path: Path) -> Path:
-    """A run on 210 small coloured pictures (120 of them to train on), with labels that a linear probe can find in the pixels:
-    the brightest channel."""
+@pytest.fixture(scope="session")
+def coloured_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every `coloured` is a copy of."""
+    folder = tmp_path_factory.mktemp("coloured")
     rng = np.random.default_rng(0)
     arrays: dict[str, Any] = {}
     for part, count in (("train", 120), ("val", 30), ("test", 60)):
@@ -55,11 +56,25 @@ def coloured(sslcli: Callable[..., Outcome], tmp_path: Path) -> Path:
         images = rng.integers(0, 80, (count, 12, 12, 3))
         images[np.arange(count), :, :, labels] += 100
         arrays[f"x_{part}"], arrays[f"y_{part}"] = images.astype(np.uint8), labels
-    np.savez(tmp_path / "pictures.npz", **arrays)
+    np.savez(folder / "pictures.npz", **arrays)
+    GlobalHydra.instance().clear()
     tiny = [word for word in TINY if not word.startswith("data.limit")]
-    outcome = sslcli("pretrain", *tiny, "data=arrays", "data.root=pictures.npz")
-    assert outcome.status == 0, outcome.err
-    return only_run(tmp_path / "outputs/pretrain")
+    where = [f"data.root={folder}/pictures.npz", f"runtime.outputs={folder}/outputs"]
+    with pytest.raises(SystemExit) as left:
+        main(["pretrain", *tiny, "data=arrays", *where])
+    assert left.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def coloured(coloured_source: Path, tmp_path: Path) -> Path:
+    """A run, in the folder where `sslcli` runs, on 210 small coloured pictures (120 of them to train on), with labels that a
+    linear probe can find in the pixels: the brightest channel."""
+    shutil.copytree(coloured_source, tmp_path, dirs_exist_ok=True)
+    run = only_run(tmp_path / "outputs/pretrain")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(coloured_source), str(tmp_path)))
+    return run
 
 
 def only_run(folder: Path) -> Path:

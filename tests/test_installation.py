@@ -82,6 +82,7 @@ def test_editable_works_from_any_folder(tmp_path: Path) -> None:
     assert "temperature" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_a_method_from_an_installed_package(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()

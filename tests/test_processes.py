@@ -139,6 +139,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num", [2, 4])
 @pytest.mark.parametrize("name", list(METHODS))
 def test_losses_and_weights_are_those_of_one_process(trained: Path, name: str, num: int) -> None:
@@ -158,12 +159,14 @@ def test_losses_and_weights_are_those_of_one_process(trained: Path, name: str, n
             assert torch.allclose(found_weights[key], expected_weight, rtol=1e-4, atol=1e-5), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(METHODS))
 def test_only_the_first_process_saves(trained: Path, name: str) -> None:
     assert (trained / "2" / name / "0/pretrain/last.pt").exists()
     assert not (trained / "2" / name / "1/pretrain/last.pt").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_two_goes_on_alone(trained: Path, tmp_path: Path) -> None:
     together(2, train_here, "simclr", tmp_path, 14)
     assert 10 <= len(losses(tmp_path / "0")) < 20
@@ -226,6 +229,7 @@ def torchrun(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_torchrun_makes_one_run_which_ends_as_that_of_one_process(
     sslcli: Callable[..., Outcome], tmp_path: Path
 ) -> None:

@@ -233,6 +233,7 @@ def test_an_experiment_file_may_say_what_is_swept() -> None:
     assert planned[1] == ["method.temperature=0.1", "seed=1", *words]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Optuna 2 on SQLAlchemy 2
 def test_optuna_searches_goes_on_and_is_stopped_in_the_wrong_direction(
     sslcli: Sslcli, processes: Processes, tmp_path: Path
@@ -324,6 +325,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.slow
 def test_a_killed_job_and_a_stopped_sweep_lose_nothing(tmp_path: Path) -> None:
     words = ["epochs=500", "log_every=1", "save_every=1", "knn_every=0", "method.temperature=0.5,-1"]
     process = begin(tmp_path, "pretrain", "-m", *TINY, *words)
@@ -351,6 +353,7 @@ def test_a_killed_job_and_a_stopped_sweep_lose_nothing(tmp_path: Path) -> None:
     assert not (sweep / ".stop").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_slurm"])
 def test_other_launchers(launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two jobs at a time, in other processes; Slurm's own commands are stood in for, submitit's are not."""

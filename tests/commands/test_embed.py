@@ -126,6 +126,7 @@ def test_a_map_that_fails_leaves_nothing(sslcli: Sslcli, trained: Path, monkeypa
     assert not (trained / "embeddings/val-pca").exists()
 
 
+@pytest.mark.slow
 def test_the_map_in_a_browser(tmp_path: Path, opened: Opened) -> None:
     from sslcli.report.page import save_page
 

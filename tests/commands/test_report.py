@@ -101,6 +101,7 @@ def make_sweep(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_real_run_and_its_evaluation(sslcli: Sslcli, tmp_path: Path) -> None:
     assert sslcli("pretrain", *TINY).status == 0
     run = only_run(tmp_path / "outputs")
@@ -293,6 +294,7 @@ def test_ten_thousand_steps_make_a_page_under_6_mb(sslcli: Sslcli, tmp_path: Pat
     assert Page(run / "report.html").count("img") == 3
 
 
+@pytest.mark.slow
 def test_the_page_of_a_run_in_a_browser(sslcli: Sslcli, tmp_path: Path, opened: Opened) -> None:
     run = hostile_run(tmp_path)
     assert sslcli("report", str(run), "--output", "page.html").status == 0
@@ -320,6 +322,7 @@ def test_the_page_of_a_run_in_a_browser(sslcli: Sslcli, tmp_path: Path, opened: 
         )
 
 
+@pytest.mark.slow
 def test_the_table_of_a_sweep_is_sorted_by_a_click(sslcli: Sslcli, tmp_path: Path, opened: Opened) -> None:
     sweep = make_sweep(tmp_path / "sweep")
     make_run(sweep / "004-12345678", status="failed", metrics={}, validation=None)  # no accuracy: below, either way

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import TINY, Outcome, only_run
 
 Sslcli = Callable[..., Outcome]
 
 
+@pytest.mark.slow
 def test_a_profile_tells_the_parts_and_changes_nothing(sslcli: Sslcli, tmp_path: Path) -> None:
     words = ["pretrain", *TINY, "epochs=5", "data.limit=64", "batch_size=14"]
     assert sslcli(*words, "profile=true", "runtime.outputs=profiled").status == 0
