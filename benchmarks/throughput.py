@@ -1,11 +1,12 @@
-"""End-to-end images/s of SimCLR (batches, full views, step, records, checkpoints) beside the bare step (forward,
-loss, backward and update on tensors that are ready).
+"""End-to-end images/s of every family (batches, views, step, records, checkpoints) beside the bare step (forward, loss,
+backward and update on views that are ready), the step's share of the machine's matmul peak, and its memory.
 
-    python -m benchmarks.throughput [--encoder convnet resnet18] [--precision bf16] [--rounds 3]
-    python -m benchmarks.throughput --peer "python /path/to/a_peers_script.py --encoder {encoder} --precision {precision}"
+    python -m benchmarks.throughput [--family simclr_convnet denoising …] [--precision bf16] [--rounds 3]
+    python -m benchmarks.throughput --family simclr_convnet --peer "python peer.py --encoder {encoder} --precision {precision}"
 
-The two, and the peer's command, whose last line must end in "N images/s", are run in turn, round by round; ratios are of
-medians. 32x32 colour pictures, two views of each; batch 256 for the convnet, 128 for ResNet-18; an image counts once.
+The two, and a peer's command (SimCLR alone), whose last line must end in "N images/s", are run in turn, round by round; ratios
+are of medians. 32x32 colour pictures; an image counts once, whatever its views. The peak is the best of three sizes of square
+products; a step's work is counted by torch (torch.utils.flop_counter: products and convolutions).
 """
 
 from __future__ import annotations
@@ -16,28 +17,70 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.large_batch import held, peak
+from sslcli.augment.corruption import CorruptionConfig
 from sslcli.augment.views import ViewConfig
 from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
-from sslcli.engine.minimize import Minimizer, Player
+from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim import SGDConfig
 from sslcli.engine.run import Run
 from sslcli.engine.runtime import Precision, RuntimeConfig
 from sslcli.engine.train import Periods, train
-from sslcli.method import Preprocessing, Progress
-from sslcli.methods.simclr import SimCLR, SimCLRConfig
-from sslcli.nets.encoders import ENCODERS
+from sslcli.method import Learner, Preprocessing, Progress
+from sslcli.methods.context_encoder import ContextEncoderConfig
+from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig, Reconstruction
+from sslcli.methods.simclr import SimCLRConfig
+from sslcli.methods.stacked_layer import StackedLayer
+from sslcli.nets.encoders import Activation, ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig, ResNet18Config
+from sslcli.nets.layered import LayeredEncoder
 
-BATCH = {"convnet": 256, "resnet18": 128}
-STEPS = {"convnet": 60, "resnet18": 6}
 WARM_UP = 3
+SHAPE = Preprocessing(32, 3, (0.5,) * 3, (0.25,) * 3)
+# SimCLR's CIFAR augmentation at strength 0.5, as the peer's script has it.
+VIEWS = ViewConfig(crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0)
+
+
+@dataclass(frozen=True)
+class Family:
+    """`build` makes what is trained, on the CPU; `peer`: what a peer's script calls the encoder."""
+
+    build: Callable[[], Learner[Any, Any]]
+    batch_size: int
+    num_steps: int
+    peer: str | None = None
+
+
+def simclr(encoder: EncoderConfig) -> Learner[Any, Any]:
+    return SimCLRConfig(temperature=0.5, views=VIEWS).build(encoder.build(3, 32), SHAPE)
+
+
+def stacked_layer() -> Learner[Any, Any]:
+    encoder = MLPConfig(widths=[1000, 1000], activation=Activation.sigmoid, batch_norm=False).build(3, 32)
+    assert isinstance(encoder, LayeredEncoder)
+    corruption = CorruptionConfig(masking=0.25).build()
+    return StackedLayer.of(encoder, 2, corruption, Reconstruction.cross_entropy, tied=True)
+
+
+FAMILIES = {
+    "simclr_convnet": Family(lambda: simclr(ConvNetConfig()), 256, 60, "conv16"),
+    "simclr_resnet18": Family(lambda: simclr(ResNet18Config()), 128, 6, "resnet18"),
+    "denoising": Family(lambda: DenoisingAutoencoderConfig().build(MLPConfig().build(3, 32), SHAPE), 128, 100),
+    "inpaint": Family(
+        lambda: ContextEncoderConfig(adversarial=True).build(ContextConfig().build(3, 32), SHAPE), 128, 30
+    ),
+    "stack": Family(stacked_layer, 128, 150),
+}
 
 
 class Stopwatch:
@@ -62,79 +105,104 @@ def pictures() -> ImageSet:
     return ImageSet(coarse.repeat_interleave(4, 1).repeat_interleave(4, 2).numpy())
 
 
-def build(encoder: str, compute: Compute) -> tuple[SimCLR, Minimizer]:
+def ready(family: Family, compute: Compute) -> tuple[Learner[Any, Any], Minimizer]:
     torch.manual_seed(0)
-    # SimCLR's CIFAR augmentation at strength 0.5, as the peer's script has it.
-    views = ViewConfig(crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0)
-    preprocessing = Preprocessing(32, 3, (0.5,) * 3, (0.25,) * 3)
-    method = SimCLRConfig(temperature=0.5, views=views).build(ENCODERS[encoder]().build(3, 32), preprocessing)
-    for module in method.modules().values():
+    learner = family.build()
+    for module in learner.modules().values():
         compute.place(module)
-    optim = SGDConfig(lr=0.06)
-    return method, Minimizer({"method": Player(optim.build(list(method.modules().values())), 0.0)}, compute)
+    return learner, Minimizer.of(learner, SGDConfig(lr=0.06), compute)
 
 
-def end_to_end(encoder: str, compute: Compute) -> float:
+def end_to_end(family: Family, compute: Compute) -> float:
     """The real loop into a real run folder: a record every 10 steps, a checkpoint at the end."""
-    method, minimize = build(encoder, compute)
-    batch_size, num_steps = BATCH[encoder], STEPS[encoder] + WARM_UP
+    learner, minimize = ready(family, compute)
+    num_steps = family.num_steps + WARM_UP
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "run.json").write_text("{}")
         with Run(Path(folder)) as run:
             train(
-                method, Batches(pictures(), batch_size, 0, compute.device), minimize, lambda _: 0.06, lambda _: {},
+                learner, Batches(pictures(), family.batch_size, 0, compute.device), minimize, lambda _: 0.001, lambda _: {},
                 Phase(run, "pretrain", 2), Periods(num_steps, 10, 10**9, 10**9), compute, 0, watch,
             )  # fmt: skip
-    return watch.images_per_second(batch_size)
+    return watch.images_per_second(family.batch_size)
 
 
-def bare(encoder: str, compute: Compute) -> float:
+def bare(family: Family, compute: Compute) -> float:
     """The same step on views that are ready."""
-    method, minimize = build(encoder, compute)
-    batch_size = BATCH[encoder]
-    views = method.views(Batches(pictures(), batch_size, 0, compute.device).at(0))
+    learner, minimize = ready(family, compute)
+    views = learner.views(Batches(pictures(), family.batch_size, 0, compute.device).at(0))
     watch = Stopwatch()
-    for step in range(STEPS[encoder] + WARM_UP):
-        minimize.begin(step, 0.06)
+    for step in range(family.num_steps + WARM_UP):
+        minimize.begin(step, 0.001)
         with compute.autocast():
-            method.train_step(views, minimize, Progress(step, 100))
+            learner.train_step(views, minimize, Progress(step, 100))
         watch.step(step)
-    return watch.images_per_second(batch_size)
+    return watch.images_per_second(family.batch_size)
 
 
 def peer(command: str, encoder: str, precision: str) -> float:
-    names = {"convnet": "conv16", "resnet18": "resnet18"}
-    words = shlex.split(command.format(encoder=names[encoder], precision=precision))
+    words = shlex.split(command.format(encoder=encoder, precision=precision))
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return float(done.stdout.strip().splitlines()[-1].split()[-2])
 
 
+def work(family: Family, compute: Compute) -> tuple[int, int]:
+    """Floating-point operations of a step, a picture; bytes that the step holds beyond what was there before it."""
+    learner, minimize = ready(family, compute)
+    views = learner.views(Batches(pictures(), family.batch_size, 0, compute.device).at(0))
+    before = held()
+    with FlopCounterMode(display=False) as counter, compute.autocast():
+        learner.train_step(views, minimize, Progress(0, 100))
+    return counter.get_total_flops() // family.batch_size, peak() - before
+
+
+def matmul_peak(compute: Compute) -> float:
+    """Operations a second."""
+    best = 0.0
+    for side in (512, 1024, 2048):
+        a, b = (torch.randn(side, side, device=compute.device, dtype=compute.dtype) for _ in range(2))
+        for _ in range(5):
+            began = time.perf_counter()
+            a @ b
+            best = max(best, 2 * side**3 / (time.perf_counter() - began))
+    return best
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", nargs="+", default=["convnet", "resnet18"], choices=list(BATCH))
+    parser.add_argument("--family", nargs="+", default=list(FAMILIES), choices=list(FAMILIES))
     parser.add_argument("--precision", default="auto", choices=[p.value for p in Precision])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer", action="append", default=[], help="a peer's command, run in turn; may be given often")
     given = parser.parse_args()
     compute = Compute.choose(RuntimeConfig(precision=Precision(given.precision)))
-    for encoder in given.encoder:
-        contestants: dict[str, Any] = {
-            "end to end": lambda encoder=encoder: end_to_end(encoder, compute),
-            "bare step": lambda encoder=encoder: bare(encoder, compute),
-        }
-        for command in given.peer:
-            contestants[command] = lambda command=command, encoder=encoder: peer(command, encoder, compute.precision)
-        speeds: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(given.rounds):
-            for name, contestant in contestants.items():
-                speeds[name].append(contestant())
-        ours = statistics.median(speeds["end to end"])
-        print(f"{encoder}, {compute.precision}, {torch.get_num_threads()} threads, batch {BATCH[encoder]}")
-        for name, found in speeds.items():
-            middle = statistics.median(found)
-            spread = f"({min(found):.0f} to {max(found):.0f})"
-            print(f"  {name:<12} {middle:8.0f} images/s {spread:<16} end to end / this: {ours / middle:.3f}")
+    fastest = matmul_peak(compute)
+    print(
+        f"{compute.name}, {compute.precision}, {torch.get_num_threads()} threads; products: {fastest / 1e9:.0f} GFLOP/s"
+    )
+    for name in given.family:
+        measure(name, FAMILIES[name], given.peer, given.rounds, compute, fastest)
+
+
+def measure(name: str, family: Family, peers: list[str], rounds: int, compute: Compute, fastest: float) -> None:
+    contestants: dict[str, Callable[[], float]] = {
+        "end to end": lambda: end_to_end(family, compute),
+        "bare step": lambda: bare(family, compute),
+    }
+    for command in peers if family.peer else []:
+        contestants[command] = lambda command=command: peer(command, str(family.peer), compute.precision)  # type: ignore[misc]
+    speeds: dict[str, list[float]] = {contestant: [] for contestant in contestants}
+    for _ in range(rounds):
+        for contestant, run in contestants.items():
+            speeds[contestant].append(run())
+    ours, (operations, memory) = statistics.median(speeds["end to end"]), work(family, compute)
+    share = ours * operations / fastest
+    print(f"{name}, batch {family.batch_size}: {share:.2f} of the products' speed, {memory / 2**20:.0f} MiB a step")
+    for contestant, found in speeds.items():
+        middle = statistics.median(found)
+        spread = f"({min(found):.0f} to {max(found):.0f})"
+        print(f"  {contestant:<12} {middle:8.0f} images/s {spread:<16} end to end / this: {ours / middle:.3f}")
 
 
 if __name__ == "__main__":
