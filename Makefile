@@ -38,7 +38,7 @@ format: .venv/installed-dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/installed-dev  ## measure what the README claims (10 minutes)
+bench: .venv/installed-dev  ## measure what the README claims (an hour)
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove .venv and what tools left; runs in outputs/ stay

@@ -9,6 +9,7 @@ from typing import Any
 from sslcli.commands import EXPERIMENTS, TOOLS
 from sslcli.errors import SslcliError
 from sslcli.guard import guarded
+from sslcli.processes import place
 
 USAGE = """\
 sslcli: self-supervised learning on images, from the command line
@@ -55,6 +56,9 @@ def dispatch(arguments: list[str], debug: bool) -> int:
     if name in TOOLS:
         from sslcli.console import Console
 
+        if place().size > 1 and name != "resume":
+            message = f"{place().size} processes were started together, and {name} is done by one"
+            raise SslcliError(message, f"start it without torchrun or srun: sslcli {name} …")
         return int(TOOLS[name].load().main(rest, Console()))
     if name in EXPERIMENTS:
         from sslcli.composition import run_experiment

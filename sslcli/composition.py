@@ -227,7 +227,7 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
         return SslcliError(message, f"one run for each of them: add -m; all of them as a list: {key}=[{values}]")
     unfit = re.match(r"In '([^']+)': .* Key '\w+' not in '(\w+)' full_key: (\S+)", text)
     if unfit:
-        message = f"{unfit[1]} sets {unfit[3]}, which {unfit[2].removesuffix('Config')} does not have"
+        message = f"{unfit[1]} sets {unfit[3]}, which {unfit[2].removesuffix('Config') or command} does not have"
         return SslcliError(message, f"leave {unfit[3].partition('.')[0]}=… out, or use another command")
     overridden = re.search(r"Could not override '([^'@]+)'", text)
     if overridden:

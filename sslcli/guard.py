@@ -7,7 +7,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from sslcli.errors import SslcliError
+from sslcli.errors import Interrupted, SslcliError
+from sslcli.processes import rank_told, size
 
 
 def guarded(task: Callable[[], int], debug: bool) -> int:
@@ -19,7 +20,7 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
 
         if debug:
             traceback.print_exc()
-        if type(error) is not SslcliError or os.environ.get("RANK", "0") == "0":  # of torchrun's processes one says it
+        if not _says_the_first(error):
             Console().error(error)
         return error.exit_code
     except BrokenPipeError:  # the reader of a pipe has seen enough
@@ -37,3 +38,9 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
     except KeyboardInterrupt:
         print("\nstopped by Ctrl-C", file=sys.stderr)
         return 130
+
+
+def _says_the_first(error: SslcliError) -> bool:
+    """Whether this is another of several processes, and the first says the same: that all were stopped, or a mistake that
+    each meets before they are joined."""
+    return rank_told() > 0 and (isinstance(error, Interrupted) or (type(error) is SslcliError and size() == 1))

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sslcli.errors import RunFailed, SslcliError
@@ -50,6 +51,11 @@ def place(environment: Mapping[str, str] = os.environ) -> Place:
     return Place(0, 1, 0)
 
 
+def rank_told(environment: Mapping[str, str] = os.environ) -> int:
+    """This process's rank, as it was told, before they are joined too; 0 where nobody told it."""
+    return int(environment.get("RANK", environment.get("SLURM_PROCID", "0")))
+
+
 def join(device_type: str) -> None:
     """Makes the processes one group, by NCCL on CUDA devices, by gloo elsewhere; does nothing for a single one."""
     here = place()
@@ -57,7 +63,10 @@ def join(device_type: str) -> None:
         from torch import distributed
 
         distributed.init_process_group(
-            "nccl" if device_type == "cuda" else "gloo", rank=here.rank, world_size=here.size
+            "nccl" if device_type == "cuda" else "gloo",
+            rank=here.rank,
+            world_size=here.size,
+            timeout=timedelta(days=1),  # the others wait while the first downloads, decodes or evaluates
         )
 
 

@@ -397,3 +397,30 @@ exec "$@"
 printf 'JobID|State|NodeList\\n42_0|RUNNING|localhost\\n42_1|RUNNING|localhost\\n'
 """,
 }
+
+
+def test_a_folder_of_the_users_survives_words_that_are_refused(sslcli: Sslcli, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    outcome = sslcli("pretrain", "-m", "method=simclr,typo", f"hydra.sweep.dir={mine}")
+    assert outcome.status == 2
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+
+
+def test_the_same_words_that_mean_another_run_are_no_repetition(
+    sslcli: Sslcli, processes: Processes, tmp_path: Path
+) -> None:
+    def finishes(run: Run, config: dict[str, Any]) -> int:
+        run.finish({"top1": 0.5}, None)
+        return 0
+
+    processes.ending = finishes
+    assert sslcli("pretrain", *TINY, "epochs=1", "runtime.outputs=outputs").status == 0
+    words = ["linear-eval", "-m", "run=last", "seed=0,1"]
+    assert sslcli(*words).status == 0
+    assert sslcli("pretrain", *TINY, "epochs=1", "seed=1", "runtime.outputs=outputs").status == 0
+    outcome = sslcli(*words)
+    assert outcome.status == 1
+    assert "was begun as another experiment" in outcome.err
+    assert len(processes.began) == 2

@@ -21,7 +21,7 @@ from sslcli.config import Groups, Saved, choices_of, identity, read, restored, t
 from sslcli.console import Console
 from sslcli.engine.run import Run, new_folder
 from sslcli.errors import Interrupted, RunFailed, SslcliError, quoted
-from sslcli.processes import place
+from sslcli.processes import losing_none, place
 
 
 def start(
@@ -116,7 +116,7 @@ def _proceed(module: Any, config: Any, run: Run, console: Console) -> None:
     """Runs the command and leaves in run.json how it ended."""
     go_on = f"go on: sslcli resume {quoted(run.folder)}"
     try:
-        with _sigterm_interrupts(go_on), console.logged(run.folder / "log.txt"):
+        with _sigterm_interrupts(go_on), console.logged(run.folder / "log.txt"), losing_none():
             module.run(config, run, console)
     except Interrupted as stop:
         _leave(run, "interrupted", stop)

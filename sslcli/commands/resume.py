@@ -13,6 +13,7 @@ from sslcli.commands.sweeping import find_sweep, resume_sweep
 from sslcli.console import Console
 from sslcli.engine.run import Run, read_facts, resolve_run
 from sslcli.errors import SslcliError
+from sslcli.processes import place
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -39,13 +40,14 @@ def main(arguments: list[str], console: Console) -> int:
     folder = resolve_run(
         given.run, Path(given.outputs), " to resume", lambda run: read_facts(run).get("status") != "finished"
     )
-    if given.from_previous:
+    leads = place().rank == 0  # of several processes the first changes the folder, the others wait for it in training
+    if given.from_previous and leads:
         from sslcli.engine.checkpoint import step_back  # imports torch: help and errors must answer at once
 
         with Run(folder) as run:
             for sentence in step_back(run):
                 console.say(sentence)
-    if given.allow_changed_data:
+    if given.allow_changed_data and leads:
         with Run(folder) as run:
             allow_changed_data(run)
     chosen = read_facts(folder).get("choices", {})

@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from sslcli.commands.execution import prepare, refused_by_system
 from sslcli.commands.groups import groups
 from sslcli.commands.summaries import Summary
 from sslcli.commands.sweep_table import (
+    JOB_NAME,
     SWEEP_FILE,
     failure_of,
     jobs_of,
@@ -43,7 +43,7 @@ from sslcli.commands.sweep_table import (
 )
 from sslcli.config import identity
 from sslcli.console import Console
-from sslcli.engine.lock import Lock, is_open
+from sslcli.engine.lock import LOCK_FILE, Lock, is_open
 from sslcli.engine.run import Run, find_runs, new_folder, read_facts, write_atomically
 from sslcli.engine.signals import stop_requests
 from sslcli.errors import Interrupted, RunFailed, SslcliError, quoted
@@ -121,9 +121,12 @@ def going(sweep: Path, console: Console) -> Iterator[None]:
 
 
 def forget_unbegun(sweep: Path) -> None:
-    """The words were refused as a whole: a folder that was made for them alone goes."""
+    """The words were refused as a whole: what was made for them goes, and nothing else that is in the folder."""
     if not any(job.begun for job in jobs_of(sweep)):
-        shutil.rmtree(sweep)
+        for name in (SWEEP_FILE, STOP_FILE, LOCK_FILE, "multirun.yaml"):  # the last is Hydra's
+            (sweep / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody's folder, with something in it
+            sweep.rmdir()
 
 
 @contextlib.contextmanager
@@ -139,7 +142,10 @@ def _stoppable(sweep: Path) -> Iterator[Callable[[], bool]]:
                 stop(sweep, Interrupted(message, fix, number))
             return (sweep / STOP_FILE).exists()
 
-        yield stopping
+        try:
+            yield stopping
+        finally:
+            stopping()  # a signal that came since it was last asked is not forgotten
 
 
 def stop(sweep: Path, reason: SslcliError) -> None:
@@ -196,6 +202,10 @@ def run_job(sweep: Path, number: int, command: str, words: list[str], config: Ca
 def _job_folder(sweep: Path, number: int, command: str, words: list[str], config: Any) -> Path:
     config = EXPERIMENTS[command].load().settle(config)
     folder = sweep / f"{number:03d}-{identity(command, config)[:8]}"
+    others = [other.parent for other in sweep.glob(f"{number:03d}-*/run.json") if other.parent != folder]
+    if others and JOB_NAME.fullmatch(others[0].name):
+        message = f"{others[0]} was begun as another experiment: the same words mean something else now"
+        raise SslcliError(message, "begin a sweep of its own: hydra.sweep.dir=FOLDER, or another runtime.outputs")
     return folder if (folder / "run.json").exists() else prepare(command, config, groups(words), words, folder)
 
 

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 PHASE = "pretrain"
 
-VALIDATION = (Validation("knn_accuracy"), Validation("restored_psnr"), Validation("loss", larger_is_better=False))
-"""By what pretraining runs are chosen: the first that was measured. Losses compare only where the objective is the same."""
+VALIDATION = (Validation("knn_accuracy"), Validation("restored_psnr"))
+"""By what pretraining runs are chosen: the first that was measured. A training loss is none: it does not compare across
+temperatures, batch sizes or views."""
 
 
 @dataclass(frozen=True)
@@ -179,5 +180,5 @@ def finish(trained: Trained, run: Run, **metrics: float) -> None:
     speed = trained.images_per_second
     throughput = {"images_per_second": round(speed, 1)} if speed else {}
     peak = trained.compute.peak_memory_bytes()
-    validation = next(metric for metric in VALIDATION if metric.metric in last)
+    validation = next((metric for metric in VALIDATION if metric.metric in last), None)
     run.finish({**last, **metrics}, validation, peak_memory_bytes=peak, **throughput)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import platform
 import resource
 import sys
@@ -32,7 +33,7 @@ class Compute:
             torch.set_num_threads(config.threads)
         device = torch.device(_device_type(config.device))
         if device.type == "cuda" and place().size > 1:
-            device = torch.device("cuda", place().local)
+            device = torch.device("cuda", _own_device(place().local, torch.cuda.device_count()))
             torch.cuda.set_device(device)
         if device.type == "cpu":
             _keep_freed_memory()
@@ -76,6 +77,16 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(m_mmap_threshold, 1 << 30)
         mallopt(m_trim_threshold, (1 << 31) - 1)
+
+
+def _own_device(local: int, num_devices: int) -> int:
+    """Which of a machine's devices its `local`-th process has: its own, or the only one that Slurm lets it see."""
+    if num_devices == 1 and "SLURM_LOCALID" in os.environ:
+        return 0
+    if local >= num_devices:
+        message = f"process {local} of this machine has no device: torch finds {num_devices} CUDA devices here"
+        raise SslcliError(message, f"start at most {num_devices} processes a machine, or use runtime.device=cpu")
+    return local
 
 
 def _device_type(choice: DeviceChoice) -> str:

@@ -16,6 +16,7 @@ from typing import IO
 
 from sslcli.errors import SslcliError
 
+LOCK_FILE = ".lock"
 HOST = platform.node()
 TOUCH_EVERY, SILENT_AFTER = 10.0, 120.0
 """Seconds between two touches, and without one until a process on another machine is taken for dead."""
@@ -25,7 +26,7 @@ class Lock:
     """The lock of a run folder, held until it is released. Raises SslcliError where another process holds it."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = (folder / ".lock").open("ab")
+        self._file = (folder / LOCK_FILE).open("ab")
         self._released = threading.Event()
         self._toucher = threading.Thread(target=self._touch, daemon=True)
         for _ in range(5):
@@ -58,7 +59,7 @@ def is_open(folder: Path, host: str | None = None) -> bool:
     late; a touch in the future, seen after a clock went back, was of late.
     """
     try:
-        with (folder / ".lock").open("rb") as file:
+        with (folder / LOCK_FILE).open("rb") as file:
             if not _lock(file, fcntl.LOCK_SH):
                 return True
             silent = time.time() - os.fstat(file.fileno()).st_mtime

@@ -15,7 +15,7 @@ from sslcli.engine.device import Compute
 from sslcli.engine.optim import OptimConfig
 from sslcli.errors import RunFailed
 from sslcli.method import Learner
-from sslcli.processes import average_
+from sslcli.processes import average_, largest, size
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,10 @@ class Minimizer:
         self._scaler.update()
 
     def check_finite(self) -> None:
-        """Raises RunFailed when a loss was not finite since the start; makes a CUDA device wait, so only now and then."""
+        """Raises RunFailed when a loss was not finite since the start, in all processes if in one; makes a CUDA device wait, so
+        only now and then."""
         for player, first_bad in self._first_bad.items():
-            step = int(first_bad)
+            step = -largest(-int(first_bad), self._device)
             if step != self._never:
                 message = f"the loss of {player} is not finite at step {step}"
                 raise RunFailed(
@@ -97,7 +98,7 @@ class Minimizer:
         now = torch.where(torch.isfinite(loss), self._never, self._step)
         for player in players:
             self._first_bad[player] = torch.minimum(self._first_bad[player], now)
-        if self._device.type == "cpu":
+        if self._device.type == "cpu" and size() == 1:
             self.check_finite()
 
     def state(self) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def train(
         phase.run.record(entry)
         watch.record(entry)
 
-    with stop_requests() as stop, processes.losing_none():
+    with stop_requests() as stop:
         for step in range(start, periods.num_steps):
             clock.begin_step()
             seed_generators(derive_seed(seed, phase.name, step))
