@@ -93,7 +93,7 @@ def _training(source: EncoderFiles, facts: dict[str, Any], encoder: str) -> dict
     return {
         "data": choices.get("data"),
         "fingerprint of the data": data.get("fingerprint"),
-        "pictures trained on": data.get("pictures"),
+        **({"labels learned from": source.labels} if source.labels else {"pictures trained on": data.get("pictures")}),
         "command": facts.get("command"),
         "method": choices.get("method"),
         "encoder": f"{encoder} ({settings})",

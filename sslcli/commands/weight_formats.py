@@ -25,7 +25,7 @@ class Safetensors(Format):
         return [WEIGHTS, JSON]
 
     def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
-        write_encoder(folder, encoder, source.config, source.preprocessing, source.seed)
+        write_encoder(folder, encoder, source.config, source.preprocessing, source.seed, source.labels)
 
     def read(self, source: EncoderFiles, folder: Path) -> Features:
         return normalizing(source, read_encoder(folder).load())

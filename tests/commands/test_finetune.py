@@ -120,3 +120,16 @@ def test_what_cannot_be_done_is_said(sslcli: Sslcli, coloured: Path, tmp_path: P
     outcome = sslcli("finetune", "run=last", *FEW, "data=arrays", "data.root=bare.npz")
     assert outcome.status == 2
     assert "needs labels" in outcome.err
+
+
+def test_its_encoder_can_be_taken_away_and_is_not_taken_for_a_pretrained_one(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    assert sslcli("finetune", "run=last", "labels=5", *FEW).status == 0
+    run = run_of(tmp_path)
+    assert read_encoder(run).labels == 15
+    assert sslcli("export", str(run), "--to", "safetensors").status == 0
+    card = (run / "export/safetensors/MODEL_CARD.md").read_text()
+    assert "labels learned from: 15" in card
+    assert "pictures trained on" not in card
+    assert read_encoder(run / "export/safetensors").labels == 15
