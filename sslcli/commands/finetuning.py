@@ -41,6 +41,7 @@ def finetune(config: Config, run: Run, console: Console) -> dict[str, Any]:
     trained(config, run, PHASE, console, compute, classifier, labelled, splits)
     seed = files.seed if config.init is Initial.run else config.seed
     write_encoder(run.folder, classifier.encoder, files.config, files.preprocessing, seed, labels=len(labelled))
+    run.update(peak_memory_bytes=compute.peak_memory_bytes())
     return scores(config, classifier, labelled, splits, compute)
 
 
@@ -108,7 +109,6 @@ def scores(
         "top1": top_k_accuracy(found, true),
         "top5": top_k_accuracy(found, true, min(5, count)),
         "val_top1": float(classifier.best.accuracy),
-        "peak_memory_bytes": compute.peak_memory_bytes(),
         "classes": list(splits.classes or map(str, range(count))),
         "per_class": per_class_accuracy(predictions, true, count).tolist(),
         "confusion": confusion_matrix(predictions, true, count).tolist(),
@@ -137,7 +137,7 @@ def report(result: dict[str, Any], config: Config, run: Run, console: Console) -
     save_curves(run.figures / "curves.png", read_records(run.folder))
     metrics = {key: result[key] for key in ("top1", "top5", "val_top1")}
     link(Path(config.run), {"command": "finetune", "run": str(run.folder.absolute()), **summary, **metrics}, console)
-    run.finish(metrics, Validation("val_top1"), peak_memory_bytes=result["peak_memory_bytes"])
+    run.finish(metrics, Validation("val_top1"))
     title = f"test accuracy, {result['protocol']['trained_on']}"
     row = (f"from {config.init.name} weights", *(f"{100 * metrics[key]:.2f} %" for key in ("top1", "top5", "val_top1")))
     console.table(title, ("fine-tuned", "top-1", "top-5", "validation"), [row])
