@@ -38,7 +38,7 @@ format: .venv/installed-dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/installed-dev  ## measure what the README claims (an hour)
+bench: .venv/installed-dev  ## measure what the README claims
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove .venv and what tools left; runs in outputs/ stay

@@ -20,6 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from sslcli.cli import main
 
 TINY = ["data.limit=64", "batch_size=16", "epochs=2", "encoder.width=4", "log_every=2", "runtime.threads=1"]
+MADE = [*TINY, "epochs=1", "knn_every=0"]
 
 
 class Outcome(NamedTuple):
@@ -75,6 +76,21 @@ def coloured(coloured_source: Path, tmp_path: Path) -> Path:
     config = run / "config.yaml"
     config.write_text(config.read_text().replace(str(coloured_source), str(tmp_path)))
     return run
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny finished run, without its curves, which are slow to draw: to be copied, not changed."""
+    from sslcli.commands import training
+
+    outputs = tmp_path_factory.mktemp("made")
+    GlobalHydra.instance().clear()
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(training, "save_curves", lambda *_: None)
+        with pytest.raises(SystemExit) as left:
+            main(["pretrain", *MADE, f"runtime.outputs={outputs}"])
+    assert not left.value.code
+    return only_run(outputs)
 
 
 def only_run(folder: Path) -> Path:

@@ -7,7 +7,7 @@ import pickle
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import TINY, Outcome, facts, only_run
+from conftest import MADE, Outcome, facts, only_run
 from PIL import Image
 
-from sslcli.cli import main
-from sslcli.commands import training
 from sslcli.config import read
 from sslcli.engine.checkpoint import FORMAT
 from sslcli.errors import SslcliError, quoted
 
 Sslcli = Callable[..., Outcome]
-
-WORDS = [*TINY, "epochs=1", "knn_every=0"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    outputs = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(training, "save_curves", lambda *_: None)  # slow, and nothing here looks at them
-        with pytest.raises(SystemExit) as left:
-            main(["pretrain", *WORDS, f"runtime.outputs={outputs}"])
-        assert not left.value.code
-        yield only_run(outputs)
 
 
 @pytest.fixture
@@ -303,7 +288,7 @@ def test_folders_of_any_name(sslcli: Sslcli, tmp_path: Path, name: str) -> None:
     for index in range(24):
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(pictures / f"{index}.png")
     escaped = name.replace('"', '\\"')
-    words = [word for word in WORDS if not word.startswith("data.")]
+    words = [word for word in MADE if not word.startswith("data.")]
     words += ["data=folder", "data.resolution=8", "batch_size=8", f'data.root="pictures {escaped}"']
     outcome = sslcli("pretrain", *words, f'runtime.outputs="outputs {escaped}"')
     assert outcome.status == 0, outcome.err

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import TINY, Outcome, facts, only_run, records
+from conftest import MADE, Outcome, facts, only_run, records
 
-from sslcli.cli import main
-from sslcli.commands import training
 from sslcli.commands.groups import groups
 from sslcli.commands.linear_eval import Config as LinearEvalConfig
 from sslcli.commands.pretrain import Config as PretrainConfig
@@ -23,19 +21,6 @@ from sslcli.engine.runtime import RuntimeConfig
 from sslcli.errors import SslcliError
 
 Sslcli = Callable[..., Outcome]
-
-WORDS = [*TINY, "epochs=1", "knn_every=0"]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    outputs = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(training, "save_curves", lambda *_: None)  # slow, and nothing here looks at them
-        with pytest.raises(SystemExit) as left:
-            main(["pretrain", *WORDS, f"runtime.outputs={outputs}"])
-        assert not left.value.code
-        yield only_run(outputs)
 
 
 @pytest.fixture
@@ -143,7 +128,7 @@ def test_what_cannot_be_set(sslcli: Sslcli, run: Path, word: str, error: str, fi
 def test_another_choice_is_a_run_of_its_own(sslcli: Sslcli, run: Path) -> None:
     """Refused, with the command that makes it: what was typed then, without what was typed for the old choice."""
     path = run / "overrides.yaml"
-    path.write_text(yaml.safe_dump([*WORDS, "optim=sgd", "optim.nesterov=false"]))
+    path.write_text(yaml.safe_dump([*MADE, "optim=sgd", "optim.nesterov=false"]))
     outcome = sslcli("rerun", str(run), "--set", "optim=lars")
     assert outcome.status == 2
     assert "optim is a choice with settings of its own" in outcome.err
