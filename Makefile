@@ -38,8 +38,8 @@ format: .venv/installed-dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/installed-dev  ## measure what the README claims
-	$(BIN)/python -m benchmarks
+bench: .venv/installed-dev  ## measure what the README claims (AGAINST=lightly: beside it, where it is installed)
+	$(BIN)/python -m benchmarks $(if $(AGAINST),--against $(AGAINST))
 
 clean:  ## remove .venv and what tools left; runs in outputs/ stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,11 +1,17 @@
-"""`make bench`: every benchmark, one after another, each a process and a command of its own (python -m benchmarks.<name>)."""
+"""`make bench`: every benchmark, one after another, each a process and a command of its own (python -m benchmarks.<name>).
+
+`make bench AGAINST=lightly` (python -m benchmarks --against lightly) compares with lightly, where it is installed.
+"""
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 
-for name in (
+from benchmarks import lightly_loop
+
+NAMES = (
     "demo",
     "throughput",
     "views",
@@ -19,6 +25,12 @@ for name in (
     "autoencoders",
     "large_batch",
     "folder",
-):
+)
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--against", type=lightly_loop.peer)
+parser.parse_args()
+for name in NAMES:
     print(f"\n== {name}", flush=True)
-    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+    words = sys.argv[1:] if name == "throughput" else []
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *words], check=True)

@@ -2,23 +2,23 @@
 backward and update on views that are ready), the step's share of the machine's matmul peak, and its memory.
 
     python -m benchmarks.throughput [--family simclr_convnet denoising …] [--precision bf16] [--rounds 3]
-    python -m benchmarks.throughput --family simclr_convnet --peer "python peer.py --encoder {encoder} --precision {precision}"
+    python -m benchmarks.throughput --family simclr_convnet simclr_resnet18 --against lightly
 
-The two, and a peer's command (SimCLR alone), whose last line must end in "N images/s", are run in turn, round by round; ratios
-are of medians. 32x32 colour pictures; an image counts once, whatever its views. The peak is the best of three sizes of square
-products; a step's work is counted by torch (torch.utils.flop_counter: products and convolutions).
+The two, and for SimCLR the same encoder in lightly's loop (0, 1 and 2 workers, and fp32 without), are run in turn, round by
+round; ratios are of medians. 32x32 colour pictures; an image counts once, whatever its views. The peak is the best of three
+sizes of square products; a step's work is counted by torch (torch.utils.flop_counter: products and convolutions).
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import lightly_loop
 from benchmarks.large_batch import held, peak
 from sslcli.augment.corruption import CorruptionConfig
 from sslcli.augment.views import ViewConfig
@@ -48,22 +49,25 @@ from sslcli.nets.layered import LayeredEncoder
 
 WARM_UP = 3
 SHAPE = Preprocessing(32, 3, (0.5,) * 3, (0.25,) * 3)
-# SimCLR's CIFAR augmentation at strength 0.5, as the peer's script has it.
+# SimCLR's CIFAR augmentation at strength 0.5, as lightly_loop has it.
 VIEWS = ViewConfig(crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0)
 
 
 @dataclass(frozen=True)
 class Family:
-    """`build` makes what is trained, on the CPU; `peer`: what a peer's script calls the encoder."""
+    """`build` makes what is trained, on the CPU; `simclr`: the encoder of one that lightly has too."""
 
     build: Callable[[], Learner[Any, Any]]
     batch_size: int
     num_steps: int
-    peer: str | None = None
+    simclr: EncoderConfig | None = None
 
 
-def simclr(encoder: EncoderConfig) -> Learner[Any, Any]:
-    return SimCLRConfig(temperature=0.5, views=VIEWS).build(encoder.build(3, 32), SHAPE)
+def simclr(encoder: EncoderConfig, batch_size: int, num_steps: int) -> Family:
+    def build() -> Learner[Any, Any]:
+        return SimCLRConfig(temperature=0.5, views=VIEWS).build(encoder.build(3, 32), SHAPE)
+
+    return Family(build, batch_size, num_steps, encoder)
 
 
 def stacked_layer() -> Learner[Any, Any]:
@@ -74,8 +78,8 @@ def stacked_layer() -> Learner[Any, Any]:
 
 
 FAMILIES = {
-    "simclr_convnet": Family(lambda: simclr(ConvNetConfig()), 256, 60, "conv16"),
-    "simclr_resnet18": Family(lambda: simclr(ResNet18Config()), 128, 6, "resnet18"),
+    "simclr_convnet": simclr(ConvNetConfig(), 256, 60),
+    "simclr_resnet18": simclr(ResNet18Config(), 128, 6),
     "denoising": Family(lambda: DenoisingAutoencoderConfig().build(MLPConfig().build(3, 32), SHAPE), 128, 100),
     "inpaint": Family(
         lambda: ContextEncoderConfig(adversarial=True).build(ContextConfig().build(3, 32), SHAPE), 128, 30
@@ -142,10 +146,20 @@ def bare(family: Family, compute: Compute) -> float:
     return watch.images_per_second(family.batch_size)
 
 
-def peer(command: str, encoder: str, precision: str) -> float:
-    words = shlex.split(command.format(encoder=encoder, precision=precision))
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return float(done.stdout.strip().splitlines()[-1].split()[-2])
+def lightlys(name: str, bf16: bool, workers: int) -> float:
+    """The same encoder and pictures in lightly's loop."""
+    family = FAMILIES[name]
+    assert family.simclr is not None
+    encoder, images = family.simclr.build(3, 32), pictures().images[:]
+    return lightly_loop.images_per_second(
+        encoder, encoder.width, images, family.batch_size, family.num_steps, bf16, workers
+    )
+
+
+def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """In a fresh process, with nothing that ours was told of memory or threads."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(function, *arguments).result()
 
 
 def work(name: str, precision: Precision) -> tuple[int, int]:
@@ -177,7 +191,7 @@ def main() -> None:
     parser.add_argument("--family", nargs="+", default=list(FAMILIES), choices=list(FAMILIES))
     parser.add_argument("--precision", default="auto", choices=[p.value for p in Precision])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer", action="append", default=[], help="a peer's command, run in turn; may be given often")
+    parser.add_argument("--against", type=lightly_loop.peer, help="lightly: SimCLR beside it, where it is installed")
     given = parser.parse_args()
     compute = Compute.choose(RuntimeConfig(precision=Precision(given.precision)))
     fastest = matmul_peak(compute)
@@ -185,30 +199,33 @@ def main() -> None:
         f"{compute.name}, {compute.precision}, {torch.get_num_threads()} threads; products: {fastest / 1e9:.0f} GFLOP/s"
     )
     for name in given.family:
-        measure(name, Precision(given.precision), given.peer, given.rounds, compute, fastest)
+        measure(name, Precision(given.precision), given.against is not None, given.rounds, compute, fastest)
 
 
-def measure(name: str, precision: Precision, peers: list[str], rounds: int, compute: Compute, fastest: float) -> None:
+def measure(name: str, precision: Precision, lightly: bool, rounds: int, compute: Compute, fastest: float) -> None:
     family = FAMILIES[name]
     contestants: dict[str, Callable[[], float]] = {
         "end to end": lambda: end_to_end(family, compute),
         "bare step": lambda: bare(family, compute),
     }
-    for command in peers if family.peer else []:
-        contestants[command] = lambda command=command: peer(command, str(family.peer), compute.precision)  # type: ignore[misc]
+    if lightly and family.simclr:
+        for workers in (0, 1, 2):
+            contestants[f"lightly, {workers} workers"] = partial(
+                apart, lightlys, name, compute.precision == "bf16", workers
+            )
+        contestants["lightly, fp32"] = partial(apart, lightlys, name, False, 0)
     speeds: dict[str, list[float]] = {contestant: [] for contestant in contestants}
     for _ in range(rounds):
         for contestant, run in contestants.items():
             speeds[contestant].append(run())
     ours = statistics.median(speeds["end to end"])
-    with get_context("spawn").Pool(1) as apart:
-        operations, memory = apart.apply(work, (name, precision))
+    operations, memory = apart(work, name, precision)
     share = ours * operations / fastest
     print(f"{name}, batch {family.batch_size}: {share:.2f} of the products' speed, {memory / 2**20:.0f} MiB a step")
     for contestant, found in speeds.items():
         middle = statistics.median(found)
         spread = f"({min(found):.0f} to {max(found):.0f})"
-        print(f"  {contestant:<12} {middle:8.0f} images/s {spread:<16} end to end / this: {ours / middle:.3f}")
+        print(f"  {contestant:<18} {middle:8.0f} images/s {spread:<16} end to end / this: {ours / middle:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Views a second on one thread: ours against lightly's SimCLRTransform, in turn, at the same settings.
 
     python -m benchmarks.views [--threads 1] [--rounds 7] [--peer 512]
@@ -14,13 +13,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks import lightly_loop
 from sslcli.augment.views import ViewConfig
 
 BATCH_SIZE = 256
@@ -35,14 +34,8 @@ def ours(pictures: np.ndarray) -> Callable[[], int]:
     return lambda: sum(len(augment(batch, num_views=2)) for batch in batches)
 
 
-def lightlys(pictures: np.ndarray) -> Callable[[], int] | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            from lightly.transforms import SimCLRTransform
-        except ImportError:
-            return None
-    transform = SimCLRTransform(input_size=32, cj_strength=0.5, gaussian_blur=0.0)
+def lightlys(pictures: np.ndarray) -> Callable[[], int]:
+    transform = lightly_loop.transform()
     return lambda: sum(len(transform(Image.fromarray(picture))) for picture in pictures)
 
 
@@ -65,9 +58,8 @@ def main() -> None:
     pictures = coarse.repeat(4, 1).repeat(4, 2)
     gray = np.ascontiguousarray(pictures[:, 2:30, 2:30, :1])
     contestants = {"ours, 32x32 colour": ours(pictures), "ours, 28x28 grey": ours(gray)}
-    peer = lightlys(pictures[: args.peer])
-    if peer is not None:
-        contestants["lightly, 32x32 colour"] = peer
+    if lightly_loop.INSTALLED:
+        contestants["lightly, 32x32 colour"] = lightlys(pictures[: args.peer])
     speeds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(args.rounds):
         for name, make in contestants.items():
@@ -75,7 +67,7 @@ def main() -> None:
     for name, found in speeds.items():
         low, middle, high = min(found), statistics.median(found), max(found)
         print(f"{name:<22} {middle:9,.0f} views/s on {args.threads} thread(s)   ({low:,.0f} to {high:,.0f})")
-    if peer is not None:
+    if lightly_loop.INSTALLED:
         pairs = zip(speeds["ours, 32x32 colour"], speeds["lightly, 32x32 colour"], strict=True)
         ratios = [us / them for us, them in pairs]
         print(f"ratio, 32x32 colour    {statistics.median(ratios):9.1f}   ({min(ratios):.1f} to {max(ratios):.1f})")
