@@ -6,7 +6,6 @@ import hashlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -75,12 +74,13 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles], list[str]]:
             raise SslcliError(
                 f"there are no pictures in {folders[part]}", f"it should hold files ending in {' '.join(SUFFIXES)}"
             )
-    classes = class_names(found["train"].names)
+    class_of = {part: class_folders(listing.names) for part, listing in found.items()}
+    classes = None if class_of["train"] is None else tuple(sorted(set(class_of["train"])))
     if classes is None and any(os.sep in name for name in found["train"].names):
         notes.append(f"no labels: some pictures lie beside the class folders of {folders['train']}")
     files, start = {}, 0
     for part, listing in found.items():
-        labels = labels_of(listing, classes)
+        labels = labels_of(listing.root, class_of[part], classes)
         files[part] = PictureFiles(np.arange(start, start + len(listing)), labels)
         start += len(listing)
     stored = Stored(files["train"], files.get("val"), files.get("test"), classes)
@@ -113,33 +113,40 @@ def pictures_under(folder: Path) -> list[Path]:
 
 def listing_of(folder: Path) -> Listing:
     """As `pictures_under`. Raises SslcliError where a folder in it cannot be read."""
-    found: list[tuple[str, int, int]] = []
+    names: list[str] = []
+    numbers: list[int] = []
     try:
-        _collect(str(folder), "", found, set())
+        _collect(str(folder), "", names, numbers, set())
     except OSError as error:
         raise SslcliError(f"{error.filename} cannot be read: {error.strerror}", "see to its permissions") from error
-    numbers = np.array([numbers for _, *numbers in found], dtype=np.int64).reshape(-1, 2)
-    return Listing(str(folder), tuple(name for name, _, _ in found), numbers[:, 0].copy(), numbers[:, 1].copy())
+    sizes, changed = np.array(numbers, dtype=np.int64).reshape(-1, 2).T.copy()
+    return Listing(str(folder), tuple(names), sizes, changed)
 
 
-def _collect(folder: str, prefix: str, found: list[tuple[str, int, int]], seen: set[tuple[int, int]]) -> None:
-    """Adds name, size and time of change of every picture, sorted as paths are, part by part."""
-    status = os.stat(folder)  # noqa: PTH116
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    with os.scandir(folder) as entries:
-        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=attrgetter("name"))
-    for entry in visible:
-        if entry.is_dir():
-            _collect(entry.path, f"{prefix}{entry.name}{os.sep}", found, seen)
-        elif is_picture(entry.name):
-            found.append((prefix + entry.name, *_size_and_change(entry)))
-
-
-def _size_and_change(entry: os.DirEntry[str]) -> tuple[int, int]:
+def _collect(folder: str, prefix: str, names: list[str], numbers: list[int], seen: set[tuple[int, int]]) -> None:
+    """Adds the name of every picture, sorted as paths are, part by part, and its size and time of change to `numbers`."""
+    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # paths from here are resolved faster than whole ones
     try:
-        status = entry.stat()
+        status = os.fstat(here)
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(here) as entries:
+            folders = {entry.name: entry.is_dir() for entry in entries}
+        for name in sorted(folders):
+            if folders[name]:
+                if not name.startswith("."):
+                    _collect(f"{folder}{os.sep}{name}", f"{prefix}{name}{os.sep}", names, numbers, seen)
+            elif is_picture(name):
+                names.append(prefix + name)
+                numbers += _size_and_change(name, here)
+    finally:
+        os.close(here)
+
+
+def _size_and_change(name: str, folder: int) -> tuple[int, int]:
+    try:
+        status = os.stat(name, dir_fd=folder)
     except OSError:  # a link to nowhere: reading it will say so
         return -1, -1
     return status.st_size, status.st_mtime_ns
@@ -149,33 +156,33 @@ def is_picture(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
-def class_names(names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The first folders of the files; None where a file lies in none."""
-    if any(os.sep not in name for name in names):
-        return None
-    return tuple(sorted({name.partition(os.sep)[0] for name in names}))
+def class_folders(names: tuple[str, ...]) -> list[str] | None:
+    """The first folder of each file; None where a file lies in none."""
+    parts = [name.partition(os.sep) for name in names]
+    return [first for first, _, _ in parts] if all(rest for _, _, rest in parts) else None
 
 
-def labels_of(listing: Listing, classes: tuple[str, ...] | None) -> NDArray[np.int64] | None:
-    """(N,) numbers of the files' classes, which are those of the training pictures."""
-    names = class_names(listing.names)
-    if classes is None or names is None:
+def labels_of(root: str, folders: list[str] | None, classes: tuple[str, ...] | None) -> NDArray[np.int64] | None:
+    """(N,) numbers of the classes of files in `folders` under `root`; the classes are those of the training pictures."""
+    if classes is None or folders is None:
         return None
-    unknown = sorted(set(names) - set(classes))
+    unknown = sorted(set(folders) - set(classes))
     if unknown:
         raise SslcliError(
-            f"{listing.root} has the class folder {unknown[0]!r}, which the training pictures have not",
+            f"{root} has the class folder {unknown[0]!r}, which the training pictures have not",
             f"rename it (the classes are {', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})",
         )
     numbers = {name: number for number, name in enumerate(classes)}
-    return np.array([numbers[name.partition(os.sep)[0]] for name in listing.names], dtype=np.int64)
+    return np.array([numbers[folder] for folder in folders], dtype=np.int64)
 
 
 def _joined(root: Path, listings: list[Listing]) -> Listing:
     """One listing of all parts."""
+    if listings[0].root == str(root):
+        return listings[0]
     names: list[str] = []
     for listing in listings:
-        prefix = os.path.relpath(listing.root, root) + os.sep if listing.root != str(root) else ""
+        prefix = os.path.relpath(listing.root, root) + os.sep
         names += [prefix + name for name in listing.names]
     sizes = np.concatenate([listing.sizes for listing in listings])
     return Listing(str(root), tuple(names), sizes, np.concatenate([listing.changed for listing in listings]))
