@@ -19,10 +19,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, printable
 
 T = TypeVar("T")
 
+LAYOUT = "\n\t"
 LINE_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -59,34 +60,36 @@ class Console:
                 self._log = None
 
     def say(self, text: str) -> None:
-        self._output.print(escape(text))
+        self._output.print(_as_it_is(text))
         self._note(text)
 
     def warn(self, text: str) -> None:
-        self._errors.print(f"[yellow]warning:[/yellow] {escape(text)}")
+        self._errors.print(f"[yellow]warning:[/yellow] {_as_it_is(text)}")
         self._note(f"warning: {text}")
 
     def _note(self, text: str) -> None:
         if self._log is not None:
-            self._log.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
+            self._log.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {printable(text, kept=LAYOUT)}\n")
             self._log.flush()
 
     def _progress_line(self, text: str) -> None:
         if not self._errors.is_terminal:
-            self._errors.print(escape(text))
+            self._errors.print(_as_it_is(text))
         self._note(text)
 
     def error(self, error: SslcliError) -> None:
-        self._errors.print(f"[bold red]error:[/bold red] {escape(error.message)}")
-        self._errors.print(f"[bold]fix:  [/bold] {escape(error.fix)}")
+        self._errors.print(f"[bold red]error:[/bold red] {_as_it_is(error.message)}")
+        self._errors.print(f"[bold]fix:  [/bold] {_as_it_is(error.fix)}")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """The first column is text, the others are numbers."""
-        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table = Table(
+            title=_as_it_is(title) or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+        )
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
         for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*(_as_it_is(cell) for cell in row))
         self._output.print(table)
 
     def columns(self, title: str, rows: Iterable[tuple[str, str]]) -> None:
@@ -95,15 +98,17 @@ class Console:
         table.add_column(no_wrap=True)
         table.add_column(max_width=90)
         for left, right in rows:
-            table.add_row(f"  {escape(left)}", escape(right))
-        self._output.print(f"[bold]{escape(title)}[/bold]")
+            table.add_row(f"  {_as_it_is(left)}", _as_it_is(right))
+        self._output.print(f"[bold]{_as_it_is(title)}[/bold]")
         self._output.print(table)
         self._output.print()
 
     def track(self, items: Iterable[T], *, total: int, label: str) -> Iterable[T]:
         """Passes `items` on, showing how many of `total` have gone by."""
+        if total:
+            self._progress_line(label)
         with self._progress() as progress:
-            task = progress.add_task(label, total=total, note="")
+            task = progress.add_task(_as_it_is(label), total=total, note="")
             for item in items:
                 yield item
                 progress.advance(task)
@@ -145,7 +150,7 @@ class TrainingBar:
     def __init__(self, progress: Progress, label: str, num_steps: int, lines: TrainingLines) -> None:
         self._progress = progress
         self._lines = lines
-        self._task = progress.add_task(label, total=num_steps, note="")
+        self._task = progress.add_task(_as_it_is(label), total=num_steps, note="")
 
     def step(self, done: int) -> None:
         self._progress.update(self._task, completed=done)
@@ -156,7 +161,7 @@ class TrainingBar:
         if "loss" in record:
             self._progress.update(self._task, note=_summary(record))
         else:
-            self._progress.console.print(escape(f"epoch {record['epoch']:g}: {_measured(record)}"))
+            self._progress.console.print(_as_it_is(f"epoch {record['epoch']:g}: {_measured(record)}"))
 
 
 class TrainingLines:
@@ -217,8 +222,13 @@ def _job_table(jobs: Sequence[JobState], height: int) -> Table:
         table.add_column(column, justify="right" if column in ("progress", "time") else "left", no_wrap=True)
     for job in shown:
         style = {"running": "bold", "failed": "red", "refused": "red", "finished": "green"}.get(job.status, "")
-        table.add_row(*map(escape, job), style=style)
+        table.add_row(*map(_as_it_is, job), style=style)
     return table
+
+
+def _as_it_is(text: str) -> str:
+    """No markup in it means anything, nor does a terminal's command."""
+    return escape(printable(text, kept=LAYOUT))
 
 
 def duration(seconds: float) -> str:

@@ -33,6 +33,12 @@ def quoted(path: object) -> str:
     return "'" + str(path).replace("'", "'\"'\"'") + "'"
 
 
+def printable(text: object, kept: str = "") -> str:
+    """As it can be shown: what is no character to print, and not `kept`, is spelled out. A name may hold anything, a terminal's
+    commands too."""
+    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in str(text))
+
+
 def require(condition: bool, field: str, value: object, must_be: str, fix: str) -> None:
     """Raises SslcliError("<field> must be <must_be>, got <value>", fix) unless `condition` holds."""
     if not condition:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import random
+import select
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +27,7 @@ from PIL import Image
 
 from sslcli.cli import main
 from sslcli.commands import pretrain, training
-from sslcli.console import TrainingLines
+from sslcli.console import TrainingBar, TrainingLines
 from sslcli.engine.checkpoint import read_checkpoint
 from sslcli.engine.run import Run
 from sslcli.errors import SslcliError
@@ -207,6 +210,46 @@ def test_stopped_by_a_signal(
     assert fix == f"fix:   go on: sslcli resume '{killed}'"
     assert facts(killed)["status"] == "interrupted"
     assert facts(killed)["step"] == 9, "saved where it stood"
+    assert forked(["resume", str(killed)]) == 0
+    require_same(killed, whole)
+
+
+def on_a_terminal_that_is_closed(words: list[str], at: Path) -> None:
+    """A command line in a terminal of its own, which is closed when the file `at` is there."""
+    child, terminal = pty.fork()
+    if child == 0:
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # not pytest's
+        os._exit(forked(words, waits_for_the_end_of_its_terminal(9, at)) & 0xFF)
+    while not at.exists():
+        if select.select([terminal], [], [], 0.05)[0]:
+            os.read(terminal, 4096)
+    os.close(terminal)
+    os.waitpid(child, 0)
+
+
+def waits_for_the_end_of_its_terminal(step: int, told_by: Path) -> Callable[[], None]:
+    def arrange() -> None:
+        real = TrainingBar.step
+
+        def told(self: TrainingBar, done: int) -> None:
+            real(self, done)
+            if done == step:
+                told_by.touch()
+                while os.isatty(0):
+                    time.sleep(0.01)
+
+        TrainingBar.step = told  # type: ignore[method-assign]
+
+    return arrange
+
+
+def test_a_terminal_that_is_closed_stops_the_run_saved(whole: Path, killed: Path, tmp_path: Path) -> None:
+    on_a_terminal_that_is_closed(["resume", str(killed)], tmp_path / "now")
+    until = time.monotonic() + 30
+    while facts(killed)["status"] == "running" and time.monotonic() < until:
+        time.sleep(0.05)
+    assert facts(killed)["status"] == "interrupted"
+    assert 9 <= facts(killed)["step"] < 12, "saved where it stood when the signal came"
     assert forked(["resume", str(killed)]) == 0
     require_same(killed, whole)
 

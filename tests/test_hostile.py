@@ -279,6 +279,51 @@ def test_a_run_of_any_name(sslcli: Sslcli, run: Path, name: str) -> None:
     require_nothing_executed()
 
 
+def test_a_terminals_commands_in_a_name_are_spelled_out(sslcli: Sslcli, run: Path) -> None:
+    """ESC ] 0 sets a window's title; others can answer as if typed."""
+    run = run.rename(run.with_name("run\x1b]0;owned\x07 \udcff"))
+    outcome = sslcli("rerun", str(run))
+    assert r"run\x1b]0;owned\x07 \udcff" in outcome.err
+    assert sslcli("resume", str(run)).status == 0
+    outcomes = [outcome, sslcli("runs"), sslcli("report", str(run)), sslcli("linear-eval", "run=nothing\x1b[2J")]
+    assert all(not set("\x1b\x07\udcff") & {*outcome.out, *outcome.err} for outcome in outcomes)
+
+
+def test_a_run_that_began_with_itself(sslcli: Sslcli, run: Path) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["sslcli"]["choices"].pop("data")
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, "run": str(run)}))
+    assert "data=" in require_refused(sslcli("linear-eval", f"run={run}"), "began", "with itself")
+
+
+SWEEP = {"command": "pretrain", "words": ["seed=0,1"], "planned": [["seed=0"], ["seed=1"]]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("sweep.json", {**SWEEP, "words": "seed=0,1"}),
+        ("sweep.json", {**SWEEP, "planned": [7]}),
+        ("sweep.json", {**SWEEP, "command": ["rm"]}),
+        ("sweep.json", [SWEEP]),
+        ("000-12345678/overrides.yaml", {"seed": 0}),
+        ("001-refused.json", {"words": ["seed=1", 1]}),
+        ("001-refused.json", "no"),
+    ],
+)
+def test_a_sweep_of_another_shape(sslcli: Sslcli, run: Path, name: str, content: object) -> None:
+    sweep = run.parents[1] / "sweeps/one"
+    sweep.mkdir(parents=True)
+    run.rename(sweep / "000-12345678")
+    (sweep / "sweep.json").write_text(json.dumps(SWEEP))
+    (sweep / name).write_text(json.dumps(content))
+    outcome = sslcli("report", str(sweep))
+    assert outcome.status == 0, outcome.err
+    assert f"{name} cannot be read" in (sweep / "report.html").read_text()
+    if name == "sweep.json":
+        require_refused(sslcli("resume", str(sweep)), name)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if "$" not in name])
 def test_folders_of_any_name(sslcli: Sslcli, tmp_path: Path, name: str) -> None:
     """As data.root and runtime.outputs, through Hydra's grammar, the saved config and back."""

@@ -21,14 +21,13 @@ from sslcli.commands.summaries import (
     as_typed,
     best_of,
     differing,
-    on_one_line,
     repetitions,
     spread,
     summaries,
 )
 from sslcli.console import Console
 from sslcli.engine.run import read_records, resolve_run
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, printable
 
 Group = list[Summary]
 """Runs that differ in the seed alone: one column."""
@@ -52,7 +51,7 @@ def main(arguments: list[str], console: Console) -> int:
         return 0
     _show(groups, keys, metrics, choice, console)
     if drawn:
-        console.say(f"curves: {on_one_line(target)}")
+        console.say(f"curves: {printable(target)}")
     return 0
 
 
@@ -101,9 +100,9 @@ def _runs(words: Sequence[str], outputs: Path, console: Console) -> list[Summary
             if (run.folder / "config.yaml").exists():
                 found[run.folder.resolve()] = run
             else:
-                console.warn(f"{on_one_line(run.folder)} is left out: it has no config.yaml")
+                console.warn(f"{printable(run.folder)} is left out: it has no config.yaml")
         if not inside:
-            raise SslcliError(f"{on_one_line(folder)} holds no runs", "`sslcli runs FOLDER` lists those of a folder")
+            raise SslcliError(f"{printable(folder)} holds no runs", "`sslcli runs FOLDER` lists those of a folder")
     if len(found) < 2:
         raise SslcliError(f"{len(found)} run cannot be compared", "name two, or a folder that holds several")
     return sorted(found.values(), key=lambda run: run.facts.get("started", 0.0))
@@ -134,8 +133,8 @@ def _draw(target: Path, groups: Sequence[Group], keys: Sequence[str], console: C
 def _records(run: Summary, console: Console) -> list[dict[str, Any]]:
     try:
         return read_records(run.folder)
-    except ValueError:
-        console.warn(f"{on_one_line(run.folder)} has no curves: its metrics.jsonl is damaged")
+    except SslcliError:
+        console.warn(f"{printable(run.folder)} has no curves: its metrics.jsonl is damaged")
         return []
 
 
@@ -151,7 +150,7 @@ def _name(index: int, run: Summary, keys: Sequence[str]) -> str:
 
 
 def _value(run: Summary, key: str) -> str:
-    return on_one_line(as_typed(run.settings[key])) if key in run.settings else "–"
+    return printable(as_typed(run.settings[key])) if key in run.settings else "–"
 
 
 def _seeds(group: Group) -> list[Any]:

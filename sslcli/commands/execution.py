@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import signal
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import yaml
@@ -20,6 +16,7 @@ from sslcli.commands import EXPERIMENTS
 from sslcli.config import Groups, Saved, choices_of, identity, read, restored, to_yaml, unknown
 from sslcli.console import Console
 from sslcli.engine.run import Run, new_folder
+from sslcli.engine.signals import interrupted_by_signals
 from sslcli.errors import Interrupted, RunFailed, SslcliError, quoted
 from sslcli.processes import losing_none, place
 
@@ -116,7 +113,7 @@ def _proceed(module: Any, config: Any, run: Run, console: Console) -> None:
     """Runs the command and leaves in run.json how it ended."""
     go_on = f"go on: sslcli resume {quoted(run.folder)}"
     try:
-        with _sigterm_interrupts(go_on), console.logged(run.folder / "log.txt"), losing_none():
+        with interrupted_by_signals(go_on), console.logged(run.folder / "log.txt"), losing_none():
             module.run(config, run, console)
     except Interrupted as stop:
         _leave(run, "interrupted", stop)
@@ -144,20 +141,3 @@ def _leave(run: Run, status: str, reason: BaseException) -> None:
 def refused_by_system(reason: OSError, fix: str) -> RunFailed:
     where = f": {reason.filename}" if reason.filename else ""
     return RunFailed(f"{reason.strerror or reason}{where}", fix)
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts(go_on: str) -> Iterator[None]:
-    """SIGTERM outside the training loop (which notes it between two steps) stops the run as Ctrl-C does."""
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        raise Interrupted(f"stopped by signal {number}", go_on, number)
-
-    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from sslcli.commands.encoder_files import resolve_encoder_run
+from sslcli.commands.recording import require_recording
 from sslcli.commands.run_data import evaluation_label
 from sslcli.data.config import DataConfig
 from sslcli.engine.optim import OptimConfig
@@ -75,9 +76,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require(self.labels > 0, "labels", self.labels, "positive", "try 0.01, 0.1, 10 (per class) or 1 (all)")
-        require(self.log_every >= 1, "log_every", self.log_every, "at least 1", "20 is the default")
-        require(self.save_every > 0, "save_every", self.save_every, "positive", "1 saves once an epoch")
-        require(self.keep_last >= 1, "keep_last", self.keep_last, "at least 1", "1 is the default")
+        require_recording(self)
 
 
 def settle(config: Config) -> Config:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from sslcli.commands.recording import Recording
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
@@ -15,14 +16,6 @@ from sslcli.method import Evaluate, Learner
 
 if TYPE_CHECKING:
     from sslcli.console import Console
-
-
-class Recording(Protocol):
-    """How often a run is written down: a command's config. `log_every` in steps, `save_every` in epochs."""
-
-    log_every: int
-    save_every: float
-    keep_last: int
 
 
 def train_phase(

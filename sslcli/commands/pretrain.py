@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sslcli.commands.recording import require_recording
 from sslcli.data.config import DataConfig
 from sslcli.engine.optim import OptimConfig
 from sslcli.engine.run import Run
@@ -43,10 +44,8 @@ class Config:
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1", "22 is the default")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2", "128 is the default")
-        require(self.log_every >= 1, "log_every", self.log_every, "at least 1", "20 is the default")
         require(self.knn_every >= 0, "knn_every", self.knn_every, "0 or more", "0 never measures it")
-        require(self.save_every > 0, "save_every", self.save_every, "positive", "1 saves once an epoch")
-        require(self.keep_last >= 1, "keep_last", self.keep_last, "at least 1", "2 is the default")
+        require_recording(self)
 
 
 def settle(config: Config) -> Config:

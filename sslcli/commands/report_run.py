@@ -107,9 +107,9 @@ def _state(run: Summary) -> list[str]:
 
 def _records(folder: Path, missing: list[str]) -> list[dict[str, Any]]:
     try:
-        return [record for record in read_records(folder) if isinstance(record, dict)]
-    except (ValueError, OSError) as reason:
-        missing.append(f"metrics.jsonl cannot be read, so there are no curves: {reason}")
+        return read_records(folder)
+    except SslcliError as error:
+        missing.append(f"there are no curves: {error.message}")
         return []
 
 

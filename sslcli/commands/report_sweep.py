@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sslcli.commands.report_run import json_of
 from sslcli.commands.summaries import (
     SEED,
     WHERE,
@@ -20,6 +19,7 @@ from sslcli.commands.summaries import (
     repetitions,
     spread,
 )
+from sslcli.commands.sweep_table import SWEEP_FILE, jobs_of, read_sweep
 from sslcli.console import duration
 from sslcli.engine.run import read_records
 from sslcli.errors import SslcliError
@@ -38,14 +38,16 @@ def sweep_report(folder: Path, runs: Sequence[Summary]) -> tuple[str, list[Html]
     groups = list(repetitions(shown, [key for key in keys if key != SEED]).values())
     choice = best_of(groups)
     counts = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in every).most_common())
+    troubles = _troubles(folder, every)
+    begun_by = _begun_by(folder, troubles)
     parts = [
         on_page.paragraph(f"{len(every)} runs: {counts} · {folder.absolute()}"),
-        on_page.notes([*_troubles(folder, every), *([f"no best: {choice.reason}"] if choice.best is None else [])]),
+        on_page.notes([*troubles, *([f"no best: {choice.reason}"] if choice.best is None else [])]),
         _table_of_settings(groups, keys, choice),
         _table_of_runs(folder, shown, keys, choice, choice.best if len(groups) == len(shown) else None),
         _against(folder, shown, keys, choice),
         _curves(folder, groups, keys),
-        on_page.section("Commands", on_page.commands(_commands(folder))),
+        on_page.section("Commands", on_page.commands(_commands(folder, begun_by))),
     ]
     return f"{folder.absolute().name}: {', '.join(sorted({str(run.settings['command']) for run in shown}))}", parts
 
@@ -58,7 +60,7 @@ def _has_settings(run: Summary) -> bool:
 
 
 def _troubles(folder: Path, runs: Sequence[Summary]) -> list[str]:
-    """Which runs did not end well, or not even begin, and why."""
+    """Which runs did not end well, and why."""
     found = []
     for run in runs:
         if run.status != "finished":
@@ -66,12 +68,21 @@ def _troubles(folder: Path, runs: Sequence[Summary]) -> list[str]:
             found.append(f"{_place(run, folder)}: {run.status}" + (f": {error}" if error else ""))
         if not _has_settings(run):
             found.append(f"{_place(run, folder)}: no config that can be read, so it is in no table and no chart")
-    sweep = json_of(folder / "sweep.json")
-    for job in sweep.get("jobs", []):
-        if job["folder"] is None:
-            own = [word for word in job["words"] if word not in sweep["words"]]
-            found.append(f"{' '.join(own)}: {job['status']}: {job['error']}")
     return found
+
+
+def _begun_by(folder: Path, troubles: list[str]) -> list[str]:
+    """The words that a sweep is; none where the folder is no sweep's. Tells of the jobs that were not even begun."""
+    if not (folder / SWEEP_FILE).exists():
+        return []
+    try:
+        refused = [job for job in jobs_of(folder) if job.status == "refused"]
+        sweep = read_sweep(folder)
+    except SslcliError as damaged:
+        troubles.append(damaged.message)
+        return []
+    troubles += [f"{' '.join(job.what)}: refused: {job.facts.get('error')}" for job in refused]
+    return [sweep["command"], *sweep["words"]]
 
 
 def _table_of_settings(groups: Sequence[Sequence[Summary]], keys: Sequence[str], choice: Choice) -> Html:
@@ -133,7 +144,7 @@ def _curves(folder: Path, groups: Sequence[Sequence[Summary]], keys: Sequence[st
     for colour, run in [(colour, run) for colour, group in enumerate(groups) for run in group]:
         try:
             of_run = families(read_records(run.folder), _name(run, keys, folder), colour)
-        except (ValueError, OSError):  # a damaged file: the run has no curve
+        except SslcliError:  # a damaged file: the run has no curve
             continue
         for family, panels in found.items():
             for metric, lines in of_run.get(family, {}).items():
@@ -142,11 +153,10 @@ def _curves(folder: Path, groups: Sequence[Sequence[Summary]], keys: Sequence[st
     return on_page.section("Curves", on_page.charts(shown)) if shown else Html("")
 
 
-def _commands(folder: Path) -> list[tuple[str, str]]:
+def _commands(folder: Path, begun_by: list[str]) -> list[tuple[str, str]]:
     quoted = shlex.quote(str(folder.absolute()))
-    sweep = json_of(folder / "sweep.json")
-    begun = shlex.join(["sslcli", str(sweep.get("command")), *map(str, sweep.get("words", []))])
-    again = [("Go on with the sweep", f"sslcli resume {quoted}"), ("It was begun by", begun)] if sweep else []
+    begun = shlex.join(["sslcli", *begun_by])
+    again = [("Go on with the sweep", f"sslcli resume {quoted}"), ("It was begun by", begun)] if begun_by else []
     others = [
         ("Compare the runs", f"sslcli compare {quoted}"),
         ("Write this report again", f"sslcli report {quoted}"),

@@ -12,6 +12,7 @@ from sslcli.config import Saved, read, restored_group
 from sslcli.data.config import DataConfig
 from sslcli.data.images import Splits, Track
 from sslcli.engine.run import read_facts
+from sslcli.errors import SslcliError
 
 
 def run_data_config(files: EncoderFiles, chosen: DataConfig | None) -> DataConfig:
@@ -23,10 +24,15 @@ def run_data_config(files: EncoderFiles, chosen: DataConfig | None) -> DataConfi
 
 def _saved_with_data(folder: Path) -> Saved:
     """The config that chose the data: the run's, or, where it names none, that of the run it began with."""
+    seen = {folder}
     saved = read(folder / "config.yaml")
-    return (
-        saved if "data" in saved.choices or "run" not in saved.values else _saved_with_data(Path(saved.values["run"]))
-    )
+    while "data" not in saved.choices and "run" in saved.values:
+        folder = Path(str(saved.values["run"]))
+        if folder in seen:
+            raise SslcliError(f"{folder} began, its config.yaml says, with itself", "name the data: data=…")
+        seen.add(folder)
+        saved = read(folder / "config.yaml")
+    return saved
 
 
 def evaluation_label(run: str, choices: dict[str, str]) -> str:

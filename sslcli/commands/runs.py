@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from sslcli.commands.arguments import parse
-from sslcli.commands.summaries import Summary, as_typed, on_one_line, summaries
+from sslcli.commands.summaries import Summary, as_typed, summaries
 from sslcli.console import Console, duration
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, printable
 
 FACTS = ("status", "command", "started", "seconds", "host", "identity")
 """Of run.json, what runs can be chosen and sorted by, beside their choices, metrics and settings."""
@@ -44,7 +44,7 @@ def main(arguments: list[str], console: Console) -> int:
         names = short_names([run.folder for run in runs])
         _print_aligned([COLUMNS, *(_row(run, names[run.folder]) for run in runs)])
         of_how_many = f" of {len(found)}" if wanted else ""
-        console.say(f"{len(runs)}{of_how_many} runs under {on_one_line(folder)}")
+        console.say(f"{len(runs)}{of_how_many} runs under {printable(folder)}")
     return 0
 
 
@@ -85,13 +85,13 @@ def _folder_and_filters(words: list[str]) -> tuple[Path, list[tuple[str, str]]]:
     named = bool(words) and (Path(words[0]).is_dir() or "=" not in words[0])
     folder = Path(words[0] if named else "outputs").expanduser()
     if not folder.is_dir():
-        message = f"there is no folder {on_one_line(folder.absolute())}"
+        message = f"there is no folder {printable(folder.absolute())}"
         raise SslcliError(message, "start a run: sslcli pretrain; or name the folder of yours")
     filters = []
     for word in words[named:]:
         key, sign, value = word.partition("=")
         if not key or not sign:
-            message = f"{on_one_line(word)!r} says nothing that a run must have"
+            message = f"{printable(word)!r} says nothing that a run must have"
             raise SslcliError(message, "give key=value, as method=simclr; a folder comes first")
         filters.append((key, value))
     return folder, filters
@@ -116,7 +116,7 @@ def _reader(runs: Sequence[Summary], key: str) -> Callable[[Summary], Mapping[st
     near = difflib.get_close_matches(key, keys) or [known for known in keys if known.rpartition(".")[2] == key]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     fix = f"{hint}there is {', '.join(FACTS)}, every metric, and every setting of a config.yaml"
-    raise SslcliError(f"no run has a {on_one_line(key)!r}", fix)
+    raise SslcliError(f"no run has a {printable(key)!r}", fix)
 
 
 def _known(run: Summary) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _order(value: Any) -> tuple[bool, float, str]:
 def short_names(folders: Sequence[Path]) -> dict[Path, str]:
     """For every run its folder's own name, which is enough to name it by; the path where several have that name."""
     counted = Counter(folder.name for folder in folders)
-    return {folder: on_one_line(folder.name if counted[folder.name] == 1 else folder) for folder in folders}
+    return {folder: printable(folder.name if counted[folder.name] == 1 else folder) for folder in folders}
 
 
 def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
@@ -169,7 +169,7 @@ def _row(run: Summary, name: str) -> tuple[str, ...]:
     facts = run.facts
     seconds = duration(facts["seconds"]) if "seconds" in facts else ""
     words = (facts.get("command", ""), run.choices.get("method", ""), run.choices.get("data", ""))
-    return (name, run.status, *map(on_one_line, words), _started(run)[:16], seconds, on_one_line(_result(run)))
+    return (name, run.status, *map(printable, words), _started(run)[:16], seconds, printable(_result(run)))
 
 
 def _started(run: Summary) -> str:
@@ -198,4 +198,4 @@ def _write_csv(runs: Sequence[Summary]) -> None:
     for run in runs:
         facts = [run.status, run.facts.get("command"), _started(run), run.facts.get("seconds")]
         values = [*(run.choices.get(name) for name in choices), *(run.metrics.get(name) for name in metrics)]
-        writer.writerow([on_one_line(run.folder), *facts, *values])
+        writer.writerow([printable(run.folder), *facts, *values])

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from sslcli.augment.corruption import CorruptionConfig
+from sslcli.commands.recording import require_recording
 from sslcli.data.config import DataConfig
 from sslcli.engine.optim import OptimConfig
 from sslcli.engine.run import Run
@@ -108,9 +109,7 @@ class Config:
         denoises = max(self.corruption) > 0 or Pretraining.denoising not in self.compare
         require(denoises, "corruption", self.corruption, "positive to denoise", "compare=[autoencoder] trains without")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1", "20 is the default")
-        require(self.log_every >= 1, "log_every", self.log_every, "at least 1", "200 is the default")
-        require(self.save_every > 0, "save_every", self.save_every, "positive", "1 saves once an epoch")
-        require(self.keep_last >= 1, "keep_last", self.keep_last, "at least 1", "1 is the default")
+        require_recording(self)
 
     def of_layer(self, depth: int) -> tuple[float, int]:
         """Corruption and epochs of the `depth`-th layer, counted from 1."""

@@ -81,11 +81,6 @@ def summaries(outputs: Path) -> list[Summary]:
     return [Summary.of(folder) for folder in find_runs(outputs)]
 
 
-def on_one_line(name: object) -> str:
-    """A name, a folder's say, as it can be shown: what is no character to print is spelled out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))
-
-
 def as_typed(value: Any) -> str:
     """A setting's value as it is given on the command line."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -57,10 +58,9 @@ def jobs_of(sweep: Path) -> list[Job]:
     for path in sweep.iterdir():
         if (name := JOB_NAME.fullmatch(path.name)) and (path / "run.json").exists():
             run = Summary.of(path)
-            found.append((int(name[1]), yaml.safe_load((path / "overrides.yaml").read_text()), run.facts, run))
+            found.append((int(name[1]), _words_in(path / "overrides.yaml"), run.facts, run))
         elif name := REFUSED_NAME.fullmatch(path.name):
-            refusal = json.loads(path.read_text())
-            found.append((int(name[1]), refusal["words"], {**refusal, "status": "refused"}, None))
+            found.append((int(name[1]), *_refusal_in(path), None))
     begun = {number for number, *_ in found}
     waiting = {"status": "waiting"}
     found += [(number, words, waiting, None) for number, words in enumerate(saved["planned"]) if number not in begun]
@@ -77,12 +77,41 @@ def refused_file(sweep: Path, number: int) -> Path:
 def read_sweep(sweep: Path) -> dict[str, Any]:
     """sweep.json. Raises SslcliError where it is damaged."""
     path = sweep / SWEEP_FILE
-    try:
+    with _understood(path):
         facts = json.loads(path.read_text())
-        assert {"command", "words", "planned"} <= facts.keys()
+        _as_words(facts["words"])
+        for words in facts["planned"]:
+            _as_words(words)
+        if not isinstance(facts["command"], str):
+            raise TypeError("the command must be a word")
         return cast("dict[str, Any]", facts)
-    except (ValueError, AttributeError, AssertionError) as reason:
-        raise SslcliError(f"{path} cannot be read: {reason!r}", "start the sweep again with its command") from None
+
+
+@contextlib.contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Inside, `path` is read: what cannot be made sense of is an SslcliError."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as reason:
+        message = f"{path} cannot be read: {str(reason).splitlines()[0]}"
+        raise SslcliError(message, "restore it from a copy, or move it away and start the sweep again") from None
+
+
+def _words_in(path: Path) -> list[str]:
+    with _understood(path):
+        return _as_words(yaml.safe_load(path.read_text()))
+
+
+def _refusal_in(path: Path) -> tuple[list[str], dict[str, Any]]:
+    with _understood(path):
+        refusal = json.loads(path.read_text())
+        return _as_words(refusal["words"]), {**refusal, "status": "refused"}
+
+
+def _as_words(found: object) -> list[str]:
+    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+        raise TypeError(f"it should hold a list of words, not {found!r}")
+    return found
 
 
 def write_sweep(sweep: Path, facts: dict[str, Any]) -> None:

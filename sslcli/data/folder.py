@@ -17,7 +17,7 @@ from sslcli.data.config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, selected, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import divide
-from sslcli.errors import SslcliError, require
+from sslcli.errors import SslcliError, printable, require
 from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class FolderConfig(DataConfig):
         files = {"train": chosen.train, "val": chosen.val, "test": chosen.test}
         rows = np.concatenate([part.rows for part in files.values() if part is not None])
         decoded = self._decoded(listing, rows, track)
-        bad = [f"{_printable(listing.names[rows[i]])}: {reason}" for i, reason in sorted(decoded.bad.items())]
+        bad = [f"{printable(listing.names[rows[i]])}: {reason}" for i, reason in sorted(decoded.bad.items())]
         self._refuse_too_many(bad, len(rows))
         sets = decoded_sets(listing, files, decoded)
         assert sets["train"] is not None
@@ -153,11 +153,6 @@ def bad_pictures(bad: list[str]) -> list[str]:
     if len(bad) > NAMED:
         lines.append(f"and {len(bad) - NAMED} more pictures could not be decoded")
     return lines
-
-
-def _printable(name: str) -> str:
-    """Bytes that are not UTF-8 replaced, which would break the printing."""
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _enough(part: float) -> float:

@@ -59,21 +59,26 @@ class Records:
 def locked(path: Path, track: Track) -> Iterator[None]:
     """Inside, no other process is at it: it waits, or is waited for."""
     with path.open("ab") as file:
-        for _ in track(_attempts(file), total=1, label="waiting for another process that decodes these pictures"):
-            pass
+        if not _taken(file):
+            label = "waiting for another process that decodes these pictures"
+            for _ in track(_attempts(file), total=1, label=label):
+                pass
         yield  # closing the file lets go of the lock
 
 
 def _attempts(file: IO[bytes]) -> Iterator[None]:
     """Ends, with one item, when the lock is held."""
-    held = False
-    while not held:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = True
-        except BlockingIOError:
-            time.sleep(0.1)
+    while not _taken(file):
+        time.sleep(0.1)
     yield
+
+
+def _taken(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def remove_older(folder: Path, stem: str, key: str) -> None:

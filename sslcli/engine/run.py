@@ -208,10 +208,16 @@ def _unreadable(path: Path, reason: str) -> SslcliError:
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """The records of metrics.jsonl; a last line cut off by a crash is left out."""
+    """The records of metrics.jsonl; a last line cut off by a crash is left out. Raises SslcliError where it is damaged."""
     path = folder / "metrics.jsonl"
-    lines = path.read_text().split("\n") if path.exists() else []
-    return [json.loads(line) for line in lines[:-1]]
+    try:
+        lines = path.read_text().split("\n") if path.exists() else []
+        records = [json.loads(line) for line in lines[:-1]]
+    except (OSError, ValueError) as reason:
+        raise _unreadable(path, str(reason)) from None
+    if not all(isinstance(record, dict) for record in records):
+        raise _unreadable(path, "it holds what is no record")
+    return records
 
 
 def find_runs(outputs: Path) -> list[Path]:

@@ -1,13 +1,16 @@
-"""Ctrl-C and SIGTERM ask a run to stop; the loop answers between two steps."""
+"""Ctrl-C, SIGTERM and SIGHUP (a terminal was closed) ask a run to stop; the loop answers between two steps."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
+
+from sslcli.errors import Interrupted
 
 
 @dataclass
@@ -19,21 +22,56 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside, a first SIGINT or SIGTERM is only noted; a second one interrupts at once. Elsewhere than in the main thread
-    signals cannot be caught, and nothing changes."""
+    """Inside, a first signal is only noted; a second one interrupts at once."""
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
 
-    def note(number: int, _: FrameType | None) -> None:
+    def note(number: int) -> None:
         if request.signal_number is not None:
             raise KeyboardInterrupt
         request.signal_number = number
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), note):
         yield request
+
+
+@contextlib.contextmanager
+def interrupted_by_signals(fix: str) -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP raise Interrupted at once, as Ctrl-C raises KeyboardInterrupt."""
+
+    def interrupt(number: int) -> None:
+        raise Interrupted(f"stopped by signal {number}", fix, number)
+
+    with _handled((signal.SIGTERM, signal.SIGHUP), interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int], None]) -> Iterator[None]:
+    """Elsewhere than in the main thread signals cannot be caught, and nothing changes; nor for SIGHUP where it was ignored
+    before, as under nohup."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
+
+    def come(number: int, _: FrameType | None) -> None:
+        _let_go(terminals)
+        handle(number)
+
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    caught = [number for number in numbers if not (number is signal.SIGHUP and ignored)]
+    before = {number: signal.signal(number, come) for number in caught}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _let_go(terminals: list[int]) -> None:
+    """What is said to a terminal that was closed goes nowhere: it would be an error, and keep the run from saving."""
+    for descriptor in terminals:
+        if not os.isatty(descriptor):
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)

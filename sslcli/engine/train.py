@@ -108,8 +108,9 @@ def train(
             seed_generators(derive_seed(seed, phase.name, step))
             minimize.begin(step, learning_rate(step))
             with record_function("views"):
-                views = learner.views(pictures.at(step))
-            clock.data_ready()
+                batch = pictures.at(step)
+                clock.data_ready()
+                views = learner.views(batch)
             with compute.autocast(), record_function("train_step"):
                 metrics = learner.train_step(views, minimize, Progress(step, periods.num_steps))
             minimize.end()

@@ -65,6 +65,7 @@ def make_run(folder: Path, *, steps: int = 20, config: dict[str, Any] | None = N
     header = {"format": 1, "version": "0.1.0", "command": "pretrain", "choices": {"method": "simclr"}}
     values = {"sslcli": header, "method": {"temperature": 0.5}, "seed": 0, **(config or {})}
     (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    (folder / "overrides.yaml").write_text("[]")
     lines = []
     for step in range(1, steps + 1):
         at = {"phase": "pretrain", "step": step, "epoch": step / 10}
@@ -93,10 +94,12 @@ def make_sweep(folder: Path) -> Path:
     ):
         config = {"method": {"temperature": temperature}, "seed": seed}
         metrics = {"loss": 1.1, "knn_accuracy": accuracy, "top1": 1 - accuracy}
-        make_run(folder / f"{number:03d}-12345678", config=config, metrics=metrics)
-    refused = {"folder": None, "words": ["epochs=2", "seed=5"], "status": "refused", "error": "must be positive"}
-    jobs = [{"folder": "000-12345678", "words": ["epochs=2"]}, refused]
-    sweep = {"command": "pretrain", "words": ["epochs=2", "method.temperature=0.1,0.5", "seed=0,1"], "jobs": jobs}
+        job = make_run(folder / f"{number:03d}-12345678", config=config, metrics=metrics)
+        words = ["epochs=2", f"method.temperature={temperature}", f"seed={seed}"]
+        (job / "overrides.yaml").write_text(yaml.safe_dump(words))
+    refused = {"words": ["epochs=2", "seed=5"], "error": "must be positive", "fix": "try 1"}
+    (folder / "004-refused.json").write_text(json.dumps(refused))
+    sweep = {"command": "pretrain", "words": ["epochs=2", "method.temperature=0.1,0.5", "seed=0,1"], "planned": []}
     (folder / "sweep.json").write_text(json.dumps(sweep))
     return folder
 

@@ -74,6 +74,14 @@ def test_a_cut_off_last_line_is_left_out(tmp_path: Path) -> None:
     assert read_records(folder) == [{"step": 1}]
 
 
+@pytest.mark.parametrize("content", [b'{"step": 1\n{"step": 2}\n', b"[1]\n", b"\xff\n"])
+def test_damaged_records_are_an_error(tmp_path: Path, content: bytes) -> None:
+    folder = make_run(tmp_path / "run")
+    (folder / "metrics.jsonl").write_bytes(content)
+    with pytest.raises(SslcliError, match=r"metrics\.jsonl cannot be read"):
+        read_records(folder)
+
+
 def test_missing_records_are_an_error(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     with Run(folder) as run:
