@@ -33,7 +33,7 @@ def main(arguments: list[str], console: Console) -> int:
 
     from sslcli.commands.output_files import written_whole
     from sslcli.commands.run_data import own_data
-    from sslcli.data.subset import evenly
+    from sslcli.data.images import evenly
     from sslcli.engine.device import Compute
     from sslcli.report.diagnostics import save_diagnostics
 
@@ -93,7 +93,7 @@ def _of_views(run: Path, pictures: ImageSet, compute: Compute, console: Console)
     """What is measured on the method's own views, where it makes two or more of a picture."""
     from sslcli.commands.method_files import read_method
     from sslcli.commands.view_features import view_features
-    from sslcli.data.subset import evenly
+    from sslcli.data.images import evenly
     from sslcli.evaluation.diagnostics import alignment, lidar, separation
 
     try:

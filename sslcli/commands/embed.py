@@ -31,7 +31,7 @@ def main(arguments: list[str], console: Console) -> int:
 
     from sslcli.commands.output_files import require_free, written_whole
     from sslcli.commands.run_data import own_data
-    from sslcli.data.subset import evenly
+    from sslcli.data.images import evenly
     from sslcli.evaluation.maps import MAPS
     from sslcli.report.embedding import class_names, save_map
     from sslcli.report.page import save_page
@@ -124,7 +124,7 @@ def _save_neighbours(path: Path, h: Tensor, pictures: ImageSet) -> None:
     """Queries at even distances, each beside the pictures of the same part that are most similar by cosine."""
     import torch
 
-    from sslcli.data.subset import evenly
+    from sslcli.data.images import evenly
     from sslcli.evaluation.knn import neighbours
     from sslcli.report.pictures import save_grid
 

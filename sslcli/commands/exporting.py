@@ -18,7 +18,7 @@ from sslcli.commands.encoder_format import Features, Format
 from sslcli.commands.program_formats import Onnx, TorchScript
 from sslcli.commands.run_data import own_data
 from sslcli.commands.weight_formats import Safetensors, Timm, Torchvision
-from sslcli.data.subset import evenly
+from sslcli.data.images import evenly
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import as_pictures
 

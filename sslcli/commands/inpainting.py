@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sslcli.commands.restoration import as_images, damage, pictures_of, restore
+from sslcli.commands.restoration import as_images, damage, restore, some_of
 from sslcli.commands.training import Trained
-from sslcli.data.subset import evenly
+from sslcli.data.images import evenly
 from sslcli.engine.run import Run, write_atomically
 from sslcli.engine.train import Watch
 from sslcli.errors import quoted
@@ -94,7 +94,7 @@ class Filling:
         if splits.test is None:
             console.warn("the data have no test part: what is reported is measured on validation")
         device = torch.device("cpu")
-        truth = pictures_of(part.images[evenly(len(part), num_scored or len(part))], device)
+        truth = some_of(part, num_scored or len(part), device)
         damaged, hidden = damage(method, truth)
         place = trained.compute.device
         network = restore(method, nn.ModuleDict(method.modules()), damaged.to(place), hidden.to(place), trained.compute)
@@ -134,7 +134,7 @@ class Filling:
         }
         content = {"protocol": protocol, "results": self.scores}
         write_atomically(run.folder / "results.json", json.dumps(content, indent=2).encode())
-        shown = slice(0, NUM_SHOWN)
+        shown = evenly(len(self.truth), NUM_SHOWN)
         columns = {"masked": self.damaged, **self.filled, "true": self.truth}
         run.figures.mkdir(exist_ok=True)
         save_grid(run.figures / "fillings.png", {name: as_images(column[shown]) for name, column in columns.items()})

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sslcli.data.images import ImageSet
+from sslcli.data.images import ImageSet, evenly
 from sslcli.engine.device import Compute
 from sslcli.engine.train import kept_generators, seed_generators
 from sslcli.evaluation.features import eval_mode
@@ -41,7 +41,7 @@ class RestorationMonitor:
     def __init__(self, method: Restorer, modules: dict[str, nn.Module], val: ImageSet, compute: Compute) -> None:
         self._method = method
         self._modules = nn.ModuleDict(modules)
-        self._pictures = pictures_of(val.images[:NUM_WATCHED], compute.device)
+        self._pictures = some_of(val, NUM_WATCHED, compute.device)
         self._compute = compute
 
     def __call__(self, step: int) -> dict[str, float]:
@@ -57,6 +57,11 @@ class RestorationMonitor:
 def pictures_of(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """(N, H, W, C) uint8 -> (N, C, H, W) in [0, 1]."""
     return as_pictures(torch.tensor(images).to(device))
+
+
+def some_of(part: ImageSet, at_most: int, device: torch.device) -> Tensor:
+    """(N, C, H, W) in [0, 1]: at even distances, for pictures may be sorted by class."""
+    return pictures_of(part.images[evenly(len(part), at_most)], device)
 
 
 def as_images(pictures: Tensor) -> NDArray[np.uint8]:
@@ -83,7 +88,7 @@ def save_restorations(figures: Path, method: Method, val: ImageSet, compute: Com
     """Damaged, restored and true pictures; the first layer's filters; and, where codes can be decoded, walks among them."""
     assert isinstance(method, Restorer)
     modules = nn.ModuleDict(method.modules())
-    pictures = pictures_of(val.images[:NUM_SHOWN], compute.device)
+    pictures = some_of(val, NUM_SHOWN, compute.device)
     damaged, hidden = damage(method, pictures)
     restored = torch.where(hidden, restore(method, modules, damaged, hidden, compute), pictures)
     columns = {"clean": pictures, "damaged": damaged, "restored": restored}
@@ -93,7 +98,7 @@ def save_restorations(figures: Path, method: Method, val: ImageSet, compute: Com
         save_filters(figures / "filters.png", filters)
     if isinstance(method, Decoding):
         with torch.no_grad(), eval_mode(modules):
-            _save_walks(figures, method.encoder, method, pictures_of(val.images[:NUM_WATCHED], compute.device))
+            _save_walks(figures, method.encoder, method, some_of(val, NUM_WATCHED, compute.device))
 
 
 def first_filters(encoder: Encoder, shape: torch.Size) -> NDArray[np.float32] | None:

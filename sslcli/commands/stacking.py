@@ -16,7 +16,7 @@ from sslcli.commands.phases import train_phase
 from sslcli.commands.preparation import prepare
 from sslcli.commands.stack_pretrain import Config, Pretraining
 from sslcli.data.batches import Batches, LabelledBatches
-from sslcli.data.images import ImageSet, Splits
+from sslcli.data.images import ImageSet, Splits, evenly
 from sslcli.data.needs import require_labels, require_test
 from sslcli.data.subset import label_subset
 from sslcli.engine.checkpoint import Phase
@@ -125,7 +125,8 @@ class Stacking:
             learner = StackedLayer.of(encoder, depth, corruption, config.reconstruction, config.tied)
             self.compute.place(learner.mirror)
             pictures = Batches(self.splits.pretraining, config.batch_size, seed, self.compute.device)
-            watched = torch.from_numpy(self.splits.val.images[:NUM_WATCHED]).to(self.compute.device)
+            val = self.splits.val
+            watched = torch.from_numpy(val.images[evenly(len(val), NUM_WATCHED)]).to(self.compute.device)
 
             def reconstruction(_: int, learner: StackedLayer = learner, watched: Tensor = watched) -> dict[str, float]:
                 with torch.no_grad(), eval_mode(learner.layer):

@@ -15,7 +15,7 @@ from sslcli.commands.preparation import prepare
 from sslcli.commands.restoration import Decoding, RestorationMonitor, save_restorations
 from sslcli.commands.view_features import NUM_VIEWED, view_features
 from sslcli.data.batches import Batches
-from sslcli.data.images import Splits
+from sslcli.data.images import Splits, evenly
 from sslcli.data.statistics import channel_moments
 from sslcli.engine.device import Compute
 from sslcli.engine.profile import Profiling, require_enough
@@ -142,7 +142,7 @@ def evaluation(
     monitor = Monitor(
         method.encoder, method.preprocessing, splits.train, splits.val, config.knn_every * in_steps, num_steps,
         compute.device, compute.dtype, console.warn,
-        lambda: view_features(method, splits.val.images[:NUM_VIEWED], compute),
+        lambda: view_features(method, splits.val.images[evenly(len(splits.val), NUM_VIEWED)], compute),
     )  # fmt: skip
     if not isinstance(method, Restorer):
         return monitor

@@ -58,6 +58,12 @@ def selected(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
     return Rows(images.source, images.rows[chosen]) if isinstance(images, Rows) else images[chosen]
 
 
+def evenly(num_there: int, at_most: int) -> NDArray[np.int64]:
+    """Indices, ascending, of at most so many of what is there, at even distances, the first and the last among them."""
+    chosen: NDArray[np.int64] = np.linspace(0, num_there - 1, min(num_there, at_most)).round().astype(np.int64)
+    return chosen
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """N square pictures. `images` (N, H, W, C) uint8, `labels` (N,) int64 or None; `paths` of the files they came from, and

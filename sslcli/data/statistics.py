@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.images import ImageSet
-from sslcli.data.subset import evenly
+from sslcli.data.images import ImageSet, evenly
 
 NUM_SAMPLED = 4096
 """Pictures from files that are looked at, so that no set is decoded whole before its first step."""

@@ -37,9 +37,3 @@ def label_subset(
                 f"ask for {min(sizes.tolist())} at most, or for a part of each class, such as {field}=0.1",
             )
     return take_per_class(labels, counts, derive_seed("labels", seed))
-
-
-def evenly(num_there: int, at_most: int) -> NDArray[np.int64]:
-    """Indices, ascending, of at most so many of what is there, at even distances, the first and the last among them."""
-    chosen: NDArray[np.int64] = np.linspace(0, num_there - 1, min(num_there, at_most)).round().astype(np.int64)
-    return chosen

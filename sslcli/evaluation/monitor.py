@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, Pixels
+from sslcli.data.images import ImageSet, Pixels, evenly
 from sslcli.evaluation.collapse import collapse_alarm, effective_rank, feature_std
 from sslcli.evaluation.diagnostics import alignment, dead_dimensions, uniformity
 from sslcli.evaluation.features import features
@@ -18,7 +17,7 @@ from sslcli.method import Preprocessing
 from sslcli.nets.encoder import Encoder
 
 NUM_WATCHED = 512
-"""Validation pictures whose features are looked at for collapse."""
+"""Validation pictures whose features are looked at for collapse, at even distances: a folder's are sorted by class."""
 MIN_WATCHED = 16
 NUM_BANK = 10_000
 """Training pictures that kNN looks among: enough to follow progress by, and a fraction of an epoch's time."""
@@ -44,7 +43,7 @@ class Monitor:
     _alarmed: bool = False
 
     def __call__(self, step: int) -> dict[str, float]:
-        watched = self._features(self.val.images[:NUM_WATCHED])
+        watched = self._features(self.val.images[evenly(len(self.val), NUM_WATCHED)])
         deviation, rank = feature_std(watched), effective_rank(watched)
         words = collapse_alarm(deviation, rank, self.encoder.width)
         if len(watched) < MIN_WATCHED:  # the spread of a handful of pictures says nothing
@@ -72,7 +71,7 @@ class Monitor:
         assert self.train.labels is not None
         assert self.val.labels is not None
         # Evenly spread over the training part, so that the bank is the same at every call.
-        chosen = np.unique(np.linspace(0, len(self.train) - 1, min(NUM_BANK, len(self.train))).astype(np.int64))
+        chosen = evenly(len(self.train), NUM_BANK)
         bank_labels = torch.from_numpy(self.train.labels[chosen]).to(self.device)
         val_labels = torch.from_numpy(self.val.labels).to(self.device)
         num_classes = int(max(self.train.labels.max(), self.val.labels.max())) + 1

@@ -209,6 +209,26 @@ def test_the_sheet_of_views_shows_pictures_as_they_are(
     assert (mirrored | as_it_is).all()
 
 
+def test_pictures_sorted_by_class_are_watched_from_all_classes() -> None:
+    """As a folder with class folders gives them."""
+    dark, bright = np.zeros((300, 16, 16, 3), np.uint8), np.full((300, 16, 16, 3), 255, np.uint8)
+    seen: list[torch.Tensor] = []
+
+    class Idle:
+        def reads_hidden(self) -> bool:
+            return True
+
+        def damage(self, given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.append(given)
+            return given, torch.ones(len(given), 1, 16, 16, dtype=torch.bool)
+
+        def restore(self, damaged: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+            return damaged
+
+    RestorationMonitor(Idle(), {}, ImageSet(np.concatenate([dark, bright])), CPU)(1)
+    assert seen[0].mean() == pytest.approx(0.5)
+
+
 def test_without_corruption_nothing_is_damaged() -> None:
     plain = build(DenoisingAutoencoderConfig(corruption=CorruptionConfig()), MLPConfig(widths=[8]))
     assert monitor(plain)(1)["damaged_psnr"] == pytest.approx(100)

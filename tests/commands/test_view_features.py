@@ -85,6 +85,14 @@ def test_broken_features_of_views_stop_the_run() -> None:
         view_features(method, IMAGES[:20], CPU)
 
 
+def test_the_monitor_looks_at_all_classes_of_sorted_pictures() -> None:
+    """Of pictures in class folders the first 512 may all be of one class."""
+    method = build(SimCLRConfig())
+    val = ImageSet(np.concatenate([IMAGES[:1].repeat(600, 0), IMAGES[1:2].repeat(600, 0)]))
+    monitor = Monitor(method.encoder, SHAPE, val, val, 0, 10, CPU.device, None, lambda words: None)
+    assert monitor(1)["feature_std"] > 1e-3
+
+
 def test_the_monitor_measures_alignment_where_there_are_views() -> None:
     method = build(SimCLRConfig())
     pictures = ImageSet(IMAGES[:40])

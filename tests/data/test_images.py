@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sslcli.data.subset import evenly
+from sslcli.data.images import evenly
 
 
 @pytest.mark.parametrize(("num_there", "at_most"), [(10, 3), (10, 10), (3, 10), (2001, 2000), (1, 5), (10, 1)])
