@@ -26,6 +26,7 @@ from sslcli.data.subset import label_subset
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
 from sslcli.engine.run import Run, read_facts, write_atomically
+from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features, pixels
 from sslcli.evaluation.probe import select_probe
 from sslcli.evaluation.scores import labels_of, mean_and_interval, top_k_accuracy
@@ -73,8 +74,15 @@ class LabelCurve:
         sources = [read_encoder(Path(name)) for name in config.runs]
         compute, splits = prepare_evaluation("label-curve", run, sources, config.data, config.runtime, console)
         assert splits.train.labels is not None
+        counts: dict[int, float] = {}
         for amount in config.labels:
-            label_subset(splits.train.labels, amount, 0, classes=splits.classes)
+            num_labels = len(label_subset(splits.train.labels, amount, 0, classes=splits.classes))
+            other = counts.setdefault(num_labels, amount)
+            if other != amount:
+                message = (
+                    f"labels={amount:g} and labels={other:g} both mean {num_labels:,} labels here: the same subsets"
+                )
+                raise SslcliError(message, f"leave {amount:g} out")
         return cls(config, run, console, compute, splits, sources)
 
     def run(self) -> None:
@@ -84,9 +92,16 @@ class LabelCurve:
             for index in range(1 if kind is Kind.raw_pixels else len(self.sources))
             for amount in self.config.labels
             for seed in range(self.config.subsets)
-            if not (seed and amount == 1 and kind in (Kind.linear_probe, Kind.raw_pixels))  # nothing would differ
+            if not (
+                seed and self.sees_all(amount) and kind in (Kind.linear_probe, Kind.raw_pixels)
+            )  # nothing would differ
         ]
         self.report(cells)
+
+    def sees_all(self, amount: float) -> bool:
+        labels = self.splits.train.labels
+        assert labels is not None
+        return len(label_subset(labels, amount, 0)) == len(labels)
 
     def cell(self, index: int, kind: Kind, amount: float, seed: int) -> Cell:
         phase = f"{index}-{kind.name}/labels-{amount:g}-{seed}"

@@ -46,8 +46,12 @@ def test_every_cell_is_measured_and_summed_up(sslcli: Sslcli, coloured: Path, tm
     assert json.loads((coloured / "evaluations.jsonl").read_text().splitlines()[-1])["command"] == "label-curve"
 
 
-def test_all_labels_have_one_subset_for_a_probe(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
-    assert sslcli("label-curve", *FEW, "labels=[1.0]", "kinds=[linear_probe,from_scratch]").status == 0
+@pytest.mark.parametrize("all_of_them", ["1.0", "40"])
+def test_all_labels_have_one_subset_for_a_probe(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path, all_of_them: str
+) -> None:
+    """However they are asked for: there are 40 of every class."""
+    assert sslcli("label-curve", *FEW, f"labels=[{all_of_them}]", "kinds=[linear_probe,from_scratch]").status == 0
     cells = json.loads((only_run(tmp_path / "outputs/label-curve") / "results.json").read_text())["cells"]
     assert [cell["kind"] for cell in cells] == ["linear_probe", "from_scratch", "from_scratch"]
 
@@ -105,6 +109,7 @@ def test_several_runs_stand_side_by_side(sslcli: Sslcli, coloured: Path, tmp_pat
 def test_what_cannot_be_done_is_said_before_anything_slow(sslcli: Sslcli, coloured: Path) -> None:
     for words, wrong in (
         (["labels=[41]"], "class"),
+        (["labels=[0.25,10]"], "labels=10 and labels=0.25 both mean 30 labels here"),
         (["labels=[]"], "labels must be"),
         (["subsets=0"], "subsets must be at least 1"),
         (["kinds=[linear_probe,linear_probe]"], "kinds must be without repetition"),
