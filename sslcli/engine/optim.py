@@ -81,10 +81,15 @@ class OptimConfig:
         raise NotImplementedError
 
     def _parameter_groups(self, modules: Sequence[nn.Module]) -> list[dict[str, Any]]:
-        """Biases and norms' parameters, the one-dimensional ones, are left out of decay and adaptation (LARS' `adapt`)."""
-        parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-        decayed = [p for p in parameters if p.ndim > 1 or self.decay_all]
-        others = [p for p in parameters if not (p.ndim > 1 or self.decay_all)]
+        """Biases and norms' parameters, known by their name or one dimension, are left out of decay and adaptation (LARS'
+        `adapt`)."""
+        decayed: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for module in modules:
+            for name, parameter in module.named_parameters():
+                if parameter.requires_grad:
+                    is_weight = parameter.ndim > 1 and name.rpartition(".")[2] != "bias"
+                    (decayed if is_weight or self.decay_all else others).append(parameter)
         groups = [
             {"params": decayed, "weight_decay": self.weight_decay, "adapt": True},
             {"params": others, "weight_decay": 0.0, "adapt": False},

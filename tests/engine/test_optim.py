@@ -10,6 +10,7 @@ from torch import nn
 from sslcli.engine.lars import LARS
 from sslcli.engine.optim import OPTIMIZERS, AdamWConfig, LARSConfig, OptimConfig, Scaling, Schedule, SGDConfig
 from sslcli.errors import SslcliError
+from sslcli.nets.context import ChannelwiseFullyConnected
 
 
 def test_scaling_is_the_papers() -> None:
@@ -48,6 +49,13 @@ def test_biases_and_norms_are_not_decayed(config: OptimConfig) -> None:
     optimizer = config.build([network])
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert [decay[id(p)] > 0 for p in network.parameters()] == [True, False, False, False]
+
+
+def test_a_bias_of_several_dimensions_is_not_decayed() -> None:
+    layer = ChannelwiseFullyConnected(channels=2, side=3)
+    groups = LARSConfig().build([layer]).param_groups
+    assert [[id(p) for p in group["params"]] for group in groups] == [[id(layer.weight)], [id(layer.bias)]]
+    assert [(group["weight_decay"] > 0, group["adapt"]) for group in groups] == [(True, True), (False, False)]
 
 
 def test_decay_all_decays_all() -> None:
