@@ -90,7 +90,7 @@ def train(
     leads = processes.rank() == 0
 
     def save(done: int, last: bool) -> None:
-        minimize.check_finite()
+        clock.catch_up(minimize)
         state = {"modules": modules.state_dict(), "minimize": minimize.state(), "meter": meter.state()}
         if leads:
             phase.save(done, state, last)
@@ -121,9 +121,10 @@ def train(
             last = done == periods.num_steps
             watch.step(done)
             if last or done % periods.log_every == 0:
-                minimize.check_finite()
+                clock.catch_up(minimize)
                 record(done, {**meter.take(), "learning_rate": learning_rate(step)}, clock.take())
             if last or done % periods.evaluate_every == 0:
+                clock.catch_up(minimize)
                 began = time.perf_counter()
                 with processes.alone():
                     values = evaluate(done) if leads else {}
@@ -186,13 +187,14 @@ def _restore(
 
 
 class _Clock:
-    """Times the steps. On a CUDA device a step's work is asynchronous: its times are right summed over many steps."""
+    """Times the steps. On a CUDA device a step's work is asynchronous: its times are right summed up to `catch_up`."""
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
         self._seconds = self._data_seconds = self._total_seconds = 0.0
         self._steps = self._total_steps = 0
         self._began = self._ready = 0.0
+        self._ended: float | None = None
 
     def begin_step(self) -> None:
         self._began = time.perf_counter()
@@ -207,6 +209,16 @@ class _Clock:
         self._total_seconds += now - self._began
         self._steps += 1
         self._total_steps += 1
+        self._ended = now
+
+    def catch_up(self, minimize: Minimizer) -> None:
+        """Waits until a CUDA device has done what the steps asked of it, which is their time too, and checks the losses."""
+        minimize.check_finite()
+        if self._ended is not None:
+            waited = time.perf_counter() - self._ended
+            self._seconds += waited
+            self._total_seconds += waited
+            self._ended = None
 
     def take(self) -> dict[str, float]:
         speed = self._steps * self._batch_size / self._seconds
