@@ -44,5 +44,7 @@ def test_the_interval_is_students() -> None:
     mean, half = mean_and_interval([1.0, 2.0, 3.0])
     assert mean == 2
     assert half == pytest.approx(4.303 / 3**0.5)
-    _, half = mean_and_interval([0.0, 1.0] * 50)
-    assert half == pytest.approx(1.96 * np.std([0.0, 1.0] * 50, ddof=1) / 10)
+    for number, quantile in ((16, 2.131), (18, 2.110), (30, 2.045), (100, 1.984)):
+        values = [0.0, 1.0] * (number // 2)
+        _, half = mean_and_interval(values)
+        assert half == pytest.approx(quantile * np.std(values, ddof=1) / number**0.5, rel=1e-3)
