@@ -176,7 +176,7 @@ def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, 
         "per_class": per_class_accuracy(predictions, test_labels, num_classes).tolist(),
         "confusion": confusion_matrix(predictions, test_labels, num_classes).tolist(),
         "protocol": {
-            "probe": "multinomial logistic regression, L-BFGS, on features standardised by the training part",
+            "probe": "multinomial logistic regression, L-BFGS, on features standardised by those it was fitted on",
             "features": f"{layer}, eval mode, no augmentation",
             "l2_chosen_on": f"{len(val_labels)} validation pictures",
             "fitted_on": f"{len(train_labels)} training"
