@@ -136,7 +136,8 @@ def report(result: dict[str, Any], config: Config, run: Run, console: Console) -
     save_confusion(run.figures / "confusion.png", run.folder / "confusion.csv", matrix, result["classes"])
     save_curves(run.figures / "curves.png", read_records(run.folder))
     metrics = {key: result[key] for key in ("top1", "top5", "val_top1")}
-    link(Path(config.run), {"command": "finetune", "run": str(run.folder.absolute()), **summary, **metrics}, console)
+    about = {**summary, "command": "finetune", "run": str(run.folder.absolute())}
+    link(Path(config.run), {**about, **metrics}, console)
     run.finish(metrics, Validation("val_top1"))
     title = f"test accuracy, {result['protocol']['trained_on']}"
     row = (f"from {config.init.name} weights", *(f"{100 * metrics[key]:.2f} %" for key in ("top1", "top5", "val_top1")))

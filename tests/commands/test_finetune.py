@@ -38,6 +38,7 @@ def test_learns_from_few_labels_and_reads_test_once(sslcli: Sslcli, coloured: Pa
     assert facts(run)["metrics"]["top1"] == content["results"]["top1"]
     link = json.loads((coloured / "evaluations.jsonl").read_text().splitlines()[-1])
     assert link["command"] == "finetune"
+    assert link["run"] == str(run)
     assert link["labels"] == 5
     assert {path.name for path in (run / "figures").iterdir()} >= {"confusion.png", "curves.png"}
 
