@@ -75,6 +75,8 @@ MISTAKES = [
     (["pretrain", "encoder=resnet18", "encoder.stm=small"], "no key 'encoder.stm'", "did you mean encoder.stem?"),
     (["linear-eval", "run=x", "data.root=y"], "no data of its own", "data=folder"),
     (["linear-eval"], "run is required", "run=…"),
+    (["pretrain", "data=folder"], "data.root is required", "data.root=…"),
+    (["linear-eval", "run=last", "data=arrays"], "data.root is required", "data.root=…"),
     (["linear-eval", "method=simclr"], "there is no key 'method'", "there is"),
     (["stack-pretrain", "method=simclr", "encoder=mlp"], "there is no key 'method'", "there is"),
     (["inpaint", "method=simclr"], "inpaint sets method.adversarial, which SimCLR does not have", "leave method=… out"),

@@ -22,7 +22,12 @@ FILES = sorted(path.relative_to(conf_folder()) for path in conf_folder().rglob("
 RECIPES = [path for path in FILES if path.parts[0] == "experiment"]
 PRESETS = {"encoder/sigmoid_mlp": "mlp", "optim/plain_sgd": "sgd", "optim/adam": "adamw"}
 """Files that are a choice of settings, and of what."""
-REQUIRED = {"encoder/timm": ["encoder.model=resnet10t"]}
+REQUIRED = {
+    "encoder/timm": ["encoder.model=resnet10t"],
+    "data/folder": ["data.root=photos"],
+    "data/arrays": ["data.root=file.npz"],
+    "data/amat": ["data.root=rotated"],
+}
 
 
 @pytest.fixture(autouse=True)

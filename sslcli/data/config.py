@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.split import Stored, divide
 from sslcli.errors import require
-from sslcli.settings import setting
+from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 class DataConfig:
     """Base of every data set's config. `load` gives its pictures, split, all of one size, in memory."""
 
-    root: str | None = setting(
-        None,
-        "folder the files are in, or are downloaded to; null: ~/.cache/sslcli",
-        changes_results=False,
-    )
+    root: str | None = setting(REQUIRED, "where the files are", changes_results=False)
     resolution: int | None = setting(None, "side of the square pictures in pixels; null: as stored")
     limit: int | None = setting(None, "use only so many training pictures, spread over the classes; null: all")
     val_fraction: float = setting(

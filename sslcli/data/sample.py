@@ -11,6 +11,7 @@ from sslcli.data.config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.split import Stored
 from sslcli.errors import require
+from sslcli.settings import setting
 
 FILE = Path(__file__).with_name("fashion_12k.npz")
 
@@ -22,6 +23,8 @@ class FashionSampleConfig(DataConfig):
     Source: Xiao et al. 2017, Fashion-MNIST. Differs: a sixth of the set, balanced; its
     results are not those of the whole set.
     """
+
+    root: str | None = setting(None, "left out: the sample comes with the package", changes_results=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

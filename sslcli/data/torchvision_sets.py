@@ -27,6 +27,9 @@ STL10_CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monk
 class TorchvisionConfig(DataConfig):
     """Base of the sets that can be downloaded."""
 
+    root: str | None = setting(
+        None, "folder the files are in, or are downloaded to; null: ~/.cache/sslcli", changes_results=False
+    )
     download: bool = setting(False, "download the files where they are missing", changes_results=False)
 
 
