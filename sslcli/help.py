@@ -9,7 +9,7 @@ from typing import Any
 from hydra._internal.core_plugins.bash_completion import BashCompletion
 from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sslcli.commands import EXPERIMENTS
 from sslcli.commands.groups import groups, installed
@@ -80,4 +80,6 @@ def _shown(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, ListConfig):
+        return f"[{','.join(map(_shown, value))}]"
     return str(getattr(value, "name", value)).replace(" ", "")
