@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sslcli.errors import SslcliError
 from sslcli.report.sheet import magnification, save_blocks
-from sslcli.report.style import COLOURS, DPI, INK, MUTED, PALE, drawable, style_axes
+from sslcli.report.style import DPI, INK, MAX_LINES, MUTED, PALE, Dashes, drawable, look, name_lines, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,15 +66,17 @@ def save_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
         raise SslcliError("the run has no metrics to draw", "train it for at least one log_every steps")
     num_columns = min(len(curves), 3 if len(curves) != 4 else 2)
     num_rows = math.ceil(len(curves) / num_columns)
-    figure = Figure(figsize=(4.0 * num_columns, 2.6 * num_rows + 0.2), dpi=DPI)
+    phases = list(dict.fromkeys(phase for lines in curves.values() for phase in lines))
+    named = phases if 1 < len(phases) <= MAX_LINES else []
+    below = 0.2 * math.ceil(len(named) / num_columns)
+    figure = Figure(figsize=(4.0 * num_columns, 2.6 * num_rows + 0.2 + below), dpi=DPI)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     longest = max(record[x_axis] for record in records)
-    phases = list(dict.fromkeys(phase for lines in curves.values() for phase in lines))
-    colours = {phase: COLOURS[index % len(COLOURS)] for index, phase in enumerate(phases)}
+    looks = {phase: look(index) for index, phase in enumerate(phases)}
     for index, (name, lines) in enumerate(curves.items()):
         axes = figure.add_subplot(num_rows, num_columns, index + 1)
         for phase, points in lines.items():
-            _draw_curve(axes, points, colours[phase], phase)
+            _draw_curve(axes, points, *looks[phase])
         last = points[-1, 1]
         axes.set_xlim(0, 1.02 * longest or None)
         if name in FROM_ZERO:
@@ -82,8 +84,8 @@ def save_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
         style_axes(axes, TITLES.get(name, name.replace("_", " ")), f"{last:.4g}" if len(phases) == 1 else "")
         if index >= len(curves) - num_columns:
             axes.set_xlabel(x_axis, fontsize=8, color=MUTED)
-        if index == 0 and len(phases) > 1:
-            axes.legend(fontsize=7, frameon=False)
+    if named:
+        name_lines(figure, named, num_columns)
     figure.savefig(path)
 
 
@@ -150,16 +152,16 @@ def _curves(records: Sequence[dict[str, Any]], x_axis: str) -> dict[str, dict[st
     }
 
 
-def _draw_curve(axes: Axes, points: NDArray[np.float64], colour: str, label: str) -> None:
+def _draw_curve(axes: Axes, points: NDArray[np.float64], colour: str, line: Dashes) -> None:
     x, y = points.T
     if len(points) < MANY_POINTS:
         marker = "o" if len(points) <= 30 else None
-        axes.plot(x, y, color=colour, linewidth=1.5, marker=marker, markersize=3, label=drawable(label))
+        axes.plot(x, y, line, color=colour, linewidth=1.5, marker=marker, markersize=3)
         return
     axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.3)
     window = np.ones(len(points) // 80 * 2 + 1)
     counts = np.convolve(np.ones(len(points)), window, mode="same")
-    axes.plot(x, np.convolve(y, window, mode="same") / counts, color=colour, linewidth=1.6, label=drawable(label))
+    axes.plot(x, np.convolve(y, window, mode="same") / counts, line, color=colour, linewidth=1.6)
 
 
 def _name_classes(axes: Axes, classes: Sequence[str]) -> None:

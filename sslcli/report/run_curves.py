@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sslcli.report.style import COLOURS, DPI, MUTED, drawable, style_axes
+from sslcli.report.style import DPI, MUTED, Dashes, drawable, look, name_lines, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Records = Sequence[dict[str, Any]]
 """Of one run, as in its metrics.jsonl."""
@@ -22,9 +21,7 @@ Panel = tuple[str, str]
 Curve = dict[float, float]
 """Values by epoch."""
 
-LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
-MAX_PANELS, MAX_NAMED = 12, len(COLOURS) * len(LINES)
-"""Panels, and groups that are told apart by colour and line: what more there is is left out, and is not named."""
+MAX_PANELS = 12
 
 
 def save_run_curves(path: Path, groups: Mapping[str, Sequence[Records]], metrics: Sequence[str]) -> int:
@@ -48,12 +45,12 @@ def save_run_curves(path: Path, groups: Mapping[str, Sequence[Records]], metrics
         axes = figure.add_subplot(num_rows, num_columns, place)
         for index, runs in enumerate(groups.values()):
             curves = [curve for records in runs if (curve := _curve(records, phase, metric))]
-            _draw(axes, curves, COLOURS[index % len(COLOURS)], LINES[index // len(COLOURS) % len(LINES)])
+            _draw(axes, curves, *look(index))
         title = metric.replace("_", " ")
         style_axes(axes, drawable(f"{phase}: {title}" if several_phases else title, 40))
         if place > len(panels) - num_columns:
             axes.set_xlabel("epoch", fontsize=8, color=MUTED)
-    _name(figure, list(groups), min(num_columns, 2))
+    name_lines(figure, list(groups), min(num_columns, 2) if len(groups) > 3 else 1)
     figure.savefig(path)
     return len(every)
 
@@ -85,7 +82,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], colour: str, line: str) -> None:
+def _draw(axes: Axes, curves: Sequence[Curve], colour: str, line: Dashes) -> None:
     """The mean is drawn where all repetitions have a value."""
     alone = len(curves) == 1
     for curve in curves:
@@ -100,21 +97,3 @@ def _draw(axes: Axes, curves: Sequence[Curve], colour: str, line: str) -> None:
 def _points(curve: Curve) -> tuple[list[float], list[float]]:
     epochs = sorted(curve)
     return epochs, [curve[epoch] for epoch in epochs]
-
-
-def _name(figure: Figure, names: Sequence[str], num_columns: int) -> None:
-    from matplotlib.lines import Line2D
-
-    lines = [
-        Line2D([], [], color=COLOURS[index % len(COLOURS)], linestyle=LINES[index // len(COLOURS)])
-        for index in range(min(len(names), MAX_NAMED))
-    ]
-    labels = [drawable(name, 48) for name in names[:MAX_NAMED]]
-    figure.legend(
-        lines,
-        labels,
-        loc="outside lower center",
-        ncols=num_columns if len(labels) > 3 else 1,
-        fontsize=8,
-        frameon=False,
-    )

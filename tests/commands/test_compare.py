@@ -13,7 +13,8 @@ from conftest import Outcome
 from PIL import Image
 
 from sslcli.report import run_curves
-from sslcli.report.run_curves import MAX_NAMED, save_run_curves
+from sslcli.report.run_curves import save_run_curves
+from sslcli.report.style import COLOURS, MAX_LINES
 
 Sslcli = Callable[..., Outcome]
 
@@ -210,14 +211,14 @@ def test_repetitions_are_thin_lines_and_their_mean(tmp_path: Path, monkeypatch: 
     )
     groups = {"A": [curve(1, 2, 3), curve(3, 4)], "B": [curve(5, None, float("nan"), 6)]}
     assert save_run_curves(tmp_path / "c.png", groups, ["loss", "other"]) == 1
-    first, second = (f"{run_curves.COLOURS[index]}-" for index in (0, 1))
+    first, second = (f"{COLOURS[index]}-" for index in (0, 1))
     assert drawn == [(first, [1, 2, 3]), (first, [3, 4]), (first, [2, 3]), (second, [5, 6])]
 
 
 def test_every_phase_has_a_panel_up_to_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_curves, "MAX_PANELS", 2)
     records = [record for phase in "abc" for record in curve(1, phase=phase)]
-    groups = {f"$\n{index}": [records if index == 0 else []] for index in range(MAX_NAMED + 1)}
+    groups = {f"$\n{index}": [records if index == 0 else []] for index in range(MAX_LINES + 1)}
     assert save_run_curves(tmp_path / "c.png", groups, ["loss"]) == 3
     with Image.open(tmp_path / "c.png") as opened:
         assert opened.width > 1.5 * opened.height

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from sslcli.errors import SslcliError
 from sslcli.report.figures import drawable, save_confusion, save_curves, save_views
+from sslcli.report.style import MAX_LINES
 
 
 def pixels(path: Path) -> NDArray[np.uint8]:
@@ -104,6 +106,25 @@ def test_every_phase_gets_a_line(tmp_path: Path):
     picture = pixels(tmp_path / "curves.png").reshape(-1, 3).astype(int)
     for colour in ([37, 99, 235], [217, 119, 6]):
         assert (np.abs(picture - colour).max(axis=1) < 4).sum() > 100
+
+
+@pytest.mark.parametrize(("num_phases", "num_named"), [(1, 0), (20, 20), (MAX_LINES + 1, 0)])
+def test_names_of_many_phases_hide_no_curve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_phases: int, num_named: int
+):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, _: drawn.append(figure))
+    records = [{"phase": f"layer-{i}", "epoch": e, "loss": i, "rank": i} for i in range(num_phases) for e in range(2)]
+    save_curves(tmp_path / "curves.png", records)
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    texts = [text for legend in figure.legends for text in legend.get_texts()]
+    assert len(texts) == num_named
+    for axes in figure.axes:
+        assert axes.get_legend() is None
+        assert not any(axes.get_tightbbox().overlaps(legend.get_window_extent()) for legend in figure.legends)
+        lines = axes.get_lines()
+        assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == min(num_phases, MAX_LINES)
 
 
 def test_nothing_to_draw_is_an_error(tmp_path: Path):
