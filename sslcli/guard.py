@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 
 from sslcli.errors import Interrupted, SslcliError
 from sslcli.processes import rank_told, size
+
+FIRST_TELLS = 5.0
+"""Seconds in which the first of several processes says what is wrong, and whoever started them ends the others."""
 
 
 def guarded(task: Callable[[], int], debug: bool) -> int:
@@ -20,7 +24,7 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
 
         if debug:
             traceback.print_exc()
-        if not _says_the_first(error):
+        if not _left_to_the_first(error):
             Console().error(error)
         return error.exit_code
     except BrokenPipeError:  # the reader of a pipe has seen enough
@@ -40,7 +44,12 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
         return 130
 
 
-def _says_the_first(error: SslcliError) -> bool:
-    """Whether this is another of several processes, and the first says the same: that all were stopped, or a mistake that
-    each meets before they are joined."""
-    return rank_told() > 0 and (isinstance(error, Interrupted) or (type(error) is SslcliError and size() == 1))
+def _left_to_the_first(error: SslcliError) -> bool:
+    """Whether this is another of several processes, and the first has the say: all were stopped.
+
+    A mistake that each meets before they are joined ends all of them while the first tells it, if the first met it too:
+    this one gives it the time, and then tells it itself.
+    """
+    if rank_told() > 0 and type(error) is SslcliError and size() == 1:
+        time.sleep(FIRST_TELLS)
+    return rank_told() > 0 and isinstance(error, Interrupted)

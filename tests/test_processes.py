@@ -256,3 +256,30 @@ def test_what_is_for_one_process_is_refused(
     outcome = sslcli(*words)
     assert outcome.status == 2
     assert "2 processes were started together" in outcome.err
+
+
+def as_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(key, value)
+
+
+def test_the_others_find_the_data_named_from_where_the_command_was_typed(
+    sslcli: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_second(monkeypatch)
+    roots: list[str] = []
+    monkeypatch.setattr("sslcli.commands.pretrain.run", lambda config, *_: roots.append(config.data.root))
+    outcome = sslcli("pretrain", "data=folder", "data.root=photos")
+    assert outcome.status == 0, outcome.err
+    assert roots == [str(tmp_path / "photos")]
+
+
+def test_what_the_first_did_not_say_another_does(
+    sslcli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_second(monkeypatch)
+    waited: list[float] = []
+    monkeypatch.setattr("sslcli.guard.time.sleep", waited.append)
+    outcome = sslcli("pretrain", "method.temperature=-1")
+    assert (outcome.status, len(waited)) == (2, 1)
+    assert "method.temperature must be positive" in outcome.err

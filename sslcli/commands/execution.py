@@ -74,7 +74,7 @@ def _follow(command: str, config: Any, table: Groups) -> Path:
     nowhere = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="sslcli-") as scratch:
         folder = prepare(command, config, table, [], Path(scratch) / "run")
-        _go_on(folder, command, config, Console(nowhere, nowhere))
+        _go_on(folder, *saved_config(folder, table), Console(nowhere, nowhere))
     return folder
 
 
