@@ -46,7 +46,7 @@ def main(arguments: list[str], console: Console) -> int:
     alone = len(sources) == 1 and not sources[0].is_dir()
     restore: Callable[[Pixels, Hidden], Pixels] | None = None
     done: list[Path] = []
-    for job in console.track(jobs, total=len(jobs), label="restoring pictures"):
+    for job in jobs if alone else console.track(jobs, total=len(jobs), label="restoring pictures"):
         try:
             picture, hidden = prepared(job, mask_of)
         except SslcliError as error:

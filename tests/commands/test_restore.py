@@ -372,7 +372,10 @@ def test_a_run_that_cannot_be_loaded_ends_it_also_in_a_folder(run: Restore, monk
 
     monkeypatch.setattr(sys.modules["sslcli.commands.method_files"], "read_method", damaged)
     save("photos/a.png", colour())
-    refused(run("denoise", "photos"), "is damaged")
+    outcome = run("denoise", "photos")
+    begun, _, told = outcome.err.partition("\n")
+    assert begun == "restoring pictures"
+    refused(outcome._replace(err=told), "is damaged")
 
 
 def test_16_bits_are_warned_of(run: Restore) -> None:
