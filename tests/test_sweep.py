@@ -100,7 +100,7 @@ def test_the_table_has_a_row_a_setting_and_never_chooses_by_test(
     assert lines["method.temperature=0.1"].endswith("best")  # though on test the other one is
     assert "best" not in lines["method.temperature=0.5"]
     found = told(tmp_path)
-    assert found["validation"] == {"metric": "knn_accuracy", "larger_is_better": True}
+    assert found["validation"] == {"metric": "knn_accuracy", "larger_is_better": True, "given": None}
     assert [setting["best"] for setting in found["settings"]] == [False, True]
     assert found["settings"][0]["words"] == ["method.temperature=0.5"]
     assert found["settings"][0]["jobs"] == [0, 1]
@@ -128,6 +128,22 @@ def test_where_less_is_better_and_where_nothing_was_validated(sslcli: Sslcli, pr
     processes.ending = without
     out = sslcli("pretrain", "-m", "epochs=3,4").out
     assert "no best: they measured no validation metric" in out
+    assert not any(line.endswith("best") for line in out.splitlines())
+
+
+def test_what_was_damaged_less_is_not_restored_better(sslcli: Sslcli, processes: Processes) -> None:
+    def restores(run: Run, config: dict[str, Any]) -> int:
+        damaged = 20 - 10 * config["method"]["corruption"]["masking"]
+        restored = Validation("restored_psnr", given="damaged_psnr")
+        run.finish({"restored_psnr": damaged + config["epochs"], "damaged_psnr": damaged}, restored)
+        return 0
+
+    processes.ending = restores
+    words = ("pretrain", "-m", "method=denoising_autoencoder")
+    lines = sslcli(*words, "epochs=2,1").out.splitlines()
+    assert [line.split()[0] for line in lines if line.endswith("best")] == ["epochs=2"]
+    out = sslcli(*words, "method.corruption.masking=0.25,0.5").out
+    assert "no best: restored_psnr was measured from another damaged_psnr" in out
     assert not any(line.endswith("best") for line in out.splitlines())
 
 

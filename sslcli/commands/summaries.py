@@ -6,6 +6,7 @@ Does not import torch. Two thousand runs are read in a second or so; a run's con
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Summary:
         found = self.facts.get("validation")
         if not isinstance(found, dict) or str(found.get("metric")) not in self.metrics:
             return None
-        return Validation(str(found["metric"]), bool(found.get("larger_is_better", True)))
+        return Validation(str(found["metric"]), bool(found.get("larger_is_better", True)), found.get("given"))
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -159,6 +160,9 @@ def best_of(groups: Sequence[Sequence[Summary]]) -> Choice:
     assert validation is not None
     if len({run.fingerprint for run in measured}) > 1:
         return Choice(validation, None, f"{validation.metric} was not measured on the same data")
+    given = [run.metrics[validation.given] for run in measured if validation.given in run.metrics]
+    if given and not math.isclose(min(given), max(given), rel_tol=1e-3):
+        return Choice(validation, None, f"{validation.metric} was measured from another {validation.given}")
     means = {index: mean[0] for index, group in enumerate(groups) if (mean := spread(group, validation.metric))}
     if len(means) < 2:
         return Choice(validation, None, "only one row is finished" if len(groups) > 1 else "there is one row")

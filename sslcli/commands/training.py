@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 PHASE = "pretrain"
 
-VALIDATION = (Validation("knn_accuracy"), Validation("restored_psnr"))
+VALIDATION = (Validation("knn_accuracy"), Validation("restored_psnr", given="damaged_psnr"))
 """By what pretraining runs are chosen: the first that was measured. A training loss is none: it does not compare across
 temperatures, batch sizes or views."""
 

@@ -38,6 +38,8 @@ class Validation:
 
     metric: str
     larger_is_better: bool = True
+    given: str | None = None
+    """Another of the metrics: of what was to be bettered. Values of `metric` compare where it is the same."""
 
 
 class Run:

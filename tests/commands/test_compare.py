@@ -69,7 +69,7 @@ def test_the_same_as_json(sslcli: Sslcli, sweep: Path, tmp_path: Path) -> None:
     found = json.loads(sslcli("compare", str(sweep), "--json").out)
     assert found["differing"] == ["method.temperature"]
     assert found["best"] == 1
-    assert found["validation"] == {"metric": "knn_accuracy", "larger_is_better": True}
+    assert found["validation"] == {"metric": "knn_accuracy", "larger_is_better": True, "given": None}
     assert [group["seeds"] for group in found["groups"]] == [[0, 1], [0, 1]]
     assert found["groups"][0]["metrics"]["knn_accuracy"] == pytest.approx({"mean": 0.6, "sd": 0.02**0.5, "n": 2})
     assert found["curves"] is None
