@@ -236,7 +236,7 @@ def _report(config: Config, run: Run, results: dict[str, Any], learned_from: int
         accuracies = (f"{100 * result[key]:.2f} %" for key in ("top1", "top5", "knn"))
         return (name.replace("_", " "), *accuracies, f"{result['seconds']:.1f} s")
 
-    pretraining = read_facts(Path(config.run))
+    source, here = Path(config.run), Path.cwd()
     title = f"test accuracy, {results['trained_encoder']['protocol']['fitted_on']}"
     columns = (
         "features",
@@ -247,5 +247,6 @@ def _report(config: Config, run: Run, results: dict[str, Any], learned_from: int
     )
     console.table(title, columns, [row(name, result) for name, result in results.items()])
     how = f"trained on {learned_from:,} labels" if learned_from else "pretrained"
-    console.say(f"{how} in {duration(pretraining['seconds'])}: {config.run}")
+    named = source.relative_to(here) if source.is_relative_to(here) else source
+    console.say(f"{how} in {duration(read_facts(source)['seconds'])}: {named}")
     console.say(f"run: {run.folder}")

@@ -27,7 +27,7 @@ def test_measures_the_encoder_beside_its_baselines(sslcli: Sslcli, coloured: Pat
         "linear probe",
         "kNN",
         "pretrained in",
-        str(coloured),
+        f"s: {coloured.relative_to(tmp_path)}\n",
     ):
         assert words in outcome.out
     run = only_run(tmp_path / "outputs/linear-eval")
