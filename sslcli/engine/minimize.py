@@ -70,6 +70,8 @@ class Minimizer:
                     self._scaler.unscale_(player.optimizer)
                     nn.utils.clip_grad_norm_(player.parameters, player.clip_norm)
                 self._scaler.step(player.optimizer)
+        # Autocast keeps copies of weights in half precision, and would use the old ones for the rest of the step.
+        torch.clear_autocast_cache()
 
     def begin(self, step: int, learning_rate: float) -> None:
         """Sets every player's learning rate before a step: `learning_rate` times the player's own rate."""

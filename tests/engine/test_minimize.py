@@ -42,6 +42,23 @@ def test_the_step_is_the_optimizers() -> None:
     assert torch.allclose(weight.weight, old - 0.5 * torch.tensor([[1.0, 2.0]]))
 
 
+def test_what_runs_after_an_update_runs_on_the_new_weights_in_half_precision_too() -> None:
+    """Autocast keeps its copies of weights until it is left, which is after the whole step: a generator would be judged by the
+    discriminator of before."""
+    network, inputs = nn.Linear(4, 1), torch.ones(2, 4)
+    half = Compute(torch.device("cpu"), torch.bfloat16)
+    minimize = Minimizer({"method": player(network)}, half)
+    minimize.begin(0, 1.0)
+    with half.autocast():
+        before = network(inputs)
+        minimize(before.sum())
+        after = network(inputs)
+    with half.autocast():
+        expected = network(inputs)
+    assert torch.equal(after, expected)
+    assert not torch.equal(after, before)
+
+
 def test_clipping_bounds_the_step() -> None:
     weight = nn.Linear(2, 1, bias=False)
     old = weight.weight.detach().clone()
