@@ -67,7 +67,7 @@ def hold_out(train: P, fraction: float, seed: int) -> tuple[P, P]:
         )
     count = min(max(1, round(fraction * len(train))), len(train) - 1)
     held = stratified(train.labels, len(train), count, seed)
-    kept = np.setdiff1d(np.arange(len(train)), held)
+    kept = np.delete(np.arange(len(train)), held)
     return train.subset(kept), train.subset(held)
 
 
@@ -85,8 +85,9 @@ def stratified(labels: NDArray[np.int64] | None, size: int, count: int, seed: in
 def take_per_class(labels: NDArray[np.int64], counts: dict[int, int], seed: int) -> NDArray[np.int64]:
     """Indices, ascending, of `counts[label]` pictures drawn from each class."""
     order = shuffled(len(labels), seed)
-    drawn = [order[labels[order] == label][:count] for label, count in counts.items()]
-    return np.sort(np.concatenate(drawn))
+    by_class = order[np.argsort(labels[order], kind="stable")]  # each class in one piece, in the order of the shuffle
+    starts = np.searchsorted(labels[by_class], list(counts)).tolist()
+    return np.sort(np.concatenate([by_class[at : at + num] for at, num in zip(starts, counts.values(), strict=True)]))
 
 
 def shuffled(size: int, seed: int) -> NDArray[np.int64]:
