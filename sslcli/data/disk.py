@@ -50,7 +50,9 @@ def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Tra
             bad = file.add(missing, how.workers, track) if len(missing) else {}
     except OSError as error:
         message = f"decoded pictures cannot be kept in {folder}: {error.strerror or error}"
-        raise SslcliError(message, "set XDG_CACHE_HOME to another place, or choose data.cache=none") from error
+        raise SslcliError(
+            message, "set XDG_CACHE_HOME to another place, or choose data.cache=memory or none"
+        ) from error
     found = file.records.rows[rows]
     images = file.images[..., : num_channels(found, how.channels)]
     return Decoded(Rows(images, rows), found, {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad})
@@ -140,7 +142,7 @@ def require_room(folder: Path, needed: int) -> None:
     if needed > free:
         raise SslcliError(
             f"the decoded pictures take {_readable(needed)}, and {folder} has {_readable(free)} left",
-            "make room, set XDG_CACHE_HOME to another disk, lower data.resolution, or choose data.cache=none",
+            "make room, set XDG_CACHE_HOME to another disk, lower data.resolution, or choose data.cache=none or memory",
         )
 
 

@@ -18,22 +18,26 @@ from sslcli.data.images import ImageSet, Splits, Track, selected, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import divide
 from sslcli.errors import SslcliError, printable, require
+from sslcli.processes import size
 from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from sslcli.data.decode import Decoded
+    from sslcli.data.decode import Decoded, Decoding
 
 DEFAULT_RESOLUTION = 64
 NAMED = 20
 """Pictures that could not be decoded and are warned about by name."""
+QUICK_FILES, QUICK_BYTES = 10_000, 200 * 10**6
+"""So many files, so large together, two cores decode in a few seconds: larger folders are rather decoded once, and kept."""
 COMFORTABLE = 0.25
 """The part of the machine's memory that pictures may fill before they are rather kept on disk."""
 
 
 class Cache(Enum):
-    """Where decoded pictures are kept. `auto`: memory where they fill a quarter of the machine's at most, else disk."""
+    """Where decoded pictures are kept. `auto`: memory where that takes seconds at every start, else disk, and for several
+    processes, which share what is on disk."""
 
     auto = "auto"
     memory = "memory"
@@ -60,7 +64,7 @@ class FolderConfig(DataConfig):
     cache: Cache = setting(
         Cache.auto,
         "where decoded pictures are kept: memory; disk (decoded once for all runs, in ~/.cache/sslcli); none (decoded for "
-        "every batch); auto: memory while they fill at most a quarter of it, else disk",
+        "every batch); auto: memory for folders that are decoded in seconds, else disk",
         changes_results=False,
     )
     workers: int | None = setting(None, "threads that decode; null: one a core", changes_results=False)
@@ -99,9 +103,8 @@ class FolderConfig(DataConfig):
         from sslcli.data.places import from_files, in_memory
 
         how = Decoding(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
-        fits = len(rows) * how.resolution**2 * (how.channels or 3) <= COMFORTABLE * memory_bytes()
         place = {
-            Cache.auto: in_memory if fits else on_disk,
+            Cache.auto: in_memory if size() == 1 and _quick_and_small(listing, rows, how) else on_disk,
             Cache.memory: in_memory,
             Cache.disk: on_disk,
             Cache.none: from_files,
@@ -137,6 +140,13 @@ def decoded_sets(
         sets[name] = whole if len(good) == len(part) else whole.subset(good)
         start = stop
     return sets
+
+
+def _quick_and_small(listing: Listing, rows: NDArray[np.int64], how: Decoding) -> bool:
+    """Whether decoding the pictures at every start takes seconds only, and memory has ample room for them."""
+    num_bytes = len(rows) * how.resolution**2 * (how.channels or 3)
+    quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
+    return quick and num_bytes <= COMFORTABLE * memory_bytes()
 
 
 def memory_bytes() -> int:

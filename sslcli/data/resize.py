@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,12 @@ from PIL import Image
 
 from sslcli.data.images import ImageSet, Track
 from sslcli.errors import SslcliError
+from sslcli.processes import num_sharing_cores
 
 T = TypeVar("T")
 
 CHUNK = 32
-"""Pictures handed to a thread at once: small ones take less time than handing them over."""
+"""Pictures handed to a thread at once, where every thread gets some: small ones take less time than handing them over."""
 
 
 def square(picture: Image.Image, resolution: int) -> Image.Image:
@@ -58,8 +60,10 @@ def in_threads(function: Callable[[int], T], count: int, workers: int | None = N
     Threads, because PIL lets go of Python's lock while it decodes and resizes: they were as fast as
     processes, which must also be started and send the pixels back.
     """
-    chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
-    with ThreadPoolExecutor(workers or available_cores()) as pool:
+    workers = workers or available_cores()
+    step = min(CHUNK, math.ceil(count / workers) or 1)
+    chunks = [range(start, min(start + step, count)) for start in range(0, count, step)]
+    with ThreadPoolExecutor(workers) as pool:
         try:
             for results in pool.map(lambda chunk: [function(index) for index in chunk], chunks):
                 yield from results
@@ -68,9 +72,9 @@ def in_threads(function: Callable[[int], T], count: int, workers: int | None = N
 
 
 def available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Of this machine, or of the part of it that is this process's."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // num_sharing_cores())
 
 
 def exhaust(items: Iterable[None]) -> None:

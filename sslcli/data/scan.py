@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.split import Stored
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, quoted
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -22,7 +22,7 @@ PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "t
 @dataclass(frozen=True)
 class Listing:
     """N picture files: `names` relative to `root`; `sizes` in bytes and `changed`, ns since 1970, (N,) int64, -1 where that
-    cannot be told."""
+    cannot be told. It is the system's time of the last change (ctime), which `cp -p` and `rsync -t` cannot set back."""
 
     root: str
     names: tuple[str, ...]
@@ -98,12 +98,20 @@ def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
         if part is not None:
             folders[part] = entry
     if not folders:
+        _refuse_parts_below(visible)
         return {"train": root}, []
     if "train" not in folders:
         names = " and ".join(f"{folder.name}/" for folder in folders.values())
         raise SslcliError(f"{root} has {names} but no train/", "name the folder of training pictures train/")
     beside = [f"{entry.name}/" for entry in visible if entry not in folders.values()]
     return folders, [f"left out, beside train/: {', '.join(beside)}"] if beside else []
+
+
+def _refuse_parts_below(visible: list[Path]) -> None:
+    """Raises SslcliError where the one folder that is there has the parts: all of them, test too, would be trained on."""
+    if len(visible) == 1 and {"train", "test"} <= {PARTS.get(entry.name.lower()) for entry in visible[0].iterdir()}:
+        message = f"{visible[0].parent} holds one folder, which has train/ and test/"
+        raise SslcliError(message, f"data.root={quoted(visible[0])}")
 
 
 def pictures_under(folder: Path) -> list[Path]:
@@ -132,7 +140,7 @@ def _collect(folder: str, prefix: str, names: list[str], numbers: list[int], see
             return
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(here) as entries:
-            folders = {entry.name: entry.is_dir() for entry in entries}
+            folders = {entry.name: _is_folder(entry) for entry in entries}
         for name in sorted(folders):
             if folders[name]:
                 if not name.startswith("."):
@@ -144,12 +152,19 @@ def _collect(folder: str, prefix: str, names: list[str], numbers: list[int], see
         os.close(here)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _size_and_change(name: str, folder: int) -> tuple[int, int]:
     try:
         status = os.stat(name, dir_fd=folder)
     except OSError:  # a link to nowhere: reading it will say so
         return -1, -1
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_ctime_ns
 
 
 def is_picture(name: str) -> bool:

@@ -55,6 +55,14 @@ def test_validation_is_held_out_of_train_and_test_is_kept(tree: Path) -> None:
     assert splits.warnings == ()
 
 
+def test_a_folder_around_the_parts_is_refused_with_the_right_one(tree: Path) -> None:
+    (tree.parent / "around").mkdir()
+    inner = tree.rename(tree.parent / "around/photos")
+    with pytest.raises(SslcliError, match="holds one folder, which has train/ and test/") as caught:
+        config(inner.parent).load()
+    assert str(inner) in caught.value.fix
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "Validation"])
 def test_a_validation_folder_is_used(tree: Path, name: str) -> None:
     fill(tree / name / "dog", 5, 100)
@@ -109,6 +117,13 @@ def test_what_is_hidden_or_no_picture_is_left_out(tree: Path) -> None:
 def test_a_folder_beside_the_parts_is_left_out_with_a_warning(tree: Path) -> None:
     fill(tree / "extra", 3)
     assert config(tree).load().warnings == ("left out, beside train/: extra/",)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_to_itself_is_no_folder(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    assert len(config(tmp_path).load().train) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

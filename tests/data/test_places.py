@@ -20,10 +20,11 @@ import pytest
 import torch
 from PIL import Image
 
-from sslcli.data import disk, folder, statistics
+from sslcli.data import disk, folder, scan, statistics
 from sslcli.data.batches import Batches
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import Rows, Splits
+from sslcli.data.kept import SETTLED
 from sslcli.data.statistics import channel_moments
 from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
@@ -38,18 +39,18 @@ from sslcli.nets.encoders import ENCODERS
 
 T = TypeVar("T")
 RNG = np.random.default_rng(0)
-YESTERDAY = time.time() - 86_400
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("sslcli.data.kept.SETTLED", 0)  # no test waits until its files have settled
     return tmp_path / "cache/sslcli/folders"
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """train/ of 2 x 20 and test/ of 2 x 4 noisy JPEGs that nobody has touched since yesterday."""
+    """train/ of 2 x 20 and test/ of 2 x 4 noisy JPEGs."""
     for part, count in (("train", 20), ("test", 4)):
         for name in ("cat", "dog"):
             fill(tmp_path / "photos" / part / name, count)
@@ -61,7 +62,6 @@ def fill(place: Path, count: int, mode: str = "RGB") -> None:
     for index in range(count):
         shape = (12, 16) if mode == "L" else (12, 16, 3)
         Image.fromarray(RNG.integers(0, 256, shape, dtype=np.uint8)).save(place / f"{index:03}.jpg", quality=90)
-        os.utime(place / f"{index:03}.jpg", (YESTERDAY, YESTERDAY))
 
 
 class Seen:
@@ -172,24 +172,37 @@ def test_touched_files_are_the_same_data_and_changed_bytes_are_not(photos: Path,
     for path in photos.rglob("*.jpg"):
         os.utime(path, (0, 0))
     assert load().fingerprint == fingerprint
-    path = photos / "train/dog/003.jpg"
-    data = bytearray(path.read_bytes())
-    data[-20] ^= 1
-    path.write_bytes(data)
+    change_a_byte(photos / "train/dog/003.jpg")
     assert load().fingerprint != fingerprint
     assert config(photos, cache, resolution=9).load().fingerprint != load().fingerprint
 
 
-@pytest.mark.parametrize("cache", KEPT)
-def test_a_change_within_a_tick_of_the_clock_is_noticed(photos: Path, cache: Cache) -> None:
-    """Same name, same size, same time: all that a listing can tell."""
-    path, moment = photos / "train/dog/003.jpg", time.time_ns()
-    os.utime(path, ns=(moment, moment))
-    fingerprint = config(photos, cache).load().fingerprint
+def change_a_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-20] ^= 1
     path.write_bytes(data)
-    os.utime(path, ns=(moment, moment))
+
+
+@pytest.mark.parametrize("cache", KEPT)
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_noticed(photos: Path, cache: Cache) -> None:
+    """As `cp -p` and `rsync -t` leave it."""
+    path = photos / "train/dog/003.jpg"
+    fingerprint, before = config(photos, cache).load().fingerprint, path.stat()
+    change_a_byte(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert config(photos, cache).load().fingerprint != fingerprint
+
+
+@pytest.mark.parametrize("cache", KEPT)
+def test_a_change_within_a_tick_of_the_clock_is_noticed(
+    photos: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same name, same size, same time: all that a listing can tell."""
+    moment = time.time_ns()
+    monkeypatch.setattr(scan, "_size_and_change", lambda name, folder: (300, moment))
+    monkeypatch.setattr("sslcli.data.kept.SETTLED", SETTLED)
+    fingerprint = config(photos, cache).load().fingerprint
+    change_a_byte(photos / "train/dog/003.jpg")
     assert config(photos, cache).load().fingerprint != fingerprint
 
 
@@ -205,10 +218,11 @@ def test_an_interrupted_decoding_goes_on_where_it_was(photos: Path, monkeypatch:
 
 DECODE = """
 import json, os, signal, sys, time
-from sslcli.data import disk
+from sslcli.data import disk, kept
 from sslcli.data.folder import Cache, FolderConfig
 root, kill_after = sys.argv[1], int(sys.argv[2])
 disk.SAVE_EVERY = 0.0
+kept.SETTLED = 0
 count = 0
 def track(items, *, total, label):
     global count
@@ -321,12 +335,19 @@ def test_a_picture_whose_header_is_whole_is_found_broken_when_it_is_asked_for(ph
     assert "train/cat/007.jpg" in on_disk.warnings[0]
 
 
-@pytest.mark.parametrize(("times", "expected"), [(4.0, np.ndarray), (3.9, Rows)])
-def test_memory_is_chosen_while_a_quarter_of_it_holds_the_pictures(
-    photos: Path, monkeypatch: pytest.MonkeyPatch, times: float, expected: type
+def test_memory_is_chosen_for_what_is_decoded_in_seconds_and_fills_a_quarter_of_it_at_most(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "memory_bytes", lambda: int(times * 48 * 8 * 8 * 3))
-    assert isinstance(config(photos, Cache.auto).load().train.images, expected)
+    size = sum(path.stat().st_size for path in photos.rglob("*.*"))
+    limits = {"QUICK_FILES": 48, "QUICK_BYTES": size, "memory_bytes": lambda: 4 * 48 * 8 * 8 * 3}
+    lower = {"QUICK_FILES": 47, "QUICK_BYTES": size - 1, "memory_bytes": lambda: 4 * 48 * 8 * 8 * 3 - 1}
+    for name, limit in limits.items():
+        monkeypatch.setattr(folder, name, limit)
+    assert isinstance(config(photos, Cache.auto).load().train.images, np.ndarray)
+    for name, limit in {**lower, "size": lambda: 2}.items():  # several processes share what is on disk
+        with monkeypatch.context() as patched:
+            patched.setattr(folder, name, limit)
+            assert isinstance(config(photos, Cache.auto).load().train.images, Rows), name
 
 
 def test_memory_is_that_of_this_machine() -> None:
