@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 
 from sslcli.errors import Interrupted, SslcliError
-from sslcli.processes import rank_told, size
+from sslcli.processes import rank_told
 
 FIRST_TELLS = 5.0
 """Seconds in which the first of several processes says what is wrong, and whoever started them ends the others."""
@@ -47,9 +47,9 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
 def _left_to_the_first(error: SslcliError) -> bool:
     """Whether this is another of several processes, and the first has the say: all were stopped.
 
-    A mistake that each meets before they are joined ends all of them while the first tells it, if the first met it too:
-    this one gives it the time, and then tells it itself.
+    A mistake that each of them meets ends all of them while the first tells it, if the first met it too: this one gives it
+    the time, and then tells it itself.
     """
-    if rank_told() > 0 and type(error) is SslcliError and size() == 1:
+    if rank_told() > 0 and type(error) is SslcliError:
         time.sleep(FIRST_TELLS)
     return rank_told() > 0 and isinstance(error, Interrupted)

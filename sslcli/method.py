@@ -114,6 +114,10 @@ class Method:
         """Every player's learning rate as a multiple of the optimizer's."""
         return dict.fromkeys(self.players(), 1.0)
 
+    def whole_batch_parts(self) -> Sequence[nn.Module]:
+        """Parts that are fed the rows of all processes (`gathered`): their batch norm is right as it is."""
+        return []
+
     def satisfied(self) -> bool:
         """Asked after every evaluation: whether there is nothing more to learn, so that training ends before its last step."""
         return False

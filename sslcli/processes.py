@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,10 +18,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sslcli.errors import RunFailed, SslcliError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 T = TypeVar("T")
+
+FIRST_PORT, NUM_PORTS, NUM_STEPS = 20_000, 12_000, 16
+"""Of the processes that srun starts: below the ports that systems give out by themselves; so many steps of a job before two
+jobs in a row could meet at one."""
+
+FOUND_WITHIN = timedelta(minutes=5)
+"""From when one process is ready until the last must be: importing torch on another machine may take a minute or two."""
 
 _alone = False
 
@@ -35,20 +42,43 @@ class Place:
 
 
 def place(environment: Mapping[str, str] = os.environ) -> Place:
-    """Where torchrun, or srun, put this process; the only one where neither did.
-
-    Raises SslcliError where srun did not say where the processes meet.
-    """
+    """Where torchrun, or srun, put this process; the only one where neither did."""
     if int(environment.get("WORLD_SIZE", "1")) > 1:
+        missing = [key for key in ("RANK", "LOCAL_RANK") if key not in environment]
+        if missing:
+            message = (
+                f"WORLD_SIZE says that {environment['WORLD_SIZE']} processes were started, and {missing[0]} is not set"
+            )
+            raise SslcliError(message, "start them with torchrun or srun, or unset WORLD_SIZE")
         return Place(*(int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "SLURM_PROCID" in environment:
-        if not {"MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
-            fix = "export MASTER_ADDR=$(scontrol show hostnames $SLURM_NODELIST | head -n 1) MASTER_PORT=29500"
-            raise SslcliError(
-                "srun started several processes, and MASTER_ADDR and MASTER_PORT do not say where they meet", fix
-            )
         return Place(*(int(environment[key]) for key in ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")))
     return Place(0, 1, 0)
+
+
+def meeting_place(environment: Mapping[str, str] = os.environ) -> str:
+    """Where the processes find each other, as torch.distributed is told it: where MASTER_ADDR and MASTER_PORT say, which
+    torchrun sets; under srun, which does not, the first machine of the job's step, at a port made of their numbers.
+
+    Raises SslcliError where Slurm does not say which machine that is.
+    """
+    if {"MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
+        return "env://"
+    asked = ["scontrol", "show", "hostnames", environment.get("SLURM_STEP_NODELIST", "")]
+    try:
+        found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        found = []
+    if not found:
+        message = "srun started several processes, and Slurm does not say where they meet: scontrol names no machine"
+        raise SslcliError(message, "export MASTER_ADDR=<the first machine> MASTER_PORT=29500 before srun")
+    job, step = (int(environment.get(key, "0")) for key in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    return f"tcp://{found[0]}:{FIRST_PORT + (NUM_STEPS * job + step) % NUM_PORTS}"
+
+
+def num_sharing_cores(environment: Mapping[str, str] = os.environ) -> int:
+    """How many processes torchrun started on this machine, all of which may use every core; Slurm gives each its own."""
+    return int(environment.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def rank_told(environment: Mapping[str, str] = os.environ) -> int:
@@ -57,17 +87,32 @@ def rank_told(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def join(device_type: str) -> None:
-    """Makes the processes one group, by NCCL on CUDA devices, by gloo elsewhere; does nothing for a single one."""
-    here = place()
-    if here.size > 1:
-        from torch import distributed
+    """Makes the processes one group: what is on CUDA devices is sent by NCCL, all else by gloo; nothing for a single one.
 
-        distributed.init_process_group(
-            "nccl" if device_type == "cuda" else "gloo",
-            rank=here.rank,
-            world_size=here.size,
-            timeout=timedelta(days=1),  # the others wait while the first downloads, decodes or evaluates
-        )
+    Raises RunFailed where they do not find each other within FOUND_WITHIN.
+    """
+    here = place()
+    if here.size == 1:
+        return
+    from torch import distributed
+    from torch.distributed.rendezvous import rendezvous
+
+    where = meeting_place()
+    try:
+        store, _, _ = next(rendezvous(where, here.rank, here.size, timeout=FOUND_WITHIN))
+    except (RuntimeError, ValueError, OSError) as reason:
+        if where == "env://":
+            where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        message = f"process {here.rank} did not find the {here.size - 1} others at {where}: {_first_line(reason)}"
+        fix = "an earlier message may tell why; else see to the address, and that its port is free and not blocked"
+        raise RunFailed(message, fix) from reason
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo",
+        store=store,
+        rank=here.rank,
+        world_size=here.size,
+        timeout=timedelta(days=1),  # the others wait while the first downloads, decodes or evaluates
+    )
 
 
 def leave() -> None:
@@ -84,8 +129,9 @@ def losing_none() -> Iterator[None]:
     except RuntimeError as reason:  # torch has no narrower type for it
         if size() == 1 or not any(word in str(reason) for word in ("onnection", "gloo", "NCCL", "peer")):
             raise
-        message = f"another of the {size()} processes of this run has ended: process {rank()} cannot go on alone"
-        raise RunFailed(message, "its own message tells why; then start them again with `sslcli resume`") from reason
+        message = f"process {rank()} has lost the others of the {size()} of this run ({_first_line(reason)})"
+        fix = "where one of them ended, its own message tells why; then start them again with `sslcli resume`"
+        raise RunFailed(message, fix) from reason
 
 
 @contextlib.contextmanager
@@ -114,6 +160,8 @@ def own_rows(draw: Callable[[int], T], num: int, groups: int = 1) -> T:
     drawn = draw(groups * everyone * num)
     if everyone == 1:
         return drawn
+    if groups == 1:  # a slice, which makes no device wait
+        return drawn[rank() * num : (rank() + 1) * num]  # type: ignore[index, no-any-return]
     import torch
 
     here = torch.arange(rank() * num, (rank() + 1) * num)
@@ -154,13 +202,13 @@ def average_(tensors: list[Tensor]) -> None:
         tensor.copy_(mean.view_as(tensor))
 
 
-def largest(number: int, device: torch.device) -> int:
-    """The largest of the processes' numbers."""
+def largest(number: int) -> int:
+    """The largest of the processes' numbers. They wait for each other, but not for what their devices still have to do."""
     if not _together():
         return number
     import torch
 
-    found = torch.tensor(number, device=device)
+    found = torch.tensor(number)
     _distributed().all_reduce(found, op=_distributed().ReduceOp.MAX)
     return int(found)
 
@@ -180,6 +228,10 @@ def _together() -> bool:
         return False
     distributed = _distributed()
     return bool(distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1)
+
+
+def _first_line(reason: Exception) -> str:
+    return (str(reason) or type(reason).__name__).splitlines()[0][:200]
 
 
 def _distributed() -> Any:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from conftest import TINY, Outcome, facts, only_run
 from torch import Tensor, nn
 
 from sslcli.augment.masks import MaskConfig, MaskKind
+from sslcli.commands.training import warn_of_own_statistics
 from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
 from sslcli.engine.checkpoint import Phase
@@ -28,13 +30,13 @@ from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim import SGDConfig
 from sslcli.engine.run import Run, read_records
 from sslcli.engine.train import Periods, seed_generators, train
-from sslcli.errors import SslcliError
+from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Method, Preprocessing
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
-from sslcli.methods.simclr import SimCLRConfig
+from sslcli.methods.simclr import SimCLR, SimCLRConfig
 from sslcli.nets.encoders import ContextConfig, ConvNetConfig, MLPConfig
-from sslcli.processes import Place, gathered, join, leave, place, rank, size
+from sslcli.processes import Place, gathered, join, leave, meeting_place, place, rank, size
 
 CPU = Compute(torch.device("cpu"), None)
 SHAPE = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
@@ -68,9 +70,7 @@ class Onlooker:
 
 def together(num: int, work: Callable[..., None], *arguments: object) -> None:
     """Runs `work(*arguments)` in so many processes that are one group."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     context = get_context("forkserver")  # which imports torch once, and not for every process
     context.set_forkserver_preload(["torch", "torch.distributed", "sslcli.engine.train", "sslcli.engine.optim"])
     processes = [context.Process(target=_member, args=(r, num, port, work, *arguments)) for r in range(num)]
@@ -79,6 +79,12 @@ def together(num: int, work: Callable[..., None], *arguments: object) -> None:
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0] * num
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _member(rank_here: int, num: int, port: int, work: Callable[..., None], *arguments: object) -> None:
@@ -175,6 +181,43 @@ def test_a_run_of_two_goes_on_alone(trained: Path, tmp_path: Path) -> None:
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
+def train_until_the_first_is_satisfied(folder: Path) -> None:
+    """Which it is after its second evaluation; the others do not evaluate."""
+
+    class Satisfied(SimCLR):
+        def satisfied(self) -> bool:
+            return len(evaluated) == 2
+
+    seed_generators(1)
+    evaluated: list[int] = []
+    method = METHODS["simclr"]()
+    assert isinstance(method, SimCLR)
+    method = Satisfied(**{field.name: getattr(method, field.name) for field in fields(method)})
+    for module in method.modules().values():
+        without_batch_statistics(module)
+    images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
+
+    def evaluate(step: int) -> dict[str, float]:
+        evaluated.append(step)
+        return {}
+
+    with Run.create(folder / str(rank()), {}, {"status": "running"}) as run:
+        train(
+            method, Batches(ImageSet(images), 12, 0, "cpu"), Minimizer.of(method, SGDConfig(lr=0.05), CPU),
+            lambda step: 0.05, evaluate, Phase(run, "pretrain", 1), Periods(20, 5, 3, 10), CPU, 0, Onlooker(),
+        )  # fmt: skip
+    expected = [3, 6] if rank() == 0 else []
+    assert evaluated == expected
+    assert read_records(run.folder)[-1]["step"] == 6
+
+
+@pytest.mark.slow
+def test_what_satisfies_the_first_ends_the_training_of_all(tmp_path: Path) -> None:
+    for member in range(2):
+        (tmp_path / str(member)).mkdir()
+    together(2, train_until_the_first_is_satisfied, tmp_path)
+
+
 def gradient_of_gathered(folder: Path) -> None:
     rows = torch.arange(12.0).view(6, 2)
     own = torch.cat([group.chunk(size())[rank()] for group in rows.chunk(3)]).requires_grad_()
@@ -198,10 +241,45 @@ def test_torchrun_and_srun_say_where_a_process_stands() -> None:
     torchrun = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
     assert place(torchrun) == Place(3, 4, 1)
     srun = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"}
-    assert place({**srun, "MASTER_ADDR": "node0", "MASTER_PORT": "29500"}) == Place(5, 8, 1)
-    with pytest.raises(SslcliError) as caught:
-        place(srun)
-    assert "MASTER_ADDR" in caught.value.message
+    assert place(srun) == Place(5, 8, 1)
+    with pytest.raises(SslcliError, match="4 processes were started, and LOCAL_RANK is not set"):
+        place({"RANK": "3", "WORLD_SIZE": "4"})
+
+
+def test_under_srun_processes_meet_on_the_first_machine_of_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames n[3-4]" ] && printf "n3\\nn4\\n"\n')
+    scontrol.chmod(0o755)
+    step = {"SLURM_STEP_NODELIST": "n[3-4]", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "1"}
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert meeting_place(step) == "tcp://n3:20113"
+    assert meeting_place({**step, "SLURM_STEP_ID": "2"}) != meeting_place(step)
+    assert meeting_place({**step, "MASTER_ADDR": "n9", "MASTER_PORT": "29500"}) == "env://"
+    with pytest.raises(SslcliError, match="Slurm does not say where they meet"):
+        meeting_place({**step, "SLURM_STEP_NODELIST": ""})
+
+
+def test_a_process_does_not_wait_for_ever_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_second(monkeypatch)
+    monkeypatch.setattr("sslcli.processes.FOUND_WITHIN", timedelta(seconds=1))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
+    with pytest.raises(RunFailed, match=r"process 1 did not find the 1 others at 127\.0\.0\.1:"):
+        join("cpu")
+
+
+def test_a_port_that_is_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for key, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
+            monkeypatch.setenv(key, value)
+        monkeypatch.setenv("MASTER_PORT", str(taken.getsockname()[1]))
+        with pytest.raises(RunFailed, match="did not find the 1 others") as caught:
+            join("cpu")
+    assert "port is free" in caught.value.fix
 
 
 def test_a_batch_that_does_not_divide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,6 +320,7 @@ def test_torchrun_makes_one_run_which_ends_as_that_of_one_process(
     alone, both = only_run(tmp_path / "alone"), only_run(tmp_path / "both")
     assert done.stdout.count("run: ") == 1, "one of them speaks"
     assert facts(both)["status"] == "finished"
+    assert [facts(run)["environment"]["processes"] for run in (alone, both)] == [1, 2]
     expected, found = ([record["loss"] for record in read_records(run) if "loss" in record] for run in (alone, both))
     assert found == pytest.approx(expected, rel=1e-5)
     assert facts(both)["data"]["fingerprint"] == facts(alone)["data"]["fingerprint"]
@@ -272,6 +351,43 @@ def test_the_others_find_the_data_named_from_where_the_command_was_typed(
     outcome = sslcli("pretrain", "data=folder", "data.root=photos")
     assert outcome.status == 0, outcome.err
     assert roots == [str(tmp_path / "photos")]
+
+
+def test_the_others_leave_a_finished_run_as_it_is(
+    made: Path, sslcli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_second(monkeypatch)
+    monkeypatch.setattr("sslcli.guard.FIRST_TELLS", 0.0)
+    outcome = sslcli("resume", str(made))
+    assert outcome.status == 2
+    assert "is finished" in outcome.err
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"), [("simclr", "(encoder)"), ("adversarial", "(encoder, bottleneck, decoder, d")]
+)
+def test_statistics_that_are_not_shared_are_told_of_by_part(
+    name: str, parts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, heard = METHODS[name](), Heard()
+    warn_of_own_statistics(method, heard)  # type: ignore[arg-type]
+    assert heard.warnings == []
+    monkeypatch.setattr("sslcli.processes.size", lambda: 2)
+    warn_of_own_statistics(method, heard)  # type: ignore[arg-type]
+    assert parts in heard.warnings[0]
+    for module in method.modules().values():
+        without_batch_statistics(module)
+    heard.warnings.clear()
+    warn_of_own_statistics(method, heard)  # type: ignore[arg-type]
+    assert heard.warnings == []
 
 
 def test_what_the_first_did_not_say_another_does(

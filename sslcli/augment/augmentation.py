@@ -13,8 +13,9 @@ from sslcli.augment.colour import ColourJitter, grayscale_, solarize_
 from sslcli.augment.crop import RandomCrop, resized_crop
 from sslcli.processes import own_rows
 
-CHUNK_SIZE = 2**21
-"""About how many numbers a CPU works on at a time: 8 MiB, near its cache and well worth several threads."""
+CPU_CHUNK, CHUNK = 2**21, 2**26
+"""About how many numbers are worked on at a time. On a CPU: 8 MiB, near its cache and well worth several threads. Elsewhere so
+many that no batch but a very large one is cut; several copies of them are in memory, whatever the batch."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Augmentation:
         assert left_over == 0, f"{len(parameters)} rows of parameters for {num_images} images"
         views = torch.empty(num_views, num_images, side, side, channels, device=images.device).movedim(4, 2)
         rows = torch.arange(num_views * num_images).view(num_views, num_images)
-        num_chunks = math.ceil(views.numel() / CHUNK_SIZE) if images.device.type == "cpu" else 1
+        num_chunks = math.ceil(views.numel() / (CPU_CHUNK if images.device.type == "cpu" else CHUNK))
         for chunk in torch.arange(num_images).chunk(num_chunks):
             some = slice(int(chunk[0]), int(chunk[-1]) + 1)
             made = self._apply(images[some], parameters[rows[:, some].flatten()])

@@ -15,7 +15,7 @@ import yaml
 from sslcli.commands import EXPERIMENTS
 from sslcli.config import Groups, Saved, choices_of, identity, read, restored, to_yaml, unknown
 from sslcli.console import Console
-from sslcli.engine.run import Run, new_folder
+from sslcli.engine.run import Run, new_folder, read_facts
 from sslcli.engine.signals import interrupted_by_signals
 from sslcli.errors import Interrupted, RunFailed, SslcliError, quoted
 from sslcli.processes import losing_none, place
@@ -64,6 +64,7 @@ def resume(folder: Path, table: Groups, console: Console) -> None:
     command, config = saved_config(folder, table)
     _require_fit_for_processes(command)
     if place().rank:
+        _require_unfinished(folder, read_facts(folder))  # or it would wait for the first, which does not come
         _follow(command, config, table)
     else:
         _go_on(folder, command, config, console)
@@ -87,13 +88,17 @@ def _require_fit_for_processes(command: str) -> None:
 
 def _go_on(folder: Path, command: str, config: Any, console: Console) -> None:
     with Run(folder) as run:
-        if run.facts.get("status") == "finished":
-            raise SslcliError(f"{folder} is finished", f"run it again: sslcli rerun {quoted(folder)}")
+        _require_unfinished(folder, run.facts)
         if identity(command, config) != run.facts.get("identity"):
             message = f"{folder}/config.yaml was changed since the run began: it would end as a mixture of two"
             raise SslcliError(message, "put it back as it was, or start a run of its own with the new values")
         run.update(status="running", error=None)
         _proceed(EXPERIMENTS[command].load(), config, run, console)
+
+
+def _require_unfinished(folder: Path, facts: dict[str, Any]) -> None:
+    if facts.get("status") == "finished":
+        raise SslcliError(f"{folder} is finished", f"run it again: sslcli rerun {quoted(folder)}")
 
 
 def saved_config(folder: Path, table: Groups) -> tuple[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslcli import processes
 from sslcli.commands.encoder_files import initial_encoder, write_encoder
@@ -30,6 +32,7 @@ from sslcli.seeding import derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sslcli.commands.pretrain import Config
     from sslcli.console import Console
@@ -58,9 +61,9 @@ def train_method(
     mean, std = channel_moments(splits.pretraining)
     method = build_method(config, Preprocessing(splits.train.resolution, splits.train.channels, mean, std))
     warn_of_wide_code(config, method, console)
-    warn_of_own_statistics(method, compute, console)
     for module in method.modules().values():
-        compute.place(module)
+        compute.place(module, sees_all=module in method.whole_batch_parts())
+    warn_of_own_statistics(method, console)
     if config.runtime.compile:
         if isinstance(method, Restorer):
             message = f"runtime.compile=true does nothing for {type(method).__name__}, which asks its encoder for codes"
@@ -80,24 +83,28 @@ def train_method(
     )
     save_views(run, method, pictures, derive_seed(config.seed, PHASE, 0))
 
-    if config.profile:
-        require_enough(num_steps)
-        watched = profiled(watched, run, compute)
-    images_per_second = train_phase(
-        PHASE,
-        method,
-        pictures,
-        config.optim,
-        evaluation(config, method, splits, compute, num_steps, in_steps, console),
-        num_steps,
-        recording=config,
-        run=run,
-        compute=compute,
-        seed=config.seed,
-        console=console,
-        label=type(method).__name__,
-        watched=watched,
-    )
+    profile = run.folder / "profile"
+    with contextlib.ExitStack() as profiling:
+        if config.profile:
+            require_enough(num_steps)
+            watched = profiled(watched, profile, compute, profiling)
+        images_per_second = train_phase(
+            PHASE,
+            method,
+            pictures,
+            config.optim,
+            evaluation(config, method, splits, compute, num_steps, in_steps, console),
+            num_steps,
+            recording=config,
+            run=run,
+            compute=compute,
+            seed=config.seed,
+            console=console,
+            label=type(method).__name__,
+            watched=watched,
+        )
+    if config.profile and not profile.exists():
+        console.warn("profile=true: fewer steps were left than it needs when the run was resumed; nothing is written")
     leads = processes.rank() == 0
     processes.leave()
     if not leads:
@@ -106,8 +113,11 @@ def train_method(
     return Trained(method, splits, compute, images_per_second)
 
 
-def profiled(watched: Callable[[Watch], Watch], run: Run, compute: Compute) -> Callable[[Watch], Watch]:
-    return lambda watch: Profiling(watched(watch), run.folder / "profile", compute.device)
+def profiled(
+    watched: Callable[[Watch], Watch], folder: Path, compute: Compute, until: contextlib.ExitStack
+) -> Callable[[Watch], Watch]:
+    """`watched`, and where the time goes is written into `folder`; the profiler is stopped with `until`."""
+    return lambda watch: until.enter_context(Profiling(watched(watch), folder, compute.device))
 
 
 def build_method(config: Config, preprocessing: Preprocessing) -> Method:
@@ -126,12 +136,21 @@ def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
         )
 
 
-def warn_of_own_statistics(method: Method, compute: Compute, console: Console) -> None:
-    normed = any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in method.encoder.modules())
-    if processes.size() > 1 and normed and compute.device.type != "cuda":
+def warn_of_own_statistics(method: Method, console: Console) -> None:
+    """Of batch norms that do not share their statistics among several processes, by the parts they are in."""
+    if processes.size() == 1:
+        return
+    own = [
+        name
+        for name, part in method.modules().items()
+        if part not in method.whole_batch_parts()
+        and any(isinstance(norm, _BatchNorm) and not isinstance(norm, nn.SyncBatchNorm) for norm in part.modules())
+    ]
+    if own:
+        instead = "; encoder.norm=group, where there is that choice, has none" if "encoder" in own else ""
         console.warn(
-            "batch norm takes the statistics of each process's own pictures here (on CUDA they are shared): results are not "
-            "those of one process; encoder.norm=group, where there is that choice, has none"
+            f"batch norm ({', '.join(own)}) takes the statistics of each process's own pictures: results are not those of one "
+            f"process{instead}"
         )
 
 

@@ -32,6 +32,9 @@ class Compute:
         if config.threads:
             torch.set_num_threads(config.threads)
         device = torch.device(_device_type(config.device))
+        if device.type == "mps" and place().size > 1:
+            message = f"{place().size} processes were started together, and mps is one device for one of them"
+            raise SslcliError(message, "start it without torchrun or srun, or use runtime.device=cpu")
         if device.type == "cuda" and place().size > 1:
             device = torch.device("cuda", _own_device(place().local, torch.cuda.device_count()))
             torch.cuda.set_device(device)
@@ -44,11 +47,14 @@ class Compute:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def place(self, module: nn.Module) -> None:
-        """Moves a module here, channels last: the layout in which convolutions in half precision are fastest."""
+    def place(self, module: nn.Module, sees_all: bool = False) -> None:
+        """Moves a module here, channels last: the layout in which convolutions in half precision are fastest.
+
+        Of several processes on CUDA devices its batch norms share their statistics, unless it is fed the rows of all.
+        """
         module.to(self.device).to(memory_format=torch.channels_last)
-        if self.device.type == "cuda" and size() > 1:
-            nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+        if self.device.type == "cuda" and size() > 1 and not sees_all:
+            share_batch_norm(module)
 
     @property
     def precision(self) -> str:
@@ -69,6 +75,16 @@ class Compute:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def share_batch_norm(module: nn.Module) -> None:
+    """Lets the batch norms in `module` take the statistics of all processes. Those of other libraries stay as they are: timm's
+    contain an activation, which torch's replacement would drop."""
+    for name, part in module.named_children():
+        if type(part) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(part))  # type: ignore[no-untyped-call]
+        else:
+            share_batch_norm(part)
+
+
 def _keep_freed_memory() -> None:
     """Tells glibc to keep what is freed. By default it hands every block above 32 MiB back to the system at once, and the
     next step pays for fresh pages again: a step of the convnet took 1.2 to 1.7 times as long (2 cores, batch 256)."""
@@ -80,8 +96,8 @@ def _keep_freed_memory() -> None:
 
 
 def _own_device(local: int, num_devices: int) -> int:
-    """Which of a machine's devices its `local`-th process has: its own, or the only one that Slurm lets it see."""
-    if num_devices == 1 and "SLURM_LOCALID" in os.environ:
+    """Which of a machine's devices its `local`-th process has: its own, or the only one that srun lets it see."""
+    if num_devices == 1 and "LOCAL_RANK" not in os.environ:
         return 0
     if local >= num_devices:
         message = f"process {local} of this machine has no device: torch finds {num_devices} CUDA devices here"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sslcli.engine.device import Compute
+from sslcli.processes import size
 
 PACKAGES = ("sslcli", "torch", "torchvision", "numpy", "pillow", "hydra-core", "omegaconf", "timm")
 
@@ -22,6 +23,7 @@ def environment(compute: Compute) -> dict[str, Any]:
         "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
         "device": compute.name,
         "precision": compute.precision,
+        "processes": size(),
         "git": _git(),
         "arguments": sys.argv,
     }

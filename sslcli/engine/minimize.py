@@ -88,7 +88,7 @@ class Minimizer:
         """Raises RunFailed when a loss was not finite since the start, in all processes if in one; makes a CUDA device wait, so
         only now and then."""
         for player, first_bad in self._first_bad.items():
-            step = -largest(-int(first_bad), self._device)
+            step = -largest(-int(first_bad))
             if step != self._never:
                 message = f"the loss of {player} is not finite at step {step}"
                 raise RunFailed(

@@ -15,11 +15,13 @@ from sslcli.errors import require
 
 SKIPPED, WARMING_UP, LOOKED_AT = 5, 2, 10
 """Steps: the first ones set up more than they train, and the profiler's own first ones are slow."""
+NEEDED = SKIPPED + WARMING_UP + LOOKED_AT
 
 
 @dataclass
 class Profiling:
-    """Tells `watch` everything, and profiles LOOKED_AT steps. Shapes and stacks are not recorded, which would slow them."""
+    """Tells `watch` everything, and profiles LOOKED_AT steps, while it is entered. Shapes and stacks are not recorded, which
+    would slow them."""
 
     watch: Watch
     folder: Path
@@ -29,7 +31,13 @@ class Profiling:
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self.device.type == "cuda" else [])]
         steps = schedule(wait=SKIPPED, warmup=WARMING_UP, active=LOOKED_AT, repeat=1)
         self._profiler = profile(activities=activities, schedule=steps, on_trace_ready=self._write)
+
+    def __enter__(self) -> Profiling:
         self._profiler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._profiler.stop()
 
     def step(self, done: int) -> None:
         self._profiler.step()
@@ -39,12 +47,16 @@ class Profiling:
         self.watch.record(record)
 
     def _write(self, found: profile) -> None:
+        if found.step_num < NEEDED:  # interrupted
+            return
         self.folder.mkdir(exist_ok=True)
         found.export_chrome_trace(str(self.folder / "trace.json"))
         averages = found.key_averages()
         sort_by = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
         times = {event.key: event.cpu_time_total / 1000 / LOOKED_AT for event in averages if event.key in PARTS}
-        lines = [f"milliseconds a step, by part, of {LOOKED_AT} steps ({self.device}); the profiler makes them longer"]
+        whose = " of the host" if self.device.type == "cuda" else ""
+        of = f"{LOOKED_AT} steps ({self.device})"
+        lines = [f"milliseconds a step{whose}, by part, of {of}; the profiler makes them longer"]
         lines += [f"  {part:<10} {times.get(part, 0.0):10.2f}  {meaning}" for part, meaning in PARTS.items()]
         lines += ["", "by operation", str(averages.table(sort_by=sort_by, row_limit=30))]
         write_atomically(self.folder / "table.txt", "\n".join(lines).encode())
@@ -52,6 +64,5 @@ class Profiling:
 
 def require_enough(num_steps: int) -> None:
     """Raises SslcliError where a training is over before the profiler has seen enough."""
-    needed = SKIPPED + WARMING_UP + LOOKED_AT
     fix = "train for more epochs, or with a smaller batch_size"
-    require(num_steps >= needed, "profile", "true", f"false for fewer than {needed} steps, here {num_steps}", fix)
+    require(num_steps >= NEEDED, "profile", "true", f"false for fewer than {NEEDED} steps, here {num_steps}", fix)

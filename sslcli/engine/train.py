@@ -130,9 +130,9 @@ def train(
                     values = evaluate(done) if leads else {}
                 modules.train()
                 record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
-                last = last or learner.satisfied()
+                last = processes.from_first(last or learner.satisfied())
             # Read once: another may come while this is answered. A signal to one process stops all at the same step.
-            stopped_by = processes.largest(stop.signal_number or 0, compute.device) or None
+            stopped_by = processes.largest(stop.signal_number or 0) or None
             if last or done % periods.save_every == 0 or stopped_by is not None:
                 save(done, last)
             if last:

@@ -17,6 +17,8 @@ from sslcli.processes import gathered
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from sslcli.augment.augmentation import Augmentation
@@ -32,7 +34,7 @@ class SimCLRConfig(MethodConfig):
         None, "pictures whose activations are in memory at a time, for batches that memory would not hold; null: all"
     )
     loss_block: int | None = setting(
-        None, "rows of the matrix of similarities in memory at a time; null: all, 4 (2 batch_size)^2 bytes"
+        None, "rows of the matrix of similarities in memory at a time; null: all, some 12 (2 batch_size)^2 bytes"
     )
     projector: ProjectorConfig = part(ProjectorConfig, "the head whose output is compared")
     views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
@@ -65,6 +67,9 @@ class SimCLR(Method):
     temperature: float
     chunk_size: int | None = None
     loss_block: int | None = None
+
+    def whole_batch_parts(self) -> Sequence[nn.Module]:
+        return [self.projector]
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)

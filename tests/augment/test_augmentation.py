@@ -111,7 +111,7 @@ def test_working_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     augment = everything(3)
     parameters = augment.sample(22, 3, 16)
     whole = augment.apply(images, parameters)
-    monkeypatch.setattr(augmentation, "CHUNK_SIZE", 5000)
+    monkeypatch.setattr(augmentation, "CPU_CHUNK", 5000)
     torch.testing.assert_close(augment.apply(images, parameters), whole, atol=0, rtol=0)
 
 
