@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ ORIENTATION, MAKE, EXIF_IFD, TAKEN, WIDTH = 0x0112, 271, 0x8769, 36867, 256
 LOSSLESS = [".png", ".webp", ".tif", ".tiff"]
 
 
+@cache
 def profile() -> bytes:
+    """The same at every call: it holds the second in which it was made."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
