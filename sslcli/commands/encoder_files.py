@@ -96,6 +96,14 @@ def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
     return resolve_run(name, Path(outputs).expanduser(), " with an encoder", _has_pretrained)
 
 
+def require_unlabelled(folder: Path) -> None:
+    """Raises SslcliError where the run's encoder has learned from labels: what is said of few labels would not count them."""
+    labels = read_encoder(folder).labels
+    if labels:
+        message = f"{folder} learned from {labels:,} labels, which would not be counted"
+        raise SslcliError(message, "name the pretrained run that it began with")
+
+
 def _has_pretrained(folder: Path) -> bool:
     return (folder / JSON).exists() and read_encoder(folder).labels == 0
 

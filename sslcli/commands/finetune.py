@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from sslcli.commands.encoder_files import resolve_encoder_run
+from sslcli.commands.encoder_files import require_unlabelled, resolve_encoder_run
 from sslcli.commands.recording import require_recording
 from sslcli.commands.run_data import evaluation_label
 from sslcli.data.config import DataConfig
@@ -71,7 +71,7 @@ class Config:
     training: TrainingConfig = part(TrainingConfig, "how encoder and classifier are trained")
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
     log_every: int = setting(20, "steps between two records of the loss (a record holds the mean since the last)")
-    save_every: float = setting(5.0, "epochs between two checkpoints; may be a fraction", changes_results=False)
+    save_every: float = setting(5.0, "epochs between two checkpoints, and at least 20 steps", changes_results=False)
     keep_last: int = setting(1, "checkpoints kept, the newest included", changes_results=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +82,8 @@ class Config:
 def settle(config: Config) -> Config:
     """The same config with `run` as a folder, so that it means the same tomorrow."""
     source = resolve_encoder_run(config.run, config.runtime.outputs)
+    if config.init is Initial.run:
+        require_unlabelled(source)
     data = None if config.data is None else config.data.settled()
     return replace(config, run=str(source.absolute()), data=data)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PHASE = "finetune"
 FEWEST_STEPS = 20
-"""Between two evaluations: with few labels an epoch is a handful of steps."""
+"""Between two evaluations, or checkpoints: with few labels an epoch is a handful of steps."""
 
 
 def finetune(config: Config, run: Run, console: Console) -> dict[str, Any]:
@@ -84,14 +84,14 @@ def trained(
         classifier,
         pictures,
         optim,
-        classifier.validation(splits.val, compute.device, compute.dtype),
+        classifier.validation(splits.val, compute.device),
         num_steps,
         recording=config,
         run=run,
         compute=compute,
         seed=config.seed,
         console=console,
-        evaluate_every=max(in_epoch, FEWEST_STEPS),
+        fewest_steps=FEWEST_STEPS,
     )
     classifier.best.put_back()
 
@@ -101,7 +101,7 @@ def scores(
 ) -> dict[str, Any]:
     """On test, read here and only here; the weights were chosen on validation."""
     assert splits.test is not None
-    found = classifier.logits(splits.test, compute.device, compute.dtype)
+    found = classifier.logits(splits.test, compute.device)
     true, count, predictions = labels_of(splits.test, compute.device), splits.num_classes, found.argmax(dim=1)
     settings = config.training
     began = f"the run's weights ({config.run})" if config.init is Initial.run else f"random weights, seed {config.seed}"

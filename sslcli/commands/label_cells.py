@@ -28,12 +28,15 @@ from sslcli.engine.device import Compute
 from sslcli.engine.run import Run, read_facts, write_atomically
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features, pixels
-from sslcli.evaluation.probe import select_probe
+from sslcli.evaluation.probe import Standardizer, select_probe
 from sslcli.evaluation.scores import labels_of, mean_and_interval, top_k_accuracy
 from sslcli.report.label_curve import save_label_curve
 
 if TYPE_CHECKING:
     from sslcli.console import Console
+
+
+AT_EDGE = ", the grid's edge"
 
 
 @dataclass(frozen=True)
@@ -135,9 +138,11 @@ class LabelCurve:
             self.splits.num_classes,
             self.config.l2,
             refit=False,
+            standardizer=Standardizer.fit(parts.train),
         )
         top1 = top_k_accuracy(selection.probe.logits(parts.test), test_labels)
-        return top1, selection.accuracies[selection.l2], f"l2 {selection.l2:g}, by validation"
+        edge = AT_EDGE if selection.at_edge else ""
+        return top1, selection.accuracies[selection.l2], f"l2 {selection.l2:g}{edge}, by validation"
 
     def trained(
         self, index: int, kind: Kind, amount: float, seed: int, labelled: ImageSet, phase: str
@@ -170,11 +175,7 @@ class LabelCurve:
             self.compute.place(encoder)
             parts = (self.splits.train, self.splits.val, self.test)
             shape, compute = source.preprocessing, self.compute
-            found.append(
-                Parts(
-                    *(features(encoder, p.images, shape, compute.device, autocast_dtype=compute.dtype) for p in parts)
-                )
-            )
+            found.append(Parts(*(features(encoder, part.images, shape, compute.device) for part in parts)))
         return found
 
     @cached_property
@@ -198,7 +199,8 @@ class LabelCurve:
             curve.setdefault(cell.num_labels, []).append(cell.top1)
         protocol = {
             "runs": self.config.runs,
-            "linear_probe": "multinomial logistic regression on standardised encoder outputs, eval mode; l2 by validation",
+            "linear_probe": "multinomial logistic regression on encoder outputs, eval mode, float32, standardised by those of "
+            "all training pictures, without their labels; l2 by validation",
             "raw_pixels": "the same probe on pixels in [0, 1]",
             "finetuned": "encoder and linear layer from the run's weights; stopped, and weights chosen, on validation",
             "from_scratch": "the same network and training from random weights",
@@ -223,6 +225,10 @@ class LabelCurve:
         save_label_curve(run.figures / "label_curve.png", points)
         counts = sorted({count for curve in curves.values() for count in curve})
         rows = [(f"{count:,}", *(_cell_text(curve.get(count)) for curve in curves.values())) for count in counts]
+        at_edge = sum(AT_EDGE in cell.chosen for cell in cells)
+        if at_edge:
+            message = f"l2 of {at_edge} probes is the edge of the grid; a better one may lie beyond (set l2=[…])"
+            self.console.warn(message)
         self.console.table("test accuracy [%] by number of labels", ("labels", *curves), rows)
         metrics = {
             f"{name.replace(' ', '_')}_{count}": mean_and_interval(values)[0]

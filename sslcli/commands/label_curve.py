@@ -8,13 +8,13 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.commands.encoder_files import read_encoder, resolve_encoder_run
+from sslcli.commands.encoder_files import require_unlabelled, resolve_encoder_run
 from sslcli.commands.finetune import TrainingConfig
 from sslcli.data.config import DataConfig
 from sslcli.engine.optim import OptimConfig
 from sslcli.engine.run import Run, read_facts
 from sslcli.engine.runtime import RuntimeConfig
-from sslcli.errors import SslcliError, require
+from sslcli.errors import require
 from sslcli.settings import REQUIRED, part, setting
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Config:
     )
     kinds: list[Kind] = setting(list(Kind), "what is measured: linear_probe, finetuned, from_scratch, raw_pixels")
     l2: list[float] = setting(
-        [1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0],
+        [1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0, 10.0],
         "strengths of the probes' penalty, one of which is chosen on validation",
     )
     optim: OptimConfig = setting(REQUIRED, "the optimizer of fine-tuning, and of training from scratch")
@@ -67,10 +67,8 @@ class Config:
 def settle(config: Config) -> Config:
     """The same config with the runs as folders, so that it means the same tomorrow."""
     found = [resolve_encoder_run(name, config.runtime.outputs) for name in config.runs or [config.run]]
-    for source in map(read_encoder, found):
-        if source.labels:
-            message = f"{source.folder} learned from {source.labels:,} labels, which a curve of labels would not count"
-            raise SslcliError(message, "name the pretrained run that it began with")
+    for source in found:
+        require_unlabelled(source)
     folders = [str(folder.absolute()) for folder in found]
     require(len(set(folders)) == len(folders), "runs", folders, "without repetition", "name each run once")
     data = None if config.data is None else config.data.settled()

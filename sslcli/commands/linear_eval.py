@@ -16,7 +16,7 @@ from sslcli.config import read
 from sslcli.data.config import DataConfig
 from sslcli.engine.run import Run, Validation, read_facts, resolve_run, write_atomically
 from sslcli.engine.runtime import RuntimeConfig
-from sslcli.errors import SslcliError, require
+from sslcli.errors import SslcliError, quoted, require
 from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from sslcli.data.images import ImageSet, Splits
     from sslcli.engine.device import Compute
     from sslcli.nets.encoder import Encoder
+
+
+NUM_STANDARDIZED = 10_000
+"""Training pictures, at even distances, by which features are standardised where the labelled ones are few."""
 
 
 @dataclass(kw_only=True)
@@ -88,6 +92,9 @@ def run(config: Config, run: Run, console: Console) -> None:
 
     files = read_encoder(Path(config.run))
     ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling))
+    if ceiling is not None and ceiling.config != files.config:
+        message = f"ceiling={config.ceiling} trained another network than {config.run}"
+        raise SslcliError(message, f"make one of this: sslcli finetune run={quoted(config.run)} init=random")
     sources = [files] if ceiling is None else [files, ceiling]
     compute, splits = prepare_evaluation("linear-eval", run, sources, config.data, config.runtime, console)
     assert splits.train.labels is not None
@@ -128,9 +135,7 @@ def _subjects(config: Config, files: EncoderFiles, ceiling: EncoderFiles | None,
         compute.place(encoder)
         if config.runtime.compile:
             encoder.compile()
-        return lambda images: features(
-            encoder, images, source.preprocessing, compute.device, autocast_dtype=compute.dtype
-        )
+        return lambda images: features(encoder, images, source.preprocessing, compute.device)
 
     def cut(encoder: Encoder) -> Encoder:
         return encoder if config.layer is None else encoder.up_to(config.layer)
@@ -146,8 +151,9 @@ def _subjects(config: Config, files: EncoderFiles, ceiling: EncoderFiles | None,
 
 def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, compute: Compute) -> dict[str, Any]:
     """One subject's scores on test; whatever is chosen is chosen on validation."""
+    from sslcli.data.images import evenly
     from sslcli.evaluation.knn import knn_scores
-    from sslcli.evaluation.probe import select_probe
+    from sslcli.evaluation.probe import Standardizer, select_probe
     from sslcli.evaluation.scores import confusion_matrix, labels_of, per_class_accuracy, top_k_accuracy
 
     assert splits.test is not None
@@ -157,8 +163,12 @@ def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, 
     )
     num_classes = splits.num_classes
     # With few labels the validation part's are more than the probe may see: it chooses l2 on them and learns from its own.
-    refit = config.labels == 1
-    selection = select_probe(train, train_labels, val, val_labels, num_classes, config.l2, refit=refit)
+    refit = config.labels == 1 and len(val) <= len(train)
+    seen = evenly(len(splits.train), NUM_STANDARDIZED)
+    standardizer = None if refit else Standardizer.fit(extract(splits.train.images[seen]))
+    selection = select_probe(
+        train, train_labels, val, val_labels, num_classes, config.l2, refit=refit, standardizer=standardizer
+    )
     logits = selection.probe.logits(test)
     k = min(config.knn_k, len(train))
     votes = knn_scores(train, train_labels, test, num_classes, k, config.knn_temperature)
@@ -176,8 +186,9 @@ def _evaluate(extract: Any, labelled: ImageSet, splits: Splits, config: Config, 
         "per_class": per_class_accuracy(predictions, test_labels, num_classes).tolist(),
         "confusion": confusion_matrix(predictions, test_labels, num_classes).tolist(),
         "protocol": {
-            "probe": "multinomial logistic regression, L-BFGS, on features standardised by those it was fitted on",
-            "features": f"{layer}, eval mode, no augmentation",
+            "probe": "multinomial logistic regression, L-BFGS, on features standardised by those "
+            + ("it was fitted on" if refit else f"of {len(seen):,} training pictures, without their labels"),
+            "features": f"{layer}, eval mode, float32, no augmentation",
             "l2_chosen_on": f"{len(val_labels)} validation pictures",
             "fitted_on": f"{len(train_labels)} training"
             + (f" + {len(val_labels)} validation" if refit else "")

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sslcli.commands.encoder_files import JSON, read_encoder, resolve_encoder_run
-from sslcli.data.decode import plain
+from sslcli.data.decode import plain, turn_upright
 from sslcli.data.resize import square
-from sslcli.evaluation.features import features
+from sslcli.evaluation.features import features, require_fit
 from sslcli.method import Preprocessing, as_pictures
 from sslcli.nets.encoder import Encoder
 
@@ -49,10 +49,15 @@ class PretrainedEncoder(nn.Module):
 
     def _images(self, pictures: Pictures) -> NDArray[np.uint8]:
         if isinstance(pictures, np.ndarray):
+            require_fit(pictures, self.preprocessing)
             return pictures
         mode = "L" if self.preprocessing.channels == 1 else "RGB"
         size = self.preprocessing.resolution
-        arrays: list[Any] = [np.asarray(square(plain(picture), size).convert(mode)) for picture in pictures]
+        arrays: list[Any] = []
+        for picture in pictures:
+            copy = picture.copy()
+            turn_upright(copy)
+            arrays.append(np.asarray(square(plain(copy), size).convert(mode)))
         return np.stack(arrays).reshape(len(arrays), size, size, -1)
 
 

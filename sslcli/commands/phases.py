@@ -32,16 +32,17 @@ def train_phase(
     seed: int,
     console: Console,
     label: str | None = None,
-    evaluate_every: int | None = None,
+    fewest_steps: int = 1,
     watched: Callable[[Watch], Watch] = lambda watch: watch,
 ) -> float:
     """Trains from the phase's last checkpoint, or from the start; returns images per second (see `train`).
 
-    `label` is what a person sees, the phase's name by default; `evaluate_every` in steps, by default an epoch; `watched` wraps
-    who looks on.
+    `label` is what a person sees, the phase's name by default; `fewest_steps` lie between two evaluations, else an epoch, and
+    between two checkpoints; `watched` wraps who looks on.
     """
     in_epoch = pictures.steps_per_epoch
-    save_every = max(1, round(recording.save_every * in_epoch))
+    evaluate_every = max(fewest_steps, in_epoch)
+    save_every = max(fewest_steps, round(recording.save_every * in_epoch))
     with console.training(label or name, num_steps) as watch:
         return train(
             learner,
@@ -50,7 +51,7 @@ def train_phase(
             lambda step: optim.learning_rate(step, num_steps, in_epoch, pictures.batch_size),
             evaluate,
             Phase(run, name, recording.keep_last),
-            Periods(num_steps, recording.log_every, evaluate_every or in_epoch, save_every),
+            Periods(num_steps, recording.log_every, evaluate_every, save_every),
             compute,
             seed,
             watched(watch),

@@ -222,7 +222,10 @@ class Stacking:
             title = f"{tested} error [%], fine-tuned on {len(self.labelled or [])} labels"
             self.console.table(title, comparison_columns(results), comparison_rows(results))
             metrics = {f"{cell.pretraining}-{cell.depth}-seed{cell.seed}_error": cell.error for cell in cells}
-            metrics["val_error"] = sum(cell.val_error for cell in cells) / len(cells)
+            # What a sweep is chosen by: not the networks that stand beside it for comparison, which its settings may not touch.
+            deepest = max(cell.depth for cell in cells)
+            kept = [c.val_error for c in cells if (c.pretraining, c.depth) == (self.result.name, deepest)]
+            metrics["val_error"] = sum(kept) / len(kept)
         validation = Validation("val_error", larger_is_better=False) if cells else None
         run.finish(metrics, validation, peak_memory_bytes=self.compute.peak_memory_bytes())
         self.console.say(f"run: {run.folder}")

@@ -160,7 +160,7 @@ def evaluation(
     """What is measured on validation during training: the features, and restorations where the method makes them."""
     monitor = Monitor(
         method.encoder, method.preprocessing, splits.train, splits.val, config.knn_every * in_steps, num_steps,
-        compute.device, compute.dtype, console.warn,
+        compute.device, console.warn,
         lambda: view_features(method, splits.val.images[evenly(len(splits.val), NUM_VIEWED)], compute),
     )  # fmt: skip
     if not isinstance(method, Restorer):

@@ -34,9 +34,8 @@ def view_features(method: Method, images: NDArray[np.uint8], compute: Compute, n
                 views = method.views(some)
                 if not _are_pairs(views, len(some), method):
                     return None
-                with compute.autocast():
-                    h = method.encoder(views)
-                drawn.append(finite(h.float()).view(-1, len(some), h.shape[1]))
+                h = method.encoder(views)
+                drawn.append(finite(h).view(-1, len(some), h.shape[1]))
             found.append(torch.cat(drawn))
     return torch.cat(found, dim=1) if found else None
 

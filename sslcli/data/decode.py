@@ -123,9 +123,14 @@ def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
     """
     with Image.open(source) as image:
         image.draft(None, (2 * resolution, 2 * resolution))  # a JPEG much larger is decoded at 1/2, 1/4 or 1/8
-        with suppress(OSError, ValueError, SyntaxError, TypeError, struct.error):  # broken EXIF, whole picture
-            ImageOps.exif_transpose(image, in_place=True)
+        turn_upright(image)
         return square(plain(image), resolution)
+
+
+def turn_upright(image: Image.Image) -> None:
+    """Turns a picture as its EXIF says; where that is broken, the picture is whole."""
+    with suppress(OSError, ValueError, SyntaxError, TypeError, struct.error):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def plain(image: Image.Image) -> Image.Image:

@@ -86,19 +86,18 @@ class Classifier:
         nn.init.zeros_(head.bias)
         return cls(encoder, head, preprocessing, BestWeights([encoder, head], patience))
 
-    def logits(self, part: ImageSet, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-        """(N, K) float32 of whole pictures, in eval mode, without gradient; `dtype` as autocast's."""
-        network = nn.Sequential(self.encoder, self.head)
-        return features(network, part.images, self.preprocessing, device, autocast_dtype=dtype)
+    def logits(self, part: ImageSet, device: torch.device) -> Tensor:
+        """(N, K) float32 of whole pictures, in eval mode, without gradient."""
+        return features(nn.Sequential(self.encoder, self.head), part.images, self.preprocessing, device)
 
-    def accuracy(self, part: ImageSet, device: torch.device, dtype: torch.dtype | None = None) -> float:
-        return top_k_accuracy(self.logits(part, device, dtype), labels_of(part, device))
+    def accuracy(self, part: ImageSet, device: torch.device) -> float:
+        return top_k_accuracy(self.logits(part, device), labels_of(part, device))
 
-    def validation(self, val: ImageSet, device: torch.device, dtype: torch.dtype | None = None) -> Evaluate:
+    def validation(self, val: ImageSet, device: torch.device) -> Evaluate:
         """Measures the accuracy on `val`, by which the best weights are kept and training ends."""
 
         def evaluate(_: int) -> dict[str, float]:
-            accuracy = self.accuracy(val, device, dtype)
+            accuracy = self.accuracy(val, device)
             self.best.observe(accuracy)
             return {"val_accuracy": accuracy}
 

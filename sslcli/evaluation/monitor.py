@@ -37,7 +37,6 @@ class Monitor:
     knn_every: int
     num_steps: int
     device: torch.device
-    dtype: torch.dtype | None
     alarm: Callable[[str], None]
     view_features: Callable[[], Tensor | None] = lambda: None
     _alarmed: bool = False
@@ -80,4 +79,4 @@ class Monitor:
         return float((scores.argmax(dim=1) == val_labels).float().mean())
 
     def _features(self, images: Pixels) -> Tensor:
-        return features(self.encoder, images, self.preprocessing, self.device, autocast_dtype=self.dtype)
+        return features(self.encoder, images, self.preprocessing, self.device)

@@ -92,10 +92,12 @@ def select_probe(
     num_classes: int,
     grid: Sequence[float],
     refit: bool = True,
+    standardizer: Standardizer | None = None,
 ) -> Selection:
     """The l2 of `grid` that is best on the validation part, and its probe, fitted again on train + val.
 
-    `refit=False` leaves it fitted on the training part alone, for where labels are counted.
+    `refit=False` leaves it fitted on the training part alone, for where labels are counted; there `standardizer`, fitted to
+    more pictures, needs none of their labels: a dimension that hardly varies in ten pictures would explode on others.
     The grid is walked from the strongest l2 to the weakest, each fit starting from the last; a tie goes to
     the stronger.
     Source: Kornblith et al. 2019, SimCLR (Chen et al. 2020) App. B.8: L-BFGS, no augmentation, l2 chosen on
@@ -103,7 +105,8 @@ def select_probe(
     standardised, so that one grid serves encoders of any scale.
     """
     assert grid, "an empty grid has no best l2"
-    problem = _Problem(train_features, train_labels, num_classes)
+    assert standardizer is None or not refit, "what is fitted again is standardised again"
+    problem = _Problem(train_features, train_labels, num_classes, standardizer)
     weights: Tensor | None = None
     fits: dict[float, Probe] = {}
     accuracies: dict[float, float] = {}
@@ -122,9 +125,11 @@ def select_probe(
 class _Problem:
     """One data set's objective, and what all strengths of l2 share. Weights are (K, D + 1), the bias last."""
 
-    def __init__(self, features: Tensor, labels: Tensor, num_classes: int) -> None:
+    def __init__(
+        self, features: Tensor, labels: Tensor, num_classes: int, standardizer: Standardizer | None = None
+    ) -> None:
         assert len(features) == len(labels), f"{len(features)} features, {len(labels)} labels"
-        self.standardizer = Standardizer.fit(features)
+        self.standardizer = standardizer or Standardizer.fit(features)
         self.design = torch.cat([self.standardizer(features), features.new_ones(len(features), 1)], dim=1)
         self.rows = torch.arange(len(labels), device=labels.device)
         self.labels = labels

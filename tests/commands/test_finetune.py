@@ -129,6 +129,9 @@ def test_its_encoder_can_be_taken_away_and_is_not_taken_for_a_pretrained_one(
     assert sslcli("finetune", "run=last", "labels=5", *FEW).status == 0
     run = run_of(tmp_path)
     assert read_encoder(run).labels == 15
+    outcome = sslcli("finetune", f"run={run}", "labels=5", *FEW)
+    assert outcome.status == 2
+    assert "learned from 15 labels" in outcome.err
     assert sslcli("export", str(run), "--to", "safetensors").status == 0
     card = (run / "export/safetensors/MODEL_CARD.md").read_text()
     assert "labels learned from: 15" in card

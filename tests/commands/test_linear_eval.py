@@ -57,11 +57,52 @@ def test_same_seed_same_numbers_and_rerun_says_so(sslcli: Sslcli, coloured: Path
     assert "identical" in outcome.out
 
 
+def test_a_rerun_compares_what_was_measured_too(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
+    assert sslcli("label-curve", "labels=[4]", "subsets=1", "kinds=[linear_probe]", *FEW).status == 0
+    path = only_run(tmp_path / "outputs/label-curve") / "run.json"
+    outcome = sslcli("rerun", str(path.parent))
+    assert outcome.status == 0, outcome.err
+    assert "identical: every final metric of" in outcome.out
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "metrics": {key: value + 0.01 for key, value in told["metrics"].items()}}))
+    outcome = sslcli("rerun", str(path.parent))
+    assert outcome.status == 1
+    assert "different: at the end, linear_probe_12 was" in outcome.out
+
+
+def test_a_few_training_pictures_are_not_outvoted_by_validation(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
+    words = ["data=arrays", "data.root=pictures.npz", "data.limit=21", "baselines=false"]
+    assert sslcli("linear-eval", "run=last", *words, *FEW).status == 0
+    result = json.loads((only_run(tmp_path / "outputs/linear-eval") / "results.json").read_text())["results"]
+    assert result["trained_encoder"]["protocol"]["fitted_on"] == "21 training labels"
+
+
+def test_another_network_is_no_ceiling(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
+    words = ["init=random", "training.epochs=1", "training.steps=1", "runtime.threads=1"]
+    assert sslcli("finetune", f"run={coloured}", *words).status == 0
+    path = only_run(tmp_path / "outputs/finetune") / "encoder.json"
+    described = json.loads(path.read_text())
+    path.write_text(json.dumps({**described, "config": {**described["config"], "norm": "group"}}))
+    outcome = sslcli("linear-eval", f"run={coloured}", f"ceiling={path.parent}", *FEW)
+    assert outcome.status == 2
+    assert "trained another network" in outcome.err
+
+
+def test_null_is_not_chosen_but_left_out(sslcli: Sslcli, coloured: Path) -> None:
+    outcome = sslcli("linear-eval", "run=last", "data=null")
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-2:] == [
+        "error: data=null: data is chosen from a list",
+        "fix:   leave it out, which means the same",
+    ]
+
+
 def test_few_labels_are_all_that_the_probe_learns_from(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     assert sslcli("linear-eval", "run=last", "labels=4", "baselines=false", *FEW).status == 0
     run = only_run(tmp_path / "outputs/linear-eval")
     result = json.loads((run / "results.json").read_text())["results"]["trained_encoder"]
     assert result["protocol"]["fitted_on"] == "12 training labels"
+    assert "standardised by those of 120 training pictures, without their labels" in result["protocol"]["probe"]
     assert result["protocol"]["knn_k"] == 12
     assert facts(run)["metrics"].keys() == {"top1", "top5", "knn", "val_top1"}
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from sslcli.data.batches import Batches
 from sslcli.engine.run import read_records
+from sslcli.errors import SslcliError
 from sslcli.methods.simclr import SimCLR
 
 Sslcli = Callable[..., Outcome]
@@ -172,5 +173,14 @@ def test_the_encoder_in_a_notebook(sslcli: Sslcli, tmp_path: Path) -> None:
     found = encoder.features([picture, picture.convert("P")])
     assert found.shape == (2, encoder.width)
     assert torch.allclose(encoder(encoder.preprocess([picture])), found[:1], atol=1e-5)
+    turned = picture.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter to be seen as it was
+    turned.save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as photograph:
+        assert torch.allclose(encoder.features([photograph]), found[:1], atol=1e-5), "as in training"
+        assert photograph.size == turned.size, "the user's picture stays as it is"
+    with pytest.raises(SslcliError, match="the pictures are 8 x 8 pixels"):
+        encoder.preprocess(np.zeros((1, 8, 8, 1), dtype=np.uint8))
     weights = load_file(only_run(tmp_path / "outputs") / "encoder.safetensors")
     assert all(torch.equal(value, weights[key]) for key, value in encoder.encoder.state_dict().items())

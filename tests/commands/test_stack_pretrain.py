@@ -108,6 +108,8 @@ def test_compares_networks_and_leaves_an_encoder(sslcli: Sslcli, tmp_path: Path)
         assert cell["epochs"] == 2
         key = f"{cell['pretraining']}-{cell['depth']}-seed{cell['seed']}_error"
         assert found["metrics"][key] == cell["test_error"]
+    kept = [cell["val_error"] for cell in networks if (cell["pretraining"], cell["depth"]) == ("denoising", 2)]
+    assert found["metrics"]["val_error"] == pytest.approx(sum(kept) / 2), "of the network that is kept, over seeds"
     assert content["protocol"]["finetuned_on"] == "45 labels"
     assert content["protocol"]["tested_on"] == "10 test pictures, once a network"
     for words in ("none", "denoising", "depth 1", "depth 2", "±", str(run.relative_to(tmp_path))):

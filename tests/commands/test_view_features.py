@@ -89,7 +89,7 @@ def test_the_monitor_looks_at_all_classes_of_sorted_pictures() -> None:
     """Of pictures in class folders the first 512 may all be of one class."""
     method = build(SimCLRConfig())
     val = ImageSet(np.concatenate([IMAGES[:1].repeat(600, 0), IMAGES[1:2].repeat(600, 0)]))
-    monitor = Monitor(method.encoder, SHAPE, val, val, 0, 10, CPU.device, None, lambda words: None)
+    monitor = Monitor(method.encoder, SHAPE, val, val, 0, 10, CPU.device, lambda words: None)
     assert monitor(1)["feature_std"] > 1e-3
 
 
@@ -98,9 +98,7 @@ def test_the_monitor_measures_alignment_where_there_are_views() -> None:
     pictures = ImageSet(IMAGES[:40])
 
     def measured(**views: Any) -> dict[str, float]:
-        monitor = Monitor(
-            method.encoder, SHAPE, pictures, pictures, 0, 10, CPU.device, None, lambda words: None, **views
-        )
+        monitor = Monitor(method.encoder, SHAPE, pictures, pictures, 0, 10, CPU.device, lambda words: None, **views)
         return monitor(1)
 
     plain = measured()

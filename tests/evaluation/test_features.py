@@ -64,14 +64,6 @@ def test_modes_are_restored_after_an_error(images: NDArray[np.uint8]):
     assert encoder.training
 
 
-def test_lower_precision_gives_float32_features_that_are_near(encoder: nn.Module, images: NDArray[np.uint8]):
-    exact = features(encoder, images, GREY, CPU)
-    rough = features(encoder, images, GREY, CPU, autocast_dtype=torch.bfloat16)
-    assert rough.dtype == torch.float32
-    assert not torch.equal(exact, rough)
-    torch.testing.assert_close(exact, rough, atol=0.02, rtol=0.02)
-
-
 def test_read_only_pictures_are_taken_as_they_are(encoder: nn.Module, images: NDArray[np.uint8]):
     images.flags.writeable = False
     assert features(encoder, images, GREY, CPU).shape == (11, 4)

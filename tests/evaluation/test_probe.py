@@ -135,6 +135,23 @@ def test_without_refit_validation_only_chooses():
     torch.testing.assert_close(selection.probe.weight, alone.weight, atol=5e-3, rtol=0)
 
 
+def test_what_hardly_varies_in_a_few_pictures_is_scaled_by_all_of_them():
+    """A dimension of noise that happens to be nearly constant in those with labels would drown what the others know."""
+    (train, train_labels), (val, val_labels) = pictures(0, 400), pictures(1, 300)
+    few = torch.arange(12)
+    noise = torch.randn(len(train) + len(val), 30, generator=torch.Generator().manual_seed(0))
+    noise[few] *= 1e-3
+    train, val = torch.cat([train, noise[: len(train)]], dim=1), torch.cat([val, noise[len(train) :]], dim=1)
+    by_few, by_all = (
+        select_probe(
+            train[few], train_labels[few], val, val_labels, NUM_CLASSES, GRID, refit=False, standardizer=standardizer
+        )
+        for standardizer in (None, Standardizer.fit(train))
+    )
+    assert torch.equal(by_all.probe.standardizer.std, Standardizer.fit(train).std)
+    assert max(by_all.accuracies.values()) > max(by_few.accuracies.values()) + 0.1
+
+
 def test_what_is_chosen_depends_on_validation_alone():
     train, train_labels = pictures(0, 60, noise=4.0)
     # Validation labels made by the weakest probe are told best by the weakest, those by the strongest by the strongest.
