@@ -78,6 +78,12 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
         if debug:
             raise
         raise explained(reason, command, words) from reason
+    except ValueError as reason:
+        if debug or not str(reason).startswith("Config group override"):
+            raise
+        null = next((word for word in words if word.endswith("=null")), words[0])
+        group = null.partition("=")[0]
+        raise SslcliError(f"{null}: {group} is chosen from a list", "leave it out, which means the same") from reason
 
 
 def _run(command: str, words: list[str], table: configs.Groups, debug: bool) -> int:

@@ -45,7 +45,7 @@ def weights(run: Path) -> bytes:
 def test_identical_and_knows_when_it_is_not(sslcli: Sslcli, run: Path) -> None:
     outcome = sslcli("rerun", "last")
     assert outcome.status == 0, outcome.err
-    assert "identical: every record and every weight" in outcome.out
+    assert "identical: every record and every final metric and every weight" in outcome.out
     again = other_run(run)
     assert weights(run) == weights(again)
     assert facts(run)["identity"] == facts(again)["identity"]
@@ -95,7 +95,7 @@ def test_what_changes_no_result_is_still_compared(sslcli: Sslcli, run: Path) -> 
     assert outcome.status == 0, outcome.err
     assert "save_every: 1.0 -> 0.5" in outcome.out
     assert "seed" not in outcome.out, "it was 0 already"
-    assert "identical: every record and every weight" in outcome.out
+    assert "identical: every record and every final metric and every weight" in outcome.out
     again = only_run(Path("else where"))
     assert again.relative_to("else where").parts[:2] == ("pretrain", "simclr-fashion_sample")
 

@@ -317,6 +317,7 @@ def test_any_folder_is_told_to_hydra_as_it_is(text: str) -> None:
 def test_where_and_how_do_not_tell_sweeps_apart() -> None:
     words = ["-m", "seed=0,1", "runtime.outputs=x", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "epochs=2"]
     assert what_is_run(words) == ["seed=0,1", "epochs=2"]
+    assert what_is_run([*words, "runtime.precision=fp32"]) != what_is_run(words), "other numbers come out"
 
 
 # From here on the jobs are processes.

@@ -38,7 +38,8 @@ class Masks:
         """(N, 1, R, R) bool, True = hidden."""
         assert resolution >= 2, "a picture of one pixel has no part to hide"
         forms = {MaskKind.centre: centre, MaskKind.blocks: squares, MaskKind.regions: regions}
-        return own_rows(lambda all_of_them: forms[self.kind](all_of_them, resolution, self.share, device), num)
+        with torch.autocast(device.type, enabled=False):  # in half precision many pixels would tie at a threshold
+            return own_rows(lambda all_of_them: forms[self.kind](all_of_them, resolution, self.share, device), num)
 
 
 def centre(num: int, resolution: int, share: float, device: torch.device) -> Tensor:

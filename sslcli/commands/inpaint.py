@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sslcli.commands import pretrain
-from sslcli.commands.pretrain import label
+from sslcli.commands.pretrain import label, settle
 from sslcli.engine.run import Run
 from sslcli.errors import SslcliError, require
 from sslcli.method import MethodConfig
@@ -36,13 +36,6 @@ class Config(pretrain.Config):
             raise SslcliError(
                 f"inpaint trains what fills holes, and {name} does not", "leave method out, or use pretrain"
             )
-
-
-def settle(config: Config) -> Config:
-    """The same config with nothing in it that would mean something else tomorrow, or in another folder."""
-    settled = pretrain.settle(config)
-    assert isinstance(settled, Config)
-    return settled
 
 
 def run(config: Config, run: Run, console: Console) -> None:

@@ -151,5 +151,6 @@ class Filling:
         title = f"the holes of {len(self.truth)} {self.part} pictures"
         rows = [row(name, scores) for name, scores in self.scores.items()]
         console.table(title, ("filled by", "L1", "L2", "PSNR", "SSIM", "mean gradient"), rows)
-        console.say(f"fill your own pictures: sslcli restore {quoted(run.folder)} picture.png --mask mask.png")
+        if bool((self.hidden != self.hidden[:1]).any()):  # where all holes are one, it learned to fill no other
+            console.say(f"fill your own pictures: sslcli restore {quoted(run.folder)} picture.png --mask mask.png")
         console.say(f"run: {run.folder}")

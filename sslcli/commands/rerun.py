@@ -123,13 +123,16 @@ def _shown(value: Any) -> str:
 
 
 def _verdict(before: Path, after: Path, console: Console) -> int:
-    difference = first_difference(read_records(before), read_records(after))
-    same_weights = _digest(before) == _digest(after)
-    if difference is None and same_weights:
-        console.say(f"identical: every record and every weight of {after} equals {before}'s")
+    records, old, new, weights = read_records(before), read_facts(before), read_facts(after), _digest(before)
+    metrics: dict[str, Any] = old.get("metrics", {})
+    difference = first_difference(records, read_records(after)) or metric_difference(metrics, new.get("metrics", {}))
+    if difference is None and weights == _digest(after):
+        compared = {"record": records, "final metric": metrics, "weight": weights}
+        kinds = " and every ".join(kind for kind, found in compared.items() if found)
+        console.say(f"identical: every {kinds} of {after} equals {before}'s")
         return 0
     console.say(f"different: {difference or 'the records agree, the weights do not'}")
-    changes = environment_changes(read_facts(before), read_facts(after))
+    changes = environment_changes(old, new)
     console.say("in the environment: " + ("; ".join(changes) if changes else "nothing recorded differs"))
     return 1
 
@@ -142,6 +145,14 @@ def first_difference(before: list[dict[str, Any]], after: list[dict[str, Any]]) 
                 return f"at step {old['step']}, {key} was {old.get(key)} and is now {new.get(key)}"
     if len(before) != len(after):
         return f"{len(before)} records then, {len(after)} now"
+    return None
+
+
+def metric_difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
+    """The first of the final metrics in which two runs differ; None where they do not."""
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            return f"at the end, {key} was {before.get(key)} and is now {after.get(key)}"
     return None
 
 

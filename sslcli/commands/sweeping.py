@@ -82,8 +82,9 @@ def _named_after(meant: list[str], parent: Path) -> Path:
 
 
 def what_is_run(words: list[str]) -> list[str]:
-    """The words without those that say where and how: the same of these is the same sweep."""
-    return [word for word in words if not word.startswith(("runtime.", "hydra.", "hydra/")) and word not in MULTIRUN]
+    """The words without those that say where and how: the same of these is the same sweep. Precision changes the numbers."""
+    aside = re.compile(r"runtime\.(?!precision=)|hydra[./]")
+    return [word for word in words if not aside.match(word) and word not in MULTIRUN]
 
 
 MULTIRUN = ("-m", "--multirun")

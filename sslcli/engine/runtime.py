@@ -1,4 +1,5 @@
-"""Where and how a run computes: device, precision, logging. Nothing here changes what is trained. Does not import torch."""
+"""Where and how a run computes: device, precision, logging. What is trained is the same, if not to the last digit, and with
+`precision` not to the last percent either. Does not import torch."""
 
 from __future__ import annotations
 

@@ -200,10 +200,19 @@ class ContextEncoder(Method):
         return mean.where(hidden, pictures), hidden
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """Raises SslcliError where a picture is hidden as a whole: nothing is left to go by."""
+        """Raises SslcliError where a picture is hidden as a whole: nothing is left to go by; and where something is hidden that
+        no loss was ever about."""
         if bool(hidden.flatten(1).all(dim=1).any()):
             raise SslcliError(
                 "a context encoder fills holes, and here a whole picture is hidden", "say with --mask what to fill"
+            )
+        rows, columns = self.patch
+        learned = hidden.new_zeros(hidden.shape[2:])
+        learned[rows, columns] = True
+        if self.masks.kind is MaskKind.centre and bool((hidden & ~learned).any()):
+            message = "the run learned to fill the centre of a picture alone, and here something else is hidden"
+            raise SslcliError(
+                message, "name a run with method.masks.kind=regions, or train one: it fills holes anywhere"
             )
         filled = (self.predict(damaged, hidden) + 1) / 2
         return filled.where(hidden, damaged)

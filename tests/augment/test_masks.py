@@ -45,6 +45,15 @@ def test_never_empty_never_full(kind: MaskKind, resolution: int, share: float) -
     assert not hidden.all(dim=1).any()
 
 
+@pytest.mark.parametrize("kind", list(MaskKind))
+def test_a_steps_precision_does_not_change_them(kind: MaskKind) -> None:
+    torch.manual_seed(0)
+    expected = make(kind, 64, 28, 0.25)
+    torch.manual_seed(0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(make(kind, 64, 28, 0.25), expected)
+
+
 @pytest.mark.parametrize("kind", [MaskKind.blocks, MaskKind.regions])
 @pytest.mark.parametrize("resolution", [16, 28, 65])
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])

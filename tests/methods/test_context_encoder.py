@@ -264,6 +264,16 @@ def test_a_picture_hidden_as_a_whole_is_refused() -> None:
         method.restore(clean(), hidden)
 
 
+def test_who_learned_to_fill_the_centre_fills_nothing_else() -> None:
+    method = build(masks=MaskConfig(kind=MaskKind.centre))
+    hidden = method.masks(4, 32, CPU.device)
+    assert method.restore(clean(), hidden).shape == clean().shape
+    hidden[1, 0, 2, 3] = True
+    with pytest.raises(SslcliError, match="the centre of a picture alone") as caught:
+        method.restore(clean(), hidden)
+    assert "method.masks.kind=regions" in caught.value.fix
+
+
 def test_holes_are_filled_with_the_mean_when_pictures_are_damaged() -> None:
     method = build()
     damaged, hidden = method.damage(clean())
