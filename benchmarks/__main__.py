@@ -24,6 +24,7 @@ NAMES = (
     "layer",
     "autoencoders",
     "large_batch",
+    "processes",
     "folder",
 )
 

@@ -1,10 +1,11 @@
 """Folders of pictures: how long until the first step, how long a step waits for its batch, and what a long listing costs.
 
-    python -m benchmarks.folder [start] [links] [wait] [--pictures FOLDER] [--num 25000] [--rounds 3]
+    python -m benchmarks.folder [start] [links] [wait] [--pictures FOLDER] [--num 25000] [--links 200000] [--rounds 3]
 
 start: from nothing to SimCLR's first step (convnet, 32 px), Python's and torch's start-up apart, beside the decoder's own time
 for the same files in as many threads, in turn. Cold: nothing kept from before; the files are in the system's cache.
-links: a folder of 200,000 links to 2,000 files, listed, then loaded with data.cache=none: cold, every file is read, and warm.
+links: a folder of --links links to 2,000 files, a thousand a class: listed; loaded with data.cache=none, cold, when every file
+is read, and warm.
 wait: the part of SimCLR's steps that waits for the batch (and for batch and views), resnet18, 32 and 128 px.
 Pictures are JPEGs made from the embedded sample, 32 px and 500 x 375, unless --pictures names a folder of others.
 """
@@ -28,8 +29,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from sslcli.data.kept import SETTLED
+
 CHILD = "import sys; from benchmarks import folder; folder.measure(*sys.argv[1:])"
-NUM_LINKS, NUM_LINKED = 200_000, 2_000
+NUM_LINKED = 2_000
 
 
 def measure(what: str, root: str, *words: str) -> None:
@@ -169,14 +172,13 @@ def make_pictures(folder: Path, num: int, size: tuple[int, int]) -> Path:
         buffer = io.BytesIO()
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85)
         (place / f"{index:06}.jpg").write_bytes(buffer.getvalue())
-    settle(folder)
+    settle()
     return folder
 
 
-def settle(folder: Path) -> None:
-    """As if all of it had been there since yesterday: what changed a moment ago is not remembered."""
-    for path in folder.rglob("*.jpg"):
-        os.utime(path, (time.time() - 86_400,) * 2)
+def settle() -> None:
+    """Waits until what was made is old enough to be remembered."""
+    time.sleep(SETTLED / 1e9 + 1)
 
 
 def start(pictures: Path, cache: Path, rounds: int) -> None:
@@ -200,17 +202,18 @@ def start(pictures: Path, cache: Path, rounds: int) -> None:
         print(f"  {name:<12} {statistics.median(seconds):6.2f} s {spread:<18} {share}")
 
 
-def links(folder: Path, pictures: Path, cache: Path) -> None:
+def links(folder: Path, pictures: Path, cache: Path, num: int) -> None:
     files = [path for _, path in zip(range(NUM_LINKED), sorted(pictures.rglob("*.jpg")), strict=False)]
-    for index in range(NUM_LINKS):
-        place = folder / f"{index % 100:02}"
+    for index in range(num):
+        place = folder / f"{index // 1000:04}"
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{index:06}.jpg").hardlink_to(files[index % len(files)])
+        (place / f"{index:07}.jpg").hardlink_to(files[index % len(files)])
+    settle()
     shutil.rmtree(cache, ignore_errors=True)
     for state in ("cold", "warm", "warm"):
         at = measured("load", folder, "none", cache=cache)
         print(
-            f"links: {NUM_LINKS:,} of {len(files):,} files: listed in {at['listed']:.2f} s ({at['listing_mb']:.0f} MB more "
+            f"links: {num:,} of {len(files):,} files: listed in {at['listed']:.2f} s ({at['listing_mb']:.0f} MB more "
             f"memory); load with data.cache=none, {state}: {at['seconds']:.2f} s ({at['mb']:.0f} MB)"
         )
 
@@ -234,6 +237,7 @@ def main() -> None:
     parser.add_argument("what", nargs="*", default=["start", "links", "wait"])
     parser.add_argument("--pictures", type=Path, help="a folder of pictures to use in place of those of 32 px")
     parser.add_argument("--num", type=int, default=25_000)
+    parser.add_argument("--links", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -243,7 +247,7 @@ def main() -> None:
         if "start" in given.what:
             start(small, cache, given.rounds)
         if "links" in given.what:
-            links(folder / "links", small, cache)
+            links(folder / "links", small, cache, given.links)
         if "wait" in given.what:
             waits(small, make_pictures(folder / "large", 600, (500, 375)), cache, given.rounds)
         print(f"load average {os.getloadavg()[0]:.1f} at the end")
