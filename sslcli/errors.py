@@ -33,6 +33,11 @@ def quoted(path: object) -> str:
     return "'" + str(path).replace("'", "'\"'\"'") + "'"
 
 
+def first_line(reason: Exception, most: int = 200) -> str:
+    """Of what another library says, at most so many characters; the error's name where it says nothing."""
+    return (str(reason).splitlines() or [type(reason).__name__])[0][:most]
+
+
 def printable(text: object, kept: str = "") -> str:
     """As it can be shown: what is no character to print, and not `kept`, is spelled out. A name may hold anything, a terminal's
     commands too."""

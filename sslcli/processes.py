@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sslcli.errors import RunFailed, SslcliError
+from sslcli.errors import RunFailed, SslcliError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,8 @@ def meeting_place(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def num_sharing_cores(environment: Mapping[str, str] = os.environ) -> int:
-    """How many processes torchrun started on this machine, all of which may use every core; Slurm gives each its own."""
+    """How many processes torchrun started on this machine, all of which may use every core. 1 under srun: which cores a task
+    may use is for Slurm to say, and the system then tells."""
     return int(environment.get("LOCAL_WORLD_SIZE", "1"))
 
 
@@ -103,7 +104,7 @@ def join(device_type: str) -> None:
     except (RuntimeError, ValueError, OSError) as reason:
         if where == "env://":
             where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        message = f"process {here.rank} did not find the {here.size - 1} others at {where}: {_first_line(reason)}"
+        message = f"process {here.rank} did not find the {here.size - 1} others at {where}: {first_line(reason)}"
         fix = "an earlier message may tell why; else see to the address, and that its port is free and not blocked"
         raise RunFailed(message, fix) from reason
     distributed.init_process_group(
@@ -129,7 +130,7 @@ def losing_none() -> Iterator[None]:
     except RuntimeError as reason:  # torch has no narrower type for it
         if size() == 1 or not any(word in str(reason) for word in ("onnection", "gloo", "NCCL", "peer")):
             raise
-        message = f"process {rank()} has lost the others of the {size()} of this run ({_first_line(reason)})"
+        message = f"process {rank()} has lost the others of the {size()} of this run ({first_line(reason)})"
         fix = "where one of them ended, its own message tells why; then start them again with `sslcli resume`"
         raise RunFailed(message, fix) from reason
 
@@ -228,10 +229,6 @@ def _together() -> bool:
         return False
     distributed = _distributed()
     return bool(distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1)
-
-
-def _first_line(reason: Exception) -> str:
-    return (str(reason) or type(reason).__name__).splitlines()[0][:200]
 
 
 def _distributed() -> Any:

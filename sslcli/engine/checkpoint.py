@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import torch
 
 from sslcli.engine.run import Run, replacing
-from sslcli.errors import RunFailed, SslcliError, quoted
+from sslcli.errors import RunFailed, SslcliError, first_line, quoted
 
 FORMAT = 2
 LAST = "last.pt"
@@ -56,7 +56,7 @@ class Phase:
                 torch.save(content, temporary)
                 self._keep_previous()
         except (OSError, RuntimeError) as reason:  # torch reports a full disk as a RuntimeError
-            message = f"the checkpoint of step {step} could not be written to {self._folder}: {_first_line(reason)}"
+            message = f"the checkpoint of step {step} could not be written to {self._folder}: {first_line(reason, 100)}"
             raise RunFailed(message, f"free some space, then: sslcli resume {quoted(self.run.folder)}") from reason
         self._saved_step = step
         self.run.metrics_floor = content["metrics_size"]
@@ -112,7 +112,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(written, map_location="cpu", weights_only=True)
     except Exception as reason:  # whatever zipfile, pickle and torch make of nonsense
         run = next((folder for folder in path.parents if (folder / "run.json").exists()), path.parent)
-        message = f"{path} cannot be read as a checkpoint ({_first_line(reason)})"
+        message = f"{path} cannot be read as a checkpoint ({first_line(reason, 100)})"
         raise Damaged(message, f"go on from the one before it: sslcli resume {quoted(run)} --from-previous") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
@@ -191,9 +191,3 @@ def _records_before(folder: Path, phase: Path) -> int:
                 break
         size += len(line)
     return size
-
-
-def _first_line(reason: Exception) -> str:
-    with contextlib.suppress(IndexError):
-        return str(reason).splitlines()[0][:100]
-    return type(reason).__name__
