@@ -28,7 +28,9 @@ NAMES = (
     "folder",
 )
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
 parser.add_argument("--against", type=lightly_loop.peer)
 parser.parse_args()
 for name in NAMES:

@@ -35,12 +35,26 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for noise, settings in DENOISING.items():
             for encoder, choice in ENCODERS.items():
-                denoise(Path(folder) / f"{noise}-{encoder}", noise, encoder, [*settings, *choice, *words])
+                denoise(
+                    Path(folder) / f"{noise}-{encoder}",
+                    noise,
+                    encoder,
+                    [*settings, *choice, *words],
+                )
         outputs = Path(folder) / "inpaint"
-        sslcli(outputs, "inpaint", "method.masks.kind=centre", "method.adversarial=false", "num_scored=null", *words)
+        sslcli(
+            outputs,
+            "inpaint",
+            "method.masks.kind=centre",
+            "method.adversarial=false",
+            "num_scored=null",
+            *words,
+        )
         facts = newest(outputs, "run.json")
         psnr = {
-            name.removeprefix("hole_psnr_"): v for name, v in facts["metrics"].items() if name.startswith("hole_psnr")
+            name.removeprefix("hole_psnr_"): v
+            for name, v in facts["metrics"].items()
+            if name.startswith("hole_psnr")
         }
         print(
             f"centre hole, {facts['seconds']:.0f} s: "
@@ -54,7 +68,9 @@ def denoise(outputs: Path, noise: str, encoder: str, words: list[str]) -> None:
     before, after = (facts["metrics"][f"{which}_psnr"] for which in ("damaged", "restored"))
     sslcli(outputs, "linear-eval", "run=last")
     probes = newest(outputs, "results.json")["results"]
-    top1 = ", ".join(f"{name.replace('_', ' ')} {100 * result['top1']:.2f} %" for name, result in probes.items())
+    top1 = ", ".join(
+        f"{name.replace('_', ' ')} {100 * result['top1']:.2f} %" for name, result in probes.items()
+    )
     gain = f"{before:.2f} -> {after:.2f} dB (+{after - before:.2f})"
     print(f"{noise}, {encoder}, {facts['seconds']:.0f} s: {gain}; probe: {top1}", flush=True)
 

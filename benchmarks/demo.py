@@ -30,13 +30,17 @@ def main(words: list[str]) -> None:
         sslcli("linear-eval", "run=last", outputs)
         for seed in range(5):
             sslcli("linear-eval", "run=last", "labels=10", f"seed={seed}", outputs)
-        (facts,) = (json.loads(path.read_text()) for path in Path(folder).glob("pretrain/*/*/run.json"))
+        (facts,) = (
+            json.loads(path.read_text()) for path in Path(folder).glob("pretrain/*/*/run.json")
+        )
         all_labels, *few = results(Path(folder))
     print(f"pretraining: {facts['seconds']:.0f} s, {facts['images_per_second']:.0f} images/s")
     print(f"{'':<20}{'all labels':>12}{'10 a class':>12}")
     for name in all_labels:
         mean = statistics.mean(result[name]["top1"] for result in few)
-        print(f"{name.replace('_', ' '):<20}{100 * all_labels[name]['top1']:>10.2f} %{100 * mean:>10.2f} %")
+        print(
+            f"{name.replace('_', ' '):<20}{100 * all_labels[name]['top1']:>10.2f} %{100 * mean:>10.2f} %"
+        )
 
 
 if __name__ == "__main__":

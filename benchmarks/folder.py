@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sslcli.data.kept import SETTLED
+from sslcli.data.pixel_cache import SETTLED
 
 CHILD = "import sys; from benchmarks import folder; folder.measure(*sys.argv[1:])"
 NUM_LINKED = 2_000
@@ -37,14 +37,18 @@ NUM_LINKED = 2_000
 
 def measure(what: str, root: str, *words: str) -> None:
     """In a process of its own: prints what it found, as JSON."""
-    found = {"decoder": decoder, "first_step": first_step, "load": load, "wait": wait}[what](root, *words)
+    found = {"decoder": decoder, "first_step": first_step, "load": load, "wait": wait}[what](
+        root, *words
+    )
     print(json.dumps(found))
 
 
 def measured(what: str, root: Path, *words: str, cache: Path) -> dict[str, Any]:
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, "-c", CHILD, what, str(root), *words]
-    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    output = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
     return dict(json.loads(output.splitlines()[-1]))
 
 
@@ -74,7 +78,8 @@ def first_step(root: str, cache: str) -> dict[str, float]:
     from sslcli.method import Preprocessing
 
     step(
-        torch.zeros(64, 32, 32, 3, dtype=torch.uint8), learner("convnet", Preprocessing(32, 3, (0.5,) * 3, (0.2,) * 3))
+        torch.zeros(64, 32, 32, 3, dtype=torch.uint8),
+        learner("convnet", Preprocessing(32, 3, (0.5,) * 3, (0.2,) * 3)),
     )
     began = time.perf_counter()
     splits = FolderConfig(root=root, resolution=32, cache=Cache[cache]).load()
@@ -100,11 +105,16 @@ def load(root: str, cache: str) -> dict[str, float]:
     began = time.perf_counter()
     FolderConfig(root=root, resolution=128, cache=Cache[cache]).load()
     seconds = time.perf_counter() - began
-    megabytes = [(at - before) / 1024 for at in (after_listing, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)]
+    megabytes = [
+        (at - before) / 1024
+        for at in (after_listing, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    ]
     return {"listed": listed, "seconds": seconds, "listing_mb": megabytes[0], "mb": megabytes[1]}
 
 
-def wait(root: str, cache: str, resolution: str, batch_size: str, num_steps: str) -> dict[str, float]:
+def wait(
+    root: str, cache: str, resolution: str, batch_size: str, num_steps: str
+) -> dict[str, float]:
     from sslcli.data.batches import Batches
     from sslcli.data.folder import Cache, FolderConfig
     from sslcli.method import Preprocessing
@@ -124,7 +134,11 @@ def wait(root: str, cache: str, resolution: str, batch_size: str, num_steps: str
         prepared += time.perf_counter() - at
         train(views, method, minimize)
     seconds = time.perf_counter() - began
-    return {"wait": waited / seconds, "data_share": prepared / seconds, "images_per_second": num * len(batch) / seconds}
+    return {
+        "wait": waited / seconds,
+        "data_share": prepared / seconds,
+        "images_per_second": num * len(batch) / seconds,
+    }
 
 
 def learner(encoder: str, preprocessing: Any) -> Any:
@@ -132,15 +146,17 @@ def learner(encoder: str, preprocessing: Any) -> Any:
 
     from sslcli.engine.device import Compute
     from sslcli.engine.minimize import Minimizer
-    from sslcli.engine.optim import SGDConfig
+    from sslcli.engine.optim_config import SGDConfig
     from sslcli.methods.simclr import SimCLRConfig
-    from sslcli.nets.encoders import ENCODERS
+    from sslcli.nets.encoder_config import ENCODERS
 
     compute = Compute(torch.device("cpu"), None)
-    method = SimCLRConfig().build(ENCODERS[encoder]().build(3, preprocessing.resolution), preprocessing)
+    method = SimCLRConfig().build(
+        ENCODERS[encoder]().build(3, preprocessing.resolution), preprocessing
+    )
     for module in method.modules().values():
-        compute.place(module)
-    return method, Minimizer.of(method, SGDConfig(lr=0.01), compute)
+        compute.to_device(module)
+    return method, Minimizer.of(method, SGDConfig(lr=0.01), compute, lambda _: 0.01)
 
 
 def step(batch: Any, parts: Any) -> None:
@@ -151,7 +167,7 @@ def step(batch: Any, parts: Any) -> None:
 def train(views: Any, method: Any, minimize: Any) -> None:
     from sslcli.method import Progress
 
-    minimize.begin(0, 0.01)
+    minimize.begin(0)
     method.train_step(views, minimize, Progress(0, 1000))
     minimize.end()
 
@@ -167,7 +183,9 @@ def make_pictures(folder: Path, num: int, size: tuple[int, int]) -> Path:
     for index in range(num):
         place = folder / str(index % 10)
         place.mkdir(parents=True, exist_ok=True)
-        picture = np.asarray(Image.fromarray(clothes[index % len(clothes)]).resize(size, Image.Resampling.BICUBIC))
+        picture = np.asarray(
+            Image.fromarray(clothes[index % len(clothes)]).resize(size, Image.Resampling.BICUBIC)
+        )
         pixels = picture[..., None] * rng.uniform(0.3, 1, 3) + rng.uniform(0, 60, 3) + grain
         buffer = io.BytesIO()
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85)
@@ -203,7 +221,9 @@ def start(pictures: Path, cache: Path, rounds: int) -> None:
 
 
 def links(folder: Path, pictures: Path, cache: Path, num: int) -> None:
-    files = [path for _, path in zip(range(NUM_LINKED), sorted(pictures.rglob("*.jpg")), strict=False)]
+    files = [
+        path for _, path in zip(range(NUM_LINKED), sorted(pictures.rglob("*.jpg")), strict=False)
+    ]
     for index in range(num):
         place = folder / f"{index // 1000:04}"
         place.mkdir(parents=True, exist_ok=True)
@@ -233,9 +253,13 @@ def waits(small: Path, large: Path, cache: Path, rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", nargs="*", default=["start", "links", "wait"])
-    parser.add_argument("--pictures", type=Path, help="a folder of pictures to use in place of those of 32 px")
+    parser.add_argument(
+        "--pictures", type=Path, help="a folder of pictures to use in place of those of 32 px"
+    )
     parser.add_argument("--num", type=int, default=25_000)
     parser.add_argument("--links", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -20,15 +20,17 @@ import torch
 from sslcli import losses
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim import OPTIMIZERS
-from sslcli.engine.runtime import RuntimeConfig
+from sslcli.engine.optim_config import OPTIMIZERS
+from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.method import Preprocessing, Progress
 from sslcli.methods.simclr import SimCLRConfig
-from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.encoder_config import ENCODERS
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--encoder", default="resnet18")
     parser.add_argument("--chunk", type=int, default=64)
@@ -49,14 +51,18 @@ def main() -> None:
     print(f"  chunks {given.chunk:3d} {chunked['mib']:8.0f} MiB {chunked['seconds']:7.1f} s")
     print(f"  ratio: {ratios[0]:.3f} of the memory, {ratios[1]:.2f} of the time")
     blocked = measured(["--row", "loss=512"])
-    print(f"NT-Xent, 2N = 32,768, D = 128, blocks of 512: {blocked['mib']:.0f} MiB, {blocked['seconds']:.1f} s")
+    print(
+        f"NT-Xent, 2N = 32,768, D = 128, blocks of 512: {blocked['mib']:.0f} MiB, {blocked['seconds']:.1f} s"
+    )
     print(
         f"  at 2N = 2,048: loss differs by {blocked['loss']:.1e}, gradient by {blocked['gradient']:.1e} of its largest"
     )
 
 
 def measured(words: list[str]) -> dict[str, float]:
-    done = subprocess.run([sys.executable, "-m", "benchmarks.large_batch", *words], capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.large_batch", *words], capture_output=True, check=True
+    )
     return dict(json.loads(done.stdout))
 
 
@@ -66,13 +72,13 @@ def step(encoder: str, batch: int, chunk: int) -> dict[str, float]:
     torch.manual_seed(0)
     method = SimCLRConfig(chunk_size=chunk or None).build(ENCODERS[encoder]().build(3, 32), shape)
     for module in method.modules().values():
-        compute.place(module)
-    minimize = Minimizer.of(method, OPTIMIZERS["sgd"](), compute)
+        compute.to_device(module)
+    minimize = Minimizer.of(method, OPTIMIZERS["sgd"](), compute, lambda _: 1e-3)
     images = torch.randint(0, 256, (batch, 32, 32, 3), dtype=torch.uint8)
 
     def once(images: torch.Tensor) -> tuple[float, int]:
         """Seconds, and what was held before."""
-        minimize.begin(0, 1e-3)
+        minimize.begin(0)
         views = method.views(images)
         before, began = held(), time.perf_counter()
         with compute.autocast():

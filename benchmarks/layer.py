@@ -19,24 +19,26 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.throughput import Stopwatch
-from sslcli.augment.corruption import CorruptionConfig
+from sslcli.augment.corruption_config import CorruptionConfig
 from sslcli.data.batches import Batches
 from sslcli.data.sample import FashionSampleConfig
-from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim import Schedule, SGDConfig
-from sslcli.engine.run import Run
+from sslcli.engine.optim_config import Schedule, SGDConfig
 from sslcli.engine.train import Periods, train
 from sslcli.methods.denoising_autoencoder import Reconstruction
 from sslcli.methods.stacked_layer import StackedLayer
-from sslcli.nets.encoders import Activation, MLPConfig
+from sslcli.nets.encoder_config import Activation, MLPConfig
 from sslcli.nets.layered import LayeredEncoder
+from sslcli.runs.checkpoint import Phase
+from sslcli.runs.folder import Run
 
 STEPS = {20: 400, 128: 100, 512: 40}
 WARM_UP = 20
 CPU = Compute(torch.device("cpu"), None)
-OPTIM = SGDConfig(lr=0.1, momentum=0, nesterov=False, weight_decay=0, warmup_epochs=0, schedule=Schedule.constant)
+OPTIM = SGDConfig(
+    lr=0.1, momentum=0, nesterov=False, weight_decay=0, warmup_epochs=0, schedule=Schedule.constant
+)
 
 
 def main() -> None:
@@ -46,7 +48,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     images = FashionSampleConfig().load().train
-    print(f"torch {torch.__version__}, {given.threads} threads; milliseconds a step, medians of {given.rounds} rounds")
+    print(
+        f"torch {torch.__version__}, {given.threads} threads; milliseconds a step, medians of {given.rounds} rounds"
+    )
     for batch_size in STEPS:
         kinds: dict[str, Callable[[], float]] = {
             "products": lambda b=batch_size: products(b),  # type: ignore[misc]
@@ -59,7 +63,10 @@ def main() -> None:
                 times[name].append(1000 * measure())
         median = {name: statistics.median(values) for name, values in times.items()}
         shares = {
-            name: statistics.median(t / s for t, s in zip(times[name], times["sslcli"], strict=True)) for name in kinds
+            name: statistics.median(
+                t / s for t, s in zip(times[name], times["sslcli"], strict=True)
+            )
+            for name in kinds
         }
         print(
             f"batch {batch_size:>3}: matrix products {median['products']:.2f}, step in torch {median['torch']:.2f}, "
@@ -78,7 +85,11 @@ def timed(step: Callable[[], object], num_steps: int) -> float:
 
 def products(batch_size: int) -> float:
     """Codes, reconstruction, the codes' gradient, the weight's through both of its uses, and its update."""
-    pictures, codes, weight = torch.rand(batch_size, 784), torch.rand(batch_size, 1000), torch.rand(784, 1000)
+    pictures, codes, weight = (
+        torch.rand(batch_size, 784),
+        torch.rand(batch_size, 1000),
+        torch.rand(784, 1000),
+    )
     gradient = torch.zeros_like(weight)
 
     def step() -> None:
@@ -119,12 +130,17 @@ def end_to_end(pictures: Batches) -> float:
     learner = StackedLayer.of(encoder, 1, corruption, Reconstruction.cross_entropy, tied=True)
     num_steps = STEPS[pictures.batch_size] + WARM_UP
     watch = Stopwatch()
-    with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder), {}, {"status": "running"}) as run:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Run.create(Path(folder), {}, {"status": "running"}) as run,
+    ):
         train(
-            learner, pictures, Minimizer.of(learner, OPTIM, CPU), lambda _: 0.1, lambda _: {}, Phase(run, "layer", 1),
-            Periods(num_steps, 200, num_steps + 1, num_steps + 1), CPU, 0, watch,
+            learner, pictures, Minimizer.of(learner, OPTIM, CPU, lambda _: 0.1), lambda _: {}, Phase(run, "layer", 1, 0),
+            Periods(num_steps, 200, num_steps + 1, num_steps + 1), CPU, watch,
         )  # fmt: skip
-    return (watch.moments[-2] - watch.moments[WARM_UP - 1]) / (num_steps - 1 - WARM_UP)  # the last one also saves
+    return (watch.moments[-2] - watch.moments[WARM_UP - 1]) / (
+        num_steps - 1 - WARM_UP
+    )  # the last one also saves
 
 
 if __name__ == "__main__":

@@ -52,7 +52,13 @@ class Pictures(Dataset[Any]):
 
 
 def images_per_second(
-    encoder: nn.Module, width: int, images: NDArray[np.uint8], batch_size: int, steps: int, bf16: bool, workers: int
+    encoder: nn.Module,
+    width: int,
+    images: NDArray[np.uint8],
+    batch_size: int,
+    steps: int,
+    bf16: bool,
+    workers: int,
 ) -> float:
     """Of `steps` training steps on this machine's device, after as many again to warm up (3 at most). An image counts once.
 

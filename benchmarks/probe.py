@@ -38,11 +38,17 @@ T = TypeVar("T")
 def main() -> None:
     with np.load(SAMPLE) as sample:
         train, test = pixels(sample["x_train"]), pixels(sample["x_test"])
-        train_labels, test_labels = (torch.tensor(sample[key]).long() for key in ("y_train", "y_test"))
+        train_labels, test_labels = (
+            torch.tensor(sample[key]).long() for key in ("y_train", "y_test")
+        )
     projection = torch.randn(784, 128, generator=torch.Generator().manual_seed(0)) / 28
     features = (train @ projection).relu(), (test @ projection).relu()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; times are the best of 3 runs")
-    print(f"{'features':<9} {'l2':>7} | {'sslcli':>8} {'sklearn':>8} {'ratio':>6} | accuracy      | objective")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads; times are the best of 3 runs"
+    )
+    print(
+        f"{'features':<9} {'l2':>7} | {'sslcli':>8} {'sklearn':>8} {'ratio':>6} | accuracy      | objective"
+    )
     for name, (x, x_test) in {"128": features, "pixels": (train, test)}.items():
         for l2 in (1e-1, 1e-2, 1e-3, 1e-4):
             compare_probes(name, x, train_labels, x_test, test_labels, l2)
@@ -51,17 +57,23 @@ def main() -> None:
     for name, x in {"128": features[0], "pixels": train}.items():
         parts = x[:8000], train_labels[:8000], x[8000:], train_labels[8000:]
         seconds, selection = timed(partial(select_probe, *parts, NUM_CLASSES, GRID), repeats=1)
-        print(f"{name:<9} {len(GRID)} strengths and the last fit in {seconds:.2f} s: l2 {selection.l2:g}")
+        print(
+            f"{name:<9} {len(GRID)} strengths and the last fit in {seconds:.2f} s: l2 {selection.l2:g}"
+        )
 
 
-def compare_probes(name: str, x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor, l2: float) -> None:
+def compare_probes(
+    name: str, x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor, l2: float
+) -> None:
     seconds, probe = timed(lambda: fit_probe(x, y, NUM_CLASSES, l2))
     standardized = probe.standardizer(x).numpy()
     model = LogisticRegression(C=1 / (l2 * len(x)), max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         theirs, _ = timed(lambda: model.fit(standardized, y.numpy()))
-    reference = Probe(torch.tensor(model.coef_), torch.tensor(model.intercept_).float(), probe.standardizer)
+    reference = Probe(
+        torch.tensor(model.coef_), torch.tensor(model.intercept_).float(), probe.standardizer
+    )
     accuracies = [100 * top_k_accuracy(one.logits(x_test), y_test) for one in (probe, reference)]
     losses = [objective(one, x, y, l2) for one in (probe, reference)]
     print(
@@ -73,7 +85,10 @@ def compare_probes(name: str, x: Tensor, y: Tensor, x_test: Tensor, y_test: Tens
 def compare_neighbours(name: str, x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor) -> None:
     seconds, predictions = timed(lambda: knn_scores(x, y, x_test, NUM_CLASSES, k=20).argmax(dim=1))
     model = KNeighborsClassifier(
-        20, metric="cosine", algorithm="brute", weights=lambda distance: np.exp((1 - distance) / 0.07)
+        20,
+        metric="cosine",
+        algorithm="brute",
+        weights=lambda distance: np.exp((1 - distance) / 0.07),
     ).fit(x.numpy(), y.numpy())
     theirs, reference = timed(lambda: torch.tensor(model.predict(x_test.numpy())))
     same = int((predictions == reference).sum())

@@ -29,15 +29,29 @@ FAST = ["data.limit=5120", "batch_size=256", "epochs=2", "log_every=20"]
 
 def run_by(num: int, threads: int, words: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The records and facts of a run by `num` processes of so many threads each."""
-    together = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num}"] if num > 1 else []
+    together = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num}"]
+        if num > 1
+        else []
+    )
     settings = [*words, "knn_every=0", f"runtime.threads={threads}"]
     with tempfile.TemporaryDirectory() as made:
-        command = [sys.executable, *together, "-m", "sslcli", "pretrain", *settings, f"runtime.outputs={made}"]
+        command = [
+            sys.executable,
+            *together,
+            "-m",
+            "sslcli",
+            "pretrain",
+            *settings,
+            f"runtime.outputs={made}",
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         (facts,) = Path(made).rglob("run.json")
-        records = [json.loads(line) for line in (facts.parent / "metrics.jsonl").read_text().splitlines()]
+        records = [
+            json.loads(line) for line in (facts.parent / "metrics.jsonl").read_text().splitlines()
+        ]
         return records, json.loads(facts.read_text())
 
 
@@ -49,8 +63,13 @@ def losses(num: int, threads: int, learning_rate: float) -> list[float]:
 def compare(num: list[int]) -> None:
     for rate in LEARNING_RATES:
         alone = losses(1, 1, rate)
-        for name, way in {"1 process of 2 threads": (1, 2), **{f"{n} processes": (n, 1) for n in num}}.items():
-            apart = [abs(found - one) / one for found, one in zip(losses(*way, rate), alone, strict=True)]
+        for name, way in {
+            "1 process of 2 threads": (1, 2),
+            **{f"{n} processes": (n, 1) for n in num},
+        }.items():
+            apart = [
+                abs(found - one) / one for found, one in zip(losses(*way, rate), alone, strict=True)
+            ]
             print(
                 f"learning rate {rate}, {name} beside 1: the losses of {len(apart)} steps are {max(apart):.1e} apart at most",
                 flush=True,
@@ -58,12 +77,18 @@ def compare(num: list[int]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--num", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     compare(given.num)
-    ways = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2), "2 processes, 1 thread each": (2, 1)}
+    ways = {
+        "1 process, 1 thread": (1, 1),
+        "1 process, 2 threads": (1, 2),
+        "2 processes, 1 thread each": (2, 1),
+    }
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(given.rounds):
         for name, (num, threads) in ways.items():
@@ -71,7 +96,9 @@ def main() -> None:
     first = statistics.median(speeds["1 process, 1 thread"])
     for name, found in speeds.items():
         middle, spread = statistics.median(found), f"({min(found):.0f} to {max(found):.0f})"
-        print(f"  {name:<28} {middle:6.0f} images/s {spread:<16} {middle / first:.2f} times the first")
+        print(
+            f"  {name:<28} {middle:6.0f} images/s {spread:<16} {middle / first:.2f} times the first"
+        )
 
 
 if __name__ == "__main__":

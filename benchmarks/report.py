@@ -17,7 +17,12 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 WORDS = ["data.limit=64", "batch_size=16", "epochs=1", "encoder.width=4", "runtime.threads=1"]
 
 
@@ -27,7 +32,14 @@ def lengthened(run: Path, steps: int) -> None:
     for step in range(1, steps + 1):
         at = {"phase": "pretrain", "step": step, "epoch": step / 100}
         loss = 5 * math.exp(-step / steps) + random.gauss(0, 0.1)
-        lines.append({**at, "loss": loss, "rank_accuracy": random.random(), "learning_rate": 1 - step / steps})
+        lines.append(
+            {
+                **at,
+                "loss": loss,
+                "rank_accuracy": random.random(),
+                "learning_rate": 1 - step / steps,
+            }
+        )
         if step % (steps // 100) == 0:
             names = ("knn_accuracy", "feature_std", "effective_rank", "uniformity", "alignment")
             lines.append({**at, **{name: random.random() for name in names}})
@@ -42,23 +54,35 @@ def seconds_to_load(page_file: Path) -> tuple[float, list[str]]:
         troubles: list[str] = []
         page.on("console", lambda said: troubles.append(said.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda sent: troubles.append(sent.url) if sent.url.startswith("http") else None)
+        page.on(
+            "request",
+            lambda sent: troubles.append(sent.url) if sent.url.startswith("http") else None,
+        )
         began = time.perf_counter()
         page.goto(page_file.absolute().as_uri())
-        page.wait_for_function("[...document.querySelectorAll('.chart')].every(one => one.querySelector('.main-svg'))")
+        page.wait_for_function(
+            "[...document.querySelectorAll('.chart')].every(one => one.querySelector('.main-svg'))"
+        )
         seconds = time.perf_counter() - began
         browser.close()
     return seconds, troubles
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--times", type=int, default=5)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sslcli = [sys.executable, "-m", "sslcli"]
-        quiet = {"check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet = {
+            "check": True,
+            "cwd": folder,
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+        }
         subprocess.run([*sslcli, "pretrain", *WORDS], **quiet)  # type: ignore[call-overload]
         (run,) = (path.parent for path in Path(folder).rglob("run.json"))
         lengthened(run, given.steps)
@@ -70,7 +94,9 @@ def main() -> None:
         size = page.stat().st_size / 1e6
     seconds = sorted(found for found, _ in loads)
     troubles = [trouble for _, found in loads for trouble in found]
-    print(f"report of {given.steps:,} steps: {size:.2f} MB, written in {written:.1f} s (start-up included)")
+    print(
+        f"report of {given.steps:,} steps: {size:.2f} MB, written in {written:.1f} s (start-up included)"
+    )
     median = seconds[len(seconds) // 2]
     print(
         f"loaded in headless Chromium in {median:.2f} s (median of {given.times}, {seconds[0]:.2f} to {seconds[-1]:.2f})"

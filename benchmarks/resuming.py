@@ -37,7 +37,9 @@ RUNS = {
 
 def begin(*words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "sslcli", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "sslcli", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 
@@ -54,9 +56,16 @@ def outcome(run: Path) -> dict[str, Any]:
     """Everything that the run ended with, but for what the clock wrote."""
     facts = json.loads((run / "run.json").read_text())
     lines = (run / "metrics.jsonl").read_text().splitlines()
-    records = [{key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines]
+    records = [
+        {key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines
+    ]
     weights = (run / "encoder.safetensors").read_bytes()
-    return {"status": facts["status"], "metrics": facts["metrics"], "records": records, "weights": weights}
+    return {
+        "status": facts["status"],
+        "metrics": facts["metrics"],
+        "records": records,
+        "weights": weights,
+    }
 
 
 def num_records(run: Path) -> int:
@@ -76,12 +85,17 @@ def killed(words: list[str], folder: Path, most: int, chance: random.Random) -> 
         in_time = process.wait() == -signal.SIGKILL
         facts = json.loads((run / "run.json").read_text())
         if in_time and facts["status"] != "finished":
-            return run, f"after {num_records(run)} of {most} records, saved step {facts.get('step', 0)}"
+            return (
+                run,
+                f"after {num_records(run)} of {most} records, saved step {facts.get('step', 0)}",
+            )
     raise AssertionError("ten runs ended before they were killed")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=5, help="of each kind of run")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     given = parser.parse_args()
@@ -96,9 +110,14 @@ def main() -> None:
                 status = begin("resume", str(run)).wait()
                 equal = status == 0 and outcome(run) == outcome(expected)
                 same += equal
-                print(f"  {name}, killed {when}: {'identical' if equal else f'DIFFERENT (exit {status})'}", flush=True)
+                print(
+                    f"  {name}, killed {when}: {'identical' if equal else f'DIFFERENT (exit {status})'}",
+                    flush=True,
+                )
     total = given.kills * len(RUNS)
-    print(f"kill -9 at a random moment, resume: records, metrics and weights byte-identical in {same} of {total}")
+    print(
+        f"kill -9 at a random moment, resume: records, metrics and weights byte-identical in {same} of {total}"
+    )
     sys.exit(same != total)
 
 

@@ -25,14 +25,14 @@ import torch
 from torch import Tensor, nn
 
 from sslcli.console import Console
-from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim import SGDConfig
-from sslcli.engine.run import Run
-from sslcli.engine.runtime import DeviceChoice, Precision, RuntimeConfig
+from sslcli.engine.optim_config import SGDConfig
+from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.engine.train import Periods, train
 from sslcli.method import Metrics, Minimize, Progress
+from sslcli.runs.checkpoint import Phase
+from sslcli.runs.folder import Run
 
 STEP = 0.010
 """Seconds of the processor."""
@@ -97,12 +97,16 @@ class Stopwatch:
 
     def a_step(self, num_steps: int) -> Seconds:
         clock, processor = self._began
-        return (time.perf_counter() - clock) / num_steps, (time.process_time() - processor) / num_steps
+        return (time.perf_counter() - clock) / num_steps, (
+            time.process_time() - processor
+        ) / num_steps
 
 
-def in_the_loop(folder: Path, num_steps: int, log_every: int, compute: Compute, forgetful: bool = False) -> Seconds:
+def in_the_loop(
+    folder: Path, num_steps: int, log_every: int, compute: Compute, forgetful: bool = False
+) -> Seconds:
     learner = Busy()
-    minimize = Minimizer.of(learner, SGDConfig(), compute)
+    minimize = Minimizer.of(learner, SGDConfig(), compute, lambda _: 0.1)
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps({"status": "running"}))
     with (Forgetful if forgetful else Run)(folder) as run, Path(os.devnull).open("w") as nowhere:
@@ -110,8 +114,8 @@ def in_the_loop(folder: Path, num_steps: int, log_every: int, compute: Compute, 
         with console.logged(folder / "log.txt"), console.training("pretrain", num_steps) as watch:
             stopwatch = Stopwatch()
             train(
-                learner, Nothing(), minimize, lambda _: 0.1, lambda _: {}, Phase(run, "pretrain", 1),
-                Periods(num_steps, log_every, 10**9, 10**9), compute, 0, run if isinstance(run, Forgetful) else watch,
+                learner, Nothing(), minimize, lambda _: {}, Phase(run, "pretrain", 1, 0),
+                Periods(num_steps, log_every, 10**9, 10**9), compute, run if isinstance(run, Forgetful) else watch,
             )  # fmt: skip
             return stopwatch.a_step(num_steps)
 
@@ -125,16 +129,26 @@ def bare(num_steps: int) -> Seconds:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    compute = Compute.choose(RuntimeConfig(device=DeviceChoice.cpu, precision=Precision.fp32, threads=1))
-    contestants: dict[str, Callable[[Path], Seconds]] = {"the bare step": lambda _: bare(given.steps)}
+    compute = Compute.choose(
+        RuntimeConfig(device=DeviceChoice.cpu, precision=Precision.fp32, threads=1)
+    )
+    contestants: dict[str, Callable[[Path], Seconds]] = {
+        "the bare step": lambda _: bare(given.steps)
+    }
     for every in LOG_EVERY:
         for what, forgetful in (("records that go nowhere", True), ("the run folder", False)):
             contestants[f"log_every={every}, {what}"] = functools.partial(
-                in_the_loop, num_steps=given.steps, log_every=every, compute=compute, forgetful=forgetful
+                in_the_loop,
+                num_steps=given.steps,
+                log_every=every,
+                compute=compute,
+                forgetful=forgetful,
             )
     found: dict[str, list[Seconds]] = {name: [] for name in contestants}
     with tempfile.TemporaryDirectory() as folder:
@@ -143,15 +157,23 @@ def main() -> None:
             for number, (name, contestant) in enumerate(contestants.items()):
                 found[name].append(contestant(Path(folder) / f"{turn}-{number}"))
     medians = {
-        name: [statistics.median(values) for values in zip(*pairs, strict=True)] for name, pairs in found.items()
+        name: [statistics.median(values) for values in zip(*pairs, strict=True)]
+        for name, pairs in found.items()
     }
     bare_step = medians["the bare step"]
     for name, middle in medians.items():
-        by_clock, of_processor = (value / least for value, least in zip(middle, bare_step, strict=True))
-        print(f"  {name:<38} of the bare step {by_clock:.4f} by the clock, {of_processor:.4f} of the processor's time")
+        by_clock, of_processor = (
+            value / least for value, least in zip(middle, bare_step, strict=True)
+        )
+        print(
+            f"  {name:<38} of the bare step {by_clock:.4f} by the clock, {of_processor:.4f} of the processor's time"
+        )
     for every in LOG_EVERY:
         without = medians[f"log_every={every}, records that go nowhere"]
-        more = [100 * (a / b - 1) for a, b in zip(medians[f"log_every={every}, the run folder"], without, strict=True)]
+        more = [
+            100 * (a / b - 1)
+            for a, b in zip(medians[f"log_every={every}, the run folder"], without, strict=True)
+        ]
         print(
             f"  log_every={every}: the folder adds {more[0]:.2f} % by the clock, {more[1]:.2f} % of the processor's time"
         )

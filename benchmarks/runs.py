@@ -16,7 +16,14 @@ import time
 from pathlib import Path
 
 ROUNDS = 3
-WORDS = ["data.limit=64", "batch_size=16", "epochs=2", "encoder.width=4", "log_every=2", "runtime.threads=1"]
+WORDS = [
+    "data.limit=64",
+    "batch_size=16",
+    "epochs=2",
+    "encoder.width=4",
+    "log_every=2",
+    "runtime.threads=1",
+]
 COPIED = ("config.yaml", "overrides.yaml", "metrics.jsonl", "log.txt", ".lock")
 ASKED = (
     [],
@@ -31,7 +38,9 @@ ASKED = (
 def make_runs(outputs: Path, number: int) -> None:
     """In a hundred folders, without weights."""
     words = [*WORDS, "method=simclr", "method.temperature=0.2", f"runtime.outputs={outputs}"]
-    subprocess.run([sys.executable, "-m", "sslcli", "pretrain", *words], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "sslcli", "pretrain", *words], check=True, capture_output=True
+    )
     (run,) = (path.parent for path in outputs.rglob("run.json"))
     facts = json.loads((run / "run.json").read_text())
     texts = {name: (run / name).read_text() for name in COPIED}
@@ -40,22 +49,30 @@ def make_runs(outputs: Path, number: int) -> None:
         folder = outputs / f"pretrain/simclr-fashion_sample/{index % 100}/run-{index:04d}"
         (folder / "figures").mkdir(parents=True)
         for name, text in texts.items():
-            (folder / name).write_text(text.replace("temperature: 0.2", "temperature: 0.3") if index % 2 else text)
+            (folder / name).write_text(
+                text.replace("temperature: 0.2", "temperature: 0.3") if index % 2 else text
+            )
         status = "running" if index % 10 == 9 else "finished"
-        (folder / "run.json").write_text(json.dumps({**facts, "status": status, "started": 1.7e9 + index}, indent=2))
+        (folder / "run.json").write_text(
+            json.dumps({**facts, "status": status, "started": 1.7e9 + index}, indent=2)
+        )
 
 
 def seconds(*words: str) -> float:
     took = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "sslcli", "runs", *words], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "sslcli", "runs", *words], check=True, stdout=subprocess.DEVNULL
+        )
         took.append(time.perf_counter() - began)
     return min(took)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=2000)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

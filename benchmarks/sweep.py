@@ -22,10 +22,24 @@ KILLED = "005"
 
 def sweep(outputs: Path, words: list[str], kill: bool = False) -> str:
     """What the sweep said of jobs that did not finish."""
-    command = [sys.executable, "-m", "sslcli", "pretrain", "-m", *WORDS, SWEPT, *words, f"runtime.outputs={outputs}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "sslcli",
+        "pretrain",
+        "-m",
+        *WORDS,
+        SWEPT,
+        *words,
+        f"runtime.outputs={outputs}",
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         if kill:
-            while not any(path.stat().st_size for path in outputs.rglob(f"{KILLED}-*/metrics.jsonl")):
+            while not any(
+                path.stat().st_size for path in outputs.rglob(f"{KILLED}-*/metrics.jsonl")
+            ):
                 time.sleep(0.02)
             (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
             os.kill(int(child), signal.SIGKILL)
@@ -36,7 +50,10 @@ def sweep(outputs: Path, words: list[str], kill: bool = False) -> str:
 def jobs(outputs: Path) -> dict[str, tuple[str, int]]:
     """Of every job its status, and when its run.json was last written."""
     found = sorted(outputs.rglob("run.json"))
-    return {p.parent.name[:3]: (str(json.loads(p.read_text())["status"]), p.stat().st_mtime_ns) for p in found}
+    return {
+        p.parent.name[:3]: (str(json.loads(p.read_text())["status"]), p.stat().st_mtime_ns)
+        for p in found
+    }
 
 
 def main() -> None:
@@ -46,11 +63,15 @@ def main() -> None:
         began = time.monotonic()
         print(sweep(outputs, words, kill=True))
         first = jobs(outputs)
-        print(f"first call: {sum(status == 'finished' for status, _ in first.values())} of {len(first)} finished")
+        print(
+            f"first call: {sum(status == 'finished' for status, _ in first.values())} of {len(first)} finished"
+        )
         print(sweep(outputs, words))
         second = jobs(outputs)
         again = [name for name in second if second[name][1] != first[name][1]]
-        print(f"second call: ran {', '.join(again)}; {sum(s == 'finished' for s, _ in second.values())} finished")
+        print(
+            f"second call: ran {', '.join(again)}; {sum(s == 'finished' for s, _ in second.values())} finished"
+        )
         print(f"{time.monotonic() - began:.0f} s")
 
 

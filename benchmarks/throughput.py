@@ -28,29 +28,38 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import lightly_loop
 from benchmarks.large_batch import held, peak
-from sslcli.augment.corruption import CorruptionConfig
-from sslcli.augment.views import ViewConfig
+from sslcli.augment.augmentation_config import ViewConfig
+from sslcli.augment.corruption_config import CorruptionConfig
 from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
-from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim import SGDConfig
-from sslcli.engine.run import Run
-from sslcli.engine.runtime import Precision, RuntimeConfig
+from sslcli.engine.optim_config import SGDConfig
+from sslcli.engine.runtime_config import Precision, RuntimeConfig
 from sslcli.engine.train import Periods, train
 from sslcli.method import Learner, Preprocessing, Progress
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig, Reconstruction
 from sslcli.methods.simclr import SimCLRConfig
 from sslcli.methods.stacked_layer import StackedLayer
-from sslcli.nets.encoders import Activation, ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig, ResNet18Config
+from sslcli.nets.encoder_config import (
+    Activation,
+    ContextConfig,
+    ConvNetConfig,
+    EncoderConfig,
+    MLPConfig,
+    ResNet18Config,
+)
 from sslcli.nets.layered import LayeredEncoder
+from sslcli.runs.checkpoint import Phase
+from sslcli.runs.folder import Run
 
 WARM_UP = 3
 SHAPE = Preprocessing(32, 3, (0.5,) * 3, (0.25,) * 3)
 # SimCLR's CIFAR augmentation at strength 0.5, as lightly_loop has it.
-VIEWS = ViewConfig(crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0)
+VIEWS = ViewConfig(
+    crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,9 @@ def simclr(encoder: EncoderConfig, batch_size: int, num_steps: int) -> Family:
 
 
 def stacked_layer() -> Learner[Any, Any]:
-    encoder = MLPConfig(widths=[1000, 1000], activation=Activation.sigmoid, batch_norm=False).build(3, 32)
+    encoder = MLPConfig(widths=[1000, 1000], activation=Activation.sigmoid, batch_norm=False).build(
+        3, 32
+    )
     assert isinstance(encoder, LayeredEncoder)
     corruption = CorruptionConfig(masking=0.25).build()
     return StackedLayer.of(encoder, 2, corruption, Reconstruction.cross_entropy, tied=True)
@@ -80,9 +91,13 @@ def stacked_layer() -> Learner[Any, Any]:
 FAMILIES = {
     "simclr_convnet": simclr(ConvNetConfig(), 256, 60),
     "simclr_resnet18": simclr(ResNet18Config(), 128, 6),
-    "denoising": Family(lambda: DenoisingAutoencoderConfig().build(MLPConfig().build(3, 32), SHAPE), 128, 100),
+    "denoising": Family(
+        lambda: DenoisingAutoencoderConfig().build(MLPConfig().build(3, 32), SHAPE), 128, 100
+    ),
     "inpaint": Family(
-        lambda: ContextEncoderConfig(adversarial=True).build(ContextConfig().build(3, 32), SHAPE), 128, 30
+        lambda: ContextEncoderConfig(adversarial=True).build(ContextConfig().build(3, 32), SHAPE),
+        128,
+        30,
     ),
     "stack": Family(stacked_layer, 128, 150),
 }
@@ -101,7 +116,11 @@ class Stopwatch:
         pass
 
     def images_per_second(self, batch_size: int) -> float:
-        return (len(self.moments) - WARM_UP) * batch_size / (self.moments[-1] - self.moments[WARM_UP - 1])
+        return (
+            (len(self.moments) - WARM_UP)
+            * batch_size
+            / (self.moments[-1] - self.moments[WARM_UP - 1])
+        )
 
 
 def pictures() -> ImageSet:
@@ -114,8 +133,8 @@ def ready(family: Family, compute: Compute) -> tuple[Learner[Any, Any], Minimize
     torch.manual_seed(0)
     learner = family.build()
     for module in learner.modules().values():
-        compute.place(module)
-    return learner, Minimizer.of(learner, SGDConfig(lr=0.06), compute)
+        compute.to_device(module)
+    return learner, Minimizer.of(learner, SGDConfig(lr=0.06), compute, lambda _: 0.001)
 
 
 def end_to_end(family: Family, compute: Compute) -> float:
@@ -127,8 +146,8 @@ def end_to_end(family: Family, compute: Compute) -> float:
         (Path(folder) / "run.json").write_text("{}")
         with Run(Path(folder)) as run:
             train(
-                learner, Batches(pictures(), family.batch_size, 0, compute.device), minimize, lambda _: 0.001, lambda _: {},
-                Phase(run, "pretrain", 2), Periods(num_steps, 10, 10**9, 10**9), compute, 0, watch,
+                learner, Batches(pictures(), family.batch_size, 0, compute.device), minimize, lambda _: {},
+                Phase(run, "pretrain", 2, 0), Periods(num_steps, 10, 10**9, 10**9), compute, watch,
             )  # fmt: skip
     return watch.images_per_second(family.batch_size)
 
@@ -139,7 +158,7 @@ def bare(family: Family, compute: Compute) -> float:
     views = learner.views(Batches(pictures(), family.batch_size, 0, compute.device).at(0))
     watch = Stopwatch()
     for step in range(family.num_steps + WARM_UP):
-        minimize.begin(step, 0.001)
+        minimize.begin(step)
         with compute.autocast():
             learner.train_step(views, minimize, Progress(step, 100))
         watch.step(step)
@@ -178,7 +197,9 @@ def matmul_peak(compute: Compute) -> float:
     """Operations a second."""
     best = 0.0
     for side in (512, 1024, 2048):
-        a, b = (torch.randn(side, side, device=compute.device, dtype=compute.dtype) for _ in range(2))
+        a, b = (
+            torch.randn(side, side, device=compute.device, dtype=compute.dtype) for _ in range(2)
+        )
         for _ in range(5):
             began = time.perf_counter()
             a @ b
@@ -187,11 +208,15 @@ def matmul_peak(compute: Compute) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--family", nargs="+", default=list(FAMILIES), choices=list(FAMILIES))
     parser.add_argument("--precision", default="auto", choices=[p.value for p in Precision])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--against", type=lightly_loop.peer, help="lightly: SimCLR beside it, where it is installed")
+    parser.add_argument(
+        "--against", type=lightly_loop.peer, help="lightly: SimCLR beside it, where it is installed"
+    )
     given = parser.parse_args()
     compute = Compute.choose(RuntimeConfig(precision=Precision(given.precision)))
     fastest = matmul_peak(compute)
@@ -199,10 +224,19 @@ def main() -> None:
         f"{compute.name}, {compute.precision}, {torch.get_num_threads()} threads; products: {fastest / 1e9:.0f} GFLOP/s"
     )
     for name in given.family:
-        measure(name, Precision(given.precision), given.against is not None, given.rounds, compute, fastest)
+        measure(
+            name,
+            Precision(given.precision),
+            given.against is not None,
+            given.rounds,
+            compute,
+            fastest,
+        )
 
 
-def measure(name: str, precision: Precision, lightly: bool, rounds: int, compute: Compute, fastest: float) -> None:
+def measure(
+    name: str, precision: Precision, lightly: bool, rounds: int, compute: Compute, fastest: float
+) -> None:
     family = FAMILIES[name]
     contestants: dict[str, Callable[[], float]] = {
         "end to end": lambda: end_to_end(family, compute),
@@ -221,11 +255,15 @@ def measure(name: str, precision: Precision, lightly: bool, rounds: int, compute
     ours = statistics.median(speeds["end to end"])
     operations, memory = apart(work, name, precision)
     share = ours * operations / fastest
-    print(f"{name}, batch {family.batch_size}: {share:.2f} of the products' speed, {memory / 2**20:.0f} MiB a step")
+    print(
+        f"{name}, batch {family.batch_size}: {share:.2f} of the products' speed, {memory / 2**20:.0f} MiB a step"
+    )
     for contestant, found in speeds.items():
         middle = statistics.median(found)
         spread = f"({min(found):.0f} to {max(found):.0f})"
-        print(f"  {contestant:<18} {middle:8.0f} images/s {spread:<16} end to end / this: {ours / middle:.3f}")
+        print(
+            f"  {contestant:<18} {middle:8.0f} images/s {spread:<16} end to end / this: {ours / middle:.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from benchmarks import lightly_loop
-from sslcli.augment.views import ViewConfig
+from sslcli.augment.augmentation_config import ViewConfig
 
 BATCH_SIZE = 256
 
@@ -28,7 +28,9 @@ BATCH_SIZE = 256
 def ours(pictures: np.ndarray) -> Callable[[], int]:
     """Makes the views of all `pictures` (N, S, S, C), batch by batch, and says how many there are."""
     channels = pictures.shape[3]
-    config = ViewConfig(crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0)
+    config = ViewConfig(
+        crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0
+    )
     augment = config.build((0.5,) * channels, (0.25,) * channels)
     batches = torch.from_numpy(pictures).split(BATCH_SIZE)
     return lambda: sum(len(augment(batch, num_views=2)) for batch in batches)
@@ -66,11 +68,15 @@ def main() -> None:
             speeds[name].append(views_a_second(make))
     for name, found in speeds.items():
         low, middle, high = min(found), statistics.median(found), max(found)
-        print(f"{name:<22} {middle:9,.0f} views/s on {args.threads} thread(s)   ({low:,.0f} to {high:,.0f})")
+        print(
+            f"{name:<22} {middle:9,.0f} views/s on {args.threads} thread(s)   ({low:,.0f} to {high:,.0f})"
+        )
     if lightly_loop.INSTALLED:
         pairs = zip(speeds["ours, 32x32 colour"], speeds["lightly, 32x32 colour"], strict=True)
         ratios = [us / them for us, them in pairs]
-        print(f"ratio, 32x32 colour    {statistics.median(ratios):9.1f}   ({min(ratios):.1f} to {max(ratios):.1f})")
+        print(
+            f"ratio, 32x32 colour    {statistics.median(ratios):9.1f}   ({min(ratios):.1f} to {max(ratios):.1f})"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-from sslcli.cli import main
+from sslcli.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -16,10 +16,18 @@ from typing import IO, Any, NamedTuple, TypeVar
 from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
-from sslcli.errors import SslcliError, printable
+from sslcli.errors import SslcliError
+from sslcli.text import printable
 
 T = TypeVar("T")
 
@@ -69,7 +77,9 @@ class Console:
 
     def _note(self, text: str) -> None:
         if self._log is not None:
-            self._log.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {printable(text, kept=LAYOUT)}\n")
+            self._log.write(
+                f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {printable(text, kept=LAYOUT)}\n"
+            )
             self._log.flush()
 
     def _progress_line(self, text: str) -> None:
@@ -84,7 +94,11 @@ class Console:
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """The first column is text, the others are numbers."""
         table = Table(
-            title=_as_it_is(title) or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+            title=_as_it_is(title) or None,
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+            header_style="bold",
         )
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
@@ -141,13 +155,17 @@ class Console:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        return Progress(*columns, console=self._errors, transient=True, disable=not self._errors.is_terminal)
+        return Progress(
+            *columns, console=self._errors, transient=True, disable=not self._errors.is_terminal
+        )
 
 
 class TrainingBar:
     """A moving bar with the newest loss, speed and time left."""
 
-    def __init__(self, progress: Progress, label: str, num_steps: int, lines: TrainingLines) -> None:
+    def __init__(
+        self, progress: Progress, label: str, num_steps: int, lines: TrainingLines
+    ) -> None:
         self._progress = progress
         self._lines = lines
         self._task = progress.add_task(_as_it_is(label), total=num_steps, note="")
@@ -161,7 +179,9 @@ class TrainingBar:
         if "loss" in record:
             self._progress.update(self._task, note=_summary(record))
         else:
-            self._progress.console.print(_as_it_is(f"epoch {record['epoch']:g}: {_measured(record)}"))
+            self._progress.console.print(
+                _as_it_is(f"epoch {record['epoch']:g}: {_measured(record)}")
+            )
 
 
 class TrainingLines:
@@ -184,7 +204,9 @@ class TrainingLines:
         elif now - self._last_line >= LINE_EVERY or self._done == self._num_steps:
             self._last_line = now
             position = f"step {record['step']}/{self._num_steps}, epoch {record['epoch']:.2f}"
-            self._write(f"{self._label}: {position}: {_summary(record)}, {self._time_left(now)} left")
+            self._write(
+                f"{self._label}: {position}: {_summary(record)}, {self._time_left(now)} left"
+            )
 
     def _time_left(self, now: float) -> str:
         assert self._first is not None
@@ -206,22 +228,43 @@ class JobLines:
 
     def show(self, jobs: Sequence[JobState]) -> None:
         for job in jobs:
-            before = self._known.get(job.name, job.status if job.status in ("waiting", "finished") else "")
+            before = self._known.get(
+                job.name, job.status if job.status in ("waiting", "finished") else ""
+            )
             self._known[job.name] = job.status
-            if job.status not in (before, "waiting", "died"):  # one that just died will be said to have failed
-                said = ", ".join(word for word in (job.time, job.newest) if word and job.status != "running")
-                self._write(f"job {job.name} ({job.what}): {job.status}{f': {said}' if said else ''}")
+            if job.status not in (
+                before,
+                "waiting",
+                "died",
+            ):  # one that just died will be said to have failed
+                said = ", ".join(
+                    word for word in (job.time, job.newest) if word and job.status != "running"
+                )
+                self._write(
+                    f"job {job.name} ({job.what}): {job.status}{f': {said}' if said else ''}"
+                )
 
 
 def _job_table(jobs: Sequence[JobState], height: int) -> Table:
     """What fits of the jobs: where not all do, those that are not finished."""
     finished = sum(job.status == "finished" for job in jobs)
-    shown = jobs if len(jobs) <= height else [job for job in jobs if job.status != "finished"][:height]
-    table = Table(title=f"{finished} of {len(jobs)} jobs finished", title_justify="left", box=None, pad_edge=False)
+    shown = (
+        jobs if len(jobs) <= height else [job for job in jobs if job.status != "finished"][:height]
+    )
+    table = Table(
+        title=f"{finished} of {len(jobs)} jobs finished",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     for column in ("job", "", "status", "progress", "newest", "time"):
-        table.add_column(column, justify="right" if column in ("progress", "time") else "left", no_wrap=True)
+        table.add_column(
+            column, justify="right" if column in ("progress", "time") else "left", no_wrap=True
+        )
     for job in shown:
-        style = {"running": "bold", "failed": "red", "refused": "red", "finished": "green"}.get(job.status, "")
+        style = {"running": "bold", "failed": "red", "refused": "red", "finished": "green"}.get(
+            job.status, ""
+        )
         table.add_row(*map(_as_it_is, job), style=style)
     return table
 

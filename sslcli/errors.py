@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class SslcliError(Exception):
     """A user's mistake or the machine's refusal. `cli.py` prints it as two lines and exits with `exit_code`."""
@@ -28,23 +31,26 @@ class Interrupted(SslcliError):
         self.exit_code = 128 + signal_number
 
 
-def quoted(path: object) -> str:
-    """A path as a shell reads it back, whatever is in it: for the commands that a fix offers."""
-    return "'" + str(path).replace("'", "'\"'\"'") + "'"
-
-
-def first_line(reason: Exception, most: int = 200) -> str:
-    """Of what another library says, at most so many characters; the error's name where it says nothing."""
-    return (str(reason).splitlines() or [type(reason).__name__])[0][:most]
-
-
-def printable(text: object, kept: str = "") -> str:
-    """As it can be shown: what is no character to print, and not `kept`, is spelled out. A name may hold anything, a terminal's
-    commands too."""
-    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in str(text))
-
-
 def require(condition: bool, field: str, value: object, must_be: str, fix: str) -> None:
     """Raises SslcliError("<field> must be <must_be>, got <value>", fix) unless `condition` holds."""
     if not condition:
         raise SslcliError(f"{field} must be {must_be}, got {value!r}", fix)
+
+
+def unknown(what: str, name: str, there_is: Iterable[str]) -> SslcliError:
+    """Returns the error for a name that there is not: what was perhaps meant, and what there is."""
+    known = list(there_is)
+    close = nearest(name, known)[:1]
+    hint = f"did you mean {close[0]}? " if close else ""
+    return SslcliError(
+        f"there is no {what} {name!r}", f"{hint}there is: {', '.join(sorted(known))}"
+    )
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three of the known names that are spelt alike; of dotted keys the last part counts."""
+    by_last: dict[str, list[str]] = {}
+    for full in known:
+        by_last.setdefault(full.rpartition(".")[2], []).append(full)
+    close = difflib.get_close_matches(name.rpartition(".")[2], by_last, n=3, cutoff=0.5)
+    return [full for last in close for full in by_last[last]][:3]

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sslcli.errors import RunFailed, SslcliError, first_line
+from sslcli.errors import RunFailed, SslcliError
+from sslcli.text import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,13 +47,16 @@ def place(environment: Mapping[str, str] = os.environ) -> Place:
     if int(environment.get("WORLD_SIZE", "1")) > 1:
         missing = [key for key in ("RANK", "LOCAL_RANK") if key not in environment]
         if missing:
-            message = (
-                f"WORLD_SIZE says that {environment['WORLD_SIZE']} processes were started, and {missing[0]} is not set"
-            )
+            message = f"WORLD_SIZE says that {environment['WORLD_SIZE']} processes were started, and {missing[0]} is not set"
             raise SslcliError(message, "start them with torchrun or srun, or unset WORLD_SIZE")
         return Place(*(int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "SLURM_PROCID" in environment:
-        return Place(*(int(environment[key]) for key in ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")))
+        return Place(
+            *(
+                int(environment[key])
+                for key in ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
+            )
+        )
     return Place(0, 1, 0)
 
 
@@ -71,7 +75,9 @@ def meeting_place(environment: Mapping[str, str] = os.environ) -> str:
         found = []
     if not found:
         message = "srun started several processes, and Slurm does not say where they meet: scontrol names no machine"
-        raise SslcliError(message, "export MASTER_ADDR=<the first machine> MASTER_PORT=29500 before srun")
+        raise SslcliError(
+            message, "export MASTER_ADDR=<the first machine> MASTER_PORT=29500 before srun"
+        )
     job, step = (int(environment.get(key, "0")) for key in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
     return f"tcp://{found[0]}:{FIRST_PORT + (NUM_STEPS * job + step) % NUM_PORTS}"
 
@@ -112,7 +118,9 @@ def join(device_type: str) -> None:
         store=store,
         rank=here.rank,
         world_size=here.size,
-        timeout=timedelta(days=1),  # the others wait while the first downloads, decodes or evaluates
+        timeout=timedelta(
+            days=1
+        ),  # the others wait while the first downloads, decodes or evaluates
     )
 
 
@@ -128,7 +136,9 @@ def losing_none() -> Iterator[None]:
     try:
         yield
     except RuntimeError as reason:  # torch has no narrower type for it
-        if size() == 1 or not any(word in str(reason) for word in ("onnection", "gloo", "NCCL", "peer")):
+        if size() == 1 or not any(
+            word in str(reason) for word in ("onnection", "gloo", "NCCL", "peer")
+        ):
             raise
         message = f"process {rank()} has lost the others of the {size()} of this run ({first_line(reason)})"
         fix = "where one of them ended, its own message tells why; then start them again with `sslcli resume`"
@@ -187,7 +197,9 @@ def gathered(rows: Tensor, groups: int = 1) -> Tensor:
     if own.requires_grad:
         own.register_hook(lambda gradient: num * gradient)  # type: ignore[no-untyped-call]
     parts[rank()] = own
-    return torch.cat([torch.cat(group) for group in zip(*(part.chunk(groups) for part in parts), strict=True)])
+    return torch.cat(
+        [torch.cat(group) for group in zip(*(part.chunk(groups) for part in parts), strict=True)]
+    )
 
 
 def average_(tensors: list[Tensor]) -> None:
@@ -199,7 +211,9 @@ def average_(tensors: list[Tensor]) -> None:
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     _distributed().all_reduce(flat)
     flat /= size()
-    for tensor, mean in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+    for tensor, mean in zip(
+        tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True
+    ):
         tensor.copy_(mean.view_as(tensor))
 
 
@@ -228,7 +242,11 @@ def _together() -> bool:
     if _alone or "torch.distributed" not in sys.modules:
         return False
     distributed = _distributed()
-    return bool(distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1)
+    return bool(
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )
 
 
 def _distributed() -> Any:

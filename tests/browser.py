@@ -29,19 +29,26 @@ def opened() -> Iterator[Opened]:
 
         @contextmanager
         def look(file: Path, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
-            context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            context = browser.new_context(
+                viewport={"width": width, "height": 800}, color_scheme=scheme
+            )
             page = context.new_page()
             complaints: list[str] = []
             fetched: list[str] = []
             page.on("console", lambda said: complaints.append(said.text))
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("dialog", lambda dialog: (complaints.append(f"dialog {dialog.message}"), dialog.dismiss()))
+            page.on(
+                "dialog",
+                lambda dialog: (complaints.append(f"dialog {dialog.message}"), dialog.dismiss()),
+            )
             page.on("request", lambda request: fetched.append(request.url))
             page.goto(file.absolute().as_uri())
             yield page
             context.close()
             assert complaints == []
-            assert [url for url in fetched if not url.startswith(("data:", "blob:"))] == [file.absolute().as_uri()]
+            assert [url for url in fetched if not url.startswith(("data:", "blob:"))] == [
+                file.absolute().as_uri()
+            ]
 
         yield look
         browser.close()
@@ -49,7 +56,9 @@ def opened() -> Iterator[Opened]:
 
 def overflow(page: Any) -> int:
     """Pixels by which the page is wider than its window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+    return int(
+        page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    )
 
 
 def colours(page: Any, selector: str) -> list[float]:
@@ -59,4 +68,7 @@ def colours(page: Any, selector: str) -> list[float]:
         "all => all.map(one => getComputedStyle(one)[one instanceof SVGElement ? 'fill' : 'color'])",
     )
     assert found, selector
-    return [sum(float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]) / 3 for colour in found]
+    return [
+        sum(float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]) / 3
+        for colour in found
+    ]

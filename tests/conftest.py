@@ -17,9 +17,16 @@ import numpy as np
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from sslcli.cli import main
+from sslcli.cli.main import main
 
-TINY = ["data.limit=64", "batch_size=16", "epochs=2", "encoder.width=4", "log_every=2", "runtime.threads=1"]
+TINY = [
+    "data.limit=64",
+    "batch_size=16",
+    "epochs=2",
+    "encoder.width=4",
+    "log_every=2",
+    "runtime.threads=1",
+]
 MADE = [*TINY, "epochs=1", "knn_every=0"]
 
 
@@ -81,12 +88,13 @@ def coloured(coloured_source: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny finished run, without its curves, which are slow to draw: to be copied, not changed."""
-    from sslcli.commands import training
+
+    from sslcli.experiments import pretrain
 
     outputs = tmp_path_factory.mktemp("made")
     GlobalHydra.instance().clear()
     with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(training, "save_curves", lambda *_: None)
+        patches.setattr(pretrain, "save_curves", lambda *_: None)
         with pytest.raises(SystemExit) as left:
             main(["pretrain", *MADE, f"runtime.outputs={outputs}"])
     assert not left.value.code
@@ -102,7 +110,9 @@ def only_run(folder: Path) -> Path:
 def records(run: Path) -> list[dict[str, Any]]:
     """The records of a run without what depends on the clock."""
     lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines]
+    return [
+        {key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines
+    ]
 
 
 def facts(run: Path) -> dict[str, Any]:

@@ -1,112 +1,252 @@
-"""Imports go only downward. The rooms are those of CONTRIBUTING.md."""
+"""Imports go only downward, between rooms and between files. CONTRIBUTING.md names the rooms."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "sslcli"
 
-ANYONE = {"errors", "settings", "seeding", "processes"}
-LEAVES = {"losses", "nets", "augment"}
-# A room -> what it may import, itself and ANYONE apart. `data.images` is the type that all rooms exchange.
-MAY_IMPORT = {
-    **{room: set[str]() for room in (*ANYONE, *LEAVES)},
-    "guard": {"console"},
-    "method": LEAVES,
-    "methods": {"method", *LEAVES},
-    "data": set(),
-    "engine": {"method", *LEAVES},
-    "evaluation": {"method", "data.images", *LEAVES},
-    "report": {"method", "data.images"},
-    "config": set(),
-    "console": set(),
-    "commands": {"config", "console", "engine", "methods", "data", "evaluation", "report", "method", *LEAVES},
-    "composition": {"config", "console", "commands", "engine", "guard", "help"},
-    "help": {"config", "console", "commands", "composition"},
-    "cli": {"commands", "composition", "console", "guard", "help"},
-    "__init__": {"commands"},
-    "__main__": {"cli"},
+FLOORS = (
+    {"__main__"},
+    {"cli"},
+    {"tools"},
+    {"jobs"},
+    {"experiments"},
+    {"__init__"},
+    {"trained"},
+    {"report"},
+    {"evaluation"},
+    {"engine", "methods"},
+    {"runs", "data"},
+    {"augment", "nets"},
+    {"losses"},
+)
+"""From top to bottom. A room may import the rooms below it, never one beside it."""
+GROUND = {
+    "choices", "config", "console", "errors", "files", "generators", "lazy", "method", "processes",
+    "saved", "seeding", "settings", "text",
+}  # fmt: skip
+FORBIDDEN = {
+    ("engine", "data"): "the loop knows no pictures",
+    ("methods", "data"): "a method is given tensors",
+    ("methods", "runs"): "a method does not know where it is written down",
+    ("runs", "nets"): "a run folder knows no network",
+    ("report", "engine.train"): "figures never train",
+    ("evaluation", "engine.train"): "evaluations never train",
 }
-ONLY_IN = {"rich": {"console"}, "hydra": {"composition", "help"}, "omegaconf": {"config", "composition", "help"}}
-SLOW = {"torch", "torchvision", "timm", "matplotlib", "PIL", "tensorboard"}
+ONLY_IN = {
+    "rich": {"console"},
+    "hydra": {"cli"},
+    "omegaconf": {"config", "cli"},
+    "argparse": {"tools"},
+}
+SLOW = {
+    "torch", "torchvision", "timm", "matplotlib", "PIL", "tensorboard", "pandas", "pyarrow",
+    "plotly", "sklearn", "skimage", "scipy", "onnx", "onnxruntime", "safetensors",
+}  # fmt: skip
+
+
+class Import(NamedTuple):
+    name: str
+    deferred: bool
+    """Inside a function, or through a room's lazy exports."""
 
 
 def modules() -> list[Path]:
-    return sorted(path for path in PACKAGE.rglob("*.py"))
+    return sorted(PACKAGE.rglob("*.py"))
 
 
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
-def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
-    """Dotted names that a file imports at run time."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+FILES = {name_of(path): path for path in modules()}
+
+
+def file_of(dotted: str) -> str | None:
+    """The file that `sslcli.a.b` or `sslcli.a.b.name` lies in."""
+    inside = dotted.removeprefix("sslcli").removeprefix(".")
+    for candidate in (inside, inside.rpartition(".")[0]):
+        for name in (candidate, f"{candidate}.__init__".lstrip(".")):
+            if name in FILES:
+                return name
+    return None
+
+
+@cache
+def lazy_exports(room: str) -> dict[str, str]:
+    """The names that a room's `__init__` exports lazily, and the files that hold them."""
+    path = PACKAGE / room.replace(".", "/") / "__init__.py"
+    for node in ast.parse(path.read_text()).body if path.exists() else []:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "HOME":
+            home = ast.literal_eval(node.value)
+            return {name: f"{room}.{module}".lstrip(".") for name, module in home.items()}
+    return {}
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """What a file imports at run time; typing-only imports are left out."""
+    tree = ast.parse(path.read_text())
+    rooms: dict[str, str] = {}
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
     while waiting:
-        node = waiting.pop()
+        node, deferred = waiting.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and top_level_only:
+            waiting += [(child, deferred) for child in node.orelse]
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (Import(alias.name, deferred) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= (
-                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "sslcli" else {node.module}
-            )
-        waiting += ast.iter_child_nodes(node)
-    return found
+            for alias in node.names:
+                yield Import(f"{node.module}.{alias.name}", deferred)
+                if node.module == "sslcli" and lazy_exports(alias.name):
+                    rooms[alias.asname or alias.name] = alias.name
+        inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        waiting += [(child, deferred or inside) for child in ast.iter_child_nodes(node)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            home = lazy_exports(rooms.get(node.value.id, "")) if node.value.id in rooms else {}
+            if node.attr in home:
+                yield Import(f"sslcli.{home[node.attr]}", True)
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_imports_go_only_downward(path: Path) -> None:
-    room = name_of(path).split(".")[0]
-    allowed = MAY_IMPORT[room] | ANYONE | {room}
-    for imported in imports(path):
-        package, _, inside = imported.partition(".")
-        if package == "sslcli" and inside and inside != "conf":
-            assert inside.split(".")[0] in allowed or inside in allowed, f"{name_of(path)} must not import {inside}"
-        if package in ONLY_IN:
-            assert room in ONLY_IN[package], f"{package} lives only in {ONLY_IN[package]}"
+def arrows(name: str) -> Iterator[tuple[str, bool]]:
+    """The files of the package that a file imports, and whether it does so only when asked."""
+    for imported in imports(FILES[name]):
+        target = file_of(imported.name) if imported.name.split(".")[0] == "sslcli" else None
+        if target is not None and target != name:
+            yield target, imported.deferred
 
 
-def test_configs_import_nothing_slow() -> None:
-    """From the command line's tables everything that is imported at once is quick, so that help and errors answer at once."""
-    by_name = {name_of(path).removesuffix(".__init__"): path for path in modules()}
+def room_of(name: str) -> str:
+    return name.split(".")[0]
+
+
+def floor_of(room: str) -> int:
+    if room in GROUND:
+        return len(FLOORS)
+    return next(floor for floor, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def test_every_file_has_a_room() -> None:
+    known = {room for floor in FLOORS for room in floor} | GROUND
+    assert {room_of(name) for name in FILES} <= known
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_arrow_goes_upward(name: str) -> None:
+    here = room_of(name)
+    for target, _ in arrows(name):
+        there = room_of(target)
+        if there == here or there in GROUND:
+            continue
+        assert floor_of(here) < floor_of(there), f"{name} must not import {target}"
+        for (above, below), reason in FORBIDDEN.items():
+            reached = target == below or target.startswith(f"{below}.")
+            assert not (here == above and reached), f"{name} must not import {target}: {reason}"
+
+
+def test_there_is_no_circle_between_files() -> None:
+    below = {name: {target for target, _ in arrows(name)} for name in FILES}
+    left = dict(below)
+    while left:
+        free = [name for name, targets in left.items() if not targets & left.keys()]
+        assert free, f"these files import each other in a circle: {sorted(circle(left))}"
+        for name in free:
+            del left[name]
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """One circle of a graph in which every file imports another of it."""
+    way = [next(iter(graph))]
+    while True:
+        following = next(target for target in sorted(graph[way[-1]]) if target in graph)
+        if following in way:
+            return way[way.index(following) :]
+        way.append(following)
+
+
+def quick_modules() -> list[str]:
+    """Help, errors and completion import these: configs, tables, and every tool's own module."""
+    from sslcli.tools.table import TOOLS
+
+    names = [name for name in FILES if name.endswith(("_config", "table", "groups"))]
+    names += [name for name in FILES if room_of(name) == "cli"]
+    return [*names, *(f"tools.{tool.module}" for tool in TOOLS.values())]
+
+
+@pytest.mark.parametrize("start", quick_modules())
+def test_nothing_slow_is_imported_at_once(start: str) -> None:
     seen: set[str] = set()
-    waiting = [
-        "cli",
-        "composition",
-        "help",
-        "commands.groups",
-        "commands.pretrain",
-        "commands.linear_eval",
-        "commands.execution",
-    ]
+    waiting = [start]
     while waiting:
         name = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
-        for imported in imports(by_name[name], top_level_only=True):
-            assert imported.split(".")[0] not in SLOW, f"sslcli.{name} imports {imported} at once"
-            inside = imported.removeprefix("sslcli.")
-            waiting += [inside] if imported.startswith("sslcli.") and inside in by_name else []
-    assert "methods.simclr" in seen
+        for imported in imports(FILES[name]):
+            package = imported.name.split(".")[0]
+            slow = package in SLOW and not imported.deferred
+            assert not slow, f"sslcli.{name} imports {imported.name} at once, and {start} needs it"
+        for target, deferred in arrows(name):
+            parents = {f"{target[:at]}.__init__" for at, c in enumerate(target) if c == "."}
+            waiting += [] if deferred else [target, *(parents & FILES.keys())]
+    assert seen
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_library_stays_in_its_room(name: str) -> None:
+    for imported in imports(FILES[name]):
+        rooms = ONLY_IN.get(imported.name.split(".")[0])
+        assert rooms is None or room_of(name) in rooms, f"{imported.name} lives only in {rooms}"
+
+
+def test_few_imports_hide_in_functions() -> None:
+    hidden = {
+        (name, target)
+        for name in FILES
+        for target, deferred in arrows(name)
+        if deferred and target not in {f"{room}.{file}" for room, file in by_exports(name)}
+    }
+    assert len(hidden) <= 25, sorted(hidden)
+
+
+def by_exports(name: str) -> Iterator[tuple[str, str]]:
+    """Files that are reached through a room's lazy exports, which stand at the top of the file."""
+    for imported in imports(FILES[name]):
+        room, _, rest = imported.name.removeprefix("sslcli.").partition(".")
+        if rest and f"{room}.{rest}" in lazy_exports(room).values():
+            yield room, rest
+
+
+def test_no_room_holds_too_much() -> None:
+    lines: dict[str, int] = {}
+    for name, path in FILES.items():
+        room = room_of(name)
+        lines[room] = lines.get(room, 0) + len(path.read_text().splitlines())
+    largest = max(lines, key=lines.__getitem__)
+    assert lines[largest] <= 0.2 * sum(lines.values()), (largest, lines)
 
 
 def test_no_room_for_everything() -> None:
-    assert not {path.stem for path in modules()} & {"utils", "util", "helpers", "helper", "misc", "common"}
+    names = {"utils", "util", "helpers", "helper", "misc", "common"}
+    assert not {path.stem for path in modules()} & names
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_files_and_functions_stay_small(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 300
-    for node in ast.walk(ast.parse(path.read_text())):
+@pytest.mark.parametrize("name", FILES)
+def test_files_and_functions_stay_small(name: str) -> None:
+    text = FILES[name].read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno is not None
-            assert node.end_lineno - node.lineno < 80, f"{node.name} is too long to be followed"
+            assert node.end_lineno - node.lineno < 70, f"{node.name} is too long to be followed"
+            taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            given = [argument for argument in taken if argument.arg not in ("self", "cls")]
+            assert len(given) <= 8, f"{node.name} takes {len(given)} arguments"

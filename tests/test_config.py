@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-from sslcli.commands.groups import groups
-from sslcli.commands.pretrain import Config
-from sslcli.config import identity, read, restored, to_yaml
+from sslcli.config import identity
 from sslcli.data import DATA
-from sslcli.engine.optim import LARSConfig, Scaling, SGDConfig
-from sslcli.engine.runtime import Precision, RuntimeConfig
+from sslcli.engine.optim_config import LARSConfig, Scaling, SGDConfig
+from sslcli.engine.runtime_config import Precision, RuntimeConfig
 from sslcli.errors import SslcliError
+from sslcli.experiments.groups import GROUPS
+from sslcli.experiments.pretrain_config import Config
 from sslcli.methods.simclr import SimCLRConfig
-from sslcli.nets.encoders import ConvNetConfig, MLPConfig
+from sslcli.nets.encoder_config import ConvNetConfig, MLPConfig
+from sslcli.saved import read, restored, to_yaml
 
 
 def config(**changes: Any) -> Config:
@@ -30,7 +31,7 @@ def config(**changes: Any) -> Config:
 
 
 def saved(path: Path, given: Config) -> Path:
-    path.write_text(to_yaml("pretrain", given, groups()))
+    path.write_text(to_yaml("pretrain", given, GROUPS))
     return path
 
 
@@ -38,7 +39,9 @@ def test_a_saved_config_comes_back_as_it_was(tmp_path: Path) -> None:
     before = config(
         encoder=MLPConfig(widths=[7, 5]),
         optim=LARSConfig(lr=0.125, scaling=Scaling.sqrt),
-        runtime=RuntimeConfig(precision=Precision.fp32, outputs="a folder with spaces, 'quotes' and ü"),
+        runtime=RuntimeConfig(
+            precision=Precision.fp32, outputs="a folder with spaces, 'quotes' and ü"
+        ),
         epochs=3,
     )
     found = read(saved(tmp_path / "config.yaml", before))
@@ -50,7 +53,7 @@ def test_a_saved_config_comes_back_as_it_was(tmp_path: Path) -> None:
         "optim": "lars",
         "runtime": "default",
     }
-    assert restored(Config, found, groups()) == before
+    assert restored(Config, found, GROUPS) == before
 
 
 def test_identity_is_what_changes_results() -> None:
@@ -78,11 +81,17 @@ def test_identity_is_what_changes_results() -> None:
         (lambda content: content.pop("sslcli"), "no `sslcli` header"),
         (lambda content: content["sslcli"].update(format=99), "format 99"),
         (lambda content: content.pop("epochs"), "lacks epochs"),
-        (lambda content: content["sslcli"]["choices"].update(method="os.system"), "no method 'os.system'"),
+        (
+            lambda content: content["sslcli"]["choices"].update(method="os.system"),
+            "no method 'os.system'",
+        ),
         (lambda content: content["method"].update(temperatur=1), "temperatur"),
         (lambda content: content.update(epochs="many"), "epochs"),
         (lambda content: content["data"].update(root="${oc.env:HOME}"), "interpolation"),
-        (lambda content: content["method"].update(temperature=-1), "method.temperature must be positive"),
+        (
+            lambda content: content["method"].update(temperature=-1),
+            "method.temperature must be positive",
+        ),
     ],
 )
 def test_a_config_that_is_not_ours_is_refused(tmp_path: Path, change: Any, words: str) -> None:
@@ -91,4 +100,4 @@ def test_a_config_that_is_not_ours_is_refused(tmp_path: Path, change: Any, words
     change(content)
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(SslcliError, match=words):
-        restored(Config, read(path), groups())
+        restored(Config, read(path), GROUPS)

@@ -9,30 +9,34 @@ from typing import Any
 import pytest
 import torch
 
-from sslcli.augment.masks import MaskConfig, MaskKind
-from sslcli.commands.encoder_files import read_encoder, write_encoder
+from sslcli.augment.masks_config import MaskConfig, MaskKind
 from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
-from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim import AdamWConfig
-from sslcli.engine.run import Run
-from sslcli.engine.train import Periods, Pictures, seed_generators, train
+from sslcli.engine.optim_config import AdamWConfig
+from sslcli.engine.train import Periods, Pictures, train
 from sslcli.evaluation.features import features
+from sslcli.generators import seed_generators
 from sslcli.method import Evaluate, Learner, Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig, Reconstruction
 from sslcli.methods.simclr import SimCLRConfig
-from sslcli.nets.encoders import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
+from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
+from sslcli.runs.checkpoint import Phase
+from sslcli.runs.folder import Run
+from sslcli.trained.encoder import build_untrained, load_trained, write_encoder
+from sslcli.trained.encoder_files import read_encoder
 
 CPU = Compute(torch.device("cpu"), None)
 PREPROCESSING = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
 CASES: dict[str, tuple[MethodConfig, EncoderConfig]] = {
     **{name: (config(), ConvNetConfig(width=4)) for name, config in METHODS.items()},
     "context_encoder, adversarial": (
-        ContextEncoderConfig(adversarial=True, masks=MaskConfig(kind=MaskKind.centre), bottleneck=None),
+        ContextEncoderConfig(
+            adversarial=True, masks=MaskConfig(kind=MaskKind.centre), bottleneck=None
+        ),
         ContextConfig(width=4),
     ),
     "denoising_autoencoder, tied": (
@@ -89,8 +93,8 @@ def train_in(
         if not (folder / "run.json").exists():
             (folder / "run.json").write_text("{}")
         train(
-            learner, batches, Minimizer.of(learner, AdamWConfig(lr=3e-3), CPU), lambda _: 3e-3, evaluate,
-            Phase(run, "train", 2), Periods(num_steps, 2, evaluate_every, 5), CPU, 0, onlooker,
+            learner, batches, Minimizer.of(learner, AdamWConfig(lr=3e-3), CPU, lambda _: 3e-3), evaluate,
+            Phase(run, "train", 2, 0), Periods(num_steps, 2, evaluate_every, 5), CPU, onlooker,
         )  # fmt: skip
     return onlooker.records
 
@@ -142,7 +146,11 @@ def test_exactly_the_players_weights_move(name: str, tmp_path: Path) -> None:
         if p.requires_grad
     }
     assert played
-    old = {f"{part}.{key}": p for part, module in before.modules().items() for key, p in module.named_parameters()}
+    old = {
+        f"{part}.{key}": p
+        for part, module in before.modules().items()
+        for key, p in module.named_parameters()
+    }
     for part, module in after.modules().items():
         for key, parameter in module.named_parameters():
             moved = not torch.equal(parameter, old[f"{part}.{key}"])
@@ -157,7 +165,10 @@ def test_resumed_equals_uninterrupted(name: str, tmp_path: Path, killed_at: int)
         run_training(name, tmp_path / "cut", 10, stop_at=killed_at)
     resumed, _ = run_training(name, tmp_path / "cut", 10)
     assert same(state(resumed), state(whole))
-    lines = [(tmp_path / folder / "metrics.jsonl").read_text().splitlines() for folder in ("whole", "cut")]
+    lines = [
+        (tmp_path / folder / "metrics.jsonl").read_text().splitlines()
+        for folder in ("whole", "cut")
+    ]
     stripped = [[line.partition(', "timing"')[0] for line in run] for run in lines]
     assert stripped[0] == stripped[1]
     assert len(stripped[0]) == len(records)
@@ -170,10 +181,13 @@ def test_the_encoder_is_exported_and_comes_back(name: str, tmp_path: Path) -> No
     assert files.preprocessing == method.preprocessing
     before, after = (
         features(encoder, pictures().images, method.preprocessing, CPU.device)
-        for encoder in (method.encoder, files.load())
+        for encoder in (method.encoder, load_trained(files))
     )
     assert torch.equal(before, after)
-    assert not torch.equal(before, features(files.untrained(), pictures().images, method.preprocessing, CPU.device))
+    assert not torch.equal(
+        before,
+        features(build_untrained(files), pictures().images, method.preprocessing, CPU.device),
+    )
 
 
 def test_views_are_floats_of_the_pictures_shape(name: str) -> None:

@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 from conftest import Outcome
 
-from sslcli.commands import EXPERIMENTS, TOOLS
+from sslcli.experiments.table import EXPERIMENTS
+from sslcli.tools.table import TOOLS
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 LINES = [line for block in README.split("```")[1::2] for line in block.splitlines()]
-COMMANDS = [shlex.split(line, comments=True)[1:] for line in LINES if re.match(r"sslcli [a-z]", line)]
-COMPOSED = [words for words in COMMANDS if words[0] in EXPERIMENTS and "method=tiny_shift" not in words]
+COMMANDS = [
+    shlex.split(line, comments=True)[1:] for line in LINES if re.match(r"sslcli [a-z]", line)
+]
+COMPOSED = [
+    words for words in COMMANDS if words[0] in EXPERIMENTS and "method=tiny_shift" not in words
+]
 
 
 def test_there_are_commands() -> None:
@@ -25,7 +30,11 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize("words", COMPOSED, ids=" ".join)
 def test_every_experiment_composes(sslcli: Callable[..., Outcome], words: list[str]) -> None:
     # A sweep has several values where a run has one.
-    single = [word.split(",")[0] if "-m" in words else word for word in words if word not in ("-m", "--cfg", "job")]
+    single = [
+        word.split(",")[0] if "-m" in words else word
+        for word in words
+        if word not in ("-m", "--cfg", "job")
+    ]
     outcome = sslcli(*single, "--help")
     assert outcome.status == 0, outcome.err
 

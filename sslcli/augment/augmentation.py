@@ -63,7 +63,9 @@ class Augmentation:
     def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
         """(N, S, S, C) uint8 -> (V·N, C, S, S) float32, channels-last, view by view: first N of view a."""
         num_images, resolution, _, channels = images.shape
-        parameters = own_rows(lambda num: self.sample(num, channels, resolution), num_images, groups=num_views)
+        parameters = own_rows(
+            lambda num: self.sample(num, channels, resolution), num_images, groups=num_views
+        )
         return self.apply(images, parameters)
 
     def sample(self, num_images: int, channels: int, resolution: int) -> Parameters:
@@ -81,9 +83,13 @@ class Augmentation:
         num_images, side, _, channels = images.shape
         num_views, left_over = divmod(len(parameters), num_images)
         assert left_over == 0, f"{len(parameters)} rows of parameters for {num_images} images"
-        views = torch.empty(num_views, num_images, side, side, channels, device=images.device).movedim(4, 2)
+        views = torch.empty(
+            num_views, num_images, side, side, channels, device=images.device
+        ).movedim(4, 2)
         rows = torch.arange(num_views * num_images).view(num_views, num_images)
-        num_chunks = math.ceil(views.numel() / (CPU_CHUNK if images.device.type == "cpu" else CHUNK))
+        num_chunks = math.ceil(
+            views.numel() / (CPU_CHUNK if images.device.type == "cpu" else CHUNK)
+        )
         for chunk in torch.arange(num_images).chunk(num_chunks):
             some = slice(int(chunk[0]), int(chunk[-1]) + 1)
             made = self._apply(images[some], parameters[rows[:, some].flatten()])
@@ -101,6 +107,8 @@ class Augmentation:
         self.blur.apply_(views, parameters.sigma)
         solarize_(views, parameters.solarized, self.solarize_threshold)
         if self.normalization is not None:
-            mean, std = torch.tensor(self.normalization).view(2, -1, 1, 1).to(device, non_blocking=True)
+            mean, std = (
+                torch.tensor(self.normalization).view(2, -1, 1, 1).to(device, non_blocking=True)
+            )
             views.sub_(mean).mul_(1 / std)
         return views

@@ -39,7 +39,11 @@ class ColourJitter:
         around_one = [(adjust_brightness_, self.brightness), (adjust_contrast_, self.contrast)]
         if channels == 3:
             around_one.append((adjust_saturation_, self.saturation))
-        found = [Adjustment(change, max(0.0, 1 - width), 1 + width) for change, width in around_one if width > 0]
+        found = [
+            Adjustment(change, max(0.0, 1 - width), 1 + width)
+            for change, width in around_one
+            if width > 0
+        ]
         if channels == 3 and self.hue > 0:
             found.append(Adjustment(adjust_hue_, -self.hue, self.hue))
         return found if self.probability > 0 else []
@@ -49,7 +53,11 @@ class ColourJitter:
         on, or A throughout for a picture left alone; and `factors` (N, A), by adjustment."""
         adjustments = self.adjustments(channels)
         left_alone = torch.rand(num_images, 1) >= self.probability
-        order = torch.rand(num_images, len(adjustments)).argsort(1).masked_fill_(left_alone, len(adjustments))
+        order = (
+            torch.rand(num_images, len(adjustments))
+            .argsort(1)
+            .masked_fill_(left_alone, len(adjustments))
+        )
         factors = torch.rand(num_images, len(adjustments))
         for column, adjustment in zip(factors.unbind(1), adjustments, strict=True):
             column.mul_(adjustment.high - adjustment.low).add_(adjustment.low)
@@ -64,13 +72,21 @@ class ColourJitter:
         # place on one block. The sorting is settled on the CPU, which has to know how long the blocks are.
         by_adjustment = order.t().contiguous().sort(stable=True)
         place = by_adjustment.indices.argsort(1)
-        moves = torch.cat([by_adjustment.indices[:1], place[:-1].gather(1, by_adjustment.indices[1:]), place[-1:]])
-        factors = factors.gather(1, order.clamp(max=len(adjustments) - 1)).t().gather(1, by_adjustment.indices)
+        moves = torch.cat(
+            [by_adjustment.indices[:1], place[:-1].gather(1, by_adjustment.indices[1:]), place[-1:]]
+        )
+        factors = (
+            factors.gather(1, order.clamp(max=len(adjustments) - 1))
+            .t()
+            .gather(1, by_adjustment.indices)
+        )
         moves = moves.to(images.device, non_blocking=True)
         factors = factors.to(images.device, non_blocking=True)
         for position, adjusted_by in enumerate(by_adjustment.values):
             images = images.index_select(0, moves[position])
-            ends = torch.searchsorted(adjusted_by, torch.arange(len(adjustments)), right=True).tolist()
+            ends = torch.searchsorted(
+                adjusted_by, torch.arange(len(adjustments)), right=True
+            ).tolist()
             for adjustment, start, end in zip(adjustments, [0, *ends], ends, strict=False):
                 adjustment.apply_(images[start:end], factors[position, start:end])
         return images.index_select(0, moves[-1])
@@ -115,7 +131,9 @@ def adjust_hue_(images: Tensor, factors: Tensor) -> None:
     offset = torch.sub(high, low, alpha=2)
     hue = (green + blue).sub_(red).add_(offset).copysign_(green - blue)
     centres = torch.arange(3, device=images.device) * 2
-    turn = (6 * factors.unsqueeze(1) - centres + 3).remainder_(6).sub_(3)  # in [-3, 3): from each channel to the hue
+    turn = (
+        (6 * factors.unsqueeze(1) - centres + 3).remainder_(6).sub_(3)
+    )  # in [-3, 3): from each channel to the hue
     chroma, low, high, offset = (plane.unsqueeze(1) for plane in (chroma, low, high, offset))
     torch.addcmul(hue.unsqueeze(1), chroma, turn.unsqueeze(2), out=images)
     # |hue + turn| <= 6, so the distance the short way round is d = 3 - ||hue + turn| - 3|.

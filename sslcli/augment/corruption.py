@@ -1,48 +1,82 @@
-"""What is done to a picture before it is to be restored, as a config. Importing this module does not import torch."""
+"""Corrupts pictures, or codes, on their device. N pictures, C channels, H W."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import reduce
 
-from sslcli.errors import require
-from sslcli.settings import setting
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from sslcli.augment.noise import Corruption
+from sslcli.augment.masks import squares
+from sslcli.errors import SslcliError
+from sslcli.processes import own_rows
 
 
-@dataclass(kw_only=True)
-class CorruptionConfig:
-    """Noise on values in [0, 1], of several kinds, which combine in this order; 0 switches a kind off.
+@dataclass(frozen=True)
+class Corruption:
+    """Gaussian noise, salt and pepper, masking, blocks, in this order; see CorruptionConfig. 0: off, and nothing is drawn."""
 
-    Source: Vincent et al. 2010, for the first three. Differs: a fraction is that of independent draws, one
-    a component; the paper takes exactly so many components of every picture.
-    """
-
-    gaussian: float = setting(0.0, "standard deviation of Gaussian noise added to every component; not clipped")
-    salt_and_pepper: float = setting(0.0, "the fraction of components set to 0 or 1, by a fair coin")
-    masking: float = setting(0.0, "the fraction of components set to 0; the others are not rescaled")
-    blocks: float = setting(0.0, "about the fraction of a picture's area set to 0 in square blocks, in all channels")
-
-    def __post_init__(self) -> None:
-        fix = "try 0.3; 0 switches it off"
-        require(0 <= self.gaussian < float("inf"), "method.corruption.gaussian", self.gaussian, "at least 0", fix)
-        for name in ("salt_and_pepper", "masking", "blocks"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"method.corruption.{name}", value, "in [0, 1)", "try 0.25; 0 switches it off")
-
-    @property
-    def any(self) -> bool:
-        """Whether anything is on."""
-        return self.gaussian > 0 or self.salt_and_pepper > 0 or self.hides
+    gaussian: float
+    salt_and_pepper: float
+    masking: float
+    blocks: float
 
     @property
     def hides(self) -> bool:
         """Whether components are blanked."""
         return self.masking > 0 or self.blocks > 0
 
-    def build(self) -> Corruption:
-        from sslcli.augment.noise import Corruption
+    def __call__(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """`clean` (N, ...) in [0, 1] -> it corrupted, and where that is, bool of its shape.
 
-        return Corruption(self.gaussian, self.salt_and_pepper, self.masking, self.blocks)
+        A masked 0 counts as corrupted although its value stays; with Gaussian noise everything does. `clean` stays as it
+        is, and is itself returned where all is off. Random from torch's global generator of the tensor's device.
+        Raises SslcliError where blocks are to be hidden in what is no picture (N, C, H, W).
+        """
+        corrupted, parts = clean, []
+        if self.gaussian > 0:
+            noise = own_rows(lambda num: torch.randn_like(_of_all(clean, num)), len(clean))
+            corrupted = noise.mul_(self.gaussian).add_(clean)
+        if self.salt_and_pepper > 0:
+            drawn = _uniform(clean)
+            parts.append(drawn < self.salt_and_pepper)
+            # Below half the fraction is half of those below it: one draw chooses the component and tosses the coin.
+            corrupted = torch.where(
+                parts[-1], (drawn < self.salt_and_pepper / 2).to(clean.dtype), corrupted
+            )
+        if self.masking > 0:
+            parts.append(_uniform(clean) < self.masking)
+            corrupted = corrupted * ~parts[-1]  # on a CPU quicker than masked_fill
+        if self.blocks > 0:
+            parts.append(self._blocks(clean))
+            corrupted = corrupted * ~parts[-1]
+        return corrupted, self._union(clean, parts)
+
+    def _union(self, clean: Tensor, parts: list[Tensor]) -> Tensor:
+        if self.gaussian > 0 or not parts:
+            return torch.full_like(clean, self.gaussian > 0, dtype=torch.bool)
+        return reduce(torch.logical_or, parts)
+
+    def _blocks(self, clean: Tensor) -> Tensor:
+        if clean.ndim != 4:
+            raise SslcliError(
+                f"corruption.blocks hides squares of pictures, but here vectors of {clean.shape[1:].numel()} are corrupted",
+                "corruption.blocks=0; corruption.masking hides components of anything",
+            )
+        num, _, height, width = clean.shape
+        assert height == width, f"pictures are square, these are {height} x {width}"
+        hidden = own_rows(
+            lambda all_of_them: squares(all_of_them, height, self.blocks, clean.device), num
+        )
+        return hidden.expand_as(clean)
+
+
+def _uniform(like: Tensor) -> Tensor:
+    """In float32: half precision has too few steps for a fraction to be kept."""
+    return own_rows(lambda num: torch.rand_like(_of_all(like, num), dtype=torch.float32), len(like))
+
+
+def _of_all(rows: Tensor, num: int) -> Tensor:
+    """Something of `num` rows with the shape and layout of `rows`: that of all processes' batch."""
+    return rows if num == len(rows) else torch.cat([rows] * (num // len(rows)))

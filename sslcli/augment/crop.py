@@ -62,7 +62,11 @@ def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
         *_neighbours(mirrored, width),
     )
     turned = columns.view(num_crops, side, channels, side).permute(0, 2, 3, 1).contiguous()
-    plane = torch.arange(num_crops * channels, device=images.device).mul_(side).view(num_crops, channels, 1)
+    plane = (
+        torch.arange(num_crops * channels, device=images.device)
+        .mul_(side)
+        .view(num_crops, channels, 1)
+    )
     first, second, weight = (part.unsqueeze(1) for part in _neighbours(forward, height))
     rows = _interpolate(
         turned.view(-1, side),
@@ -82,7 +86,9 @@ def _neighbours(pixel: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return first, torch.minimum(first + 1, length - 1), position - first
 
 
-def _interpolate(table: Tensor, start: Tensor, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+def _interpolate(
+    table: Tensor, start: Tensor, first: Tensor, second: Tensor, weight: Tensor
+) -> Tensor:
     """Between the rows start + first and start + second of `table`, for every element of `weight`."""
     low = table.index_select(0, (start + first).flatten())
     high = table.index_select(0, (start + second).flatten())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.arrays import numbered
-from sslcli.data.config import DataConfig
+from sslcli.data.data_config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.split import Stored
 from sslcli.errors import SslcliError, require
@@ -42,25 +42,37 @@ class AmatConfig(DataConfig):
     """
 
     root: str | None = setting(
-        REQUIRED, "the folder of one variation's two .amat files; or its training file, the test file being beside it"
+        REQUIRED,
+        "the folder of one variation's two .amat files; or its training file, the test file being beside it",
     )
     num_val: int | None = setting(
-        None, "last rows of the training file that are validation; null: 2000 of 12000, 200 of 1200, else val_fraction"
+        None,
+        "last rows of the training file that are validation; null: 2000 of 12000, 200 of 1200, else val_fraction",
     )
     transposed: bool | None = setting(
-        None, f"the file has a picture's columns where rows should be, to be undone; null: all but {UPRIGHT}"
+        None,
+        f"the file has a picture's columns where rows should be, to be undone; null: all but {UPRIGHT}",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         count = self.num_val
-        require(count is None or count > 0, "data.num_val", count, "positive", "leave it out for the published split")
+        require(
+            count is None or count > 0,
+            "data.num_val",
+            count,
+            "positive",
+            "leave it out for the published split",
+        )
 
     def load(self, track: Track = untracked) -> Splits:
         train_path, test_path = find_amat(self.location())
         # Symmetrical tasks (rectangles, convex shapes) are the same task transposed.
         transposed = train_path.name != UPRIGHT if self.transposed is None else self.transposed
-        parts = {"train": read_amat(train_path, transposed, track), "test": read_amat(test_path, transposed, track)}
+        parts = {
+            "train": read_amat(train_path, transposed, track),
+            "test": read_amat(test_path, transposed, track),
+        }
         parts, classes = numbered(parts, None, train_path)
         train, val = self._held_out(parts["train"])
         return self.prepared(Stored(train, val, parts["test"], classes), track)
@@ -82,24 +94,34 @@ def find_amat(root: Path) -> tuple[Path, Path]:
     name = re.sub("train(_valid)?", "test", train.name, count=1)
     if name == train.name:
         message = f"{train} is not named like a training file, with `train` in its name"
-        raise SslcliError(message, "data.root=path/to/mnist_train.amat, and mnist_test.amat beside it")
+        raise SslcliError(
+            message, "data.root=path/to/mnist_train.amat, and mnist_test.amat beside it"
+        )
     candidates = [train.parent / folder / name for folder in ARCHIVE_FOLDERS]
     test = next((path for path in candidates if path.is_file()), None)
     if test is None:
-        raise SslcliError(f"{train} has no test file beside it: {candidates[0]}", f"put {name} there")
+        raise SslcliError(
+            f"{train} has no test file beside it: {candidates[0]}", f"put {name} there"
+        )
     return train, test
 
 
 def _training_file(folder: Path) -> Path:
     if not folder.is_dir():
-        raise SslcliError(f"data.root does not exist: {folder}", "data.root=path/to/mnist_rotation_new")
+        raise SslcliError(
+            f"data.root does not exist: {folder}", "data.root=path/to/mnist_rotation_new"
+        )
     found = sorted(folder.glob("*train*.amat"))
     if not found:
         message = f"there is no training file, *train*.amat, in {folder}"
-        raise SslcliError(message, "unpack the archive of a variation there, mnist_rotation_new.zip for one")
+        raise SslcliError(
+            message, "unpack the archive of a variation there, mnist_rotation_new.zip for one"
+        )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise SslcliError(f"{folder} holds several training files: {names}", f"choose one: data.root={found[0]}")
+        raise SslcliError(
+            f"{folder} holds several training files: {names}", f"choose one: data.root={found[0]}"
+        )
     return found[0]
 
 
@@ -138,5 +160,7 @@ def _parsed(line: bytes, where: str) -> tuple[NDArray[np.uint8], int]:
     if not inside.all():
         raise SslcliError(f"{where} has a pixel outside 0 to 1: {values[:-1][~inside][0]:g}", fix)
     if not (label.is_integer() and 0 <= label < 2**31):
-        raise SslcliError(f"{where} has the label {label:g}, which is not a whole number from 0", fix)
+        raise SslcliError(
+            f"{where} has the label {label:g}, which is not a whole number from 0", fix
+        )
     return levels.astype(np.uint8), int(label)

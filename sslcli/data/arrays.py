@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from sslcli.data.config import DataConfig
+from sslcli.data.data_config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.split import Stored
 from sslcli.errors import SslcliError
@@ -62,10 +62,16 @@ def read_npz(path: Path) -> Arrays:
         try:
             loaded = np.load(file, allow_pickle=False)
         except UNREADABLE as error:
-            raise SslcliError(f"{path} is not an .npz file", "write it with numpy.savez_compressed") from error
+            raise SslcliError(
+                f"{path} is not an .npz file", "write it with numpy.savez_compressed"
+            ) from error
         if not isinstance(loaded, NpzFile):
-            raise SslcliError(f"{path} holds a single array", "write it with numpy.savez, a key for each array")
-        wanted = {key for part in PARTS for key in (*image_keys(part), *label_keys(part))} | {"classes"}
+            raise SslcliError(
+                f"{path} holds a single array", "write it with numpy.savez, a key for each array"
+            )
+        wanted = {key for part in PARTS for key in (*image_keys(part), *label_keys(part))} | {
+            "classes"
+        }
         return {key: _read_key(loaded, key, path) for key in loaded if key in wanted}
 
 
@@ -74,7 +80,9 @@ def _read_key(loaded: Mapping[str, NDArray[Any]], key: str, path: Path) -> NDArr
         return loaded[key]
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SslcliError(f"{key} in {path} cannot be read: {reason}", "store it as a plain array") from error
+        raise SslcliError(
+            f"{key} in {path} cannot be read: {reason}", "store it as a plain array"
+        ) from error
 
 
 def image_keys(part: str) -> tuple[str, str]:
@@ -91,21 +99,27 @@ def picture_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
         if image_key in arrays:
             images = _images(arrays[image_key], image_key, path)
             labels = arrays.get(label_key)
-            return ImageSet(images, None if labels is None else _labels(labels, len(images), label_key, path))
+            return ImageSet(
+                images, None if labels is None else _labels(labels, len(images), label_key, path)
+            )
     return None
 
 
 def _images(images: NDArray[Any], key: str, path: Path) -> NDArray[np.uint8]:
     found = f"got {images.dtype} {images.shape}"
     if images.dtype != np.uint8:
-        raise SslcliError(f"{key} in {path} must be uint8, {found}", "store pixels as uint8, 0 to 255")
+        raise SslcliError(
+            f"{key} in {path} must be uint8, {found}", "store pixels as uint8, 0 to 255"
+        )
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[3] not in (1, 3):
         must_be = "must be (N, H, W) or (N, H, W, C) with C 1 or 3"
         raise SslcliError(f"{key} in {path} {must_be}, {found}", "put the channels last")
     if 0 in images.shape:
-        raise SslcliError(f"{key} in {path} has no pictures, {found}", "leave the key out, or fill it")
+        raise SslcliError(
+            f"{key} in {path} has no pictures, {found}", "leave the key out, or fill it"
+        )
     return images
 
 
@@ -115,7 +129,9 @@ def _labels(labels: NDArray[Any], count: int, key: str, path: Path) -> NDArray[n
         must_be = f"must be one label for each of {count} pictures, ({count},) or ({count}, 1)"
         raise SslcliError(f"{key} in {path} {must_be}, {found}", "give each picture one label")
     if labels.dtype.kind not in "iu":
-        raise SslcliError(f"{key} in {path} must be whole numbers, {found}", "number the classes from 0")
+        raise SslcliError(
+            f"{key} in {path} must be whole numbers, {found}", "number the classes from 0"
+        )
     return labels.reshape(count).astype(np.int64)
 
 

@@ -26,13 +26,21 @@ class Batches:
     Raises: SslcliError where `batch_size` is larger than the set, or does not divide among the processes.
     """
 
-    def __init__(self, images: ImageSet, batch_size: int, seed: int, device: torch.device | str) -> None:
+    def __init__(
+        self, images: ImageSet, batch_size: int, seed: int, device: torch.device | str
+    ) -> None:
         require(batch_size > 0, "batch_size", batch_size, "positive", "try 64")
         must_be = f"at most the {len(images)} training pictures"
         together = f"a multiple of the {size()} processes"
         divisible = math.ceil(batch_size / size()) * size()
         require(batch_size == divisible, "batch_size", batch_size, together, f"try {divisible}")
-        require(batch_size <= len(images), "batch_size", batch_size, must_be, f"try {len(images)} or less")
+        require(
+            batch_size <= len(images),
+            "batch_size",
+            batch_size,
+            must_be,
+            f"try {len(images)} or less",
+        )
         self.batch_size = batch_size
         self.seed = seed
         self.device = torch.device(device)
@@ -66,7 +74,9 @@ class Batches:
         if self.device.type != "cuda":
             return self._array[chosen]
         # Pinned, so that the copy does not make the host wait; torch keeps the memory until it is done.
-        pinned = torch.empty((len(chosen), *self._array.shape[1:]), dtype=torch.uint8, pin_memory=True)
+        pinned = torch.empty(
+            (len(chosen), *self._array.shape[1:]), dtype=torch.uint8, pin_memory=True
+        )
         return torch.index_select(self._array, 0, chosen, out=pinned)
 
 
@@ -80,7 +90,9 @@ def _order(num: int, seed: int, epoch: int) -> Tensor:
 class LabelledBatches:
     """As `Batches`, each with its labels: `at(step)` gives (N, H, W, C) uint8 and (N,) int64."""
 
-    def __init__(self, images: ImageSet, batch_size: int, seed: int, device: torch.device | str) -> None:
+    def __init__(
+        self, images: ImageSet, batch_size: int, seed: int, device: torch.device | str
+    ) -> None:
         assert images.labels is not None
         self._batches = Batches(images, batch_size, seed, device)
         self._labels = torch.from_numpy(images.labels)

@@ -43,7 +43,9 @@ class Decoded:
     bad: dict[int, str]
 
 
-def decode_files(paths: list[str], resolution: int, channels: int | None, workers: int | None, track: Track) -> Decoded:
+def decode_files(
+    paths: list[str], resolution: int, channels: int | None, workers: int | None, track: Track
+) -> Decoded:
     """Decodes every file into memory, in threads; the result is the same for any number of them.
 
     `channels` 1 or 3; None: 1 where every picture is grey, else 3. Transparent pixels are laid on white.
@@ -79,7 +81,9 @@ def record_of(data: bytes, kind: int) -> bytes:
     return hashlib.sha256(data).digest()[: RECORD - 1] + bytes([kind])
 
 
-def note(outcome: bytes | Exception, row: int, records: NDArray[np.uint8], bad: dict[int, str]) -> None:
+def note(
+    outcome: bytes | Exception, row: int, records: NDArray[np.uint8], bad: dict[int, str]
+) -> None:
     """Writes what `read_each` gave for a picture into the one or the other."""
     if isinstance(outcome, Exception):
         bad[row] = reason_of(outcome)
@@ -87,7 +91,9 @@ def note(outcome: bytes | Exception, row: int, records: NDArray[np.uint8], bad: 
         records[row] = np.frombuffer(outcome, dtype=np.uint8)
 
 
-def read_each(read: Callable[[int], bytes], count: int, workers: int | None) -> Iterator[bytes | Exception]:
+def read_each(
+    read: Callable[[int], bytes], count: int, workers: int | None
+) -> Iterator[bytes | Exception]:
     """read(0), ..., read(count - 1), in order, from threads, or what PIL raised: a broken file makes it raise almost
     anything. PIL's warnings are kept from the user."""
 
@@ -102,7 +108,9 @@ def read_each(read: Callable[[int], bytes], count: int, workers: int | None) -> 
         yield from in_threads(attempt, count, workers)
 
 
-def decoded_pixels(source: str | Path | IO[bytes], resolution: int, channels: int) -> tuple[NDArray[np.uint8], int]:
+def decoded_pixels(
+    source: str | Path | IO[bytes], resolution: int, channels: int
+) -> tuple[NDArray[np.uint8], int]:
     """(R, R, C), and whether the picture is GREY or COLOUR. Raises as `decode`."""
     picture = decode(source, resolution)
     mode = "L" if channels == 1 else "RGB"
@@ -122,7 +130,9 @@ def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
     Raises: whatever PIL raises for a broken file; ValueError for pixels whose range is anyone's guess.
     """
     with Image.open(source) as image:
-        image.draft(None, (2 * resolution, 2 * resolution))  # a JPEG much larger is decoded at 1/2, 1/4 or 1/8
+        image.draft(
+            None, (2 * resolution, 2 * resolution)
+        )  # a JPEG much larger is decoded at 1/2, 1/4 or 1/8
         turn_upright(image)
         return square(plain(image), resolution)
 

@@ -26,7 +26,7 @@ from sslcli.data.decode import (
     record_of,
 )
 from sslcli.data.images import Rows, Track
-from sslcli.data.kept import UNREADABLE, Records, kept_folder, locked, remove_older
+from sslcli.data.pixel_cache import UNREADABLE, Records, kept_folder, locked, remove_older
 from sslcli.data.scan import Listing
 from sslcli.errors import SslcliError
 
@@ -55,7 +55,11 @@ def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Tra
         ) from error
     found = file.records.rows[rows]
     images = file.images[..., : num_channels(found, how.channels)]
-    return Decoded(Rows(images, rows), found, {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad})
+    return Decoded(
+        Rows(images, rows),
+        found,
+        {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad},
+    )
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ class PixelFile:
         self._save()
         return bad
 
-    def _decode(self, missing: NDArray[np.int64], workers: int | None) -> Iterator[tuple[int, bytes | Exception]]:
+    def _decode(
+        self, missing: NDArray[np.int64], workers: int | None
+    ) -> Iterator[tuple[int, bytes | Exception]]:
         """Written, not mapped: a full disk is then an error, and not the end of the process."""
         size, (resolution, channels) = self.images[0].nbytes, self.images.shape[2:]
         header = self.path.stat().st_size - self.images.nbytes

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.config import DataConfig
+from sslcli.data.data_config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, selected, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import divide
-from sslcli.errors import SslcliError, printable, require
+from sslcli.errors import SslcliError, require
 from sslcli.processes import size
 from sslcli.settings import REQUIRED, setting
+from sslcli.text import printable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -55,11 +56,16 @@ class FolderConfig(DataConfig):
 
     root: str | None = setting(REQUIRED, "the folder of pictures")
     resolution: int | None = setting(
-        None, "side in pixels that every picture is resized and cut to; null: 64, or what an encoder was trained on"
+        None,
+        "side in pixels that every picture is resized and cut to; null: 64, or what an encoder was trained on",
     )
-    channels: int | None = setting(None, "1 grey, 3 colour; null: 1 if every picture is grey, else 3")
+    channels: int | None = setting(
+        None, "1 grey, 3 colour; null: 1 if every picture is grey, else 3"
+    )
     max_bad: float = setting(
-        0.01, "go on while at most this part of the pictures cannot be decoded", changes_results=False
+        0.01,
+        "go on while at most this part of the pictures cannot be decoded",
+        changes_results=False,
     )
     cache: Cache = setting(
         Cache.auto,
@@ -67,13 +73,27 @@ class FolderConfig(DataConfig):
         "every batch); auto: memory for folders that are decoded in seconds, else disk",
         changes_results=False,
     )
-    workers: int | None = setting(None, "threads that decode; null: one a core", changes_results=False)
+    workers: int | None = setting(
+        None, "threads that decode; null: one a core", changes_results=False
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.channels in (None, 1, 3), "data.channels", self.channels, "1, 3 or null", "leave it out")
+        require(
+            self.channels in (None, 1, 3),
+            "data.channels",
+            self.channels,
+            "1, 3 or null",
+            "leave it out",
+        )
         bad = self.max_bad
-        require(0 <= bad < 1, "data.max_bad", bad, "at least 0 and below 1", "try 0.01, or 0 to allow none")
+        require(
+            0 <= bad < 1,
+            "data.max_bad",
+            bad,
+            "at least 0 and below 1",
+            "try 0.01, or 0 to allow none",
+        )
         workers = self.workers
         require(workers is None or workers > 0, "data.workers", workers, "positive", "leave it out")
 
@@ -89,7 +109,10 @@ class FolderConfig(DataConfig):
         files = {"train": chosen.train, "val": chosen.val, "test": chosen.test}
         rows = np.concatenate([part.rows for part in files.values() if part is not None])
         decoded = self._decoded(listing, rows, track)
-        bad = [f"{printable(listing.names[rows[i]])}: {reason}" for i, reason in sorted(decoded.bad.items())]
+        bad = [
+            f"{printable(listing.names[rows[i]])}: {reason}"
+            for i, reason in sorted(decoded.bad.items())
+        ]
         self._refuse_too_many(bad, len(rows))
         sets = decoded_sets(listing, files, decoded)
         assert sets["train"] is not None
@@ -100,11 +123,13 @@ class FolderConfig(DataConfig):
     def _decoded(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
         from sslcli.data.decode import Decoding
         from sslcli.data.disk import on_disk
-        from sslcli.data.places import from_files, in_memory
+        from sslcli.data.pixel_storage import from_files, in_memory
 
         how = Decoding(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
         place = {
-            Cache.auto: in_memory if size() == 1 and _quick_and_small(listing, rows, how) else on_disk,
+            Cache.auto: in_memory
+            if size() == 1 and _quick_and_small(listing, rows, how)
+            else on_disk,
             Cache.memory: in_memory,
             Cache.disk: on_disk,
             Cache.none: from_files,
@@ -134,9 +159,14 @@ def decoded_sets(
         paths = tuple(listing.path(row) for row in part.rows.tolist())
         digests = decoded.records[start:stop, :-1]
         whole = ImageSet(selected(decoded.images, slice(start, stop)), part.labels, paths, digests)
-        good = np.array([i - start for i in range(start, stop) if i not in decoded.bad], dtype=np.int64)
+        good = np.array(
+            [i - start for i in range(start, stop) if i not in decoded.bad], dtype=np.int64
+        )
         if len(good) == 0:
-            raise SslcliError(f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}", "repair them")
+            raise SslcliError(
+                f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}",
+                "repair them",
+            )
         sets[name] = whole if len(good) == len(part) else whole.subset(good)
         start = stop
     return sets
@@ -152,7 +182,9 @@ def _quick_and_small(listing: Listing, rows: NDArray[np.int64], how: Decoding) -
 def memory_bytes() -> int:
     """The machine's memory, or what the container may use of it."""
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # elsewhere than in a container of Linux's; "max" is no number
+    with suppress(
+        OSError, ValueError
+    ):  # elsewhere than in a container of Linux's; "max" is no number
         found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return found
 

@@ -36,7 +36,9 @@ def read_idx(folder: Path) -> tuple[ImageSet, ImageSet]:
 
 
 def _read_part(folder: Path, image_name: str, label_name: str) -> ImageSet:
-    images, labels = (_read(_file(folder, name) or folder / name) for name in (image_name, label_name))
+    images, labels = (
+        _read(_file(folder, name) or folder / name) for name in (image_name, label_name)
+    )
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise _broken(folder / image_name, f"pictures {images.shape} with labels {labels.shape}")
     return ImageSet(images[..., None], labels.astype(np.int64))
@@ -64,4 +66,6 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 def _broken(path: Path, reason: str) -> SslcliError:
-    return SslcliError(f"{path} is not a whole idx file of bytes: {reason}", "delete it and fetch it again")
+    return SslcliError(
+        f"{path} is not a whole idx file of bytes: {reason}", "delete it and fetch it again"
+    )

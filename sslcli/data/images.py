@@ -60,7 +60,9 @@ def selected(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
 
 def evenly(num_there: int, at_most: int) -> NDArray[np.int64]:
     """Indices, ascending, of at most so many of what is there, at even distances, the first and the last among them."""
-    chosen: NDArray[np.int64] = np.linspace(0, num_there - 1, min(num_there, at_most)).round().astype(np.int64)
+    chosen: NDArray[np.int64] = (
+        np.linspace(0, num_there - 1, min(num_there, at_most)).round().astype(np.int64)
+    )
     return chosen
 
 
@@ -98,7 +100,9 @@ class ImageSet:
         Of pictures from files the files' bytes stand for the pixels, so that none needs to be decoded.
         """
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images[:] if self.digests is None else self.digests).data)
+        digest.update(
+            np.ascontiguousarray(self.images[:] if self.digests is None else self.digests).data
+        )
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()[:16]
@@ -123,7 +127,9 @@ class Splits:
     def num_classes(self) -> int:
         """One more than the largest label of any part. There are labels."""
         parts = (self.train, self.val, self.test)
-        return 1 + max(int(part.labels.max()) for part in parts if part is not None and part.labels is not None)
+        return 1 + max(
+            int(part.labels.max()) for part in parts if part is not None and part.labels is not None
+        )
 
     @cached_property
     def pretraining(self) -> ImageSet:

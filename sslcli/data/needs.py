@@ -5,7 +5,9 @@ from __future__ import annotations
 from sslcli.data.images import Splits
 from sslcli.errors import SslcliError
 
-CLASS_FOLDERS = "data=folder takes them from class folders (train/cat/1.jpg), data=arrays from the key y_train"
+CLASS_FOLDERS = (
+    "data=folder takes them from class folders (train/cat/1.jpg), data=arrays from the key y_train"
+)
 
 
 def require_labels(splits: Splits, name: str) -> None:

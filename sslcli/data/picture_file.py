@@ -66,7 +66,9 @@ class PictureFile:
     def require_savable(self, path: Path) -> None:
         """Raises SslcliError where the format of `path`'s suffix cannot be written, or not hold the transparency."""
         if format_of(path) == "JPEG" and self.alpha is not None and bool((self.alpha < 255).any()):
-            raise SslcliError(f"{path}: JPEG cannot hold the picture's transparency", "write .png, .webp or .tif")
+            raise SslcliError(
+                f"{path}: JPEG cannot hold the picture's transparency", "write .png, .webp or .tif"
+            )
 
     def save(self, path: Path, pixels: NDArray[np.uint8]) -> None:
         """Writes `pixels` (H, W, C), with the alpha, colour profile and EXIF of this file, in the format of `path`'s suffix.
@@ -82,9 +84,16 @@ class PictureFile:
         kept = {"icc_profile": self.icc_profile, "exif": self.exif}
         encoded = io.BytesIO()
         try:
-            image.save(encoded, name, **options, **{key: value for key, value in kept.items() if value is not None})
+            image.save(
+                encoded,
+                name,
+                **options,
+                **{key: value for key, value in kept.items() if value is not None},
+            )
         except (OSError, ValueError, struct.error) as reason:
-            raise SslcliError(f"{path} cannot be written as {name}: {reason}", "write .png") from None
+            raise SslcliError(
+                f"{path} cannot be written as {name}: {reason}", "write .png"
+            ) from None
         temporary = path.with_name(f".sslcli-{os.getpid()}.tmp")
         try:
             temporary.write_bytes(encoded.getbuffer())
@@ -97,7 +106,11 @@ def format_of(path: Path) -> str:
     """The format that `path`'s suffix stands for. Raises SslcliError where it cannot be written."""
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        what = f"pictures cannot be written as {suffix}" if suffix else "the name has no ending that tells the format"
+        what = (
+            f"pictures cannot be written as {suffix}"
+            if suffix
+            else "the name has no ending that tells the format"
+        )
         raise SslcliError(f"{path}: {what}", f"end it in {', '.join(FORMATS)}")
     return FORMATS[suffix][0]
 
@@ -115,32 +128,46 @@ def read_picture(path: Path) -> PictureFile:
     except SslcliError:
         raise
     except FileNotFoundError:
-        raise SslcliError(f"there is no picture {path}", "see to the name; one with spaces needs quotes") from None
+        raise SslcliError(
+            f"there is no picture {path}", "see to the name; one with spaces needs quotes"
+        ) from None
     except UnidentifiedImageError:
-        raise SslcliError(f"{path} is not a picture that can be read", "give a PNG, JPEG, WebP or TIFF") from None
+        raise SslcliError(
+            f"{path} is not a picture that can be read", "give a PNG, JPEG, WebP or TIFF"
+        ) from None
     except Image.DecompressionBombError:
-        raise SslcliError(f"{path} has too many pixels to be a safe picture", "scale it down") from None
+        raise SslcliError(
+            f"{path} has too many pixels to be a safe picture", "scale it down"
+        ) from None
     except Exception as error:  # a broken file makes PIL raise almost anything
         if isinstance(error, OSError) and error.strerror:
             raise SslcliError(
                 f"{path} cannot be read: {error.strerror}", "see to the path and its permissions"
             ) from None
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SslcliError(f"{path} cannot be decoded: {reason}", "the file is damaged: save or copy it anew") from None
+        raise SslcliError(
+            f"{path} cannot be decoded: {reason}", "the file is damaged: save or copy it anew"
+        ) from None
 
 
 def _read(image: Image.Image, path: Path) -> PictureFile:
     notes = []
     if image.mode in REFUSED:
-        raise SslcliError(f"{path}: {REFUSED[image.mode]}", "convert it to 8-bit RGB in the program it comes from")
+        raise SslcliError(
+            f"{path}: {REFUSED[image.mode]}", "convert it to 8-bit RGB in the program it comes from"
+        )
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # a telephone's JPEG with a second picture for its depth
+    if (
+        frames > 1 and image.format != "MPO"
+    ):  # a telephone's JPEG with a second picture for its depth
         notes.append(f"only the first of its {frames} frames is taken")
     if image.mode.startswith("I") or "16" in str([tile[3] for tile in getattr(image, "tile", [])]):
         notes.append("its 16 bits a channel become 8")
     image.load()
     icc_profile, exif = image.info.get("icc_profile"), _exif(image)
-    with suppress(OSError, ValueError, SyntaxError, TypeError, struct.error):  # broken EXIF, whole picture
+    with suppress(
+        OSError, ValueError, SyntaxError, TypeError, struct.error
+    ):  # broken EXIF, whole picture
         ImageOps.exif_transpose(image, in_place=True)
     pixels, alpha = _channels(image)
     return PictureFile(pixels, alpha, icc_profile, exif, image.format or "", tuple(notes))

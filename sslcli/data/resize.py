@@ -40,7 +40,9 @@ def resized(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     images = part.images[:]
     height, width, channels = images.shape[1:]
     if resolution is None and height != width:
-        raise SslcliError(f"the pictures must be square, got {height}x{width}", "set data.resolution")
+        raise SslcliError(
+            f"the pictures must be square, got {height}x{width}", "set data.resolution"
+        )
     if resolution is None or height == width == resolution:
         return part
     side = resolution
@@ -73,7 +75,9 @@ def in_threads(function: Callable[[int], T], count: int, workers: int | None = N
 
 def available_cores() -> int:
     """Of this machine, or of the part of it that is this process's."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, cores // num_sharing_cores())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sslcli.data.config import DataConfig
+from sslcli.data.data_config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.split import Stored
 from sslcli.errors import require
@@ -24,12 +24,20 @@ class FashionSampleConfig(DataConfig):
     results are not those of the whole set.
     """
 
-    root: str | None = setting(None, "left out: the sample comes with the package", changes_results=False)
+    root: str | None = setting(
+        None, "left out: the sample comes with the package", changes_results=False
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         fix = "leave it out, or take data=fashion_mnist for the whole set"
-        require(self.root is None, "data.root", self.root, "left out: the sample comes with the package", fix)
+        require(
+            self.root is None,
+            "data.root",
+            self.root,
+            "left out: the sample comes with the package",
+            fix,
+        )
 
     def load(self, track: Track = untracked) -> Splits:
         with np.load(FILE, allow_pickle=False) as arrays:

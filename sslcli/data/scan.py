@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.split import Stored
-from sslcli.errors import SslcliError, quoted
+from sslcli.errors import SslcliError
+from sslcli.text import shell_quoted
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -54,7 +55,9 @@ class PictureFiles:
         return len(self.rows)
 
     def subset(self, indices: NDArray[np.int64]) -> PictureFiles:
-        return PictureFiles(self.rows[indices], None if self.labels is None else self.labels[indices])
+        return PictureFiles(
+            self.rows[indices], None if self.labels is None else self.labels[indices]
+        )
 
 
 def scan(root: Path) -> tuple[Listing, Stored[PictureFiles], list[str]]:
@@ -72,7 +75,8 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles], list[str]]:
     for part, listing in found.items():
         if not len(listing):
             raise SslcliError(
-                f"there are no pictures in {folders[part]}", f"it should hold files ending in {' '.join(SUFFIXES)}"
+                f"there are no pictures in {folders[part]}",
+                f"it should hold files ending in {' '.join(SUFFIXES)}",
             )
     class_of = {part: class_folders(listing.names) for part, listing in found.items()}
     classes = None if class_of["train"] is None else tuple(sorted(set(class_of["train"])))
@@ -89,12 +93,16 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles], list[str]]:
 
 def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
     """The folder of each part, and a note on what lies beside them and is left out."""
-    visible = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    visible = sorted(
+        entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    )
     folders: dict[str, Path] = {}
     for entry in visible:
         part = PARTS.get(entry.name.lower())
         if part in folders:
-            raise SslcliError(f"{folders[part]} and {entry} are the same part of the data", "merge them")
+            raise SslcliError(
+                f"{folders[part]} and {entry} are the same part of the data", "merge them"
+            )
         if part is not None:
             folders[part] = entry
     if not folders:
@@ -102,16 +110,20 @@ def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
         return {"train": root}, []
     if "train" not in folders:
         names = " and ".join(f"{folder.name}/" for folder in folders.values())
-        raise SslcliError(f"{root} has {names} but no train/", "name the folder of training pictures train/")
+        raise SslcliError(
+            f"{root} has {names} but no train/", "name the folder of training pictures train/"
+        )
     beside = [f"{entry.name}/" for entry in visible if entry not in folders.values()]
     return folders, [f"left out, beside train/: {', '.join(beside)}"] if beside else []
 
 
 def _refuse_parts_below(visible: list[Path]) -> None:
     """Raises SslcliError where the one folder that is there has the parts: all of them, test too, would be trained on."""
-    if len(visible) == 1 and {"train", "test"} <= {PARTS.get(entry.name.lower()) for entry in visible[0].iterdir()}:
+    if len(visible) == 1 and {"train", "test"} <= {
+        PARTS.get(entry.name.lower()) for entry in visible[0].iterdir()
+    }:
         message = f"{visible[0].parent} holds one folder, which has train/ and test/"
-        raise SslcliError(message, f"data.root={quoted(visible[0])}")
+        raise SslcliError(message, f"data.root={shell_quoted(visible[0])}")
 
 
 def pictures_under(folder: Path) -> list[Path]:
@@ -126,14 +138,20 @@ def listing_of(folder: Path) -> Listing:
     try:
         _collect(str(folder), "", names, numbers, set())
     except OSError as error:
-        raise SslcliError(f"{error.filename} cannot be read: {error.strerror}", "see to its permissions") from error
+        raise SslcliError(
+            f"{error.filename} cannot be read: {error.strerror}", "see to its permissions"
+        ) from error
     sizes, changed = np.array(numbers, dtype=np.int64).reshape(-1, 2).T.copy()
     return Listing(str(folder), tuple(names), sizes, changed)
 
 
-def _collect(folder: str, prefix: str, names: list[str], numbers: list[int], seen: set[tuple[int, int]]) -> None:
+def _collect(
+    folder: str, prefix: str, names: list[str], numbers: list[int], seen: set[tuple[int, int]]
+) -> None:
     """Adds the name of every picture, sorted as paths are, part by part, and its size and time of change to `numbers`."""
-    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # paths from here are resolved faster than whole ones
+    here = os.open(
+        folder, os.O_RDONLY | os.O_DIRECTORY
+    )  # paths from here are resolved faster than whole ones
     try:
         status = os.fstat(here)
         if (status.st_dev, status.st_ino) in seen:
@@ -144,7 +162,9 @@ def _collect(folder: str, prefix: str, names: list[str], numbers: list[int], see
         for name in sorted(folders):
             if folders[name]:
                 if not name.startswith("."):
-                    _collect(f"{folder}{os.sep}{name}", f"{prefix}{name}{os.sep}", names, numbers, seen)
+                    _collect(
+                        f"{folder}{os.sep}{name}", f"{prefix}{name}{os.sep}", names, numbers, seen
+                    )
             elif is_picture(name):
                 names.append(prefix + name)
                 numbers += _size_and_change(name, here)
@@ -177,7 +197,9 @@ def class_folders(names: tuple[str, ...]) -> list[str] | None:
     return [first for first, _, _ in parts] if all(rest for _, _, rest in parts) else None
 
 
-def labels_of(root: str, folders: list[str] | None, classes: tuple[str, ...] | None) -> NDArray[np.int64] | None:
+def labels_of(
+    root: str, folders: list[str] | None, classes: tuple[str, ...] | None
+) -> NDArray[np.int64] | None:
     """(N,) numbers of the classes of files in `folders` under `root`; the classes are those of the training pictures."""
     if classes is None or folders is None:
         return None
@@ -200,4 +222,6 @@ def _joined(root: Path, listings: list[Listing]) -> Listing:
         prefix = os.path.relpath(listing.root, root) + os.sep
         names += [prefix + name for name in listing.names]
     sizes = np.concatenate([listing.sizes for listing in listings])
-    return Listing(str(root), tuple(names), sizes, np.concatenate([listing.changed for listing in listings]))
+    return Listing(
+        str(root), tuple(names), sizes, np.concatenate([listing.changed for listing in listings])
+    )

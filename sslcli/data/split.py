@@ -49,7 +49,13 @@ def divide(stored: Stored[P], val_fraction: float, limit: int | None, seed: int)
     if limit is None:
         return replace(stored, train=train, val=val)
     must_be = f"at most the {len(train)} training pictures that validation leaves"
-    require(limit <= len(train), "data.limit", limit, must_be, "lower it, or leave it out to use them all")
+    require(
+        limit <= len(train),
+        "data.limit",
+        limit,
+        must_be,
+        "lower it, or leave it out to use them all",
+    )
     train = train.subset(stratified(train.labels, len(train), limit, derive_seed("limit", seed)))
     unlabelled = stored.unlabelled
     if unlabelled is not None and limit < len(unlabelled):
@@ -71,7 +77,9 @@ def hold_out(train: P, fraction: float, seed: int) -> tuple[P, P]:
     return train.subset(kept), train.subset(held)
 
 
-def stratified(labels: NDArray[np.int64] | None, size: int, count: int, seed: int) -> NDArray[np.int64]:
+def stratified(
+    labels: NDArray[np.int64] | None, size: int, count: int, seed: int
+) -> NDArray[np.int64]:
     """`count` of `size` indices, ascending; each class in proportion, the largest remainders rounded up."""
     if labels is None:
         labels = np.zeros(size, dtype=np.int64)
@@ -82,12 +90,20 @@ def stratified(labels: NDArray[np.int64] | None, size: int, count: int, seed: in
     return take_per_class(labels, dict(zip(classes.tolist(), counts.tolist(), strict=True)), seed)
 
 
-def take_per_class(labels: NDArray[np.int64], counts: dict[int, int], seed: int) -> NDArray[np.int64]:
+def take_per_class(
+    labels: NDArray[np.int64], counts: dict[int, int], seed: int
+) -> NDArray[np.int64]:
     """Indices, ascending, of `counts[label]` pictures drawn from each class."""
     order = shuffled(len(labels), seed)
-    by_class = order[np.argsort(labels[order], kind="stable")]  # each class in one piece, in the order of the shuffle
+    by_class = order[
+        np.argsort(labels[order], kind="stable")
+    ]  # each class in one piece, in the order of the shuffle
     starts = np.searchsorted(labels[by_class], list(counts)).tolist()
-    return np.sort(np.concatenate([by_class[at : at + num] for at, num in zip(starts, counts.values(), strict=True)]))
+    return np.sort(
+        np.concatenate(
+            [by_class[at : at + num] for at, num in zip(starts, counts.values(), strict=True)]
+        )
+    )
 
 
 def shuffled(size: int, seed: int) -> NDArray[np.int64]:

@@ -14,13 +14,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.config import DataConfig
+from sslcli.data.data_config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.split import Stored
 from sslcli.errors import SslcliError
 from sslcli.settings import setting
 
-STL10_CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+STL10_CLASSES = (
+    "airplane",
+    "bird",
+    "car",
+    "cat",
+    "deer",
+    "dog",
+    "horse",
+    "monkey",
+    "ship",
+    "truck",
+)
 
 
 @dataclass(kw_only=True)
@@ -28,9 +39,13 @@ class TorchvisionConfig(DataConfig):
     """Base of the sets that can be downloaded."""
 
     root: str | None = setting(
-        None, "folder the files are in, or are downloaded to; null: ~/.cache/sslcli", changes_results=False
+        None,
+        "folder the files are in, or are downloaded to; null: ~/.cache/sslcli",
+        changes_results=False,
     )
-    download: bool = setting(False, "download the files where they are missing", changes_results=False)
+    download: bool = setting(
+        False, "download the files where they are missing", changes_results=False
+    )
 
 
 @dataclass(kw_only=True)
@@ -95,7 +110,9 @@ class SVHNConfig(TorchvisionConfig):
         with explained("SVHN", root, "train_32x32.mat and test_32x32.mat", download=self.download):
             from torchvision.datasets import SVHN
 
-            train, test = (SVHN(root, split=split, download=self.download) for split in ("train", "test"))
+            train, test = (
+                SVHN(root, split=split, download=self.download) for split in ("train", "test")
+            )
         stored = Stored(
             train=_channels_last(train.data, train.labels),
             test=_channels_last(test.data, test.labels),
@@ -114,7 +131,9 @@ def explained(name: str, root: Path, files: str, *, download: bool) -> Iterator[
             warnings.simplefilter("ignore")
             yield
     except ImportError as error:
-        raise SslcliError(f"{name} cannot be read without {error.name}", f"pip install {error.name}") from error
+        raise SslcliError(
+            f"{name} cannot be read without {error.name}", f"pip install {error.name}"
+        ) from error
     except (OSError, RuntimeError, HTTPException, EOFError, tarfile.TarError) as error:
         if not download:
             raise missing(name, root, files) from error
@@ -133,7 +152,10 @@ def missing(name: str, root: Path, files: str) -> SslcliError:
 
 
 def _cifar(train: Any, test: Any) -> Stored[ImageSet]:
-    parts = [ImageSet(np.ascontiguousarray(part.data), np.asarray(part.targets)) for part in (train, test)]
+    parts = [
+        ImageSet(np.ascontiguousarray(part.data), np.asarray(part.targets))
+        for part in (train, test)
+    ]
     return Stored(train=parts[0], test=parts[1], classes=tuple(train.classes))
 
 

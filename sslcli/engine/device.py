@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sslcli.engine.runtime import DeviceChoice, Precision, RuntimeConfig
+from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.processes import place, size
 
@@ -34,7 +34,9 @@ class Compute:
         device = torch.device(_device_type(config.device))
         if device.type == "mps" and place().size > 1:
             message = f"{place().size} processes were started together, and mps is one device for one of them"
-            raise SslcliError(message, "start it without torchrun or srun, or use runtime.device=cpu")
+            raise SslcliError(
+                message, "start it without torchrun or srun, or use runtime.device=cpu"
+            )
         if device.type == "cuda" and place().size > 1:
             device = torch.device("cuda", _own_device(place().local, torch.cuda.device_count()))
             torch.cuda.set_device(device)
@@ -47,7 +49,7 @@ class Compute:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def place(self, module: nn.Module, sees_all: bool = False) -> None:
+    def to_device(self, module: nn.Module, sees_all: bool = False) -> None:
         """Moves a module here, channels last: the layout in which convolutions in half precision are fastest.
 
         Of several processes on CUDA devices its batch norms share their statistics, unless it is fed the rows of all.
@@ -101,7 +103,9 @@ def _own_device(local: int, num_devices: int) -> int:
         return 0
     if local >= num_devices:
         message = f"process {local} of this machine has no device: torch finds {num_devices} CUDA devices here"
-        raise SslcliError(message, f"start at most {num_devices} processes a machine, or use runtime.device=cpu")
+        raise SslcliError(
+            message, f"start at most {num_devices} processes a machine, or use runtime.device=cpu"
+        )
     return local
 
 
@@ -115,7 +119,10 @@ def _device_type(choice: DeviceChoice) -> str:
         return next(name for name, there in present.items() if there)
     if not present[choice.value]:
         there = ", ".join(name for name, is_there in present.items() if is_there)
-        raise SslcliError(f"runtime.device is {choice.value}, but torch finds none here", f"this machine has: {there}")
+        raise SslcliError(
+            f"runtime.device is {choice.value}, but torch finds none here",
+            f"this machine has: {there}",
+        )
     return str(choice.value)
 
 
@@ -123,10 +130,16 @@ def _dtype(precision: Precision, device: str) -> torch.dtype | None:
     if precision is Precision.auto:
         precision = Precision.bf16 if _has_bf16(device) else Precision.fp32
     if precision is Precision.fp16 and device != "cuda":
-        raise SslcliError(f"runtime.precision=fp16 needs cuda, got {device}", "use runtime.precision=bf16 or fp32")
+        raise SslcliError(
+            f"runtime.precision=fp16 needs cuda, got {device}", "use runtime.precision=bf16 or fp32"
+        )
     if precision is Precision.bf16 and device == "cuda" and not torch.cuda.is_bf16_supported():
-        raise SslcliError("runtime.precision=bf16: this GPU has no bf16", "use runtime.precision=fp16 or fp32")
-    return {Precision.fp32: None, Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}[precision]
+        raise SslcliError(
+            "runtime.precision=bf16: this GPU has no bf16", "use runtime.precision=fp16 or fp32"
+        )
+    return {Precision.fp32: None, Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}[
+        precision
+    ]
 
 
 def _has_bf16(device: str) -> bool:

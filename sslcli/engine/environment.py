@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from sslcli.engine.device import Compute
 from sslcli.processes import size
+from sslcli.text import package_version
 
 PACKAGES = ("sslcli", "torch", "torchvision", "numpy", "pillow", "hydra-core", "omegaconf", "timm")
 
@@ -20,7 +20,9 @@ def environment(compute: Compute) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "packages": {
+            name: found for name in PACKAGES if (found := package_version(name)) is not None
+        },
         "device": compute.name,
         "precision": compute.precision,
         "processes": size(),
@@ -29,16 +31,18 @@ def environment(compute: Compute) -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _git() -> str | None:
     """Commit of the checkout that this file is in, `-dirty` where tracked files differ from it; None elsewhere."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -18,8 +18,13 @@ class LARS(Optimizer):
     is inside the velocity, which matters while it changes.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], lr: float, momentum: float, trust: float) -> None:
-        super().__init__(groups, {"lr": lr, "momentum": momentum, "trust": trust, "weight_decay": 0.0, "adapt": True})
+    def __init__(
+        self, groups: list[dict[str, Any]], lr: float, momentum: float, trust: float
+    ) -> None:
+        super().__init__(
+            groups,
+            {"lr": lr, "momentum": momentum, "trust": trust, "weight_decay": 0.0, "adapt": True},
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -34,7 +39,11 @@ class LARS(Optimizer):
         if group["adapt"]:
             weight_norm, direction_norm = weight.norm(), direction.norm()
             usable = (weight_norm > 0) & (direction_norm > 0)
-            ratio = group["trust"] * weight_norm / direction_norm.clamp_min(torch.finfo(weight.dtype).tiny)
+            ratio = (
+                group["trust"]
+                * weight_norm
+                / direction_norm.clamp_min(torch.finfo(weight.dtype).tiny)
+            )
             direction.mul_(torch.where(usable, ratio, torch.ones_like(ratio)))
         state = self.state[weight]
         if "velocity" not in state:

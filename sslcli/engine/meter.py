@@ -33,7 +33,10 @@ class Meter:
 
     def state(self) -> dict[str, Any]:
         average_(list(self._sums.values()))
-        return {"sums": {name: value.cpu() for name, value in self._sums.items()}, "count": self._count}
+        return {
+            "sums": {name: value.cpu() for name, value in self._sums.items()},
+            "count": self._count,
+        }
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
         self._sums = {name: value.to(device) for name, value in state["sums"].items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.profiler import record_function
 
 from sslcli.engine.device import Compute
-from sslcli.engine.optim import OptimConfig
+from sslcli.engine.optim_config import OptimConfig
 from sslcli.errors import RunFailed
 from sslcli.method import Learner
 from sslcli.processes import average_, largest, size
@@ -34,7 +34,14 @@ class Player:
 class Minimizer:
     """`minimize(loss, player)` for the players of a method: the engine's half of the method contract."""
 
-    def __init__(self, players: dict[str, Player], compute: Compute) -> None:
+    def __init__(
+        self,
+        players: dict[str, Player],
+        compute: Compute,
+        learning_rate: Callable[[int], float],
+    ) -> None:
+        """`learning_rate`: of every step, counted from 0."""
+        self.learning_rate = learning_rate
         self._players = players
         self._device = compute.device
         self._scaler = torch.amp.GradScaler(enabled=compute.dtype is torch.float16)
@@ -44,19 +51,28 @@ class Minimizer:
         self._step = 0
 
     @classmethod
-    def of(cls, learner: Learner[Any, Any], optim: OptimConfig, compute: Compute) -> Minimizer:
-        """For every player of the learner an optimizer as configured."""
+    def of(
+        cls,
+        learner: Learner[Any, Any],
+        optim: OptimConfig,
+        compute: Compute,
+        learning_rate: Callable[[int], float],
+    ) -> Minimizer:
+        """Returns one with an optimizer, as configured, for every player of the learner."""
         rates = learner.learning_rates()
-        players = learner.players().items()
-        return cls(
-            {name: Player(optim.build(modules), optim.clip_norm, rates[name]) for name, modules in players}, compute
-        )
+        players = {
+            name: Player(optim.build(modules), optim.clip_norm, rates[name])
+            for name, modules in learner.players().items()
+        }
+        return cls(players, compute, learning_rate)
 
     def __call__(self, loss: Tensor, *players: str) -> None:
         """One update of `players`, whose parameters alone get a gradient, each by its own optimizer; of "method" by default."""
         names = players or ("method",)
         for name in names:
-            assert name in self._players, f"the method has no player {name!r}; it has {sorted(self._players)}"
+            assert name in self._players, (
+                f"the method has no player {name!r}; it has {sorted(self._players)}"
+            )
         trained = [self._players[name] for name in names]
         self._watch(loss.detach(), names)
         with torch.autocast(self._device.type, enabled=False), record_function("minimize"):
@@ -73,9 +89,10 @@ class Minimizer:
         # Autocast keeps copies of weights in half precision, and would use the old ones for the rest of the step.
         torch.clear_autocast_cache()
 
-    def begin(self, step: int, learning_rate: float) -> None:
-        """Sets every player's learning rate before a step: `learning_rate` times the player's own rate."""
+    def begin(self, step: int) -> None:
+        """Sets every player's learning rate for a step: the schedule's times the player's own rate."""
         self._step = step
+        learning_rate = self.learning_rate(step)
         for player in self._players.values():
             for group in player.optimizer.param_groups:
                 group["lr"] = learning_rate * player.rate

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from sslcli.engine.run import write_atomically
-from sslcli.engine.train import PARTS, Watch
+from sslcli.engine.train import PARTS, ProgressListener
 from sslcli.errors import require
+from sslcli.files import write_atomically
 
 SKIPPED, WARMING_UP, LOOKED_AT = 5, 2, 10
 """Steps: the first ones set up more than they train, and the profiler's own first ones are slow."""
@@ -23,12 +23,15 @@ class Profiling:
     """Tells `watch` everything, and profiles LOOKED_AT steps, while it is entered. Shapes and stacks are not recorded, which
     would slow them."""
 
-    watch: Watch
+    watch: ProgressListener
     folder: Path
     device: torch.device
 
     def __post_init__(self) -> None:
-        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self.device.type == "cuda" else [])]
+        activities = [
+            ProfilerActivity.CPU,
+            *([ProfilerActivity.CUDA] if self.device.type == "cuda" else []),
+        ]
         steps = schedule(wait=SKIPPED, warmup=WARMING_UP, active=LOOKED_AT, repeat=1)
         self._profiler = profile(activities=activities, schedule=steps, on_trace_ready=self._write)
 
@@ -53,11 +56,18 @@ class Profiling:
         found.export_chrome_trace(str(self.folder / "trace.json"))
         averages = found.key_averages()
         sort_by = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
-        times = {event.key: event.cpu_time_total / 1000 / LOOKED_AT for event in averages if event.key in PARTS}
+        times = {
+            event.key: event.cpu_time_total / 1000 / LOOKED_AT
+            for event in averages
+            if event.key in PARTS
+        }
         whose = " of the host" if self.device.type == "cuda" else ""
         of = f"{LOOKED_AT} steps ({self.device})"
         lines = [f"milliseconds a step{whose}, by part, of {of}; the profiler makes them longer"]
-        lines += [f"  {part:<10} {times.get(part, 0.0):10.2f}  {meaning}" for part, meaning in PARTS.items()]
+        lines += [
+            f"  {part:<10} {times.get(part, 0.0):10.2f}  {meaning}"
+            for part, meaning in PARTS.items()
+        ]
         lines += ["", "by operation", str(averages.table(sort_by=sort_by, row_limit=30))]
         write_atomically(self.folder / "table.txt", "\n".join(lines).encode())
 
@@ -65,4 +75,10 @@ class Profiling:
 def require_enough(num_steps: int) -> None:
     """Raises SslcliError where a training is over before the profiler has seen enough."""
     fix = "train for more epochs, or with a smaller batch_size"
-    require(num_steps >= NEEDED, "profile", "true", f"false for fewer than {NEEDED} steps, here {num_steps}", fix)
+    require(
+        num_steps >= NEEDED,
+        "profile",
+        "true",
+        f"false for fewer than {NEEDED} steps, here {num_steps}",
+        fix,
+    )

@@ -15,7 +15,8 @@ def tensorboard_writer(folder: Path) -> Callable[[dict[str, Any]], None]:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ModuleNotFoundError:
         raise SslcliError(
-            "runtime.tensorboard=true needs the package tensorboard", "pip install 'sslcli[tensorboard]'"
+            "runtime.tensorboard=true needs the package tensorboard",
+            "pip install 'sslcli[tensorboard]'",
         ) from None
     writer: Any = SummaryWriter(str(folder / "tensorboard"))
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-import torch
 from torch import nn
 from torch.profiler import record_function
 
 from sslcli import processes
-from sslcli.engine.checkpoint import Phase
 from sslcli.engine.device import Compute
 from sslcli.engine.meter import Meter
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.signals import stop_requests
-from sslcli.errors import Interrupted, SslcliError, quoted
+from sslcli.errors import Interrupted, SslcliError
+from sslcli.generators import seed_generators
 from sslcli.method import Evaluate, Learner, Progress
+from sslcli.runs.checkpoint import Phase
 from sslcli.seeding import derive_seed
+from sslcli.text import shell_quoted
 
 PARTS = {
     "views": "the batch, and its views",
@@ -45,8 +42,8 @@ class Pictures(Protocol[Batch_co]):
     def at(self, step: int) -> Batch_co: ...
 
 
-class Watch(Protocol):
-    """Whoever looks on: told of every step taken and every record written."""
+class ProgressListener(Protocol):
+    """Is called after every step and for every record."""
 
     def step(self, done: int) -> None: ...
 
@@ -67,13 +64,11 @@ def train(
     learner: Learner[Batch, Views],
     pictures: Pictures[Batch],
     minimize: Minimizer,
-    learning_rate: Callable[[int], float],
     evaluate: Evaluate,
     phase: Phase,
     periods: Periods,
     compute: Compute,
-    seed: int,
-    watch: Watch,
+    listener: ProgressListener,
 ) -> float:
     """Trains from the phase's last checkpoint, or from the start, to `periods.num_steps`, or until the learner is satisfied;
     returns images per second (0 where nothing was left to do).
@@ -87,26 +82,14 @@ def train(
     if finished:
         return 0.0
     clock = _Clock(pictures.batch_size)
+    journal = _Journal(phase, modules, minimize, meter, listener, pictures.steps_per_epoch)
     leads = processes.rank() == 0
-
-    def save(done: int, last: bool) -> None:
-        clock.catch_up(minimize)
-        state = {"modules": modules.state_dict(), "minimize": minimize.state(), "meter": meter.state()}
-        if leads:
-            phase.save(done, state, last)
-            phase.run.update(status="running", step=done)
-
-    def record(done: int, values: dict[str, float], timing: dict[str, float]) -> None:
-        position = {"phase": phase.name, "step": done, "epoch": done / pictures.steps_per_epoch}
-        entry: dict[str, Any] = {**position, **values, "timing": timing}
-        phase.run.record(entry)
-        watch.record(entry)
 
     with stop_requests() as stop:
         for step in range(start, periods.num_steps):
             clock.begin_step()
-            seed_generators(derive_seed(seed, phase.name, step))
-            minimize.begin(step, learning_rate(step))
+            seed_generators(derive_seed(phase.seed, phase.name, step))
+            minimize.begin(step)
             with record_function("views"):
                 batch = pictures.at(step)
                 clock.data_ready()
@@ -119,54 +102,64 @@ def train(
 
             done = step + 1
             last = done == periods.num_steps
-            watch.step(done)
+            listener.step(done)
             if last or done % periods.log_every == 0:
                 clock.catch_up(minimize)
-                record(done, {**meter.take(), "learning_rate": learning_rate(step)}, clock.take())
+                rate = minimize.learning_rate(step)
+                journal.record(done, {**meter.take(), "learning_rate": rate}, clock.take())
             if last or done % periods.evaluate_every == 0:
                 clock.catch_up(minimize)
                 began = time.perf_counter()
                 with processes.alone():
                     values = evaluate(done) if leads else {}
                 modules.train()
-                record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
+                journal.record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
                 last = processes.from_first(last or learner.satisfied())
-            # Read once: another may come while this is answered. A signal to one process stops all at the same step.
+            # Read once: another may come while this is answered. A signal to one stops all.
             stopped_by = processes.largest(stop.signal_number or 0) or None
             if last or done % periods.save_every == 0 or stopped_by is not None:
-                save(done, last)
+                clock.catch_up(minimize)
+                journal.save(done, last)
             if last:
                 break
             if stopped_by is not None:
-                message = f"stopped by a signal after step {done} of {periods.num_steps}; everything is saved"
-                raise Interrupted(message, f"go on: sslcli resume {quoted(phase.run.folder)}", stopped_by)
+                raise _interrupted(phase, done, periods.num_steps, stopped_by)
     return clock.images_per_second
 
 
-def seed_generators(seed: int) -> None:
-    """Seeds every generator that a step may draw from.
+@dataclass(frozen=True)
+class _Journal:
+    """Writes down a training: records into metrics.jsonl, state into checkpoints."""
 
-    As torch.manual_seed does, which for a device not in use takes a millisecond and remembers every call.
-    """
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(seed)
-    if torch.backends.mps.is_available():
-        torch.mps.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
+    phase: Phase
+    modules: nn.ModuleDict
+    minimize: Minimizer
+    meter: Meter
+    listener: ProgressListener
+    steps_per_epoch: int
+
+    def record(self, done: int, values: dict[str, float], timing: dict[str, float]) -> None:
+        position = {"phase": self.phase.name, "step": done, "epoch": done / self.steps_per_epoch}
+        entry: dict[str, Any] = {**position, **values, "timing": timing}
+        self.phase.run.record(entry)
+        self.listener.record(entry)
+
+    def save(self, done: int, last: bool) -> None:
+        """Saves the state of this process; rank 0 alone writes it."""
+        state = {
+            "modules": self.modules.state_dict(),
+            "minimize": self.minimize.state(),
+            "meter": self.meter.state(),
+        }
+        if processes.rank() == 0:
+            self.phase.save(done, state, last)
+            self.phase.run.update(status="running", step=done)
 
 
-@contextlib.contextmanager
-def kept_generators() -> Iterator[None]:
-    """Whatever is seeded or drawn inside, the generators go on afterwards as if it had not been."""
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
+def _interrupted(phase: Phase, done: int, num_steps: int, signal_number: int) -> Interrupted:
+    message = f"stopped by a signal after step {done} of {num_steps}; everything is saved"
+    fix = f"go on: sslcli resume {shell_quoted(phase.run.folder)}"
+    return Interrupted(message, fix, signal_number)
 
 
 def _restore(
@@ -181,8 +174,12 @@ def _restore(
         minimize.load_state(state["minimize"])
         meter.load_state(state["meter"], compute.device)
     except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as reason:
-        message = f"{phase.last} does not fit what the run trains now: {str(reason).splitlines()[0]}"
-        raise SslcliError(message, "put code, data and checkpoint back as they were, or start a new run") from None
+        message = (
+            f"{phase.last} does not fit what the run trains now: {str(reason).splitlines()[0]}"
+        )
+        raise SslcliError(
+            message, "put code, data and checkpoint back as they were, or start a new run"
+        ) from None
     return step, finished
 
 
@@ -222,11 +219,18 @@ class _Clock:
 
     def take(self) -> dict[str, float]:
         speed = self._steps * self._batch_size / self._seconds
-        timing = {"images_per_second": round(speed, 1), "data_share": round(self._data_seconds / self._seconds, 4)}
+        timing = {
+            "images_per_second": round(speed, 1),
+            "data_share": round(self._data_seconds / self._seconds, 4),
+        }
         self._seconds = self._data_seconds = 0.0
         self._steps = 0
         return timing
 
     @property
     def images_per_second(self) -> float:
-        return self._total_steps * self._batch_size / self._total_seconds if self._total_seconds else 0.0
+        return (
+            self._total_steps * self._batch_size / self._total_seconds
+            if self._total_seconds
+            else 0.0
+        )

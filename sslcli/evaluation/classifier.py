@@ -29,7 +29,9 @@ class BestWeights(nn.Module):
 
     def __init__(self, modules: Sequence[nn.Module], patience: int) -> None:
         super().__init__()
-        self._watched = tuple(modules)  # in a tuple, so that their weights stand only once in the state
+        self._watched = tuple(
+            modules
+        )  # in a tuple, so that their weights stand only once in the state
         self._patience = patience
         self.register_buffer("accuracy", torch.tensor(-1.0))
         self.register_buffer("waited", torch.tensor(0))
@@ -41,7 +43,9 @@ class BestWeights(nn.Module):
 
     def observe(self, accuracy: float) -> None:
         """An evaluation's result: the weights as they are now are kept where it is better than all before."""
-        found = self.accuracy.new_tensor(accuracy)  # in the precision of the best, which a double would never equal
+        found = self.accuracy.new_tensor(
+            accuracy
+        )  # in the precision of the best, which a double would never equal
         if found <= self.accuracy:
             self.waited += 1
             return
@@ -79,7 +83,9 @@ class Classifier:
     frozen_steps: int = 0
 
     @classmethod
-    def of(cls, encoder: Encoder, num_classes: int, preprocessing: Preprocessing, patience: int) -> Classifier:
+    def of(
+        cls, encoder: Encoder, num_classes: int, preprocessing: Preprocessing, patience: int
+    ) -> Classifier:
         """The classifier begins with zeros, as a logistic regression does."""
         head = nn.Linear(encoder.width, num_classes)
         nn.init.zeros_(head.weight)
@@ -88,7 +94,9 @@ class Classifier:
 
     def logits(self, part: ImageSet, device: torch.device) -> Tensor:
         """(N, K) float32 of whole pictures, in eval mode, without gradient."""
-        return features(nn.Sequential(self.encoder, self.head), part.images, self.preprocessing, device)
+        return features(
+            nn.Sequential(self.encoder, self.head), part.images, self.preprocessing, device
+        )
 
     def accuracy(self, part: ImageSet, device: torch.device) -> float:
         return top_k_accuracy(self.logits(part, device), labels_of(part, device))
@@ -118,7 +126,9 @@ class Classifier:
             return self.augmentation(images, num_views=1), labels
         return self.preprocessing.normalized(as_pictures(images)), labels
 
-    def train_step(self, views: tuple[Tensor, Tensor], minimize: Minimize, progress: Progress) -> Metrics:
+    def train_step(
+        self, views: tuple[Tensor, Tensor], minimize: Minimize, progress: Progress
+    ) -> Metrics:
         pictures, labels = views
         frozen = progress.step < self.frozen_steps
         self.encoder.train(not frozen)

@@ -47,7 +47,11 @@ def uniformity(h: Tensor, t: float = 2.0, block: int = 1024) -> float:
     total = 0.0
     for index, rows in enumerate(blocks):
         for other, columns in enumerate(blocks[index:]):
-            squares = rows.square().sum(dim=1)[:, None] + columns.square().sum(dim=1) - 2 * rows @ columns.T
+            squares = (
+                rows.square().sum(dim=1)[:, None]
+                + columns.square().sum(dim=1)
+                - 2 * rows @ columns.T
+            )
             kernel = squares.clamp(min=0).mul(-t).exp()
             total += float(kernel.triu(1).sum() if other == 0 else kernel.sum())
     mean = torch.tensor(total / (len(h) * (len(h) - 1) / 2), dtype=torch.float64)
@@ -72,8 +76,12 @@ def lidar(h: Tensor, delta: float = 1e-4) -> float:
     within = inner.T @ inner / len(inner) + delta * torch.eye(h.shape[2], dtype=views.dtype)
     # L^-1 S_b L^-T, L L^T = S_w, has the same eigenvalues; they are the squared singular values of L^-1 times S_b's root.
     root = torch.linalg.cholesky(within)
-    eigenvalues = singular_values(torch.linalg.solve_triangular(root, between, upper=False)).square()
-    missing = eigenvalues.new_zeros(h.shape[2] - len(eigenvalues))  # fewer pictures than dimensions: the rest are 0
+    eigenvalues = singular_values(
+        torch.linalg.solve_triangular(root, between, upper=False)
+    ).square()
+    missing = eigenvalues.new_zeros(
+        h.shape[2] - len(eigenvalues)
+    )  # fewer pictures than dimensions: the rest are 0
     return smooth_rank(torch.cat([missing, eigenvalues]))
 
 
@@ -84,7 +92,9 @@ def spectrum(h: Tensor) -> Tensor:
     Source: Jing et al. 2022, "Understanding Dimensional Collapse in Contrastive Self-supervised Learning", there squared.
     """
     features = h.cpu().double()
-    deviations: Tensor = singular_values(features - features.mean(dim=0)).flip(0) / len(features) ** 0.5
+    deviations: Tensor = (
+        singular_values(features - features.mean(dim=0)).flip(0) / len(features) ** 0.5
+    )
     return deviations
 
 
@@ -101,11 +111,15 @@ def dead_dimensions(h: Tensor) -> float:
     return float((dimension_std(h) <= DEAD * scale).double().mean())
 
 
-def findings(dead: float, aligned: float | None = None, separated: float | None = None) -> list[str]:
+def findings(
+    dead: float, aligned: float | None = None, separated: float | None = None
+) -> list[str]:
     """Plain words on what looks wrong beside `collapse_alarm`, none where nothing does."""
     words = []
     if dead >= MANY_DEAD:
-        words.append(f"{100 * dead:.0f} % of the features' dimensions are the same for every picture")
+        words.append(
+            f"{100 * dead:.0f} % of the features' dimensions are the same for every picture"
+        )
     if aligned is not None and separated is not None and aligned > HARDLY_CLOSER * separated:
         words.append(
             "two views of a picture are hardly closer than views of two pictures: "

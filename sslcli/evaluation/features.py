@@ -64,7 +64,9 @@ def pixels(images: Pixels) -> Tensor:
     if max(images.shape[1:3]) <= LARGEST_PIXELS:
         return torch.tensor(images[:]).flatten(1).float().div_(255)
     shrunk = [
-        interpolate(as_pictures(torch.tensor(images[rows])), size=LARGEST_PIXELS, mode="area").flatten(1)
+        interpolate(
+            as_pictures(torch.tensor(images[rows])), size=LARGEST_PIXELS, mode="area"
+        ).flatten(1)
         for rows in np.array_split(np.arange(len(images)), math.ceil(len(images) / 512))
     ]
     return torch.cat(shrunk)

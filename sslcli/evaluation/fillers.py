@@ -42,11 +42,15 @@ def biharmonic(pictures: Tensor, hidden: Tensor, track: Track = untracked) -> Te
     try:
         from skimage.restoration import inpaint_biharmonic
     except ImportError:
-        raise SslcliError("biharmonic inpainting needs scikit-image", "pip install 'sslcli[inpainting]'") from None
+        raise SslcliError(
+            "biharmonic inpainting needs scikit-image", "pip install 'sslcli[inpainting]'"
+        ) from None
     known = pictures.masked_fill(hidden, 0).movedim(1, 3).cpu().numpy()
     holes = hidden[:, 0].cpu().numpy()
     pairs = track(zip(known, holes, strict=True), total=len(holes), label="biharmonic inpainting")
-    filled = np.stack([inpaint_biharmonic(picture, hole, channel_axis=-1) for picture, hole in pairs])
+    filled = np.stack(
+        [inpaint_biharmonic(picture, hole, channel_axis=-1) for picture, hole in pairs]
+    )
     return torch.where(hidden, torch.from_numpy(filled).movedim(3, 1).to(pictures), pictures)
 
 
@@ -59,7 +63,9 @@ def _nearest(known: Tensor, visible: Tensor, bank: Pixels) -> Tensor:
     for start in range(0, len(bank), some):
         block = _pictures(bank[start : start + some], known)
         # |k - b|^2 over the visible pixels, less |k|^2, which is the same for the whole bank.
-        distance = torch.addmm(seen @ block.square().sum(dim=1).flatten(1).T, queries, block.flatten(1).T, alpha=-2)
+        distance = torch.addmm(
+            seen @ block.square().sum(dim=1).flatten(1).T, queries, block.flatten(1).T, alpha=-2
+        )
         here, row = distance.min(dim=1)
         nearest = torch.where(here < least, row + start, nearest)
         least = torch.minimum(here, least)

@@ -35,7 +35,9 @@ def knn_scores(
     scores = queries.new_zeros(len(queries), num_classes)
     for start in range(0, len(queries), block):
         part = scores[start : start + block]
-        similarity, indices = _nearest(normalize(queries[start : start + block], dim=1) @ directions, k)
+        similarity, indices = _nearest(
+            normalize(queries[start : start + block], dim=1) @ directions, k
+        )
         weights = ((similarity - similarity.amax(dim=1, keepdim=True)) / temperature).exp()
         votes = bank_labels[indices]
         rows = torch.arange(len(part), device=part.device)
@@ -52,7 +54,9 @@ def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
         # topk picks freely among equals, which matters where the last one in equals the first one out.
         tied = (values[:, k - 1] == values[:, k]).nonzero()[:, 0]
         if len(tied):
-            indices[tied, :k] = similarity[tied].sort(dim=1, descending=True, stable=True).indices[:, :k]
+            indices[tied, :k] = (
+                similarity[tied].sort(dim=1, descending=True, stable=True).indices[:, :k]
+            )
     return values[:, :k], indices[:, :k]
 
 

@@ -50,7 +50,11 @@ class Monitor:
         if words is not None and not self._alarmed:
             self._alarmed = True
             self.alarm(f"after step {step}: {words}")
-        values = {"feature_std": deviation, "effective_rank": rank, "collapsed": float(words is not None)}
+        values = {
+            "feature_std": deviation,
+            "effective_rank": rank,
+            "collapsed": float(words is not None),
+        }
         values["dead_dimensions"] = dead_dimensions(watched)
         if len(watched) >= 2:
             values["uniformity"] = uniformity(watched)

@@ -75,7 +75,9 @@ class Selection:
     at_edge: bool
 
 
-def fit_probe(features: Tensor, labels: Tensor, num_classes: int, l2: float, start: Probe | None = None) -> Probe:
+def fit_probe(
+    features: Tensor, labels: Tensor, num_classes: int, l2: float, start: Probe | None = None
+) -> Probe:
     """What minimises the objective on `features` (N, D) float32, `labels` (N,) int64, on their device.
 
     `start`: a probe of the same shape to begin from (on its own standardised features), for speed only.
@@ -117,20 +119,31 @@ def select_probe(
     best = max(accuracies, key=lambda l2: accuracies[l2])  # the first of equals: the strongest
     probe = fits[best]
     if refit:
-        features, labels = torch.cat([train_features, val_features]), torch.cat([train_labels, val_labels])
+        features, labels = (
+            torch.cat([train_features, val_features]),
+            torch.cat([train_labels, val_labels]),
+        )
         probe = fit_probe(features, labels, num_classes, best, start=probe)
-    return Selection(probe, best, accuracies, len(accuracies) > 1 and best in (min(grid), max(grid)))
+    return Selection(
+        probe, best, accuracies, len(accuracies) > 1 and best in (min(grid), max(grid))
+    )
 
 
 class _Problem:
     """One data set's objective, and what all strengths of l2 share. Weights are (K, D + 1), the bias last."""
 
     def __init__(
-        self, features: Tensor, labels: Tensor, num_classes: int, standardizer: Standardizer | None = None
+        self,
+        features: Tensor,
+        labels: Tensor,
+        num_classes: int,
+        standardizer: Standardizer | None = None,
     ) -> None:
         assert len(features) == len(labels), f"{len(features)} features, {len(labels)} labels"
         self.standardizer = standardizer or Standardizer.fit(features)
-        self.design = torch.cat([self.standardizer(features), features.new_ones(len(features), 1)], dim=1)
+        self.design = torch.cat(
+            [self.standardizer(features), features.new_ones(len(features), 1)], dim=1
+        )
         self.rows = torch.arange(len(labels), device=labels.device)
         self.labels = labels
         self.num_classes = num_classes
@@ -178,7 +191,9 @@ class _Problem:
         def evaluate() -> Tensor:
             weights = torch.linalg.solve_triangular(lower, rotated, upper=False, left=False)
             loss, gradient = self.loss_and_gradient(weights, l2)
-            preconditioned = torch.linalg.solve_triangular(lower.T, gradient, upper=True, left=False)
+            preconditioned = torch.linalg.solve_triangular(
+                lower.T, gradient, upper=True, left=False
+            )
             rotated.grad = preconditioned.contiguous()
             return loss
 

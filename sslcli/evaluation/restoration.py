@@ -61,7 +61,11 @@ def gradient_magnitude(pictures: Tensor, region: Tensor) -> Tensor:
 
     So the seam between region and surroundings does not count. NaN for a picture whose region is nowhere wide enough.
     """
-    here, below, right = (..., slice(-1), slice(-1)), (..., slice(1, None), slice(-1)), (..., slice(-1), slice(1, None))
+    here, below, right = (
+        (..., slice(-1), slice(-1)),
+        (..., slice(1, None), slice(-1)),
+        (..., slice(-1), slice(1, None)),
+    )
     length = torch.hypot(pictures[below] - pictures[here], pictures[right] - pictures[here])
     return _mean(length, region[here] & region[below] & region[right])
 
@@ -76,7 +80,11 @@ def restoration_scores(restored: Tensor, truth: Tensor, region: Tensor) -> dict[
         "l2": 100 * float(mean_squared_error(restored, truth, region).mean()),
         "psnr": float(psnr(restored, truth, region).mean()),
     }
-    similarity = float(ssim(restored, truth, region).nanmean()) if min(truth.shape[2:]) >= SSIM_WINDOW else math.nan
+    similarity = (
+        float(ssim(restored, truth, region).nanmean())
+        if min(truth.shape[2:]) >= SSIM_WINDOW
+        else math.nan
+    )
     return scores if math.isnan(similarity) else {**scores, "ssim": similarity}
 
 

@@ -35,17 +35,39 @@ def top_k_accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:
 def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> NDArray[np.int64]:
     """(K, K) counts: row the true class, column the predicted one."""
     cells = labels.cpu().numpy().astype(np.int64) * num_classes + predictions.cpu().numpy()
-    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
+    return (
+        np.bincount(cells, minlength=num_classes**2)
+        .reshape(num_classes, num_classes)
+        .astype(np.int64)
+    )
 
 
-def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) -> NDArray[np.float64]:
+def per_class_accuracy(
+    predictions: Tensor, labels: Tensor, num_classes: int
+) -> NDArray[np.float64]:
     """(K,) the fraction right of every class's pictures; NaN for a class that has none."""
     matrix = confusion_matrix(predictions, labels, num_classes)
     counts = matrix.sum(axis=1)
     return np.where(counts > 0, matrix.diagonal() / np.maximum(counts, 1), np.nan)
 
 
-STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+STUDENT_T = (
+    12.706,
+    4.303,
+    3.182,
+    2.776,
+    2.571,
+    2.447,
+    2.365,
+    2.306,
+    2.262,
+    2.228,
+    2.201,
+    2.179,
+    2.160,
+    2.145,
+    2.131,
+)
 """The 0.975 quantiles for 1, 2, … 15 degrees of freedom."""
 
 
@@ -56,5 +78,9 @@ def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
         return mean, None
     freedom = len(values) - 1
     # Beyond the table from the normal's 1.96, within 0.001 (Abramowitz & Stegun 26.7.5, the first two terms).
-    quantile = STUDENT_T[freedom - 1] if freedom <= len(STUDENT_T) else 1.960 + 2.372 / freedom + 2.823 / freedom**2
+    quantile = (
+        STUDENT_T[freedom - 1]
+        if freedom <= len(STUDENT_T)
+        else 1.960 + 2.372 / freedom + 2.823 / freedom**2
+    )
     return mean, quantile * statistics.stdev(values) / math.sqrt(len(values))

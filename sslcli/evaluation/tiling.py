@@ -21,7 +21,9 @@ MOST_HIDDEN = 0.5
 """The part of a tile that may be hidden where the network fills it: with more, it sees too little to go by."""
 
 
-def restored(picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int = 64) -> Tensor:
+def restored(
+    picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int = 64
+) -> Tensor:
     """`picture` (C, H, W) in [0, 1] with `hidden` (1, H, W) restored by tiles of R = `resolution`; the rest is the input, bit
     for bit.
 
@@ -31,24 +33,35 @@ def restored(picture: Tensor, hidden: Tensor, restore: Restore, resolution: int,
     is hidden (a whole picture to be denoised): then the tiles alone do it, at full size.
     """
     height, width = picture.shape[1:]
-    rows, columns = (_mirrored(side, max(side, resolution), picture.device) for side in (height, width))
+    rows, columns = (
+        _mirrored(side, max(side, resolution), picture.device) for side in (height, width)
+    )
     covered = hidden[:, rows][:, :, columns]
     corners, shares = _tiles(covered[0], resolution)
     crowded: list[Corner] = []
     filled = picture
     if max(height, width) > resolution and not bool(hidden.all()):
-        crowded = [corner for corner, share in zip(corners, shares, strict=True) if share > MOST_HIDDEN]
+        crowded = [
+            corner for corner, share in zip(corners, shares, strict=True) if share > MOST_HIDDEN
+        ]
     if crowded:
-        filled = torch.where(hidden, _coarse(picture, hidden, restore, resolution, batch_size), picture)
+        filled = torch.where(
+            hidden, _coarse(picture, hidden, restore, resolution, batch_size), picture
+        )
     filled = filled[:, rows][:, :, columns]
 
     blend = _Blend(filled, resolution)
     blend.add(crowded, (_cut(filled, corner, resolution) for corner in crowded))
     left_out = set(crowded)
-    wanted = [c for c, share in zip(corners, shares, strict=True) if share > 0 and c not in left_out]
+    wanted = [
+        c for c, share in zip(corners, shares, strict=True) if share > 0 and c not in left_out
+    ]
     for start in range(0, len(wanted), batch_size):
         batch = wanted[start : start + batch_size]
-        tiles, masks = (torch.stack([_cut(source, c, resolution) for c in batch]) for source in (filled, covered))
+        tiles, masks = (
+            torch.stack([_cut(source, c, resolution) for c in batch])
+            for source in (filled, covered)
+        )
         blend.add(batch, restore(tiles, masks))
     return torch.where(hidden, blend.result()[:, :height, :width], picture)
 
@@ -58,7 +71,11 @@ class _Blend:
 
     def __init__(self, like: Tensor, resolution: int) -> None:
         self.total, self.weight = torch.zeros_like(like), torch.zeros_like(like[:1])
-        ramp = torch.sin(math.pi * (torch.arange(resolution, device=like.device, dtype=like.dtype) + 0.5) / resolution)
+        ramp = torch.sin(
+            math.pi
+            * (torch.arange(resolution, device=like.device, dtype=like.dtype) + 0.5)
+            / resolution
+        )
         self.window = (ramp[:, None] * ramp[None, :]).square()
 
     def add(self, corners: Sequence[Corner], tiles: Iterable[Tensor]) -> None:
@@ -72,7 +89,9 @@ class _Blend:
         return self.total.div_(self.weight.masked_fill_(self.weight == 0, 1))
 
 
-def _coarse(picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int) -> Tensor:
+def _coarse(
+    picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int
+) -> Tensor:
     """The picture restored at half its size (the longer side stays at least `resolution`), enlarged again.
 
     A coarse pixel is the mean of its visible ones, and hidden where it has none: were one hidden pixel enough, a finely
@@ -83,7 +102,8 @@ def _coarse(picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, 
     smaller = [math.ceil(side * scale) for side in size]
     visible = (~hidden).to(picture.dtype)
     share, mean, visible_sum = (
-        interpolate(source[None], smaller, mode="area")[0] for source in (visible, picture, picture * visible)
+        interpolate(source[None], smaller, mode="area")[0]
+        for source in (visible, picture, picture * visible)
     )
     gone = share == 0
     coarse = torch.where(gone, mean, visible_sum / share.masked_fill(gone, 1))

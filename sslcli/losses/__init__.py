@@ -1,16 +1,24 @@
-"""Losses: pure functions of tensors. They hold no state and know nothing of methods. Importing this does not import torch."""
+"""Losses: pure functions of tensors. They hold no state and know nothing of methods.
+
+Importing this does not import torch.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sslcli.lazy import exports
 
 if TYPE_CHECKING:
-    from sslcli.losses.adversarial import discriminator_loss, generator_loss
-    from sslcli.losses.contrastive import nt_xent, rank_accuracy
-    from sslcli.losses.reconstruction import cross_entropy, masked_squared_error, squared_error
+    from sslcli.losses.adversarial import discriminator_loss as discriminator_loss
+    from sslcli.losses.adversarial import generator_loss as generator_loss
+    from sslcli.losses.contrastive import nt_xent as nt_xent
+    from sslcli.losses.contrastive import rank_accuracy as rank_accuracy
+    from sslcli.losses.reconstruction import cross_entropy as cross_entropy
+    from sslcli.losses.reconstruction import masked_squared_error as masked_squared_error
+    from sslcli.losses.reconstruction import squared_error as squared_error
 
-_HOME = {
+HOME = {
     "cross_entropy": "reconstruction",
     "discriminator_loss": "adversarial",
     "generator_loss": "adversarial",
@@ -20,18 +28,4 @@ _HOME = {
     "squared_error": "reconstruction",
 }
 
-__all__ = [
-    "cross_entropy",
-    "discriminator_loss",
-    "generator_loss",
-    "masked_squared_error",
-    "nt_xent",
-    "rank_accuracy",
-    "squared_error",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"sslcli.losses has no {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"sslcli.losses.{_HOME[name]}"), name)
+__getattr__ = exports(__name__, HOME)

@@ -26,7 +26,9 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float, block: int | None = No
         loss = partial(_cross_entropy, z, temperature)
         if block is None or block >= len(z):
             return loss(_anchors(z)) / len(z)
-        terms = [checkpoint(loss, rows, use_reentrant=False) for rows in torch.split(_anchors(z), block)]
+        terms = [
+            checkpoint(loss, rows, use_reentrant=False) for rows in torch.split(_anchors(z), block)
+        ]
         return torch.stack(terms).sum() / len(z)
 
 

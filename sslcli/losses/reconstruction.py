@@ -19,7 +19,9 @@ def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None)
     """
     logits, target = _same_shape(logits, target)
     weights = None if weights is None else weights.to(logits.dtype)
-    return F.binary_cross_entropy_with_logits(logits, target, weights, reduction="sum") / len(target)
+    return F.binary_cross_entropy_with_logits(logits, target, weights, reduction="sum") / len(
+        target
+    )
 
 
 def squared_error(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -48,6 +50,8 @@ def masked_squared_error(prediction: Tensor, target: Tensor, weights: Tensor) ->
 
 def _same_shape(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both in float32, or float64 where one of them is."""
-    assert prediction.shape == target.shape, f"{tuple(prediction.shape)} is compared with {tuple(target.shape)}"
+    assert prediction.shape == target.shape, (
+        f"{tuple(prediction.shape)} is compared with {tuple(target.shape)}"
+    )
     dtype = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
     return prediction.to(dtype), target.to(dtype)

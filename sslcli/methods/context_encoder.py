@@ -9,10 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sslcli import losses
-from sslcli.augment.masks import MaskConfig, MaskKind
+from sslcli import augment, losses, nets
+from sslcli.augment.masks_config import MaskConfig, MaskKind
 from sslcli.errors import SslcliError, require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress, as_pictures
+from sslcli.method import (
+    Method,
+    MethodConfig,
+    Metrics,
+    Minimize,
+    Preprocessing,
+    Progress,
+    as_pictures,
+)
 from sslcli.processes import own_rows
 from sslcli.settings import part, setting
 
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from sslcli.augment.holes import Masks
+    from sslcli.augment.masks import Masks
     from sslcli.nets.encoder import Encoder
 
 
@@ -30,20 +38,30 @@ if TYPE_CHECKING:
 class ContextEncoderConfig(MethodConfig):
     """Fills holes from their surroundings (Pathak et al. 2016)."""
 
-    masks: MaskConfig = part(MaskConfig, "the holes, each picture its own, anew every time it is shown")
+    masks: MaskConfig = part(
+        MaskConfig, "the holes, each picture its own, anew every time it is shown"
+    )
     bottleneck: int | None = setting(
-        512, "units of the fully-connected layer before the decoder; null: the channel-wise one and a 1x1 convolution"
+        512,
+        "units of the fully-connected layer before the decoder; null: the channel-wise one and a 1x1 convolution",
     )
     flip: bool = setting(True, "half of the pictures are mirrored")
     overlap: float = setting(
-        0.03125, "centre holes: width of the band around the hole that is predicted too, as part of the picture's side"
+        0.03125,
+        "centre holes: width of the band around the hole that is predicted too, as part of the picture's side",
     )
     overlap_weight: float = setting(10.0, "weight of that band in the reconstruction")
-    adversarial: bool = setting(False, "also trained against a discriminator; the authors learned features without")
+    adversarial: bool = setting(
+        False, "also trained against a discriminator; the authors learned features without"
+    )
     reconstruction_weight: float = setting(0.999, "of the reconstruction, where adversarial")
     adversarial_weight: float = setting(0.001, "of the generator's adversarial loss")
-    discriminator_width: int = setting(32, "channels of the discriminator's first layer, where adversarial")
-    discriminator_rate: float = setting(0.1, "the discriminator's learning rate, as a multiple of the generator's")
+    discriminator_width: int = setting(
+        32, "channels of the discriminator's first layer, where adversarial"
+    )
+    discriminator_rate: float = setting(
+        0.1, "the discriminator's learning rate, as a multiple of the generator's"
+    )
 
     def __post_init__(self) -> None:
         units = self.bottleneck
@@ -55,19 +73,38 @@ class ContextEncoderConfig(MethodConfig):
             "512 is the default, null the other kind",
         )
         require(
-            0 <= self.overlap <= 0.2, "method.overlap", self.overlap, "from 0 to 0.2", "0.03125 is the released code's"
+            0 <= self.overlap <= 0.2,
+            "method.overlap",
+            self.overlap,
+            "from 0 to 0.2",
+            "0.03125 is the released code's",
         )
-        for name in ("overlap_weight", "reconstruction_weight", "adversarial_weight", "discriminator_rate"):
+        for name in (
+            "overlap_weight",
+            "reconstruction_weight",
+            "adversarial_weight",
+            "discriminator_rate",
+        ):
             value = getattr(self, name)
             require(value > 0, f"method.{name}", value, "positive", "leave it out for the paper's")
         width = self.discriminator_width
-        require(width > 0, "method.discriminator_width", width, "positive", "32 is the default, 64 the paper's")
+        require(
+            width > 0,
+            "method.discriminator_width",
+            width,
+            "positive",
+            "32 is the default, 64 the paper's",
+        )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> ContextEncoder:
-        from sslcli.nets.context import PatchDiscriminator
-
         channels, resolution = preprocessing.channels, preprocessing.resolution
-        require(resolution >= 16, "data.resolution", resolution, "at least 16 for holes to be filled", "try 28 or more")
+        require(
+            resolution >= 16,
+            "data.resolution",
+            resolution,
+            "at least 16 for holes to be filled",
+            "try 28 or more",
+        )
         centred = self.masks.kind is MaskKind.centre
         hole = resolution // 2 if centred else resolution
         band = round(self.overlap * resolution) if centred else 0
@@ -77,8 +114,10 @@ class ContextEncoderConfig(MethodConfig):
             preprocessing=preprocessing,
             bottleneck=self._bottleneck(encoder),
             decoder=encoder.decoder(channels, resolution, tied=False),
-            discriminator=PatchDiscriminator(channels, side, self.discriminator_width) if self.adversarial else None,
-            masks=self.masks.build(),
+            discriminator=nets.PatchDiscriminator(channels, side, self.discriminator_width)
+            if self.adversarial
+            else None,
+            masks=augment.Masks(self.masks.kind, self.masks.share),
             flip=self.flip,
             band=band,
             patch=(slice(start, start + side),) * 2,
@@ -88,18 +127,15 @@ class ContextEncoderConfig(MethodConfig):
         )
 
     def _bottleneck(self, encoder: Encoder) -> nn.Module:
-        from sslcli.nets.context import ChannelwiseBottleneck, FullyConnectedBottleneck
-
         if len(encoder.code_shape) != 3:
-            message = (
-                f"the context encoder needs feature maps, and this encoder's code is {encoder.code_shape[0]} numbers"
-            )
+            message = f"the context encoder needs feature maps, and this encoder's code is {encoder.code_shape[0]} numbers"
             raise SslcliError(
-                message, "choose encoder=context, conv_stack, convnet or a resnet, without encoder.bottleneck"
+                message,
+                "choose encoder=context, conv_stack, convnet or a resnet, without encoder.bottleneck",
             )
         if self.bottleneck is None:
-            return ChannelwiseBottleneck(encoder.code_shape[0], encoder.code_shape[1])
-        return FullyConnectedBottleneck(encoder.code_shape, self.bottleneck)
+            return nets.ChannelwiseBottleneck(encoder.code_shape[0], encoder.code_shape[1])
+        return nets.FullyConnectedBottleneck(encoder.code_shape, self.bottleneck)
 
 
 @dataclass
@@ -128,7 +164,9 @@ class ContextEncoder(Method):
     discriminator_rate: float
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
-        players: dict[str, Sequence[nn.Module]] = {"generator": [self.encoder, self.bottleneck, self.decoder]}
+        players: dict[str, Sequence[nn.Module]] = {
+            "generator": [self.encoder, self.bottleneck, self.decoder]
+        }
         if self.discriminator is not None:
             players["discriminator"] = [self.discriminator]
         return players
@@ -141,14 +179,18 @@ class ContextEncoder(Method):
         pictures = as_pictures(images)
         if not self.flip:
             return pictures
-        mirrored = own_rows(lambda num: pictures.new_empty(num, 1, 1, 1).uniform_(), len(pictures)) < 0.5
+        mirrored = (
+            own_rows(lambda num: pictures.new_empty(num, 1, 1, 1).uniform_(), len(pictures)) < 0.5
+        )
         return pictures.flip(3).where(mirrored, pictures)
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
         hidden = self.masks(len(views), views.shape[2], views.device)
         target = views * 2 - 1
         prediction = self.predict(views, hidden)
-        reconstruction = losses.masked_squared_error(prediction, target, self.loss_weights(hidden, prediction.dtype))
+        reconstruction = losses.masked_squared_error(
+            prediction, target, self.loss_weights(hidden, prediction.dtype)
+        )
         if self.discriminator is None:
             minimize(reconstruction, "generator")
             return {"loss": reconstruction.detach()}
@@ -157,7 +199,9 @@ class ContextEncoder(Method):
         real_logits, fake_logits = self.discriminator(real), self.discriminator(fake.detach())
         discriminator_loss = losses.discriminator_loss(real_logits, fake_logits)
         minimize(discriminator_loss, "discriminator")
-        adversarial = losses.generator_loss(self.discriminator(fake))  # by the discriminator just updated
+        adversarial = losses.generator_loss(
+            self.discriminator(fake)
+        )  # by the discriminator just updated
         loss = self.weights[0] * reconstruction + self.weights[1] * adversarial
         minimize(loss, "generator")
         return {
@@ -165,7 +209,10 @@ class ContextEncoder(Method):
             "reconstruction": reconstruction.detach(),
             "adversarial": adversarial.detach(),
             "discriminator_loss": discriminator_loss.detach(),
-            "discriminator_accuracy": ((real_logits > 0).float().mean() + (fake_logits <= 0).float().mean()) / 2,
+            "discriminator_accuracy": (
+                (real_logits > 0).float().mean() + (fake_logits <= 0).float().mean()
+            )
+            / 2,
         }
 
     def predict(self, pictures: Tensor, hidden: Tensor) -> Tensor:
@@ -204,7 +251,8 @@ class ContextEncoder(Method):
         no loss was ever about."""
         if bool(hidden.flatten(1).all(dim=1).any()):
             raise SslcliError(
-                "a context encoder fills holes, and here a whole picture is hidden", "say with --mask what to fill"
+                "a context encoder fills holes, and here a whole picture is hidden",
+                "say with --mask what to fill",
             )
         rows, columns = self.patch
         learned = hidden.new_zeros(hidden.shape[2:])
@@ -212,7 +260,8 @@ class ContextEncoder(Method):
         if self.masks.kind is MaskKind.centre and bool((hidden & ~learned).any()):
             message = "the run learned to fill the centre of a picture alone, and here something else is hidden"
             raise SslcliError(
-                message, "name a run with method.masks.kind=regions, or train one: it fills holes anywhere"
+                message,
+                "name a run with method.masks.kind=regions, or train one: it fills holes anywhere",
             )
         filled = (self.predict(damaged, hidden) + 1) / 2
         return filled.where(hidden, damaged)

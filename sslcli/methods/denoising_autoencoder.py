@@ -11,15 +11,23 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from sslcli import losses
-from sslcli.augment.corruption import CorruptionConfig
+from sslcli.augment.corruption_config import CorruptionConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress, as_pictures
+from sslcli.method import (
+    Method,
+    MethodConfig,
+    Metrics,
+    Minimize,
+    Preprocessing,
+    Progress,
+    as_pictures,
+)
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sslcli.augment.noise import Corruption
+    from sslcli.augment.corruption import Corruption
     from sslcli.nets.encoder import Encoder
 
 
@@ -48,20 +56,31 @@ class DenoisingAutoencoderConfig(MethodConfig):
     """From a corrupted picture, the clean one (Vincent et al. 2008, 2010). All corruption 0: a plain autoencoder."""
 
     corruption: CorruptionConfig = part(
-        lambda: CorruptionConfig(gaussian=0.3, masking=0.25), "what is done to a picture, anew every time it is shown"
+        lambda: CorruptionConfig(gaussian=0.3, masking=0.25),
+        "what is done to a picture, anew every time it is shown",
     )
     reconstruction: Reconstruction = setting(
-        Reconstruction.cross_entropy, "the loss: cross_entropy, or squared_error with a linear decoder"
+        Reconstruction.cross_entropy,
+        "the loss: cross_entropy, or squared_error with a linear decoder",
     )
     tied: bool = setting(
-        False, "the decoder's weights are the encoder's, transposed (layered encoders: mlp, conv_stack)"
+        False,
+        "the decoder's weights are the encoder's, transposed (layered encoders: mlp, conv_stack)",
     )
-    corrupted_weight: float = setting(1.0, "emphasis: weight of the components that were corrupted (the paper's alpha)")
+    corrupted_weight: float = setting(
+        1.0, "emphasis: weight of the components that were corrupted (the paper's alpha)"
+    )
     kept_weight: float = setting(1.0, "emphasis: weight of the others (beta)")
 
     def __post_init__(self) -> None:
         for name in ("corrupted_weight", "kept_weight"):
-            require(getattr(self, name) >= 0, f"method.{name}", getattr(self, name), "0 or more", "1 is no emphasis")
+            require(
+                getattr(self, name) >= 0,
+                f"method.{name}",
+                getattr(self, name),
+                "0 or more",
+                "1 is no emphasis",
+            )
         require(
             self.corrupted_weight > 0 or self.kept_weight > 0,
             "method.kept_weight", self.kept_weight, "positive where corrupted_weight is 0", "nothing would be learned",

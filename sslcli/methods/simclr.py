@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sslcli import losses
-from sslcli.augment.views import ViewConfig
+from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
-from sslcli.nets.projector import ProjectorConfig
+from sslcli.nets.projector_config import ProjectorConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
 
@@ -29,24 +29,42 @@ if TYPE_CHECKING:
 class SimCLRConfig(MethodConfig):
     """Contrastive learning with NT-Xent (Chen et al. 2020)."""
 
-    temperature: float = setting(0.2, "of NT-Xent's softmax: lower looks harder at the nearest negatives")
+    temperature: float = setting(
+        0.2, "of NT-Xent's softmax: lower looks harder at the nearest negatives"
+    )
     chunk_size: int | None = setting(
-        None, "pictures whose activations are in memory at a time, for batches that memory would not hold; null: all"
+        None,
+        "pictures whose activations are in memory at a time, for batches that memory would not hold; null: all",
     )
     loss_block: int | None = setting(
-        None, "rows of the matrix of similarities in memory at a time; null: all, some 12 (2 batch_size)^2 bytes"
+        None,
+        "rows of the matrix of similarities in memory at a time; null: all, some 12 (2 batch_size)^2 bytes",
     )
     projector: ProjectorConfig = part(ProjectorConfig, "the head whose output is compared")
     views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
 
     def __post_init__(self) -> None:
-        require(self.temperature > 0, "method.temperature", self.temperature, "positive", "try 0.1 to 1.0")
+        require(
+            self.temperature > 0,
+            "method.temperature",
+            self.temperature,
+            "positive",
+            "try 0.1 to 1.0",
+        )
         for name in ("chunk_size", "loss_block"):
             value = getattr(self, name)
-            require(value is None or value >= 2, f"method.{name}", value, "at least 2, or null", "try 64")
+            require(
+                value is None or value >= 2,
+                f"method.{name}",
+                value,
+                "at least 2, or null",
+                "try 64",
+            )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SimCLR:
-        preprocessing = preprocessing if self.views.normalize else preprocessing.without_normalization()
+        preprocessing = (
+            preprocessing if self.views.normalize else preprocessing.without_normalization()
+        )
         return SimCLR(
             encoder=encoder,
             preprocessing=preprocessing,
@@ -79,4 +97,7 @@ class SimCLR(Method):
         z_a, z_b = self.projector(h).chunk(2)
         loss = losses.nt_xent(z_a, z_b, self.temperature, self.loss_block)
         minimize(loss)
-        return {"loss": loss.detach(), "rank_accuracy": losses.rank_accuracy(z_a, z_b, self.loss_block)}
+        return {
+            "loss": loss.detach(),
+            "rank_accuracy": losses.rank_accuracy(z_a, z_b, self.loss_block),
+        }

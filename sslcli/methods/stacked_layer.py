@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sslcli.method import Metrics, Minimize, Progress, as_pictures
 
 if TYPE_CHECKING:
-    from sslcli.augment.noise import Corruption
+    from sslcli.augment.corruption import Corruption
     from sslcli.methods.denoising_autoencoder import Reconstruction
     from sslcli.nets.layered import LayeredEncoder
     from sslcli.nets.layers import Layer
@@ -35,7 +35,12 @@ class StackedLayer:
 
     @classmethod
     def of(
-        cls, encoder: LayeredEncoder, depth: int, corruption: Corruption, reconstruction: Reconstruction, tied: bool
+        cls,
+        encoder: LayeredEncoder,
+        depth: int,
+        corruption: Corruption,
+        reconstruction: Reconstruction,
+        tied: bool,
     ) -> StackedLayer:
         layer: Layer = encoder.layers[depth - 1]  # type: ignore[assignment]
         return cls(encoder, depth, layer, layer.mirror(tied), corruption, reconstruction)

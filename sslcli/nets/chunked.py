@@ -30,13 +30,17 @@ def in_chunks(network: nn.Module, inputs: Tensor, chunk_size: int | None) -> Ten
     # As equal as can be: a last chunk of one row would have no variance.
     chunks = inputs.tensor_split(math.ceil(len(inputs) / chunk_size))
     contexts = lambda: (contextlib.nullcontext(), _unrecorded(network))  # noqa: E731
-    return torch.cat([checkpoint(network, chunk, use_reentrant=False, context_fn=contexts) for chunk in chunks])
+    return torch.cat(
+        [checkpoint(network, chunk, use_reentrant=False, context_fn=contexts) for chunk in chunks]
+    )
 
 
 @contextlib.contextmanager
 def _unrecorded(network: nn.Module) -> Iterator[None]:
     """Inside, what batch norm records goes to copies of its statistics: the second pass over a chunk is no second chunk."""
-    recording = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.training]
+    recording = [
+        module for module in network.modules() if isinstance(module, _BatchNorm) and module.training
+    ]
     kept = [dict(module.named_buffers(recurse=False)) for module in recording]
     for module, buffers in zip(recording, kept, strict=True):
         for name, buffer in buffers.items():

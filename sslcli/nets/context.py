@@ -46,7 +46,11 @@ class ContextNet(Encoder):
         for stage in reversed(range(len(self._widths))):
             first = stage == 0
             width, odd = channels if first else self._widths[stage - 1], self._sides[stage] % 2
-            stages.append(nn.ConvTranspose2d(self._widths[stage], width, KERNEL, STRIDE, 1 + odd, odd, bias=first))
+            stages.append(
+                nn.ConvTranspose2d(
+                    self._widths[stage], width, KERNEL, STRIDE, 1 + odd, odd, bias=first
+                )
+            )
             stages += [] if first else _norm_relu(width)
         return nn.Sequential(*stages).apply(_initialise)
 
@@ -78,7 +82,9 @@ class ChannelwiseFullyConnected(nn.Module):
         super().__init__()
         positions = side * side
         bound = math.sqrt(6 / positions)  # He's, for the ReLU that follows
-        self.weight = nn.Parameter(torch.empty(channels, positions, positions).uniform_(-bound, bound))
+        self.weight = nn.Parameter(
+            torch.empty(channels, positions, positions).uniform_(-bound, bound)
+        )
         self.bias = nn.Parameter(torch.zeros(channels, 1, positions))
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -93,7 +99,10 @@ class ChannelwiseBottleneck(nn.Sequential):
     def __init__(self, channels: int, side: int) -> None:
         mixing = nn.Conv2d(channels, channels, kernel_size=1, bias=False)
         super().__init__(
-            ChannelwiseFullyConnected(channels, side), nn.ReLU(inplace=True), mixing, *_norm_relu(channels)
+            ChannelwiseFullyConnected(channels, side),
+            nn.ReLU(inplace=True),
+            mixing,
+            *_norm_relu(channels),
         )
         nn.init.kaiming_normal_(mixing.weight, nonlinearity="relu")
 
@@ -112,7 +121,11 @@ class FullyConnectedBottleneck(nn.Sequential):
             nn.BatchNorm1d(units),
             nn.LeakyReLU(SLOPE, inplace=True),
         ]
-        widen = [nn.Linear(units, size, bias=False), nn.Unflatten(1, tuple(code_shape)), *_norm_relu(code_shape[0])]
+        widen = [
+            nn.Linear(units, size, bias=False),
+            nn.Unflatten(1, tuple(code_shape)),
+            *_norm_relu(code_shape[0]),
+        ]
         super().__init__(*narrow, *widen)
         self.apply(_initialise)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import cast
 
 from torch import Tensor, nn
-from torchvision.models import ResNet
+from torchvision.models import ResNet, resnet18, resnet34, resnet50
 
 from sslcli.nets.encoder import Encoder
 
@@ -15,7 +15,9 @@ from sslcli.nets.encoder import Encoder
 class ConvNet(Encoder):
     """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels, strides 1 2 1 2 1 2, mean pool."""
 
-    def __init__(self, channels: int, resolution: int, base_width: int, norm: Callable[[int], nn.Module]) -> None:
+    def __init__(
+        self, channels: int, resolution: int, base_width: int, norm: Callable[[int], nn.Module]
+    ) -> None:
         super().__init__()
         self.width = 8 * base_width
         blocks: list[nn.Module] = []
@@ -31,10 +33,23 @@ class ConvNet(Encoder):
         return cast(Tensor, self.blocks(pictures))
 
 
-def _block(channels_in: int, channels_out: int, stride: int, norm: Callable[[int], nn.Module]) -> list[nn.Module]:
-    convolution = nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=stride, padding=1, bias=False)
+def _block(
+    channels_in: int, channels_out: int, stride: int, norm: Callable[[int], nn.Module]
+) -> list[nn.Module]:
+    convolution = nn.Conv2d(
+        channels_in, channels_out, kernel_size=3, stride=stride, padding=1, bias=False
+    )
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
     return [convolution, norm(channels_out), nn.ReLU(inplace=True)]
+
+
+RESNETS = {"resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
+
+
+def resnet(name: str, zero_init_residual: bool, norm: Callable[[int], nn.Module]) -> ResNet:
+    """Returns torchvision's network of that name, with random weights."""
+    built: ResNet = RESNETS[name](zero_init_residual=zero_init_residual, norm_layer=norm)
+    return built
 
 
 class ResNetEncoder(Encoder):
@@ -44,7 +59,9 @@ class ResNetEncoder(Encoder):
         super().__init__()
         self.width = int(resnet.fc.in_features)
         stem = (
-            nn.Conv2d(channels, 64, 3, 1, 1, bias=False) if small_stem else nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+            nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
+            if small_stem
+            else nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
         )
         nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
         resnet.conv1 = stem

@@ -58,7 +58,10 @@ def _sides_above(side: int, resolution: int) -> list[int]:
 def _maps_from(units: int, channels: int, side: int) -> nn.Sequential:
     linear = nn.Linear(units, channels * side * side, bias=False)
     return nn.Sequential(
-        linear, nn.Unflatten(1, (channels, side, side)), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+        linear,
+        nn.Unflatten(1, (channels, side, side)),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -68,7 +71,9 @@ class _Stage(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, side: int) -> None:
         super().__init__()
         self.side = side
-        self.convolution = nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1, bias=False)
+        self.convolution = nn.Conv2d(
+            channels_in, channels_out, kernel_size=3, padding=1, bias=False
+        )
         nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
         self.norm = nn.BatchNorm2d(channels_out)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sslcli.errors import SslcliError
 from sslcli.nets.chunked import in_chunks
+from sslcli.nets.decoders import UpsamplingDecoder
 
 
 class Encoder(nn.Module):
@@ -39,11 +40,13 @@ class Encoder(nn.Module):
 
         Raises SslcliError where this encoder's weights cannot be tied.
         """
-        from sslcli.nets.decoders import UpsamplingDecoder
-
         if tied:
-            message = f"method.tied: the weights of a {type(self).__name__} cannot be tied to a decoder's"
-            raise SslcliError(message, "choose encoder=mlp or encoder=conv_stack, or method.tied=false")
+            message = (
+                f"method.tied: the weights of a {type(self).__name__} cannot be tied to a decoder's"
+            )
+            raise SslcliError(
+                message, "choose encoder=mlp or encoder=conv_stack, or method.tied=false"
+            )
         return UpsamplingDecoder(self.code_shape, channels, resolution)
 
     def up_to(self, layer: int) -> Encoder:
@@ -73,5 +76,7 @@ class Bottleneck(Encoder):
         """As the encoder's own, behind a linear layer that widens the code again; only that of the encoder can be tied."""
         widen = [nn.Linear(self.width, self.linear.in_features), nn.ReLU(inplace=True)]
         return nn.Sequential(
-            *widen, nn.Unflatten(1, self.encoder.code_shape), self.encoder.decoder(channels, resolution, tied)
+            *widen,
+            nn.Unflatten(1, self.encoder.code_shape),
+            self.encoder.decoder(channels, resolution, tied),
         )

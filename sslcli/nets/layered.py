@@ -49,7 +49,8 @@ class LayeredEncoder(Encoder):
     def up_to(self, layer: int) -> Encoder:
         if not 1 <= layer <= len(self.layers):
             raise SslcliError(
-                f"layer must be 1 to {len(self.layers)}, got {layer}", f"layer={len(self.layers)} is the last"
+                f"layer must be 1 to {len(self.layers)}, got {layer}",
+                f"layer={len(self.layers)} is the last",
             )
         cut = type(self).__new__(type(self))
         LayeredEncoder.__init__(cut, list(self.layers)[:layer], self._shapes[:layer])  # type: ignore[arg-type]
@@ -68,7 +69,9 @@ class MLP(LayeredEncoder):
         gain: float | None = None,
     ) -> None:
         sizes = [num_inputs, *widths]
-        layers = [DenseLayer(*pair, nonlinearity, batch_norm, gain) for pair in itertools.pairwise(sizes)]
+        layers = [
+            DenseLayer(*pair, nonlinearity, batch_norm, gain) for pair in itertools.pairwise(sizes)
+        ]
         super().__init__(layers, [(width,) for width in widths])
 
     def entrance(self, pictures: Tensor) -> Tensor:
@@ -79,7 +82,8 @@ class MLP(LayeredEncoder):
 
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
         return nn.Sequential(
-            super().decoder(channels, resolution, tied), nn.Unflatten(1, (channels, resolution, resolution))
+            super().decoder(channels, resolution, tied),
+            nn.Unflatten(1, (channels, resolution, resolution)),
         )
 
 

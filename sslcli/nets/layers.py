@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -10,6 +11,25 @@ from torch.nn.functional import conv_transpose2d
 
 Nonlinearity = Callable[[], nn.Module]
 KERNEL, STRIDE, PADDING = 5, 2, 2
+
+ACTIVATIONS: dict[str, Nonlinearity] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+
+
+def activation(name: str) -> Nonlinearity:
+    return ACTIVATIONS[name]
+
+
+def normalization(name: str) -> Callable[[int], nn.Module]:
+    """Returns what makes a norm for a number of channels: `batch`, or `group`.
+
+    Groups are of 8 channels (16 or so in Wu & He 2018), or what divides them.
+    """
+
+    def group(channels: int) -> nn.Module:
+        return nn.GroupNorm(math.gcd(channels, max(1, channels // 8)), channels)
+
+    makers: dict[str, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm2d, "group": group}
+    return makers[name]
 
 
 class Layer(nn.Module):
@@ -25,7 +45,12 @@ class DenseLayer(Layer):
     """(N, num_inputs) -> (N, units)."""
 
     def __init__(
-        self, num_inputs: int, units: int, nonlinearity: Nonlinearity, batch_norm: bool, gain: float | None = None
+        self,
+        num_inputs: int,
+        units: int,
+        nonlinearity: Nonlinearity,
+        batch_norm: bool,
+        gain: float | None = None,
     ) -> None:
         super().__init__()
         self.linear = nn.Linear(num_inputs, units, bias=not batch_norm)
@@ -59,7 +84,9 @@ class ConvLayer(Layer):
     ) -> None:
         super().__init__()
         self.side = side
-        self.convolution = nn.Conv2d(channels_in, channels, KERNEL, STRIDE, PADDING, bias=not batch_norm)
+        self.convolution = nn.Conv2d(
+            channels_in, channels, KERNEL, STRIDE, PADDING, bias=not batch_norm
+        )
         self.norm = nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
         self.nonlinearity = nonlinearity()
         initialise(self.convolution, self.nonlinearity, gain)
@@ -73,7 +100,12 @@ class ConvLayer(Layer):
             return _TiedConv(self.convolution, self.side)
         extra = 1 - self.side % 2  # an odd side comes back from stride 2 without it
         back = nn.ConvTranspose2d(
-            self.convolution.out_channels, self.convolution.in_channels, KERNEL, STRIDE, PADDING, extra
+            self.convolution.out_channels,
+            self.convolution.in_channels,
+            KERNEL,
+            STRIDE,
+            PADDING,
+            extra,
         )
         initialise(back, self.nonlinearity)
         return back
@@ -99,11 +131,15 @@ class _TiedConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(forward_layer.in_channels))
 
     def forward(self, codes: Tensor) -> Tensor:
-        return conv_transpose2d(codes, self._borrowed[0].weight, self.bias, STRIDE, PADDING, self._extra)
+        return conv_transpose2d(
+            codes, self._borrowed[0].weight, self.bias, STRIDE, PADDING, self._extra
+        )
 
 
 def initialise(
-    layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, nonlinearity: nn.Module, gain: float | None = None
+    layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d,
+    nonlinearity: nn.Module,
+    gain: float | None = None,
 ) -> None:
     """Weights uniform in ±gain · sqrt(6 / (fan in + fan out)), biases 0. Without a gain: 4 before a sigmoid, 1 before a tanh,
     and He's range before a ReLU.

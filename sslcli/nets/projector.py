@@ -1,33 +1,32 @@
-"""The projector's config: the head between the encoder and a contrastive loss. Does not import torch."""
+"""The projection head."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from sslcli.errors import require
-from sslcli.settings import setting
-
-if TYPE_CHECKING:
-    from torch import nn
+from torch import nn
 
 
-@dataclass(kw_only=True)
-class ProjectorConfig:
-    """The projection head g: discarded after pretraining, since h probes better than g(h) (SimCLR §4.2)."""
+def projection_head(
+    width: int, hidden: int, out: int, num_layers: int, batch_norm: bool
+) -> nn.Sequential:
+    """(N, width) -> (N, out): linear layers with ReLU between them.
 
-    num_layers: int = setting(2, "linear layers: 2 (SimCLR) or 3 (SimCLR v2); 1 is a linear head")
-    hidden: int | None = setting(512, "units of the hidden layers; null: the encoder's width, as in SimCLR")
-    out: int = setting(128, "width of the embedding z that the loss sees")
-    batch_norm: bool = setting(True, "batch norm after every layer")
+    With `batch_norm` a norm follows every layer, the last one's without a shift, and the layers have no bias, as in
+    SimCLR's official code. Differs: torch's default initialisation where the official code draws N(0, 0.01).
+    """
+    layers: list[nn.Module] = []
+    for index in range(num_layers):
+        last = index == num_layers - 1
+        width_out = out if last else hidden
+        layers.append(nn.Linear(width, width_out, bias=not batch_norm))
+        if batch_norm:
+            layers.append(_norm_without_shift(width_out) if last else nn.BatchNorm1d(width_out))
+        if not last:
+            layers.append(nn.ReLU(inplace=True))
+        width = width_out
+    return nn.Sequential(*layers)
 
-    def __post_init__(self) -> None:
-        require(1 <= self.num_layers <= 8, "method.projector.num_layers", self.num_layers, "1 to 8", "2 is SimCLR's")
-        require(self.hidden is None or self.hidden > 0, "method.projector.hidden", self.hidden, "positive", "try null")
-        require(self.out > 0, "method.projector.out", self.out, "positive", "128 is SimCLR's")
 
-    def build(self, width: int) -> nn.Sequential:
-        """The head for an encoder of `width`."""
-        from sslcli.nets.fully_connected import projection_head
-
-        return projection_head(width, self.hidden or width, self.out, self.num_layers, self.batch_norm)
+def _norm_without_shift(width: int) -> nn.BatchNorm1d:
+    norm = nn.BatchNorm1d(width)
+    norm.bias = None  # type: ignore[assignment]
+    return norm

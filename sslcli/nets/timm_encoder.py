@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, nearest
 from sslcli.nets.encoder import Encoder
 
 
@@ -16,7 +15,9 @@ class TimmEncoder(Encoder):
     """A timm model without its classifier; its keys are timm's, under `model.`. `arguments` are what timm.create_model
     was given beside the name."""
 
-    def __init__(self, model: nn.Module, arguments: dict[str, Any], channels: int, resolution: int) -> None:
+    def __init__(
+        self, model: nn.Module, arguments: dict[str, Any], channels: int, resolution: int
+    ) -> None:
         super().__init__()
         self.model = model
         self.arguments = arguments
@@ -30,14 +31,18 @@ class TimmEncoder(Encoder):
         return cast(Tensor, self.model(pictures))
 
 
-def build_timm_encoder(name: str, channels: int, resolution: int, patch_size: int | None) -> TimmEncoder:
+def build_timm_encoder(
+    name: str, channels: int, resolution: int, patch_size: int | None
+) -> TimmEncoder:
     """Raises SslcliError where timm is absent, does not know the name, or the model cannot take such pictures."""
     try:
         import timm
     except ModuleNotFoundError:
-        raise SslcliError("encoder=timm needs the package timm", "pip install 'sslcli[timm]'") from None
+        raise SslcliError(
+            "encoder=timm needs the package timm", "pip install 'sslcli[timm]'"
+        ) from None
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        near = nearest(name, timm.list_models())
         fix = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them"
         raise SslcliError(f"timm has no model named {name!r}", fix)
     sizes: dict[str, Any] = {} if patch_size is None else {"patch_size": patch_size}
@@ -47,7 +52,9 @@ def build_timm_encoder(name: str, channels: int, resolution: int, patch_size: in
     except (AssertionError, RuntimeError, TypeError, ValueError) as reason:
         what = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
         message = f"timm's {name} cannot be built for {resolution} px pictures of {channels} channels: {what}"
-        raise SslcliError(message, "choose another encoder.model, encoder.patch_size or data.resolution") from reason
+        raise SslcliError(
+            message, "choose another encoder.model, encoder.patch_size or data.resolution"
+        ) from reason
 
 
 def _create(

@@ -30,7 +30,15 @@ PANEL, GAP, AROUND = 150, 42, 90
 MAX_NAMED, NAME = 8, 20
 """Lines up to which a chart has a legend, of so many pixels a name; beyond, hovering names the nearest."""
 
-DIAGNOSTICS = ("feature_std", "effective_rank", "dead_dimensions", "uniformity", "alignment", "separation", "lidar")
+DIAGNOSTICS = (
+    "feature_std",
+    "effective_rank",
+    "dead_dimensions",
+    "uniformity",
+    "alignment",
+    "separation",
+    "lidar",
+)
 
 
 @dataclass(frozen=True)
@@ -47,26 +55,44 @@ Panels = dict[str, list[Line]]
 """Lines by the metric that they show."""
 
 
-def families(records: Sequence[dict[str, Any]], name: str = "", colour: int | None = None) -> dict[str, Panels]:
+def families(
+    records: Sequence[dict[str, Any]], name: str = "", colour: int | None = None
+) -> dict[str, Panels]:
     """The curves in the records of metrics.jsonl by family, over epochs; a line for every phase, called `name` where there is
     one phase only. `colour`: of all of them, by default one for every phase."""
-    found: dict[str, dict[str, dict[str, list[tuple[float, float]]]]] = {"training": {}, "validation": {}}
+    found: dict[str, dict[str, dict[str, list[tuple[float, float]]]]] = {
+        "training": {},
+        "validation": {},
+    }
     for record in records:
         if not record.get("epoch"):  # measured once, in no epoch: no curve
             continue
         for metric, value in record.items():
             if _is_number(value) and metric not in NOT_CURVES:
-                lines = found.setdefault(_family(metric, "loss" in record), {}).setdefault(metric, {})
+                lines = found.setdefault(_family(metric, "loss" in record), {}).setdefault(
+                    metric, {}
+                )
                 lines.setdefault(str(record.get("phase", "")), []).append((record["epoch"], value))
-    phases = list(dict.fromkeys(phase for panels in found.values() for lines in panels.values() for phase in lines))
+    phases = list(
+        dict.fromkeys(
+            phase for panels in found.values() for lines in panels.values() for phase in lines
+        )
+    )
 
     def line(phase: str, points: list[tuple[float, float]]) -> Line:
         x, y = np.array(points, dtype=np.float64).T
         called = phase if len(phases) > 1 else ""
-        return Line(" ".join(filter(None, (name, called))), x, y, phases.index(phase) if colour is None else colour)
+        return Line(
+            " ".join(filter(None, (name, called))),
+            x,
+            y,
+            phases.index(phase) if colour is None else colour,
+        )
 
     return {
-        family: {metric: [line(*item) for item in lines.items()] for metric, lines in panels.items()}
+        family: {
+            metric: [line(*item) for item in lines.items()] for metric, lines in panels.items()
+        }
         for family, panels in found.items()
         if panels
     }
@@ -76,8 +102,13 @@ def curves(panels: Mapping[str, Sequence[Line]], x_title: str = "epoch") -> Char
     """A panel for every metric, one below the other over one x axis."""
     names = list(dict.fromkeys(line.name for lines in panels.values() for line in lines))
     named = names if 1 < len(names) <= MAX_NAMED else []
-    layout = _stacked([TITLES.get(metric, metric.replace("_", " ")) for metric in panels], below=NAME * len(named))
-    layout["xaxis"] = {"title": {"text": html.escape(x_title, quote=False)}, "anchor": _id("y", len(panels))}
+    layout = _stacked(
+        [TITLES.get(metric, metric.replace("_", " ")) for metric in panels], below=NAME * len(named)
+    )
+    layout["xaxis"] = {
+        "title": {"text": html.escape(x_title, quote=False)},
+        "anchor": _id("y", len(panels)),
+    }
     layout["hovermode"] = "x unified" if len(names) <= MAX_NAMED else "closest"
     layout["showlegend"] = bool(named)
     data: list[dict[str, Any]] = []
@@ -91,7 +122,10 @@ def curves(panels: Mapping[str, Sequence[Line]], x_title: str = "epoch") -> Char
 
 
 def settings_against(
-    metric: str, settings: Mapping[str, Sequence[Any]], values: Sequence[float], names: Sequence[str]
+    metric: str,
+    settings: Mapping[str, Sequence[Any]],
+    values: Sequence[float],
+    names: Sequence[str],
 ) -> Chart:
     """The metric over every setting, a panel each with an x axis of its own; a point a run, which hovering names."""
     layout = _stacked([""] * len(settings), gap=70)
@@ -103,14 +137,28 @@ def settings_against(
         kind = "log" if logarithmic else "linear" if numbers else "category"
         ticks = {"tickvals": sorted(set(seen))} if numbers and len(set(seen)) <= MAX_TICKS else {}
         title = {"text": html.escape(setting, quote=False)}
-        layout[_id("xaxis", number)] = {"type": kind, "title": title, "anchor": _id("y", number), **ticks}
-        layout[_id("yaxis", number)]["title"] = {"text": html.escape(metric.replace("_", " "), quote=False)}
+        layout[_id("xaxis", number)] = {
+            "type": kind,
+            "title": title,
+            "anchor": _id("y", number),
+            **ticks,
+        }
+        layout[_id("yaxis", number)]["title"] = {
+            "text": html.escape(metric.replace("_", " "), quote=False)
+        }
         x = list(seen) if numbers else [_word(value) for value in seen]
         shown = [html.escape(name, quote=False) for name in names]
         marker = {"size": 9, "opacity": 0.75, "color": COLOURS[0]}
         axes = {"xaxis": _id("x", number), "yaxis": _id("y", number)}
         data.append(
-            {"type": "scatter", "mode": "markers", "x": x, "y": list(values), "text": shown, "marker": marker}
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": x,
+                "y": list(values),
+                "text": shown,
+                "marker": marker,
+            }
             | {"hovertemplate": "%{text}<br>%{x}: %{y}<extra></extra>", **axes}
         )
     return {"data": data, "layout": layout}
@@ -191,9 +239,21 @@ def _stacked(titles: Sequence[str], gap: int = GAP, below: int = 0) -> dict[str,
     }
     for number, title in enumerate(titles, start=1):
         top = 1 - (number - 1) * (PANEL + gap) / inner
-        layout[_id("yaxis", number)] = {"domain": [max(0.0, top - PANEL / inner), top], "automargin": True}
-        place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": top, "yanchor": "bottom"}
-        layout["annotations"].append({"text": f"<b>{html.escape(title, quote=False)}</b>", "showarrow": False, **place})
+        layout[_id("yaxis", number)] = {
+            "domain": [max(0.0, top - PANEL / inner), top],
+            "automargin": True,
+        }
+        place = {
+            "xref": "paper",
+            "x": 0,
+            "xanchor": "left",
+            "yref": "paper",
+            "y": top,
+            "yanchor": "bottom",
+        }
+        layout["annotations"].append(
+            {"text": f"<b>{html.escape(title, quote=False)}</b>", "showarrow": False, **place}
+        )
     return layout
 
 
@@ -211,11 +271,23 @@ def _traces(line: Line, axis: str, most: int, named: bool) -> list[dict[str, Any
 
     def points(y: NDArray[np.float64]) -> dict[str, list[float]]:
         few = thinned(line.x, y, most)
-        return {key: [float(f"{value:.5g}") for value in axis] for key, axis in zip("xy", few, strict=True)}
+        return {
+            key: [float(f"{value:.5g}") for value in axis]
+            for key, axis in zip("xy", few, strict=True)
+        }
 
     if len(line.x) < MANY_POINTS:
         mode = "lines+markers" if len(line.x) <= 30 else "lines"
-        return [{**shared, **points(line.y), "mode": mode, "line": pen, "marker": {"size": 5}, "showlegend": named}]
+        return [
+            {
+                **shared,
+                **points(line.y),
+                "mode": mode,
+                "line": pen,
+                "marker": {"size": 5},
+                "showlegend": named,
+            }
+        ]
     window = np.ones(len(line.x) // 80 * 2 + 1)
     counts = np.convolve(np.ones(len(line.x)), window, mode="same")
     mean = np.convolve(line.y, window, mode="same") / counts

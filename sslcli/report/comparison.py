@@ -27,7 +27,9 @@ BESIDE = 0.06
 """How far lines stand beside each other so that no error bar hides another, in steps between depths."""
 
 
-def save_depth_comparison(path: Path, results: Sequence[Result], ylabel: str = "test error [%]") -> None:
+def save_depth_comparison(
+    path: Path, results: Sequence[Result], ylabel: str = "test error [%]"
+) -> None:
     """The mean error over depth, a line for every pretraining; a point for each where there is one depth only.
 
     Error bars are the standard deviation over seeds, dots the single seeds.
@@ -42,7 +44,11 @@ def save_depth_comparison(path: Path, results: Sequence[Result], ylabel: str = "
     figure = Figure(figsize=(width, 3.2), dpi=DPI)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     axes = figure.add_subplot()
-    beside = BESIDE if any(len(values) > 1 for by_depth in errors.values() for values in by_depth.values()) else 0.0
+    beside = (
+        BESIDE
+        if any(len(values) > 1 for by_depth in errors.values() for values in by_depth.values())
+        else 0.0
+    )
     for index, (name, by_depth) in enumerate(errors.items()):
         aside = beside * min(np.diff(depths), default=0) * (index - (len(errors) - 1) / 2)
         places = np.array([float(index)]) if len(depths) == 1 else np.array(list(by_depth)) + aside
@@ -55,7 +61,11 @@ def save_depth_comparison(path: Path, results: Sequence[Result], ylabel: str = "
         axes.set_xticks(depths, [str(depth) for depth in depths])
         axes.set_xlabel("depth", fontsize=8, color=MUTED)
         legend = figure.legend(
-            loc="outside right upper", fontsize=7, frameon=False, labelcolor=INK, title="pretraining"
+            loc="outside right upper",
+            fontsize=7,
+            frameon=False,
+            labelcolor=INK,
+            title="pretraining",
         )
         legend.get_title().set(fontsize=8, color=MUTED)
     figure.savefig(path)
@@ -116,17 +126,38 @@ def _name_points(axes: Axes, names: Sequence[str], depth: int) -> None:
 
 
 def _draw(
-    axes: Axes, places: NDArray[np.float64], errors: Sequence[NDArray[np.float64]], index: int, name: str
+    axes: Axes,
+    places: NDArray[np.float64],
+    errors: Sequence[NDArray[np.float64]],
+    index: int,
+    name: str,
 ) -> None:
     """The mean's marker is hollow over several seeds, so that their dots are seen in it."""
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
     means = [values.mean() for values in errors]
     faces = "white" if any(len(values) > 1 for values in errors) else colour
     axes.plot(
-        places, means, color=colour, linewidth=1.3, marker=marker, markersize=5.5, markerfacecolor=faces, label=name
+        places,
+        means,
+        color=colour,
+        linewidth=1.3,
+        marker=marker,
+        markersize=5.5,
+        markerfacecolor=faces,
+        label=name,
     )
     for place, mean, values in zip(places, means, errors, strict=True):
         if len(values) > 1:
             bar = _deviation(values)
-            axes.errorbar(place, mean, bar, color=colour, linewidth=0, elinewidth=1, capsize=3, zorder=1.9)
-            axes.plot(np.full(len(values), place), values, ".", color=colour, markersize=3, alpha=0.7, zorder=3)
+            axes.errorbar(
+                place, mean, bar, color=colour, linewidth=0, elinewidth=1, capsize=3, zorder=1.9
+            )
+            axes.plot(
+                np.full(len(values), place),
+                values,
+                ".",
+                color=colour,
+                markersize=3,
+                alpha=0.7,
+                zorder=3,
+            )

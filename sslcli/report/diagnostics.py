@@ -18,7 +18,10 @@ NOTHING = 1e-8
 
 
 def save_diagnostics(
-    path: Path, spectrum: Sequence[float], dimension_std: Sequence[float], history: Sequence[tuple[float, float]]
+    path: Path,
+    spectrum: Sequence[float],
+    dimension_std: Sequence[float],
+    history: Sequence[tuple[float, float]],
 ) -> None:
     """`spectrum` (K,) descending; `dimension_std` (D,) in any order; `history`: (epoch, RankMe), none recorded: no panel."""
     from matplotlib.figure import Figure
@@ -57,7 +60,9 @@ def _draw_std(axes: Axes, values: np.ndarray[tuple[int, ...], np.dtype[np.float6
     axes.set_xlabel("dimension", fontsize=8, color=MUTED)
     places = np.arange(1, len(values) + 1)
     axes.fill_between(places, values, color=COLOURS[1], alpha=0.2, linewidth=0)
-    axes.plot(places, values, color=COLOURS[1], linewidth=1.5, marker=_marker(len(values)), markersize=3)
+    axes.plot(
+        places, values, color=COLOURS[1], linewidth=1.5, marker=_marker(len(values)), markersize=3
+    )
     axes.set_ylim(0, 1.1 * float(values.max(initial=0)) or None)
 
 
@@ -65,7 +70,9 @@ def _draw_history(axes: Axes, history: Sequence[tuple[float, float]]) -> None:
     epochs, ranks = np.array(history).T
     style_axes(axes, "RankMe during training", f"{ranks[-1]:.4g}")
     axes.set_xlabel("epoch", fontsize=8, color=MUTED)
-    axes.plot(epochs, ranks, color=COLOURS[2], linewidth=1.5, marker=_marker(len(ranks)), markersize=3)
+    axes.plot(
+        epochs, ranks, color=COLOURS[2], linewidth=1.5, marker=_marker(len(ranks)), markersize=3
+    )
     axes.set_ylim(0, 1.1 * float(ranks.max()) or None)
     axes.set_xlim(0, 1.02 * float(epochs.max()) or None)
 

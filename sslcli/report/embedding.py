@@ -36,7 +36,11 @@ def class_names(labels: NDArray[np.int64] | None, classes: Sequence[str] | None)
 
 
 def save_map(
-    path: Path, points: NDArray[np.float32], labels: NDArray[np.int64] | None, names: Sequence[str], title: str
+    path: Path,
+    points: NDArray[np.float32],
+    labels: NDArray[np.int64] | None,
+    names: Sequence[str],
+    title: str,
 ) -> None:
     """`points` (N, 2), `labels` (N,) into `names` (K,); without labels all points have one colour."""
     from matplotlib.figure import Figure
@@ -53,8 +57,16 @@ def save_map(
     axes.set_yticks([])
     axes.set_aspect("equal", adjustable="datalim")
     if 0 < len(names) <= MAX_NAMED:
-        dots = [Line2D([], [], linestyle="", marker="o", markersize=5, color=colour) for colour in colours]
+        dots = [
+            Line2D([], [], linestyle="", marker="o", markersize=5, color=colour)
+            for colour in colours
+        ]
         axes.legend(
-            dots, [drawable(name) for name in names], loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8
+            dots,
+            [drawable(name) for name in names],
+            loc="upper left",
+            bbox_to_anchor=(1, 1),
+            frameon=False,
+            fontsize=8,
         )
     figure.savefig(path, format="png")

@@ -17,7 +17,18 @@ from numpy.typing import NDArray
 
 from sslcli.errors import SslcliError
 from sslcli.report.sheet import magnification, save_blocks
-from sslcli.report.style import DPI, INK, MAX_LINES, MUTED, PALE, Dashes, drawable, look, name_lines, style_axes
+from sslcli.report.style import (
+    DPI,
+    INK,
+    MAX_LINES,
+    MUTED,
+    PALE,
+    Dashes,
+    drawable,
+    look,
+    name_lines,
+    style_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +51,11 @@ MAX_PRINTED, MAX_NAMED = 20, 60
 
 
 def save_views(
-    path: Path, images: NDArray[np.uint8], views: Tensor, mean: Sequence[float], std: Sequence[float]
+    path: Path,
+    images: NDArray[np.uint8],
+    views: Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
 ) -> None:
     """The contact sheet: `images` (N, H, W, C), each followed by its V views, (V, N, C, H, W) as training gets them.
 
@@ -63,7 +78,9 @@ def save_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
     x_axis = "epoch" if all("epoch" in record for record in records) else "step"
     curves = _curves(records, x_axis)
     if not curves:
-        raise SslcliError("the run has no metrics to draw", "train it for at least one log_every steps")
+        raise SslcliError(
+            "the run has no metrics to draw", "train it for at least one log_every steps"
+        )
     num_columns = min(len(curves), 3 if len(curves) != 4 else 2)
     num_rows = math.ceil(len(curves) / num_columns)
     phases = list(dict.fromkeys(phase for lines in curves.values() for phase in lines))
@@ -80,8 +97,14 @@ def save_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
         last = points[-1, 1]
         axes.set_xlim(0, 1.02 * longest or None)
         if name in FROM_ZERO:
-            axes.set_ylim(0, 1.1 * max(float(points[:, 1].max()) for points in lines.values()) or None)
-        style_axes(axes, TITLES.get(name, name.replace("_", " ")), f"{last:.4g}" if len(phases) == 1 else "")
+            axes.set_ylim(
+                0, 1.1 * max(float(points[:, 1].max()) for points in lines.values()) or None
+            )
+        style_axes(
+            axes,
+            TITLES.get(name, name.replace("_", " ")),
+            f"{last:.4g}" if len(phases) == 1 else "",
+        )
         if index >= len(curves) - num_columns:
             axes.set_xlabel(x_axis, fontsize=8, color=MUTED)
     if named:
@@ -89,14 +112,18 @@ def save_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
     figure.savefig(path)
 
 
-def save_confusion(path_png: Path, path_csv: Path, matrix: NDArray[np.int64], classes: Sequence[str]) -> None:
+def save_confusion(
+    path_png: Path, path_csv: Path, matrix: NDArray[np.int64], classes: Sequence[str]
+) -> None:
     """The confusion matrix (K, K) of counts, rows true, columns predicted.
 
     The picture shows the share of every true class in percent; the CSV the counts, under a heading of the classes.
     """
     from matplotlib.figure import Figure
 
-    assert matrix.shape == (len(classes), len(classes)), f"{matrix.shape} counts of {len(classes)} classes"
+    assert matrix.shape == (len(classes), len(classes)), (
+        f"{matrix.shape} counts of {len(classes)} classes"
+    )
     with path_csv.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["true \\ predicted", *classes])
@@ -112,7 +139,15 @@ def save_confusion(path_png: Path, path_csv: Path, matrix: NDArray[np.int64], cl
         for (row, column), share in np.ndenumerate(shares):
             if matrix[row, column]:
                 colour = "white" if share > 0.5 else INK
-                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=colour)
+                axes.text(
+                    column,
+                    row,
+                    f"{100 * share:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color=colour,
+                )
     else:
         bar = figure.colorbar(heat, ax=axes, shrink=0.5, aspect=30, pad=0.02, ticks=[0, 0.5, 1])
         bar.ax.set_yticklabels(["0 %", "50 %", "100 %"], fontsize=7, color=MUTED)
@@ -124,7 +159,9 @@ def save_confusion(path_png: Path, path_csv: Path, matrix: NDArray[np.int64], cl
 
 def _denormalized(views: Tensor, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
     """(V, N, C, H, W) normalised -> (V, N, H, W, C) uint8."""
-    values = views.float().cpu().numpy().transpose(0, 1, 3, 4, 2) * np.asarray(std) + np.asarray(mean)
+    values = views.float().cpu().numpy().transpose(0, 1, 3, 4, 2) * np.asarray(std) + np.asarray(
+        mean
+    )
     pictures: NDArray[np.uint8] = (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
     return pictures
 
@@ -137,14 +174,22 @@ def _resized(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return resized.repeat(3, axis=3) if resized.shape[3] == 1 else resized[..., :3]
 
 
-def _curves(records: Sequence[dict[str, Any]], x_axis: str) -> dict[str, dict[str, NDArray[np.float64]]]:
+def _curves(
+    records: Sequence[dict[str, Any]], x_axis: str
+) -> dict[str, dict[str, NDArray[np.float64]]]:
     """name -> phase -> (n, 2) finite points; the loss first, then in the order of appearance."""
     found: dict[str, dict[str, list[tuple[float, float]]]] = {"loss": {}}
     for record in records:
         for name, value in record.items():
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            number = (
+                isinstance(value, (int, float))
+                and not isinstance(value, bool)
+                and math.isfinite(value)
+            )
             if number and name not in NOT_CURVES:
-                found.setdefault(name, {}).setdefault(str(record.get("phase", "")), []).append((record[x_axis], value))
+                found.setdefault(name, {}).setdefault(str(record.get("phase", "")), []).append(
+                    (record[x_axis], value)
+                )
     return {
         name: {phase: np.array(points, dtype=np.float64) for phase, points in lines.items()}
         for name, lines in found.items()

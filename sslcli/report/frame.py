@@ -55,20 +55,30 @@ def filled(template: str, parts: dict[str, Html]) -> Html:
 
 def framed(origin: str, about: str, title: str, style: Html, body: Html) -> bytes:
     """The page. `origin`: the command that writes it; `about`: of what; both can be read back by `written_about`."""
-    parts = {"ORIGIN": text(origin), "ABOUT": text(about), "TITLE": text(title), "STYLE": style, "BODY": body}
+    parts = {
+        "ORIGIN": text(origin),
+        "ABOUT": text(about),
+        "TITLE": text(title),
+        "STYLE": style,
+        "BODY": body,
+    }
     return filled(FRAME, parts).encode("utf-8", errors="replace")
 
 
 def written_about(page: bytes, origin: str) -> str | None:
     """What a page that `origin` wrote is about, by its first bytes; None where another wrote it."""
     beginning = page[:10_000].decode("utf-8", errors="replace")
-    found = re.search(f'<meta name="{re.escape(html.escape(origin))}" content="([^"]*)">', beginning)
+    found = re.search(
+        f'<meta name="{re.escape(html.escape(origin))}" content="([^"]*)">', beginning
+    )
     return None if found is None else html.unescape(found[1])
 
 
 def inside_script(data: object) -> Html:
     """JSON that no HTML parser sees markup in."""
-    content = json.dumps(data, separators=(",", ":"), allow_nan=False)  # ASCII: everything else is escaped
+    content = json.dumps(
+        data, separators=(",", ":"), allow_nan=False
+    )  # ASCII: everything else is escaped
     return Html(content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 

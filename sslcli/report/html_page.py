@@ -89,7 +89,10 @@ for (const field of document.querySelectorAll("input")) field.addEventListener("
 def require_plotly() -> None:
     """Raises SslcliError where plotly is missing. Imports nothing."""
     if find_spec("plotly") is None:
-        raise SslcliError("the report's charts need plotly, which is not installed", "pip install 'sslcli[report]'")
+        raise SslcliError(
+            "the report's charts need plotly, which is not installed",
+            "pip install 'sslcli[report]'",
+        )
 
 
 def page(about: str, title: str, parts: Iterable[Html]) -> bytes:
@@ -117,12 +120,18 @@ def paragraph(words: str) -> Html:
 
 
 def notes(lines: Sequence[str]) -> Html:
-    return Html(f'<ul class="notes">{"".join(f"<li>{text(line)}</li>" for line in lines)}</ul>' if lines else "")
+    return Html(
+        f'<ul class="notes">{"".join(f"<li>{text(line)}</li>" for line in lines)}</ul>'
+        if lines
+        else ""
+    )
 
 
 def tiles(values: Sequence[tuple[str, str]]) -> Html:
     """A few numbers, large."""
-    cells = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in values)
+    cells = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in values
+    )
     return Html(f'<dl class="tiles">{cells}</dl>')
 
 
@@ -135,24 +144,32 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], best: int | Non
         for index, row in enumerate(rows)
     ]
     body = "\n".join(lines)
-    return Html(f'<div class="box"><table><thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>')
+    return Html(
+        f'<div class="box"><table><thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    )
 
 
 def searched(what: str, content: Html) -> Html:
     """A table with a field that hides the rows which lack what is typed."""
-    return Html(f'<div><input type="search" placeholder="{text(what)}" aria-label="{text(what)}">{content}</div>')
+    return Html(
+        f'<div><input type="search" placeholder="{text(what)}" aria-label="{text(what)}">{content}</div>'
+    )
 
 
 def commands(lines: Sequence[tuple[str, str]]) -> Html:
     """What a command does, and the command to copy."""
-    return joined([Html(f"<h3>{text(what)}</h3><pre>{text(command)}</pre>") for what, command in lines])
+    return joined(
+        [Html(f"<h3>{text(what)}</h3><pre>{text(command)}</pre>") for what, command in lines]
+    )
 
 
 def chart(values: dict[str, Any], heading: str = "") -> Html:
     """One of charts.py."""
     head = f"<h3>{text(heading.capitalize())}</h3>" if heading else ""
     data = f'<script type="application/json">{inside_script(values)}</script>'
-    return Html(f'<div>{head}<div class="chart" style="height:{int(values["layout"]["height"])}px">{data}</div></div>')
+    return Html(
+        f'<div>{head}<div class="chart" style="height:{int(values["layout"]["height"])}px">{data}</div></div>'
+    )
 
 
 def charts(found: Sequence[Html]) -> Html:
@@ -168,7 +185,12 @@ def pictures(captions: dict[Path, str]) -> tuple[Html, list[str]]:
     for path, caption in captions.items():
         try:
             address = _picture(path, ALL_PICTURES // len(captions))
-        except (OSError, ValueError, SyntaxError, DecompressionBombError) as reason:  # SyntaxError: a broken PNG
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            DecompressionBombError,
+        ) as reason:  # SyntaxError: a broken PNG
             unreadable.append(f"{path.name} cannot be read: {reason}")
             continue
         found.append(

@@ -25,8 +25,18 @@ def save_label_curve(path: Path, curves: Mapping[str, Sequence[Point]]) -> None:
         counts, means = [point[0] for point in points], [100 * point[1] for point in points]
         half = [100 * (point[2] or 0.0) for point in points]
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        axes.plot(counts, means, color=colour, marker=marker, markersize=4, linewidth=1.5, label=drawable(name, 40))
-        low, high = ([mean + sign * h for mean, h in zip(means, half, strict=True)] for sign in (-1, 1))
+        axes.plot(
+            counts,
+            means,
+            color=colour,
+            marker=marker,
+            markersize=4,
+            linewidth=1.5,
+            label=drawable(name, 40),
+        )
+        low, high = (
+            [mean + sign * h for mean, h in zip(means, half, strict=True)] for sign in (-1, 1)
+        )
         axes.fill_between(counts, low, high, color=colour, alpha=0.15, linewidth=0)
     style_axes(axes, "test accuracy [%], mean and 95 % interval over subsets")
     axes.set_xscale("log")

@@ -138,7 +138,9 @@ def save_page(
         "SPRITE": _sprite(tiles, num_columns),
         "DATA": inside_script(data),
     }
-    path.write_bytes(framed("sslcli-embed", title, title, filled(STYLE, parts), filled(BODY, parts)))
+    path.write_bytes(
+        framed("sslcli-embed", title, title, filled(STYLE, parts), filled(BODY, parts))
+    )
 
 
 def _unit(points: NDArray[np.float32]) -> tuple[list[float], list[float]]:
@@ -157,7 +159,12 @@ def _tiles(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if images.shape[1] <= LARGEST_TILE:
         return coloured
     size = (LARGEST_TILE, LARGEST_TILE)
-    return np.stack([np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX)) for picture in coloured])
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+            for picture in coloured
+        ]
+    )
 
 
 def _sprite(tiles: NDArray[np.uint8], num_columns: int) -> Html:
@@ -168,9 +175,15 @@ def _sprite(tiles: NDArray[np.uint8], num_columns: int) -> Html:
     num_rows = math.ceil(num / num_columns)
     cells = np.zeros((num_rows * num_columns, side, side, 3), np.uint8)
     cells[:num] = tiles
-    sheet = cells.reshape(num_rows, num_columns, side, side, 3).swapaxes(1, 2).reshape(num_rows * side, -1, 3)
+    sheet = (
+        cells.reshape(num_rows, num_columns, side, side, 3)
+        .swapaxes(1, 2)
+        .reshape(num_rows * side, -1, 3)
+    )
     # JPEG's blocks are 16 pixels: a tile of 48 shares none with its neighbours.
     kind = "JPEG" if side == LARGEST_TILE else "PNG"
     content = io.BytesIO()
-    Image.fromarray(sheet).save(content, kind, **({"quality": 88} if kind == "JPEG" else {"optimize": False}))
+    Image.fromarray(sheet).save(
+        content, kind, **({"quality": 88} if kind == "JPEG" else {"optimize": False})
+    )
     return picture_uri(content.getvalue(), kind.lower())

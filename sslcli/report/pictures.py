@@ -40,7 +40,9 @@ LONGEST_NAME, LONGEST_TITLE = 48, 80
 
 def save_grid(path: Path, columns: Mapping[str, NDArray[np.uint8]]) -> None:
     """N pictures, one below the other, as every column shows them: name -> (N, H, W, C)."""
-    assert len({pictures.shape for pictures in columns.values()}) == 1, "columns show the same pictures"
+    assert len({pictures.shape for pictures in columns.values()}) == 1, (
+        "columns show the same pictures"
+    )
     cells = np.stack(list(columns.values()), axis=1)
     headings = [drawable(name) for name in columns]
     factor = magnification(cells.shape[3], at_least=max(map(text_width, headings)))
@@ -61,13 +63,22 @@ def save_filters(path: Path, filters: NDArray[np.float32]) -> None:
     title = f"{len(chosen):,} of {num_filters:,} filters, {height}×{width}"
     labels = [
         Label(title, MARGIN, MARGIN + TITLE / 2, "left", title=True),
-        Label("each scaled to its largest weight, grey is 0", MARGIN, MARGIN + TITLE + HEADING / 2, "left"),
+        Label(
+            "each scaled to its largest weight, grey is 0",
+            MARGIN,
+            MARGIN + TITLE + HEADING / 2,
+            "left",
+        ),
     ]
     drawn(tiled(cells), labels, top=MARGIN + TITLE + HEADING).savefig(path)
 
 
 def save_strips(
-    path: Path, strips: NDArray[np.uint8], row_names: Sequence[str], title: str, ends: tuple[str, str]
+    path: Path,
+    strips: NDArray[np.uint8],
+    row_names: Sequence[str],
+    title: str,
+    ends: tuple[str, str],
 ) -> None:
     """R strips (R, S, H, W, C) of pictures that change from left to right: from `ends[0]` to `ends[1]`."""
     assert len(row_names) == len(strips), f"{len(row_names)} names of {len(strips)} strips"
@@ -90,7 +101,12 @@ def save_strips(
         middle = top + row * (height * factor + GAP_OF_STRIPS) + height * factor / 2
         labels.append(Label(name, left - GAP_OF_WORDS, middle, "right"))
     figure = drawn(tiles, labels, top, left)
-    _draw_arrow(figure, left + text_width(start) + GAP_OF_WORDS, right - text_width(end) - GAP_OF_WORDS, line)
+    _draw_arrow(
+        figure,
+        left + text_width(start) + GAP_OF_WORDS,
+        right - text_width(end) - GAP_OF_WORDS,
+        line,
+    )
     figure.savefig(path)
 
 
@@ -104,7 +120,9 @@ def _around_grey(filters: NDArray[np.float32]) -> NDArray[np.uint8]:
 def _num_columns(num_tiles: int) -> int:
     """Of the shapes from a square to about twice as wide as high the one with the fewest holes, then the squarest."""
     squarest = math.ceil(math.sqrt(num_tiles))
-    return min(range(squarest, 3 * squarest // 2 + 1), key=lambda num_columns: -num_tiles % num_columns)
+    return min(
+        range(squarest, 3 * squarest // 2 + 1), key=lambda num_columns: -num_tiles % num_columns
+    )
 
 
 def _draw_arrow(figure: Figure, start: float, end: float, y: float) -> None:
@@ -113,6 +131,8 @@ def _draw_arrow(figure: Figure, start: float, end: float, y: float) -> None:
 
     width, height = figure.get_size_inches() * DPI
     y = 1 - y / height
-    arrow = FancyArrowPatch((start / width, y), (end / width, y), arrowstyle="->", mutation_scale=LABEL_SIZE)
+    arrow = FancyArrowPatch(
+        (start / width, y), (end / width, y), arrowstyle="->", mutation_scale=LABEL_SIZE
+    )
     arrow.set(transform=figure.transFigure, color=MUTED, linewidth=0.6)
     figure.add_artist(arrow)

@@ -24,7 +24,9 @@ Curve = dict[float, float]
 MAX_PANELS = 12
 
 
-def save_run_curves(path: Path, groups: Mapping[str, Sequence[Records]], metrics: Sequence[str]) -> int:
+def save_run_curves(
+    path: Path, groups: Mapping[str, Sequence[Records]], metrics: Sequence[str]
+) -> int:
     """One panel for each of `metrics` that some run recorded, in each of its phases, over epochs. Returns how many there
     are: without any no file is written, and those after MAX_PANELS are not drawn.
 
@@ -58,7 +60,10 @@ def save_run_curves(path: Path, groups: Mapping[str, Sequence[Records]], metrics
 def _panels(runs: Sequence[Records], metrics: Sequence[str]) -> list[Panel]:
     """Phase by phase as they come."""
     recorded = dict.fromkeys(
-        (str(record.get("phase", "")), name) for records in runs for record in records for name in record
+        (str(record.get("phase", "")), name)
+        for records in runs
+        for record in records
+        for name in record
     )
     phases = dict.fromkeys(phase for phase, _ in recorded)
     return [
@@ -74,7 +79,9 @@ def _curve(records: Records, phase: str, metric: str) -> Curve:
     return {
         float(record["epoch"]): float(record[metric])
         for record in records
-        if str(record.get("phase", "")) == phase and "epoch" in record and _is_number(record.get(metric))
+        if str(record.get("phase", "")) == phase
+        and "epoch" in record
+        and _is_number(record.get(metric))
     }
 
 
@@ -88,7 +95,15 @@ def _draw(axes: Axes, curves: Sequence[Curve], colour: str, line: Dashes) -> Non
     for curve in curves:
         marker = "o" if len(curve) <= (30 if alone else 1) else None
         width, alpha = (1.5, 1.0) if alone else (0.7, 0.45)
-        axes.plot(*_points(curve), line, color=colour, linewidth=width, alpha=alpha, marker=marker, markersize=3)
+        axes.plot(
+            *_points(curve),
+            line,
+            color=colour,
+            linewidth=width,
+            alpha=alpha,
+            marker=marker,
+            markersize=3,
+        )
     if len(curves) > 1 and (shared := set(curves[0]).intersection(*curves[1:])):
         mean = {epoch: float(np.mean([curve[epoch] for curve in curves])) for epoch in shared}
         axes.plot(*_points(mean), line, color=colour, linewidth=1.8)

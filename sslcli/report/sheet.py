@@ -67,7 +67,9 @@ def tiled(cells: NDArray[np.uint8], row_gap: int = GAP, first_gap: int = GAP) ->
     return tiles
 
 
-def save_blocks(path: Path, cells: NDArray[np.uint8], headings: Sequence[str], first_gap: int = GAP) -> None:
+def save_blocks(
+    path: Path, cells: NDArray[np.uint8], headings: Sequence[str], first_gap: int = GAP
+) -> None:
     """A row of cells for every picture, in blocks side by side that make a sheet of good shape."""
     num_pictures, num_columns, height, width, _ = cells.shape
     num_rows = _num_rows(num_pictures, num_columns * width / height)
@@ -76,7 +78,9 @@ def save_blocks(path: Path, cells: NDArray[np.uint8], headings: Sequence[str], f
     tiles = [tiled(block, first_gap=first_gap) for block in blocks]
     gap = np.full((tiles[0].shape[0], GAP_BETWEEN_BLOCKS, 3), 255, np.uint8)
     sheet = np.concatenate([part for block in tiles for part in (gap, block)][1:], axis=1)
-    starts = [MARGIN + block * (tiles[0].shape[1] + GAP_BETWEEN_BLOCKS) for block in range(len(tiles))]
+    starts = [
+        MARGIN + block * (tiles[0].shape[1] + GAP_BETWEEN_BLOCKS) for block in range(len(tiles))
+    ]
     labels = [
         Label(words, start + left + width / 2, MARGIN + HEADING / 2)
         for start in starts
@@ -85,11 +89,15 @@ def save_blocks(path: Path, cells: NDArray[np.uint8], headings: Sequence[str], f
     drawn(sheet, labels, top=MARGIN + HEADING).savefig(path)
 
 
-def drawn(tiles: NDArray[np.uint8], labels: Sequence[Label], top: int, left: int = MARGIN) -> Figure:
+def drawn(
+    tiles: NDArray[np.uint8], labels: Sequence[Label], top: int, left: int = MARGIN
+) -> Figure:
     """The figure of `tiles` at (`left`, `top`), with a margin, and wide enough for every label."""
     from matplotlib.figure import Figure
 
-    ends = [label.x + text_width(label.words, label.title) for label in labels if label.align == "left"]
+    ends = [
+        label.x + text_width(label.words, label.title) for label in labels if label.align == "left"
+    ]
     right = max([MARGIN, *(math.ceil(end) + MARGIN - left - tiles.shape[1] for end in ends)])
     sheet = np.pad(tiles, ((top, MARGIN), (left, right), (0, 0)), constant_values=255)
     height, width = sheet.shape[:2]
@@ -114,7 +122,9 @@ def _num_rows(num_pictures: int, row_shape: float) -> int:
     """How many pictures stand in one block; `row_shape` is the width over the height of one picture's row."""
 
     def distance(num_rows: int) -> float:
-        return abs(math.log(math.ceil(num_pictures / num_rows) * row_shape / num_rows / SHEET_SHAPE))
+        return abs(
+            math.log(math.ceil(num_pictures / num_rows) * row_shape / num_rows / SHEET_SHAPE)
+        )
 
     evenly = {math.ceil(num_pictures / num_blocks) for num_blocks in range(1, num_pictures + 1)}
     return min(sorted(evenly), key=distance)

@@ -31,7 +31,9 @@ def name_lines(figure: Figure, names: Sequence[str], num_columns: int) -> None:
     named = [(*look(index), drawable(name, 48)) for index, name in enumerate(names[:MAX_LINES])]
     lines = [Line2D([], [], color=colour, linestyle=dashes) for colour, dashes, _ in named]
     labels = [label for *_, label in named]
-    figure.legend(lines, labels, loc="outside lower center", ncols=num_columns, fontsize=8, frameon=False)
+    figure.legend(
+        lines, labels, loc="outside lower center", ncols=num_columns, fontsize=8, frameon=False
+    )
 
 
 def style_axes(axes: Axes, title: str, value: str = "", grid: bool = True) -> None:

@@ -10,15 +10,23 @@ from torchvision.transforms.v2 import functional as tv
 
 from sslcli.augment import augmentation
 from sslcli.augment.augmentation import Augmentation, Parameters
-from sslcli.augment.views import ViewConfig
+from sslcli.augment.augmentation_config import ViewConfig
 
 OFF = ViewConfig(
-    crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0, jitter=0.0, grayscale=0.0, solarize=0.0, normalize=False
+    crop_scale=[1.0, 1.0],
+    crop_ratio=[1.0, 1.0],
+    flip=0.0,
+    jitter=0.0,
+    grayscale=0.0,
+    solarize=0.0,
+    normalize=False,
 )
 
 
 def everything(channels: int) -> Augmentation:
-    config = ViewConfig(crop_scale=[0.08, 1.0], blur=0.5, blur_kernel=0.2, solarize=0.3, solarize_threshold=0.4)
+    config = ViewConfig(
+        crop_scale=[0.08, 1.0], blur=0.5, blur_kernel=0.2, solarize=0.3, solarize_threshold=0.4
+    )
     return config.build((0.4, 0.5, 0.6)[:channels], (0.2, 0.3, 0.25)[:channels])
 
 
@@ -44,7 +52,9 @@ def slow_view(image: Tensor, parameters: Parameters, i: int) -> Tensor:
     if parameters.gray[i] and channels == 3:
         view = tv.rgb_to_grayscale(view, 3)
     if parameters.sigma[i] > 0:
-        view = tv.gaussian_blur(view, [5, 5], [float(parameters.sigma[i])] * 2)  # 0.2 of 20 pixels, made odd
+        view = tv.gaussian_blur(
+            view, [5, 5], [float(parameters.sigma[i])] * 2
+        )  # 0.2 of 20 pixels, made odd
     if parameters.solarized[i]:
         view = tv.solarize(view, 0.4)
     return tv.normalize(view, [0.4, 0.5, 0.6][:channels], [0.2, 0.3, 0.25][:channels])
@@ -70,7 +80,9 @@ def test_a_call_draws_and_applies() -> None:
     torch.manual_seed(3)
     views = augment(images, num_views=2)
     torch.manual_seed(3)
-    torch.testing.assert_close(views, augment.apply(images, augment.sample(12, 3, 16)), atol=0, rtol=0)
+    torch.testing.assert_close(
+        views, augment.apply(images, augment.sample(12, 3, 16)), atol=0, rtol=0
+    )
     assert views.shape == (12, 3, 16, 16)
     assert views.dtype == torch.float32
     assert views.is_contiguous(memory_format=torch.channels_last)
@@ -89,7 +101,9 @@ def test_every_picture_and_every_view_is_changed_its_own_way() -> None:
 def test_with_everything_off_a_view_is_the_picture(channels: int) -> None:
     images = smooth_pictures(4, 12, channels)
     views = OFF.build((0.3,) * channels, (2.0,) * channels)(images, num_views=2)
-    torch.testing.assert_close(views, images.permute(0, 3, 1, 2).repeat(2, 1, 1, 1) / 255, atol=0, rtol=0)
+    torch.testing.assert_close(
+        views, images.permute(0, 3, 1, 2).repeat(2, 1, 1, 1) / 255, atol=0, rtol=0
+    )
 
 
 def test_rows_of_parameters_apply_to_rows_of_images() -> None:
@@ -102,7 +116,9 @@ def test_rows_of_parameters_apply_to_rows_of_images() -> None:
     parts = [augment.apply(images[some], parameters[some]) for some in (slice(0, 5), slice(5, 12))]
     torch.testing.assert_close(torch.cat(parts), whole, atol=0, rtol=0)
     rows = torch.tensor([7, 2, 2])
-    torch.testing.assert_close(augment.apply(images[rows], parameters[rows]), whole[rows], atol=0, rtol=0)
+    torch.testing.assert_close(
+        augment.apply(images[rows], parameters[rows]), whole[rows], atol=0, rtol=0
+    )
 
 
 def test_working_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

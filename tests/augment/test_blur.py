@@ -16,7 +16,9 @@ def test_blur_equals_torchvisions(channels: int, size: int) -> None:
     sigma = torch.tensor([0.1, 0.7, 1.3, 2.0])
     blurred = gaussian_blur(images, sigma, size)
     for before, after, width in zip(images, blurred, sigma.tolist(), strict=True):
-        torch.testing.assert_close(after, tv.gaussian_blur(before, [size, size], [width, width]), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            after, tv.gaussian_blur(before, [size, size], [width, width]), atol=1e-5, rtol=0
+        )
 
 
 @pytest.mark.parametrize(("kernel", "size"), [(0.1, 3), (0.25, 7), (0.5, 13), (1.0, 25)])

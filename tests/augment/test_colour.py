@@ -30,7 +30,9 @@ def pictures(channels: int) -> Tensor:
 
 @pytest.mark.parametrize(("ours_", "theirs", "values"), ADJUSTMENTS)
 def test_adjustments_equal_torchvisions(
-    ours_: Callable[[Tensor, Tensor], None], theirs: Callable[[Tensor, float], Tensor], values: list[float]
+    ours_: Callable[[Tensor, Tensor], None],
+    theirs: Callable[[Tensor, float], Tensor],
+    values: list[float],
 ) -> None:
     images = pictures(3)
     changed = images.clone()
@@ -42,7 +44,9 @@ def test_adjustments_equal_torchvisions(
 
 @pytest.mark.parametrize(("ours_", "theirs", "values"), ADJUSTMENTS[:2])
 def test_adjustments_of_grey_pictures_equal_torchvisions(
-    ours_: Callable[[Tensor, Tensor], None], theirs: Callable[[Tensor, float], Tensor], values: list[float]
+    ours_: Callable[[Tensor, Tensor], None],
+    theirs: Callable[[Tensor, float], Tensor],
+    values: list[float],
 ) -> None:
     images = pictures(1)
     changed = images.clone()
@@ -110,7 +114,9 @@ def test_orders_are_uniform_and_factors_fill_their_ranges() -> None:
     kinds, counts = order[~left_alone].unique(dim=0, return_counts=True)
     assert len(kinds) == 24
     torch.testing.assert_close(counts.float(), torch.full((24,), 18000 / 24), atol=130, rtol=0)
-    for column, (low, high) in zip(factors.unbind(1), [(0, 2.5), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1)], strict=True):
+    for column, (low, high) in zip(
+        factors.unbind(1), [(0, 2.5), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1)], strict=True
+    ):
         quantiles = torch.quantile(column, torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]))
         expected = torch.linspace(low, high, 5)
         torch.testing.assert_close(quantiles, expected, atol=0.02 * (high - low), rtol=0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sslcli.augment.corruption import CorruptionConfig
+from sslcli.augment.corruption_config import CorruptionConfig
 from sslcli.errors import SslcliError
 
 KINDS = ["gaussian", "salt_and_pepper", "masking", "blocks"]
@@ -63,7 +63,9 @@ def test_gaussian_noise_is_not_clipped_and_changes_everything() -> None:
     assert corrupted.max() > 1.5
 
 
-@pytest.mark.parametrize(("fraction", "tolerance"), [(0.1, 0.02), (0.25, 0.02), (0.5, 0.03), (0.75, 0.06)])
+@pytest.mark.parametrize(
+    ("fraction", "tolerance"), [(0.1, 0.02), (0.25, 0.02), (0.5, 0.03), (0.75, 0.06)]
+)
 def test_blocks_cover_about_the_fraction_in_all_channels(fraction: float, tolerance: float) -> None:
     clean = pictures()
     corrupted, changed = corrupt(clean, blocks=fraction)

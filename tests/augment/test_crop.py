@@ -24,14 +24,20 @@ def test_crops_equal_torchvisions(channels: int, side: int) -> None:
     assert views.shape == (18, channels, side, side)
     floats = images.permute(0, 3, 1, 2) / 255
     for i, view in enumerate(views):
-        expected = tv.resized_crop(floats[i % 6], *boxes[i].tolist(), size=[side, side], antialias=True)
+        expected = tv.resized_crop(
+            floats[i % 6], *boxes[i].tolist(), size=[side, side], antialias=True
+        )
         expected = tv.horizontal_flip(expected) if flipped[i] else expected
         torch.testing.assert_close(view, expected, atol=1e-5, rtol=0)
 
 
-def torchvision_boxes(scale: tuple[float, float], ratio: tuple[float, float], count: int, side: int) -> Tensor:
+def torchvision_boxes(
+    scale: tuple[float, float], ratio: tuple[float, float], count: int, side: int
+) -> Tensor:
     image = torch.empty(1, side, side)
-    return torch.tensor([RandomResizedCrop.get_params(image, list(scale), list(ratio)) for _ in range(count)])
+    return torch.tensor(
+        [RandomResizedCrop.get_params(image, list(scale), list(ratio)) for _ in range(count)]
+    )
 
 
 def largest_gap(a: Tensor, b: Tensor) -> float:
@@ -50,19 +56,25 @@ def largest_gap(a: Tensor, b: Tensor) -> float:
         ((0.9, 1.0), (0.5, 2.0)),  # many attempts fail: some pictures fall back to the central box
     ],
 )
-def test_boxes_are_distributed_as_torchvisions(scale: tuple[float, float], ratio: tuple[float, float]) -> None:
+def test_boxes_are_distributed_as_torchvisions(
+    scale: tuple[float, float], ratio: tuple[float, float]
+) -> None:
     torch.manual_seed(0)
     theirs = torchvision_boxes(scale, ratio, 3000, 32)
     ours = RandomCrop(scale, ratio).sample(30000, 32)
     # 1.95 * sqrt(1/3000 + 1/30000): two samples of one distribution differ by more once in a thousand times.
-    for name, a, b in zip(("top", "left", "height", "width"), ours.unbind(1), theirs.unbind(1), strict=True):
+    for name, a, b in zip(
+        ("top", "left", "height", "width"), ours.unbind(1), theirs.unbind(1), strict=True
+    ):
         assert largest_gap(a, b) < 0.037, name
     assert largest_gap(ours[:, 2] * 100 + ours[:, 3], theirs[:, 2] * 100 + theirs[:, 3]) < 0.037
     assert largest_gap(ours[:, 0] - ours[:, 1], theirs[:, 0] - theirs[:, 1]) < 0.037
 
 
 @pytest.mark.parametrize("ratio", [(3.0, 4.0), (0.2, 0.3), (0.9, 1.1)])
-def test_where_no_attempt_fits_the_box_is_torchvisions_central_one(ratio: tuple[float, float]) -> None:
+def test_where_no_attempt_fits_the_box_is_torchvisions_central_one(
+    ratio: tuple[float, float],
+) -> None:
     scale = (1.0, 1.0) if ratio[0] > 1 or ratio[1] < 1 else (1.21, 1.21)
     theirs = torchvision_boxes(scale, ratio, 1, 32)
     ours = RandomCrop(scale, ratio).sample(5, 32)

@@ -6,17 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from sslcli.augment import holes
-from sslcli.augment.holes import squares
-from sslcli.augment.masks import MaskConfig, MaskKind
+from sslcli.augment import masks as holes
+from sslcli.augment.masks import Masks, squares
+from sslcli.augment.masks_config import MaskConfig, MaskKind
 from sslcli.errors import SslcliError
 
 CPU = torch.device("cpu")
 
 
-def make(kind: MaskKind, num: int = 64, resolution: int = 28, share: float = 0.25, seed: int = 0) -> Tensor:
+def make(
+    kind: MaskKind, num: int = 64, resolution: int = 28, share: float = 0.25, seed: int = 0
+) -> Tensor:
     torch.manual_seed(seed)
-    hidden = MaskConfig(kind=kind, share=share).build()(num, resolution, CPU)
+    hidden = Masks(kind, share)(num, resolution, CPU)
     assert hidden.shape == (num, 1, resolution, resolution)
     assert hidden.dtype == torch.bool
     return hidden
@@ -26,8 +28,12 @@ def shares(hidden: Tensor) -> Tensor:
     return hidden.float().mean(dim=(1, 2, 3))
 
 
-@pytest.mark.parametrize(("resolution", "start", "stop"), [(28, 7, 21), (64, 16, 48), (33, 8, 24), (3, 1, 2)])
-def test_centre_is_the_middle_square_of_half_the_side(resolution: int, start: int, stop: int) -> None:
+@pytest.mark.parametrize(
+    ("resolution", "start", "stop"), [(28, 7, 21), (64, 16, 48), (33, 8, 24), (3, 1, 2)]
+)
+def test_centre_is_the_middle_square_of_half_the_side(
+    resolution: int, start: int, stop: int
+) -> None:
     hidden = make(MaskKind.centre, 2, resolution)
     inside = torch.zeros(resolution, dtype=torch.bool)
     inside[start:stop] = True
@@ -57,7 +63,9 @@ def test_a_steps_precision_does_not_change_them(kind: MaskKind) -> None:
 @pytest.mark.parametrize("kind", [MaskKind.blocks, MaskKind.regions])
 @pytest.mark.parametrize("resolution", [16, 28, 65])
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
-def test_at_most_the_share_is_hidden_and_most_of_it(kind: MaskKind, resolution: int, share: float) -> None:
+def test_at_most_the_share_is_hidden_and_most_of_it(
+    kind: MaskKind, resolution: int, share: float
+) -> None:
     hidden = shares(make(kind, 64, resolution, share))
     assert hidden.max() <= share
     assert hidden.min() >= 0.6 * share - 1 / resolution**2
@@ -71,13 +79,15 @@ def test_at_most_the_share_is_hidden_and_most_of_it(kind: MaskKind, resolution: 
 @pytest.mark.parametrize("kind", [MaskKind.blocks, MaskKind.regions])
 def test_each_picture_and_each_call_its_own_and_seeded(kind: MaskKind) -> None:
     torch.manual_seed(0)
-    masks = MaskConfig(kind=kind).build()
+    masks = Masks(kind, MaskConfig().share)
     first, second = masks(20, 28, CPU), masks(20, 28, CPU)
     assert len(torch.cat([first, second]).flatten(1).unique(dim=0)) == 40
     assert torch.equal(make(kind, 20), first)
 
 
-@pytest.mark.parametrize(("kind", "least", "most"), [(MaskKind.blocks, 0.05, 0.42), (MaskKind.regions, 0.115, 0.295)])
+@pytest.mark.parametrize(
+    ("kind", "least", "most"), [(MaskKind.blocks, 0.05, 0.42), (MaskKind.regions, 0.115, 0.295)]
+)
 def test_holes_come_everywhere(kind: MaskKind, least: float, most: float) -> None:
     """How often each pixel is hidden: a square is seldom in the very corner; of the regions' grid nothing shows."""
     often = make(kind, 2000, 20).float().mean(dim=0)
@@ -99,7 +109,11 @@ def largest_squares(hidden: Tensor) -> Tensor:
     for y in range(len(hidden)):
         for x in range(len(hidden)):
             if hidden[y, x]:
-                around = [int(side[y - 1, x]), int(side[y, x - 1]), int(side[y - 1, x - 1])] if y and x else [0]
+                around = (
+                    [int(side[y - 1, x]), int(side[y, x - 1]), int(side[y - 1, x - 1])]
+                    if y and x
+                    else [0]
+                )
                 side[y, x] = 1 + min(around)
     return side
 

@@ -11,7 +11,10 @@ from sslcli.data.amat import AmatConfig
 from sslcli.data.images import Splits
 from sslcli.errors import SslcliError
 
-ROT = ("mnist_all_rotation_normalized_float_train_valid.amat", "mnist_all_rotation_normalized_float_test.amat")
+ROT = (
+    "mnist_all_rotation_normalized_float_train_valid.amat",
+    "mnist_all_rotation_normalized_float_test.amat",
+)
 BASIC = ("mnist_train.amat", "mnist_test.amat")
 CONVEX = ("convex_train.amat", "50k/convex_test.amat")
 BLANK = " ".join(["0"] * 784)
@@ -41,7 +44,9 @@ def load(root: Path, **settings: object) -> Splits:
 
 def test_pixels_and_labels_are_read_and_pictures_turned_upright(tmp_path: Path) -> None:
     images = pictures(8)
-    splits = load(write(tmp_path, images.transpose(0, 2, 1), images[:4].transpose(0, 2, 1)), num_val=2)
+    splits = load(
+        write(tmp_path, images.transpose(0, 2, 1), images[:4].transpose(0, 2, 1)), num_val=2
+    )
     assert splits.test is not None
     assert splits.train.labels is not None
     np.testing.assert_array_equal(splits.train.images[..., 0], images[:6])
@@ -64,7 +69,9 @@ def test_the_plain_digits_are_upright_in_their_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "num_val"), [(12_000, 2_000), (1_200, 200)])
-def test_the_last_rows_are_validation_as_published(tmp_path: Path, count: int, num_val: int) -> None:
+def test_the_last_rows_are_validation_as_published(
+    tmp_path: Path, count: int, num_val: int
+) -> None:
     write(tmp_path, pictures(0), pictures(5))
     (tmp_path / ROT[0]).write_text("".join(f"{BLANK} {i % 10}.0\n" for i in range(count)))
     splits = load(tmp_path, limit=100)
@@ -75,7 +82,9 @@ def test_the_last_rows_are_validation_as_published(tmp_path: Path, count: int, n
 
 def test_any_other_size_is_split_by_val_fraction_unless_num_val_says(tmp_path: Path) -> None:
     write(tmp_path, pictures(20), pictures(3), CONVEX)
-    assert [len(part) for part in (load(tmp_path, val_fraction=0.25).train, load(tmp_path).val)] == [15, 2]
+    assert [
+        len(part) for part in (load(tmp_path, val_fraction=0.25).train, load(tmp_path).val)
+    ] == [15, 2]
     named = load(tmp_path, num_val=7)
     np.testing.assert_array_equal(named.val.images[..., 0], pictures(20)[13:].transpose(0, 2, 1))
     assert len(named.test or ()) == 3
@@ -84,7 +93,9 @@ def test_any_other_size_is_split_by_val_fraction_unless_num_val_says(tmp_path: P
 def test_the_training_file_can_be_named_where_a_folder_holds_several(tmp_path: Path) -> None:
     write(tmp_path, pictures(6), pictures(2))
     write(tmp_path, pictures(8), pictures(3), BASIC)
-    with pytest.raises(SslcliError, match=f"holds several training files: {ROT[0]}, {BASIC[0]}") as caught:
+    with pytest.raises(
+        SslcliError, match=f"holds several training files: {ROT[0]}, {BASIC[0]}"
+    ) as caught:
         load(tmp_path)
     assert caught.value.fix == f"choose one: data.root={tmp_path / ROT[0]}"
     for names, count in ((ROT, 2), (BASIC, 3)):
@@ -128,7 +139,9 @@ def test_a_damaged_row_is_named(tmp_path: Path, line: str, message: str) -> None
     assert ROT[1] in caught.value.message
 
 
-def test_a_row_is_counted_over_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_is_counted_over_the_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sslcli.data.amat.BLOCK", 4000)  # two rows or so
     write(tmp_path, pictures(9), pictures(2))
     assert len(load(tmp_path, num_val=1).train) == 8
@@ -140,7 +153,9 @@ def test_a_row_is_counted_over_the_whole_file(tmp_path: Path, monkeypatch: pytes
 
 def test_an_empty_file_and_a_split_that_leaves_nothing_are_errors(tmp_path: Path) -> None:
     write(tmp_path, pictures(4), pictures(2))
-    with pytest.raises(SslcliError, match=r"data\.num_val must be below the training file's 4 rows, got 4"):
+    with pytest.raises(
+        SslcliError, match=r"data\.num_val must be below the training file's 4 rows, got 4"
+    ):
         load(tmp_path, num_val=4)
     with pytest.raises(SslcliError, match=r"data\.num_val must be positive, got 0"):
         AmatConfig(num_val=0)

@@ -69,7 +69,9 @@ def test_labels_validation_and_test_may_be_missing(tmp_path: Path) -> None:
 
 
 def test_labels_of_any_numbers_are_renumbered_and_named_by_them(tmp_path: Path) -> None:
-    splits = load(tmp_path, x_train=GREY, y_train=LABELS * 7 + 1, x_val=GREY[:2], y_val=np.array([8, 1]))
+    splits = load(
+        tmp_path, x_train=GREY, y_train=LABELS * 7 + 1, x_val=GREY[:2], y_val=np.array([8, 1])
+    )
     assert splits.classes == ("1", "8")
     assert splits.train.labels is not None
     assert splits.train.labels.tolist() == LABELS.tolist()
@@ -99,19 +101,33 @@ WRONG = [
     ({"x_train": COLOUR.transpose(0, 3, 1, 2)}, r"x_train .* got uint8 \(20, 3, 8, 8\)"),
     ({"x_train": GREY[:0]}, "x_train .* has no pictures"),
     ({"x_train": GREY, "y_train": LABELS[:-1]}, r"y_train .* of 20 pictures, .* got int64 \(19,\)"),
-    ({"x_train": GREY, "y_train": np.zeros((20, 14), dtype=int)}, r"y_train .* got int64 \(20, 14\)"),
+    (
+        {"x_train": GREY, "y_train": np.zeros((20, 14), dtype=int)},
+        r"y_train .* got int64 \(20, 14\)",
+    ),
     ({"x_train": GREY, "y_train": LABELS * 0.5}, "y_train .* whole numbers, got float64"),
-    ({"x_train": GREY, "y_train": LABELS.astype(object)}, "y_train .* cannot be read: Object arrays"),
-    ({"x_train": GREY, "x_test": COLOUR}, r"test pictures .* \(8, 8, 3\), the train pictures \(8, 8, 1\)"),
+    (
+        {"x_train": GREY, "y_train": LABELS.astype(object)},
+        "y_train .* cannot be read: Object arrays",
+    ),
+    (
+        {"x_train": GREY, "x_test": COLOUR},
+        r"test pictures .* \(8, 8, 3\), the train pictures \(8, 8, 1\)",
+    ),
     ({"x_train": GREY, "x_val": GREY[:, :6, :6]}, "the val pictures"),
-    ({"x_train": GREY, "y_train": LABELS, "classes": np.array(["a"])}, "must name the labels 0 to 1"),
+    (
+        {"x_train": GREY, "y_train": LABELS, "classes": np.array(["a"])},
+        "must name the labels 0 to 1",
+    ),
     ({"x_train": GREY, "y_train": LABELS - 1, "classes": np.array(["a", "b"])}, "labels -1 to 0"),
     ({"x_test": GREY}, "has neither x_train nor train_images; its keys are x_test"),
 ]
 
 
 @pytest.mark.parametrize(("arrays", "message"), WRONG)
-def test_a_wrong_key_is_named_with_what_was_found(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
+def test_a_wrong_key_is_named_with_what_was_found(
+    tmp_path: Path, arrays: dict[str, object], message: str
+) -> None:
     with pytest.raises(SslcliError, match=message):
         load(tmp_path, **arrays)
 

@@ -39,7 +39,9 @@ def test_a_batch_depends_on_nothing_but_seed_and_step() -> None:
     jumping = Batches(pictures(22), 5, seed=3, device="cpu")
     for step in (11, 0, 7, 7, 3):
         assert torch.equal(jumping.at(step), in_order[step])
-    assert seen(Batches(pictures(22), 5, seed=4, device="cpu"), range(4)) != seen(straight, range(4))
+    assert seen(Batches(pictures(22), 5, seed=4, device="cpu"), range(4)) != seen(
+        straight, range(4)
+    )
 
 
 def test_drawing_batches_leaves_the_global_generator_alone() -> None:
@@ -60,10 +62,18 @@ def test_a_batch_can_be_written_to_without_harm() -> None:
 def test_arrays_that_are_read_only_or_not_contiguous_are_taken() -> None:
     images = pictures(10).images[::2]
     images.flags.writeable = False
-    assert sorted(seen(Batches(ImageSet(images), 5, seed=0, device="cpu"), range(1))) == [0, 2, 4, 6, 8]
+    assert sorted(seen(Batches(ImageSet(images), 5, seed=0, device="cpu"), range(1))) == [
+        0,
+        2,
+        4,
+        6,
+        8,
+    ]
 
 
-@pytest.mark.parametrize(("size", "said"), [(11, "at most the 10 training pictures"), (0, "positive")])
+@pytest.mark.parametrize(
+    ("size", "said"), [(11, "at most the 10 training pictures"), (0, "positive")]
+)
 def test_a_batch_size_that_cannot_be_is_an_error(size: int, said: str) -> None:
     with pytest.raises(SslcliError, match=f"batch_size must be {said}"):
         Batches(pictures(10), size, seed=0, device="cpu")

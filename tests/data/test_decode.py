@@ -21,7 +21,9 @@ def pixels(path: Path, resolution: int) -> np.ndarray:
 
 def smooth(height: int, width: int) -> np.ndarray:
     rows, columns = np.mgrid[0:height, 0:width]
-    return np.stack([rows * 255 // height, columns * 255 // width, 0 * rows + 90], -1).astype(np.uint8)
+    return np.stack([rows * 255 // height, columns * 255 // width, 0 * rows + 90], -1).astype(
+        np.uint8
+    )
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "tif", "tiff"])
@@ -51,7 +53,9 @@ def test_black_and_white_is_0_and_255(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("alpha", "expected"), [(255, (10, 20, 30)), (0, (255, 255, 255))])
-def test_transparent_colour_lies_on_white(tmp_path: Path, alpha: int, expected: tuple[int, ...]) -> None:
+def test_transparent_colour_lies_on_white(
+    tmp_path: Path, alpha: int, expected: tuple[int, ...]
+) -> None:
     Image.new("RGBA", (8, 8), (10, 20, 30, alpha)).save(tmp_path / "a.png")
     assert (pixels(tmp_path / "a.png", 8) == expected).all()
 
@@ -64,7 +68,9 @@ def test_half_transparent_grey_is_grey_and_half_white(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transparency", [1, b"\xff\x00"])
-def test_a_palette_with_a_transparent_colour_lies_on_white(tmp_path: Path, transparency: object) -> None:
+def test_a_palette_with_a_transparent_colour_lies_on_white(
+    tmp_path: Path, transparency: object
+) -> None:
     image = Image.fromarray(np.repeat([[0, 1]], 4, 0).repeat(2, 1).astype(np.uint8), "L")
     image = image.convert("P")
     image.putpalette([200, 0, 0, 0, 200, 0])
@@ -83,10 +89,14 @@ def test_a_cmyk_jpeg_has_its_colours(tmp_path: Path) -> None:
 def test_16_bits_are_scaled_not_cut_off(tmp_path: Path, ending: str) -> None:
     image = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
     Image.fromarray(image).save(tmp_path / f"a.{ending}")
-    np.testing.assert_array_equal(pixels(tmp_path / f"a.{ending}", 8), np.rint(image / 257).astype(np.uint8))
+    np.testing.assert_array_equal(
+        pixels(tmp_path / f"a.{ending}", 8), np.rint(image / 257).astype(np.uint8)
+    )
 
 
-@pytest.mark.parametrize(("dtype", "reason"), [(np.float32, "floating-point"), (np.int32, "32-bit")])
+@pytest.mark.parametrize(
+    ("dtype", "reason"), [(np.float32, "floating-point"), (np.int32, "32-bit")]
+)
 def test_pixels_of_unknown_range_are_refused(tmp_path: Path, dtype: type, reason: str) -> None:
     Image.fromarray(np.full((8, 8), 100_000, dtype=dtype)).save(tmp_path / "a.tif")
     with pytest.raises(ValueError, match=reason):
@@ -105,7 +115,9 @@ def test_a_rotated_photograph_is_turned_upright(tmp_path: Path) -> None:
 
 
 def test_broken_exif_does_not_lose_the_picture(tmp_path: Path) -> None:
-    Image.fromarray(smooth(16, 16)).save(tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff")
+    Image.fromarray(smooth(16, 16)).save(
+        tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff"
+    )
     assert pixels(tmp_path / "a.jpg", 16).shape == (16, 16, 3)
 
 
@@ -136,7 +148,9 @@ def test_shrinking_does_not_alias() -> None:
     stripes = np.zeros((64, 64), dtype=np.uint8)
     stripes[:, ::2] = 255
     small = np.asarray(square(Image.fromarray(stripes), 16))
-    assert (np.abs(small[:, 2:-2].astype(int) - 127) <= 8).all()  # sampling every 4th column gives 0 or 255
+    assert (
+        np.abs(small[:, 2:-2].astype(int) - 127) <= 8
+    ).all()  # sampling every 4th column gives 0 or 255
 
 
 def test_a_large_jpeg_decoded_at_a_fraction_looks_as_if_decoded_whole(tmp_path: Path) -> None:
@@ -166,7 +180,9 @@ def broken(tmp_path: Path) -> list[str]:
     return [str(tmp_path / name) for name in BROKEN]
 
 
-def test_broken_files_are_told_from_good_ones_with_the_reason(tmp_path: Path, broken: list[str]) -> None:
+def test_broken_files_are_told_from_good_ones_with_the_reason(
+    tmp_path: Path, broken: list[str]
+) -> None:
     Image.new("L", (8, 8), 7).save(tmp_path / "good.png")
     decoded = decode_files([*broken, str(tmp_path / "good.png")], 8, None, 2, untracked)
     assert sorted(decoded.bad) == list(range(len(broken)))
@@ -176,10 +192,14 @@ def test_broken_files_are_told_from_good_ones_with_the_reason(tmp_path: Path, br
     assert (decoded.images[-1] == 7).all()
 
 
-def test_a_decompression_bomb_warning_is_kept_from_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_warning_is_kept_from_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.new("L", (40, 40), 7).save(tmp_path / "large.png")
     Image.new("L", (80, 80), 7).save(tmp_path / "larger.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # a warning above, an error above twice that
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 1000
+    )  # a warning above, an error above twice that
     paths = [str(tmp_path / "large.png"), str(tmp_path / "larger.png")]
     decoded = decode_files(paths, 8, None, 1, untracked)
     assert list(decoded.bad) == [1]
@@ -189,7 +209,9 @@ def test_a_decompression_bomb_warning_is_kept_from_the_user(tmp_path: Path, monk
 def mixed(tmp_path: Path) -> list[str]:
     for index in range(70):
         mode = "L" if index % 2 else "RGB"
-        Image.new(mode, (9 + index, 12), "white" if index % 3 else "black").save(tmp_path / f"{index:02}.png")
+        Image.new(mode, (9 + index, 12), "white" if index % 3 else "black").save(
+            tmp_path / f"{index:02}.png"
+        )
     return [str(path) for path in sorted(tmp_path.iterdir())]
 
 

@@ -49,7 +49,9 @@ def test_validation_is_held_out_of_train_and_test_is_kept(tree: Path) -> None:
         assert part.labels is not None
         assert part.paths is not None
         np.testing.assert_array_equal(part.images[:, 4, 4, 0], np.where(part.labels == 0, 50, 100))
-        assert [Path(path).parent.name for path in part.paths] == [splits.classes[i] for i in part.labels]
+        assert [Path(path).parent.name for path in part.paths] == [
+            splits.classes[i] for i in part.labels
+        ]
     assert not set(splits.train.paths or ()) & set(splits.val.paths or ())
     assert splits.test.paths == tuple(sorted(map(str, (tree / "test").rglob("*.png"))))
     assert splits.warnings == ()
@@ -186,7 +188,9 @@ def test_bad_pictures_are_left_out_and_named(tree: Path) -> None:
         for index in range(2)
     ]
     assert splits.train.labels is not None
-    np.testing.assert_array_equal(splits.train.images[:, 4, 4, 0], np.where(splits.train.labels == 0, 50, 100))
+    np.testing.assert_array_equal(
+        splits.train.images[:, 4, 4, 0], np.where(splits.train.labels == 0, 50, 100)
+    )
 
 
 def test_no_more_than_twenty_are_named(tmp_path: Path) -> None:
@@ -202,7 +206,9 @@ def test_too_many_bad_pictures_are_refused_and_the_fix_works(tmp_path: Path) -> 
     fill(tmp_path, 95)
     for index in range(5):
         (tmp_path / f"bad{index}.png").touch()
-    with pytest.raises(SslcliError, match=r"5 of 100 pictures .* data.max_bad=0.01 .* bad\d.png") as caught:
+    with pytest.raises(
+        SslcliError, match=r"5 of 100 pictures .* data.max_bad=0.01 .* bad\d.png"
+    ) as caught:
         config(tmp_path).load()
     assert caught.value.fix.endswith("data.max_bad=0.05")
     assert len(config(tmp_path, max_bad=0.05).load().warnings) == 5

@@ -8,8 +8,12 @@ import pytest
 from sslcli.data.images import evenly
 
 
-@pytest.mark.parametrize(("num_there", "at_most"), [(10, 3), (10, 10), (3, 10), (2001, 2000), (1, 5), (10, 1)])
-def test_pictures_at_even_distances_are_all_different_and_reach_from_end_to_end(num_there: int, at_most: int) -> None:
+@pytest.mark.parametrize(
+    ("num_there", "at_most"), [(10, 3), (10, 10), (3, 10), (2001, 2000), (1, 5), (10, 1)]
+)
+def test_pictures_at_even_distances_are_all_different_and_reach_from_end_to_end(
+    num_there: int, at_most: int
+) -> None:
     chosen = evenly(num_there, at_most)
     assert len(chosen) == len(set(chosen.tolist())) == min(num_there, at_most)
     assert chosen[0] == 0

@@ -49,7 +49,12 @@ def png_16(path: Path, colour_type: int, values: np.ndarray[Any, Any]) -> Path:
     """A PNG of 16 bits a channel, which PIL cannot write."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     height, width = values.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
@@ -61,7 +66,9 @@ def png_16(path: Path, colour_type: int, values: np.ndarray[Any, Any]) -> Path:
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
 @pytest.mark.parametrize("kind", ["grey", "colour", "grey and alpha", "colour and alpha"])
-def test_what_is_read_and_saved_is_the_same_to_the_bit(tmp_path: Path, kind: str, suffix: str) -> None:
+def test_what_is_read_and_saved_is_the_same_to_the_bit(
+    tmp_path: Path, kind: str, suffix: str
+) -> None:
     array = {"grey": GREY, "colour": COLOUR}.get(kind)
     if array is None:
         array = np.dstack([GREY if kind.startswith("grey") else COLOUR, COLOUR[..., 1]])
@@ -73,11 +80,16 @@ def test_what_is_read_and_saved_is_the_same_to_the_bit(tmp_path: Path, kind: str
     np.testing.assert_array_equal(np.broadcast_to(picture.pixels, again.pixels.shape), again.pixels)
     np.testing.assert_array_equal(picture.alpha, again.alpha)
     assert again.format == format_of(tmp_path / f"b{suffix}")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", f"b{suffix}"]  # no temporary file is left
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.png",
+        f"b{suffix}",
+    ]  # no temporary file is left
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_picture_is_read_upright_and_not_turned_again(tmp_path: Path, orientation: int) -> None:
+def test_a_turned_picture_is_read_upright_and_not_turned_again(
+    tmp_path: Path, orientation: int
+) -> None:
     upright = np.zeros((40, 60, 3), dtype=np.uint8)
     upright[:20, :30] = 255  # bright at the top left
     inverse = [None, None, 0, 3, 1, 5, 2, 6, 4][orientation]  # numbers of PIL's Transpose
@@ -109,7 +121,9 @@ def test_exif_and_colour_profile_survive(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", *LOSSLESS])
-def test_a_tiff_of_one_layout_does_not_corrupt_a_file_of_another(tmp_path: Path, suffix: str) -> None:
+def test_a_tiff_of_one_layout_does_not_corrupt_a_file_of_another(
+    tmp_path: Path, suffix: str
+) -> None:
     path = saved(tmp_path / "a.tif", COLOUR, exif=camera_exif(6), icc_profile=profile())
     picture = read_picture(path)
     assert picture.size == (9, 6)
@@ -124,7 +138,9 @@ def test_a_tiff_of_one_layout_does_not_corrupt_a_file_of_another(tmp_path: Path,
 
 
 def test_broken_exif_does_not_cost_the_picture(tmp_path: Path) -> None:
-    picture = read_picture(saved(tmp_path / "a.jpg", COLOUR, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0"))
+    picture = read_picture(
+        saved(tmp_path / "a.jpg", COLOUR, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0")
+    )
     assert picture.size == (6, 9)
     picture.save(tmp_path / "b.png", picture.pixels)
 
@@ -209,8 +225,12 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "long.png"]
 
 
-@pytest.mark.parametrize(("mode", "name", "words"), [("CMYK", "a.jpg", "ink"), ("F", "a.tif", "floating")])
-def test_pixels_of_another_kind_are_refused(tmp_path: Path, mode: str, name: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "name", "words"), [("CMYK", "a.jpg", "ink"), ("F", "a.tif", "floating")]
+)
+def test_pixels_of_another_kind_are_refused(
+    tmp_path: Path, mode: str, name: str, words: str
+) -> None:
     Image.new(mode, (4, 4)).save(tmp_path / name)
     with pytest.raises(SslcliError, match=words):
         read_picture(tmp_path / name)

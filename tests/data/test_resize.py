@@ -7,7 +7,9 @@ import pytest
 from sslcli.data.resize import available_cores, exhaust, in_threads
 
 
-@pytest.mark.parametrize(("count", "workers", "at_once"), [(16, 4, 4), (3, 4, 3), (1000, 4, 4), (5, 1, 1)])
+@pytest.mark.parametrize(
+    ("count", "workers", "at_once"), [(16, 4, 4), (3, 4, 3), (1000, 4, 4), (5, 1, 1)]
+)
 def test_every_thread_gets_some(count: int, workers: int, at_once: int) -> None:
     """All wait for each other: fewer at once would wait in vain."""
     barrier, seen = threading.Barrier(at_once, timeout=20), threading.local()

@@ -15,25 +15,18 @@ import numpy as np
 import pytest
 
 from sslcli.data import DATA, mnist
-from sslcli.data.config import DataConfig
+from sslcli.data.data_config import DataConfig
 from sslcli.errors import SslcliError
 
 RNG = np.random.default_rng(0)
-CONF = Path(__file__).parents[2] / "conf" / "data"
 
 
 def test_importing_the_table_imports_nothing_slow() -> None:
     code = "import sys, sslcli.data; print([m for m in ('torch', 'torchvision', 'PIL') if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"
-
-
-def test_every_set_has_its_file_in_conf_and_no_other() -> None:
-    assert {path.stem for path in CONF.glob("*.yaml")} == set(DATA)
-    for name in DATA:
-        text = (CONF / f"{name}.yaml").read_text()
-        assert f"defaults:\n  - /schema/data/{name}@_here_\n  - _self_\n" in text
-        assert f"data={name}" in text
 
 
 def test_the_sample_is_there() -> None:
@@ -88,14 +81,23 @@ def check_idx(config: DataConfig, arrays: dict[str, np.ndarray]) -> None:
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize(
     ("name", "folder"),
-    [("mnist", "MNIST/raw"), ("mnist", "."), ("fashion_mnist", "FashionMNIST/raw"), ("fashion_mnist", ".")],
+    [
+        ("mnist", "MNIST/raw"),
+        ("mnist", "."),
+        ("fashion_mnist", "FashionMNIST/raw"),
+        ("fashion_mnist", "."),
+    ],
 )
-def test_idx_files_are_read_where_they_may_lie(tmp_path: Path, name: str, folder: str, zipped: bool) -> None:
+def test_idx_files_are_read_where_they_may_lie(
+    tmp_path: Path, name: str, folder: str, zipped: bool
+) -> None:
     arrays = write_idx(tmp_path / folder, zipped=zipped)
     check_idx(DATA[name](root=str(tmp_path)), arrays)
 
 
-def test_debians_fashion_mnist_is_found_only_without_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debians_fashion_mnist_is_found_only_without_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrays = write_idx(tmp_path / "debian", zipped=True)
     monkeypatch.setattr(mnist, "DEBIAN_FOLDER", tmp_path / "debian")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -171,7 +173,10 @@ def test_cifar100_has_the_fine_labels(tmp_path: Path) -> None:
     images, folder = colours(20, 32), tmp_path / "cifar-100-python"
     for index, name in enumerate(["train", "test"]):
         rows = images[10 * index : 10 * index + 10].transpose(0, 3, 1, 2).reshape(10, -1)
-        dump(folder / name, {"data": rows, "fine_labels": list(range(90, 100)), "coarse_labels": [0] * 10})
+        dump(
+            folder / name,
+            {"data": rows, "fine_labels": list(range(90, 100)), "coarse_labels": [0] * 10},
+        )
     dump(folder / "meta", {"fine_label_names": [str(i) for i in range(100)]})
     splits = DATA["cifar100"](root=str(tmp_path)).load()
     check_colour(splits, images[10:], np.arange(90, 100), train=9)
@@ -185,7 +190,9 @@ def test_stl10_has_pictures_without_labels(tmp_path: Path) -> None:
     folder.mkdir()
     starts = {"train": 0, "test": 20, "unlabeled": 30, "end": 45}
     for (name, start), stop in zip(starts.items(), list(starts.values())[1:], strict=False):
-        images[start:stop].transpose(0, 3, 2, 1).tofile(folder / f"{name}_X.bin")  # column by column
+        images[start:stop].transpose(0, 3, 2, 1).tofile(
+            folder / f"{name}_X.bin"
+        )  # column by column
         ((np.arange(start, stop) % 10) + 1).astype(np.uint8).tofile(folder / f"{name}_y.bin")
     splits = DATA["stl10"](root=str(tmp_path)).load()
     check_colour(splits, images[20:30], np.arange(10), train=18)
@@ -224,7 +231,9 @@ DOWNLOADED = ["cifar10", "cifar100", "stl10", "svhn", "mnist", "fashion_mnist"]
 
 @pytest.mark.parametrize("name", DOWNLOADED)
 @pytest.mark.parametrize("exists", [True, False])
-def test_missing_files_are_an_error_with_the_folder_and_the_fix(tmp_path: Path, name: str, exists: bool) -> None:
+def test_missing_files_are_an_error_with_the_folder_and_the_fix(
+    tmp_path: Path, name: str, exists: bool
+) -> None:
     root = tmp_path if exists else tmp_path / "nowhere"
     with pytest.raises(SslcliError, match="was not found, or not whole, in ") as caught:
         DATA[name](root=str(root)).load()

@@ -43,7 +43,9 @@ def test_validation_takes_its_part_of_every_class_and_nothing_twice() -> None:
 
 
 def test_the_seed_chooses_who_is_held_out() -> None:
-    held = [numbers(both(divide(Stored(pictures(50, 50)), 0.1, None, seed))[1]) for seed in (0, 0, 1)]
+    held = [
+        numbers(both(divide(Stored(pictures(50, 50)), 0.1, None, seed))[1]) for seed in (0, 0, 1)
+    ]
     assert held[0] == held[1]
     assert held[0] != held[2]
 
@@ -70,7 +72,9 @@ def test_limit_holds_for_pictures_without_labels() -> None:
 
 
 def test_more_than_there_are_is_an_error_with_their_number() -> None:
-    with pytest.raises(SslcliError, match=r"data\.limit must be at most the 90 training pictures .* got 91"):
+    with pytest.raises(
+        SslcliError, match=r"data\.limit must be at most the 90 training pictures .* got 91"
+    ):
         divide(Stored(pictures(60, 40)), 0.1, 91, 0)
 
 
@@ -101,7 +105,12 @@ def test_shuffled_is_a_permutation_that_must_not_change() -> None:
 
 
 def test_derived_seeds_tell_all_parts_apart_and_must_not_change() -> None:
-    seeds = [derive_seed("a", 1, 2), derive_seed("a", 12), derive_seed("a", "1", 2), derive_seed("b", 1, 2)]
+    seeds = [
+        derive_seed("a", 1, 2),
+        derive_seed("a", 12),
+        derive_seed("a", "1", 2),
+        derive_seed("b", 1, 2),
+    ]
     assert len(set(seeds)) == 4
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert derive_seed("order", np.int64(0), 3) == derive_seed("order", 0, 3) == 390796674714198143
@@ -109,9 +118,17 @@ def test_derived_seeds_tell_all_parts_apart_and_must_not_change() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "expected"),
-    [(0.01, [2, 1, 1]), (0.1, [20, 5, 1]), (1, [200, 50, 10]), (1.0, [200, 50, 10]), (10, [10, 10, 10])],
+    [
+        (0.01, [2, 1, 1]),
+        (0.1, [20, 5, 1]),
+        (1, [200, 50, 10]),
+        (1.0, [200, 50, 10]),
+        (10, [10, 10, 10]),
+    ],
 )
-def test_label_subset_takes_a_part_or_a_count_of_every_class(amount: float, expected: list[int]) -> None:
+def test_label_subset_takes_a_part_or_a_count_of_every_class(
+    amount: float, expected: list[int]
+) -> None:
     labels = np.repeat(np.arange(3), [200, 50, 10])
     chosen = label_subset(labels, amount, 0)
     assert np.bincount(labels[chosen]).tolist() == expected
@@ -142,7 +159,9 @@ def test_label_subset_names_the_class_that_has_too_few() -> None:
 def test_who_needs_labels_says_so() -> None:
     two, one, none = pictures(3, 3), pictures(3), pictures(3, labelled=False)
     require_labels(Splits(two, two, None), "linear-eval")
-    with pytest.raises(SslcliError, match="linear-eval needs labels, and the training pictures have none"):
+    with pytest.raises(
+        SslcliError, match="linear-eval needs labels, and the training pictures have none"
+    ):
         require_labels(Splits(none, none, None), "linear-eval")
     with pytest.raises(SslcliError, match="the validation pictures have none"):
         require_labels(Splits(two, none, None), "linear-eval")

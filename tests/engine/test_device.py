@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sslcli.engine.device import Compute, share_batch_norm
-from sslcli.engine.runtime import DeviceChoice, RuntimeConfig
+from sslcli.engine.runtime_config import DeviceChoice, RuntimeConfig
 from sslcli.errors import SslcliError
 
 
@@ -19,7 +19,9 @@ class NormAndActivation(nn.BatchNorm2d):
 
 
 def test_shared_batch_norm_leaves_what_else_a_network_computes_as_it_was() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Sequential(NormAndActivation(4))).eval()
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Sequential(NormAndActivation(4))
+    ).eval()
     pictures = torch.randn(2, 3, 8, 8)
     before, keys = network(pictures), list(network.state_dict())
     share_batch_norm(network)

@@ -6,22 +6,27 @@ from torch import nn
 
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer, Player
-from sslcli.engine.optim import SGDConfig
+from sslcli.engine.optim_config import SGDConfig
 from sslcli.errors import RunFailed
 
 CPU = Compute(torch.device("cpu"), None)
 
 
 def player(*modules: nn.Module, clip_norm: float = 0.0) -> Player:
-    return Player(SGDConfig(momentum=0, nesterov=False, weight_decay=0, clip_norm=clip_norm).build(modules), clip_norm)
+    return Player(
+        SGDConfig(momentum=0, nesterov=False, weight_decay=0, clip_norm=clip_norm).build(modules),
+        clip_norm,
+    )
 
 
 def test_only_the_named_player_gets_a_gradient() -> None:
     """An adversarial step: the discriminator's loss must not reach the generator, nor the other way round."""
     torch.manual_seed(0)
     generator, discriminator = nn.Linear(3, 3), nn.Linear(3, 1)
-    minimize = Minimizer({"generator": player(generator), "discriminator": player(discriminator)}, CPU)
-    minimize.begin(0, 0.1)
+    minimize = Minimizer(
+        {"generator": player(generator), "discriminator": player(discriminator)}, CPU, lambda _: 0.1
+    )
+    minimize.begin(0)
     noise = torch.randn(8, 3)
     before = [p.detach().clone() for p in generator.parameters()]
     minimize(discriminator(generator(noise)).mean(), "discriminator")
@@ -29,15 +34,17 @@ def test_only_the_named_player_gets_a_gradient() -> None:
     assert all(torch.equal(p, old) for p, old in zip(generator.parameters(), before, strict=True))
     judged = [p.detach().clone() for p in discriminator.parameters()]
     minimize(-discriminator(generator(noise)).mean(), "generator")
-    assert all(torch.equal(p, old) for p, old in zip(discriminator.parameters(), judged, strict=True))
+    assert all(
+        torch.equal(p, old) for p, old in zip(discriminator.parameters(), judged, strict=True)
+    )
     assert not torch.equal(generator.weight, before[0])
 
 
 def test_the_step_is_the_optimizers() -> None:
     weight = nn.Linear(2, 1, bias=False)
     old = weight.weight.detach().clone()
-    minimize = Minimizer({"method": player(weight)}, CPU)
-    minimize.begin(0, 0.5)
+    minimize = Minimizer({"method": player(weight)}, CPU, lambda _: 0.5)
+    minimize.begin(0)
     minimize(weight(torch.tensor([[1.0, 2.0]])).sum())
     assert torch.allclose(weight.weight, old - 0.5 * torch.tensor([[1.0, 2.0]]))
 
@@ -47,8 +54,8 @@ def test_what_runs_after_an_update_runs_on_the_new_weights_in_half_precision_too
     discriminator of before."""
     network, inputs = nn.Linear(4, 1), torch.ones(2, 4)
     half = Compute(torch.device("cpu"), torch.bfloat16)
-    minimize = Minimizer({"method": player(network)}, half)
-    minimize.begin(0, 1.0)
+    minimize = Minimizer({"method": player(network)}, half, lambda _: 1.0)
+    minimize.begin(0)
     with half.autocast():
         before = network(inputs)
         minimize(before.sum())
@@ -62,8 +69,8 @@ def test_what_runs_after_an_update_runs_on_the_new_weights_in_half_precision_too
 def test_clipping_bounds_the_step() -> None:
     weight = nn.Linear(2, 1, bias=False)
     old = weight.weight.detach().clone()
-    minimize = Minimizer({"method": player(weight, clip_norm=0.1)}, CPU)
-    minimize.begin(0, 1.0)
+    minimize = Minimizer({"method": player(weight, clip_norm=0.1)}, CPU, lambda _: 1.0)
+    minimize.begin(0)
     minimize(weight(torch.tensor([[30.0, 40.0]])).sum())
     assert (weight.weight - old).norm().item() == pytest.approx(0.1, rel=1e-3)
 
@@ -71,7 +78,7 @@ def test_clipping_bounds_the_step() -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_named(bad: float) -> None:
     weight = nn.Linear(2, 1)
-    minimize = Minimizer({"critic": player(weight)}, CPU)
-    minimize.begin(41, 0.1)
+    minimize = Minimizer({"critic": player(weight)}, CPU, lambda _: 0.1)
+    minimize.begin(41)
     with pytest.raises(RunFailed, match="the loss of critic is not finite at step 41"):
         minimize(weight(torch.ones(1, 2)).sum() * bad, "critic")

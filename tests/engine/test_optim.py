@@ -8,7 +8,15 @@ import torch
 from torch import nn
 
 from sslcli.engine.lars import LARS
-from sslcli.engine.optim import OPTIMIZERS, AdamWConfig, LARSConfig, OptimConfig, Scaling, Schedule, SGDConfig
+from sslcli.engine.optim_config import (
+    OPTIMIZERS,
+    AdamWConfig,
+    LARSConfig,
+    OptimConfig,
+    Scaling,
+    Schedule,
+    SGDConfig,
+)
 from sslcli.errors import SslcliError
 from sslcli.nets.context import ChannelwiseFullyConnected
 
@@ -24,7 +32,10 @@ def test_scaling_is_the_papers() -> None:
 
 def test_schedule_warms_up_and_falls_along_a_cosine() -> None:
     config = SGDConfig(lr=1.0, warmup_epochs=2, final_lr=0.1)
-    rates = [config.learning_rate(step, num_steps=50, steps_per_epoch=5, batch_size=256) for step in range(50)]
+    rates = [
+        config.learning_rate(step, num_steps=50, steps_per_epoch=5, batch_size=256)
+        for step in range(50)
+    ]
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert rates[10] == pytest.approx(1.0)
     assert rates[30] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi / 2)))
@@ -39,7 +50,10 @@ def test_constant_schedule() -> None:
 
 def test_a_warm_up_longer_than_the_run_only_rises() -> None:
     config = SGDConfig(lr=1.0, warmup_epochs=100)
-    rates = [config.learning_rate(step, num_steps=4, steps_per_epoch=2, batch_size=64) for step in range(4)]
+    rates = [
+        config.learning_rate(step, num_steps=4, steps_per_epoch=2, batch_size=64)
+        for step in range(4)
+    ]
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1.0])
 
 
@@ -47,15 +61,23 @@ def test_a_warm_up_longer_than_the_run_only_rises() -> None:
 def test_biases_and_norms_are_not_decayed(config: OptimConfig) -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     optimizer = config.build([network])
-    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    decay = {
+        id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]
+    }
     assert [decay[id(p)] > 0 for p in network.parameters()] == [True, False, False, False]
 
 
 def test_a_bias_of_several_dimensions_is_not_decayed() -> None:
     layer = ChannelwiseFullyConnected(channels=2, side=3)
     groups = LARSConfig().build([layer]).param_groups
-    assert [[id(p) for p in group["params"]] for group in groups] == [[id(layer.weight)], [id(layer.bias)]]
-    assert [(group["weight_decay"] > 0, group["adapt"]) for group in groups] == [(True, True), (False, False)]
+    assert [[id(p) for p in group["params"]] for group in groups] == [
+        [id(layer.weight)],
+        [id(layer.bias)],
+    ]
+    assert [(group["weight_decay"] > 0, group["adapt"]) for group in groups] == [
+        (True, True),
+        (False, False),
+    ]
 
 
 def test_decay_all_decays_all() -> None:
@@ -84,9 +106,17 @@ def test_every_optimizer_descends(config: OptimConfig) -> None:
 def test_lars_follows_its_formula() -> None:
     torch.manual_seed(0)
     weight, bias = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.randn(3))
-    groups = [{"params": [weight], "weight_decay": 0.1, "adapt": True}, {"params": [bias], "adapt": False}]
+    groups = [
+        {"params": [weight], "weight_decay": 0.1, "adapt": True},
+        {"params": [bias], "adapt": False},
+    ]
     optimizer = LARS(groups, lr=0.5, momentum=0.9, trust=0.02)
-    w, b, v_w, v_b = weight.detach().clone(), bias.detach().clone(), torch.zeros(3, 2), torch.zeros(3)
+    w, b, v_w, v_b = (
+        weight.detach().clone(),
+        bias.detach().clone(),
+        torch.zeros(3, 2),
+        torch.zeros(3),
+    )
     for step in range(3):
         rate = 0.5 / (step + 1)  # a changing rate tells whether it is inside the velocity
         for group in optimizer.param_groups:

@@ -11,11 +11,11 @@ from test_contract import CPU, Onlooker, build, pictures
 
 from sslcli.data.batches import Batches
 from sslcli.engine import train as loop
-from sslcli.engine.checkpoint import Phase
 from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim import SGDConfig
-from sslcli.engine.run import Run, read_records
+from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.train import Periods, train
+from sslcli.runs.checkpoint import Phase
+from sslcli.runs.folder import Run, read_records
 
 
 @dataclass
@@ -53,7 +53,7 @@ def test_the_wait_for_a_device_is_the_steps_time(
     monkeypatch.setattr(loop, "time", clock)
     monkeypatch.setattr(Minimizer, "_watch", lambda *_: None)
     method = build("simclr")
-    minimize = Asynchronous.of(method, SGDConfig(), CPU)
+    minimize = Asynchronous.of(method, SGDConfig(), CPU, lambda _: 0.1)
     minimize.clock = clock  # type: ignore[attr-defined]
     (tmp_path / "run.json").write_text("{}")
 
@@ -63,9 +63,11 @@ def test_the_wait_for_a_device_is_the_steps_time(
 
     with Run(tmp_path) as run:
         speed = train(
-            method, Batches(pictures(), 8, 0, "cpu"), minimize, lambda _: 0.1, evaluate, Phase(run, "pretrain", 1),
-            Periods(6, log_every, 2, 4), CPU, 0, Onlooker(),
+            method, Batches(pictures(), 8, 0, "cpu"), minimize, evaluate, Phase(run, "pretrain", 1, 0),
+            Periods(6, log_every, 2, 4), CPU, Onlooker(),
         )  # fmt: skip
-        timings: list[dict[str, Any]] = [record["timing"] for record in read_records(tmp_path) if "loss" in record]
+        timings: list[dict[str, Any]] = [
+            record["timing"] for record in read_records(tmp_path) if "loss" in record
+        ]
     assert speed == 4
     assert [timing["images_per_second"] for timing in timings] == [4] * (6 // log_every)

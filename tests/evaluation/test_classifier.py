@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sslcli.data.batches import LabelledBatches
 from sslcli.data.images import ImageSet
 from sslcli.evaluation.classifier import BestWeights, Classifier
-from sslcli.nets.encoders import MLPConfig
+from sslcli.nets.encoder_config import MLPConfig
 
 LABELLED = ImageSet(pictures().images, np.arange(24) % 3)
 
@@ -95,12 +95,16 @@ class Script:
         return {"val_accuracy": accuracy}
 
 
-def finetune(folder: Path, accuracies: list[float], stop_at: int | None = None) -> tuple[Classifier, Script, Any]:
+def finetune(
+    folder: Path, accuracies: list[float], stop_at: int | None = None
+) -> tuple[Classifier, Script, Any]:
     """At most 30 steps, evaluated after every third, with patience 2."""
     torch.manual_seed(1)
     classifier = Classifier.of(MLPConfig(widths=[8]).build(3, 16), 3, PREPROCESSING, patience=2)
     script = Script(classifier, accuracies)
-    records = train_in(folder, classifier, LabelledBatches(LABELLED, 8, 0, "cpu"), 30, stop_at, script, 3)
+    records = train_in(
+        folder, classifier, LabelledBatches(LABELLED, 8, 0, "cpu"), 30, stop_at, script, 3
+    )
     return classifier, script, records
 
 
@@ -138,7 +142,9 @@ def test_patience_and_best_weights_go_on_after_a_resume(tmp_path: Path, killed_a
         finetune(tmp_path / "cut", ACCURACIES, stop_at=killed_at)
     resumed, _, _ = finetune(tmp_path / "cut", ACCURACIES)
     assert same(weights(resumed), weights(whole))
-    lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("whole", "cut")]
+    lines = [
+        (tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("whole", "cut")
+    ]
     whole_lines, cut_lines = ([line.partition(', "timing"')[0] for line in run] for run in lines)
     assert whole_lines == cut_lines
 
@@ -149,7 +155,9 @@ def test_it_learns_and_its_network_is_what_is_scored(tmp_path: Path) -> None:
     images = torch.from_numpy(LABELLED.images)
     first, labels = classifier.views((images, torch.arange(24) % 3))
     with torch.no_grad():
-        assert not classifier.logits(LABELLED, torch.device("cpu")).any(), "the classifier begins with zeros"
+        assert not classifier.logits(LABELLED, torch.device("cpu")).any(), (
+            "the classifier begins with zeros"
+        )
     assert torch.allclose(first, (images.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25)
     records = train_in(tmp_path / "run", classifier, LabelledBatches(LABELLED, 8, 0, "cpu"), 60)
     losses = [record["loss"] for record in records if "loss" in record]
@@ -160,7 +168,9 @@ def test_it_learns_and_its_network_is_what_is_scored(tmp_path: Path) -> None:
 
 
 def test_labels_go_with_their_pictures() -> None:
-    marked = ImageSet(np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1).repeat(3, 3), np.arange(20) * 2)
+    marked = ImageSet(
+        np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1).repeat(3, 3), np.arange(20) * 2
+    )
     batches = LabelledBatches(marked, 6, 0, "cpu")
     assert batches.steps_per_epoch == 3
     for step in range(6):

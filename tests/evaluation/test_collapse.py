@@ -22,7 +22,9 @@ def alarm(features: Tensor) -> str | None:
 
 def slow_rank(features: Tensor) -> float:
     sigma = np.linalg.svd(features.double().numpy(), compute_uv=False)
-    return math.exp(-sum((s / sigma.sum() + 1e-7) * math.log(s / sigma.sum() + 1e-7) for s in sigma))
+    return math.exp(
+        -sum((s / sigma.sum() + 1e-7) * math.log(s / sigma.sum() + 1e-7) for s in sigma)
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,9 +80,17 @@ def test_an_untrained_network_raises_no_alarm():
     torch.manual_seed(0)
     images = torch.rand(100, 1, 16, 16)
     narrow = nn.Sequential(nn.Flatten(), nn.Linear(256, 2))
-    perceptron = nn.Sequential(nn.Flatten(), nn.Linear(256, 100), nn.Sigmoid(), nn.Linear(100, 50), nn.Sigmoid())
-    stem = nn.Sequential(nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 32, 3, 2), nn.ReLU())
+    perceptron = nn.Sequential(
+        nn.Flatten(), nn.Linear(256, 100), nn.Sigmoid(), nn.Linear(100, 50), nn.Sigmoid()
+    )
+    stem = nn.Sequential(
+        nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 32, 3, 2), nn.ReLU()
+    )
     convolutional = nn.Sequential(stem, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with torch.no_grad():
-        assert [alarm(network(images)) for network in (narrow, perceptron, convolutional)] == [None, None, None]
+        assert [alarm(network(images)) for network in (narrow, perceptron, convolutional)] == [
+            None,
+            None,
+            None,
+        ]
         assert alarm(gaussian(500, 128)) is None

@@ -52,11 +52,14 @@ def slow_lidar(h: Tensor, delta: float) -> float:
     eigenvalues, axes = np.linalg.eigh(within)
     root = axes @ np.diag(eigenvalues**-0.5) @ axes.T
     found = np.linalg.eigvalsh(root @ between @ root).clip(0)
-    return math.exp(-sum((x / found.sum() + 1e-7) * math.log(x / found.sum() + 1e-7) for x in found))
+    return math.exp(
+        -sum((x / found.sum() + 1e-7) * math.log(x / found.sum() + 1e-7) for x in found)
+    )
 
 
 @pytest.mark.parametrize(
-    "h", [gaussian(40, 6), gaussian(40, 6).relu() + 0.1, 1e-3 * gaussian(30, 4), gaussian(12, 30) + 2]
+    "h",
+    [gaussian(40, 6), gaussian(40, 6).relu() + 0.1, 1e-3 * gaussian(30, 4), gaussian(12, 30) + 2],
 )
 @pytest.mark.parametrize("block", [7, 1024])
 def test_uniformity_is_the_papers_whatever_the_block(h: Tensor, block: int) -> None:
@@ -64,15 +67,21 @@ def test_uniformity_is_the_papers_whatever_the_block(h: Tensor, block: int) -> N
 
 
 def test_uniformity_of_equal_of_two_and_of_uniform_directions() -> None:
-    assert uniformity(torch.rand(1, 16).repeat(50, 1) * torch.linspace(1, 9, 50)[:, None]) == pytest.approx(0, abs=1e-5)
+    assert uniformity(
+        torch.rand(1, 16).repeat(50, 1) * torch.linspace(1, 9, 50)[:, None]
+    ) == pytest.approx(0, abs=1e-5)
     assert uniformity(torch.tensor([[1.0, 0.0], [0.0, 3.0]])) == pytest.approx(-4)
     assert uniformity(torch.tensor([[1.0, 0.0], [-2.0, 0.0]])) == pytest.approx(-8)
     # On the circle, E exp(-2 (2 - 2 cos)) = exp(-4) I_0(4).
     circle = torch.linspace(0, 2 * math.pi, 2001)[:-1]
     expected = -4 + math.log(float(torch.special.i0(torch.tensor(4.0, dtype=torch.float64))))
     pairs = 2000 * 1999 / 2
-    with_self = (math.exp(expected) * 2000**2 - 2000) / 2 / pairs  # the mean over pairs leaves a point and itself out
-    assert uniformity(torch.stack([circle.cos(), circle.sin()], dim=1)) == pytest.approx(math.log(with_self), abs=1e-5)
+    with_self = (
+        (math.exp(expected) * 2000**2 - 2000) / 2 / pairs
+    )  # the mean over pairs leaves a point and itself out
+    assert uniformity(torch.stack([circle.cos(), circle.sin()], dim=1)) == pytest.approx(
+        math.log(with_self), abs=1e-5
+    )
 
 
 def test_alignment_is_the_mean_squared_distance_of_directions() -> None:
@@ -102,7 +111,9 @@ def test_lidar_is_the_rank_of_the_lda_matrix(shape: tuple[int, ...], delta: floa
 
 def test_lidar_counts_directions_that_views_leave_alone() -> None:
     pictures = torch.zeros(64, 8)
-    pictures[:, :6] = torch.tensor([[1.0 if number >> bit & 1 else -1.0 for bit in range(6)] for number in range(64)])
+    pictures[:, :6] = torch.tensor(
+        [[1.0 if number >> bit & 1 else -1.0 for bit in range(6)] for number in range(64)]
+    )
     same = pictures.expand(2, -1, -1)
     assert lidar(same) == pytest.approx(6, rel=1e-4)
     # Of six directions in which pictures differ, views change three as much: these hardly count.

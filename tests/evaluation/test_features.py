@@ -24,11 +24,15 @@ def images() -> NDArray[np.uint8]:
 @pytest.fixture
 def encoder() -> nn.Sequential:
     torch.manual_seed(0)
-    convolution = nn.Sequential(nn.Conv2d(1, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5))
+    convolution = nn.Sequential(
+        nn.Conv2d(1, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5)
+    )
     return nn.Sequential(convolution, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def test_batches_make_no_difference_and_repeats_are_equal_bit_for_bit(encoder: nn.Module, images: NDArray[np.uint8]):
+def test_batches_make_no_difference_and_repeats_are_equal_bit_for_bit(
+    encoder: nn.Module, images: NDArray[np.uint8]
+):
     whole = features(encoder, images, GREY, CPU)
     assert whole.shape == (11, 4)
     assert whole.dtype == torch.float32
@@ -38,14 +42,18 @@ def test_batches_make_no_difference_and_repeats_are_equal_bit_for_bit(encoder: n
 
 
 def test_pictures_are_scaled_and_normalised_and_keep_their_layout():
-    preprocessing = Preprocessing(resolution=2, channels=3, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0))
+    preprocessing = Preprocessing(
+        resolution=2, channels=3, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0)
+    )
     images = np.random.default_rng(1).integers(0, 256, (3, 2, 2, 3), dtype=np.uint8)
     found = features(nn.Flatten(), images, preprocessing, CPU).view(3, 3, 2, 2)
     expected = (images / 255 - np.array([0.1, 0.2, 0.3])) / np.array([0.5, 1.0, 2.0])
     np.testing.assert_allclose(found.numpy(), expected.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-6)
 
 
-def test_modes_and_batch_norm_statistics_are_as_before(encoder: nn.Sequential, images: NDArray[np.uint8]):
+def test_modes_and_batch_norm_statistics_are_as_before(
+    encoder: nn.Sequential, images: NDArray[np.uint8]
+):
     encoder.train()
     encoder[0][1].eval()  # frozen batch norm inside a training encoder
     modes = [module.training for module in encoder.modules()]
@@ -71,15 +79,20 @@ def test_read_only_pictures_are_taken_as_they_are(encoder: nn.Module, images: ND
 
 
 @pytest.mark.parametrize(
-    ("shape", "words"), [((2, 12, 12, 3), "3 channels"), ((2, 16, 16, 1), "16 x 16"), ((2, 12, 16, 1), "12 x 16")]
+    ("shape", "words"),
+    [((2, 12, 12, 3), "3 channels"), ((2, 16, 16, 1), "16 x 16"), ((2, 12, 16, 1), "12 x 16")],
 )
-def test_pictures_unlike_those_trained_on_are_refused(encoder: nn.Module, shape: tuple[int, ...], words: str):
+def test_pictures_unlike_those_trained_on_are_refused(
+    encoder: nn.Module, shape: tuple[int, ...], words: str
+):
     with pytest.raises(SslcliError, match=words) as caught:
         features(encoder, np.zeros(shape, np.uint8), GREY, CPU)
     assert caught.value.fix
 
 
-def test_features_that_are_not_finite_are_said_to_be(encoder: nn.Sequential, images: NDArray[np.uint8]):
+def test_features_that_are_not_finite_are_said_to_be(
+    encoder: nn.Sequential, images: NDArray[np.uint8]
+):
     torch.nn.init.constant_(encoder[0][0].bias, float("nan"))
     with pytest.raises(RunFailed, match="not finite for 11 of 11 pictures"):
         features(encoder, images, GREY, CPU)

@@ -76,12 +76,16 @@ def slow_nearest(picture: Tensor, hole: Tensor, bank: NDArray[np.uint8]) -> int:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("block", [10**6, 2000])
-def test_nearest_patch_is_that_of_a_slow_loop(channels: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nearest_patch_is_that_of_a_slow_loop(
+    channels: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fillers, "BLOCK", block)  # the bank at once, and a few pictures at a time
     bank = training_pictures(channels)
     pictures, hidden = damaged(channels)
     filled = nearest_patch(pictures, hidden, bank)
-    rows = [slow_nearest(picture, hole, bank) for picture, hole in zip(pictures, hidden, strict=True)]
+    rows = [
+        slow_nearest(picture, hole, bank) for picture, hole in zip(pictures, hidden, strict=True)
+    ]
     assert len(set(rows)) > 2
     expected = torch.tensor(bank[rows]).permute(0, 3, 1, 2) / 255
     assert torch.equal(filled, torch.where(hidden, expected, pictures))
@@ -92,7 +96,9 @@ def test_nearest_patch_finds_the_picture_itself_by_its_visible_part() -> None:
     bank.setflags(write=False)
     truth = torch.tensor(bank[[3, 59, 0, 17]]).permute(0, 3, 1, 2) / 255
     _, hidden = damaged(1, 4)
-    torch.testing.assert_close(nearest_patch(truth.masked_fill(hidden, 0.5), hidden, bank), truth, rtol=0, atol=0)
+    torch.testing.assert_close(
+        nearest_patch(truth.masked_fill(hidden, 0.5), hidden, bank), truth, rtol=0, atol=0
+    )
 
 
 def test_of_equally_near_pictures_the_first_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +108,9 @@ def test_of_equally_near_pictures_the_first_is_taken(monkeypatch: pytest.MonkeyP
     hole = hidden[0, 0].numpy()
     bank[:, hole] = np.array([10, 20, 30, 40, 50], np.uint8).reshape(5, 1, 1)
     bank[0] = 0
-    assert nearest_patch(pictures, hidden, bank)[hidden].unique().tolist() == [pytest.approx(20 / 255)]
+    assert nearest_patch(pictures, hidden, bank)[hidden].unique().tolist() == [
+        pytest.approx(20 / 255)
+    ]
 
 
 def test_biharmonic_is_scikit_images_and_is_tracked() -> None:
@@ -116,14 +124,18 @@ def test_biharmonic_is_scikit_images_and_is_tracked() -> None:
     filled = biharmonic(pictures, hidden, track)
     assert seen == [(3, "biharmonic inpainting")]
     for n in range(3):
-        expected = inpaint_biharmonic(pictures[n].movedim(0, 2).numpy(), hidden[n, 0].numpy(), channel_axis=-1)
+        expected = inpaint_biharmonic(
+            pictures[n].movedim(0, 2).numpy(), hidden[n, 0].numpy(), channel_axis=-1
+        )
         np.testing.assert_allclose(filled[n].movedim(0, 2).numpy(), expected, atol=1e-5)
 
 
 def test_biharmonic_continues_a_slope() -> None:
     slope = torch.linspace(0.1, 0.9, RESOLUTION).expand(2, 1, RESOLUTION, RESOLUTION)
     _, hidden = damaged(1, 2)
-    torch.testing.assert_close(biharmonic(slope.masked_fill(hidden, 0), hidden), slope, atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        biharmonic(slope.masked_fill(hidden, 0), hidden), slope, atol=0.02, rtol=0
+    )
 
 
 def test_without_scikit_image_the_fix_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

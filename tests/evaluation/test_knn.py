@@ -24,14 +24,18 @@ def clusters(seed: int, count: int) -> tuple[Tensor, Tensor]:
     return centres[labels] + torch.randn(count, 6, generator=generator), labels
 
 
-def slow_scores(bank: Tensor, labels: Tensor, queries: Tensor, k: int, temperature: float) -> list[list[float]]:
+def slow_scores(
+    bank: Tensor, labels: Tensor, queries: Tensor, k: int, temperature: float
+) -> list[list[float]]:
     scores = []
     for query in queries.double():
         similarity = [float(query @ one / (query.norm() * one.norm())) for one in bank.double()]
         nearest = sorted(range(len(bank)), key=lambda index: (-similarity[index], index))[:k]
         row = [0.0] * NUM_CLASSES
         for index in nearest:
-            row[int(labels[index])] += math.exp((similarity[index] - similarity[nearest[0]]) / temperature)
+            row[int(labels[index])] += math.exp(
+                (similarity[index] - similarity[nearest[0]]) / temperature
+            )
         scores.append(row)
     return scores
 
@@ -40,18 +44,25 @@ def slow_scores(bank: Tensor, labels: Tensor, queries: Tensor, k: int, temperatu
 def test_scores_are_those_of_a_slow_loop(k: int, temperature: float):
     (bank, labels), (queries, _) = clusters(0, 60), clusters(1, 15)
     scores = knn_scores(bank, labels, queries, NUM_CLASSES, k, temperature, block=4)
-    np.testing.assert_allclose(scores.numpy(), slow_scores(bank, labels, queries, k, temperature), atol=2e-5)
+    np.testing.assert_allclose(
+        scores.numpy(), slow_scores(bank, labels, queries, k, temperature), atol=2e-5
+    )
 
 
 def test_predictions_are_those_of_scikit_learn():
     (bank, labels), (queries, _) = clusters(0, 400), clusters(1, 200)
     model = KNeighborsClassifier(
-        20, metric="cosine", algorithm="brute", weights=lambda distance: np.exp((1 - distance) / 0.07)
+        20,
+        metric="cosine",
+        algorithm="brute",
+        weights=lambda distance: np.exp((1 - distance) / 0.07),
     ).fit(bank.numpy(), labels.numpy())
     scores = knn_scores(bank, labels, queries, NUM_CLASSES, k=20, temperature=0.07)
     np.testing.assert_array_equal(scores.argmax(dim=1).numpy(), model.predict(queries.numpy()))
     probabilities = scores / scores.sum(dim=1, keepdim=True)
-    np.testing.assert_allclose(probabilities.numpy(), model.predict_proba(queries.numpy()), atol=1e-4)
+    np.testing.assert_allclose(
+        probabilities.numpy(), model.predict_proba(queries.numpy()), atol=1e-4
+    )
 
 
 def test_of_equal_neighbours_the_first_in_the_bank_votes():
@@ -72,7 +83,9 @@ def test_length_does_not_matter_and_a_feature_of_zeros_is_taken():
 def test_a_tiny_temperature_is_the_nearest_neighbour():
     (bank, labels), (queries, _) = clusters(0, 50), clusters(1, 10)
     sharp = knn_scores(bank, labels, queries, NUM_CLASSES, k=20, temperature=1e-4)
-    assert torch.equal(sharp.argmax(1), knn_scores(bank, labels, queries, NUM_CLASSES, k=1).argmax(1))
+    assert torch.equal(
+        sharp.argmax(1), knn_scores(bank, labels, queries, NUM_CLASSES, k=1).argmax(1)
+    )
 
 
 @pytest.mark.parametrize("k", [0, 51])

@@ -28,7 +28,9 @@ def test_pca_is_the_first_two_of_a_singular_value_decomposition() -> None:
     h, _ = blobs()
     points = MAPS["pca"](h)
     directions = normalize(h, dim=1)
-    u, s, _ = np.linalg.svd((directions - directions.mean(dim=0)).double().numpy(), full_matrices=False)
+    u, s, _ = np.linalg.svd(
+        (directions - directions.mean(dim=0)).double().numpy(), full_matrices=False
+    )
     np.testing.assert_allclose(np.abs(points.numpy()), np.abs(u[:, :2] * s[:2]), atol=1e-5)
     assert torch.equal(points, MAPS["pca"](h))
 
@@ -66,7 +68,9 @@ def test_umap_is_asked_for_a_map_that_is_the_same_again(monkeypatch: pytest.Monk
     assert given == {"n_neighbors": 11, "random_state": 0, "n_jobs": 1}
 
 
-def test_a_missing_package_and_too_few_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_and_too_few_pictures_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(maps, "find_spec", lambda name: None)
     MAPS["pca"].require_package()
     for name in ("tsne", "umap"):
@@ -80,5 +84,8 @@ def test_a_missing_package_and_too_few_pictures_are_refused(monkeypatch: pytest.
 
 def test_neighbours_are_the_most_similar_others_nearest_first() -> None:
     angles = torch.tensor([0.0, 0.1, 0.3, 2.0, 2.05])
-    h = torch.stack([angles.cos(), angles.sin()], dim=1) * torch.tensor([1.0, 5.0, 0.2, 3.0, 1.0])[:, None]
+    h = (
+        torch.stack([angles.cos(), angles.sin()], dim=1)
+        * torch.tensor([1.0, 5.0, 0.2, 3.0, 1.0])[:, None]
+    )
     assert neighbours(h, torch.tensor([0, 3]), 2).tolist() == [[1, 2], [4, 2]]

@@ -29,7 +29,10 @@ def pictures(seed: int, count: int, noise: float = 2.0) -> tuple[Tensor, Tensor]
     """Correlated features at very different scales, one of them constant; and classes that they tell of."""
     generator = torch.Generator().manual_seed(seed)
     shared = torch.Generator().manual_seed(99)
-    centres, mixing = torch.randn(NUM_CLASSES, 8, generator=shared), torch.randn(8, WIDTH, generator=shared)
+    centres, mixing = (
+        torch.randn(NUM_CLASSES, 8, generator=shared),
+        torch.randn(8, WIDTH, generator=shared),
+    )
     labels = torch.randint(0, NUM_CLASSES, (count,), generator=generator)
     hidden = centres[labels] + noise * torch.randn(count, 8, generator=generator)
     features = hidden @ mixing + 0.5 * torch.randn(count, WIDTH, generator=generator)
@@ -52,10 +55,14 @@ def test_the_probe_is_scikit_learns_at_the_same_strength(l2: float):
     (features, labels), (test, test_labels) = pictures(0, 600), pictures(1, 1000)
     probe = fit_probe(features, labels, NUM_CLASSES, l2)
     standardized = probe.standardizer(features).double().numpy()
-    model = LogisticRegression(C=1 / (l2 * len(features)), tol=1e-8, max_iter=5000).fit(standardized, labels.numpy())
+    model = LogisticRegression(C=1 / (l2 * len(features)), tol=1e-8, max_iter=5000).fit(
+        standardized, labels.numpy()
+    )
     size = float(np.abs(model.coef_).max())
     np.testing.assert_allclose(probe.weight.numpy(), model.coef_, atol=0.01 * size)
-    np.testing.assert_allclose((probe.bias - probe.bias.mean()).numpy(), model.intercept_, atol=0.01)
+    np.testing.assert_allclose(
+        (probe.bias - probe.bias.mean()).numpy(), model.intercept_, atol=0.01
+    )
     accuracy = float((probe.logits(test).argmax(dim=1) == test_labels).double().mean())
     reference = model.score(probe.standardizer(test).double().numpy(), test_labels.numpy())
     assert abs(accuracy - reference) <= 0.003
@@ -78,7 +85,9 @@ def test_more_dimensions_than_pictures_and_classes_without_pictures_are_taken():
 def test_the_start_changes_nothing_but_the_way():
     features, labels = pictures(0, 500)
     cold = fit_probe(features, labels, NUM_CLASSES, 1e-2)
-    warm = fit_probe(features, labels, NUM_CLASSES, 1e-2, start=fit_probe(features, labels, NUM_CLASSES, 1.0))
+    warm = fit_probe(
+        features, labels, NUM_CLASSES, 1e-2, start=fit_probe(features, labels, NUM_CLASSES, 1.0)
+    )
     torch.testing.assert_close(cold.weight, warm.weight, atol=2e-3, rtol=0)
 
 
@@ -120,9 +129,13 @@ def test_selection_takes_the_best_on_validation_and_fits_again_on_both():
     assert list(selection.accuracies) == sorted(GRID, reverse=True)
     for l2, accuracy in selection.accuracies.items():
         probe = fit_probe(train, train_labels, NUM_CLASSES, l2)
-        assert float((probe.logits(val).argmax(1) == val_labels).double().mean()) == pytest.approx(accuracy, abs=0.01)
+        assert float((probe.logits(val).argmax(1) == val_labels).double().mean()) == pytest.approx(
+            accuracy, abs=0.01
+        )
     assert selection.accuracies[selection.l2] == max(selection.accuracies.values())
-    both = fit_probe(torch.cat([train, val]), torch.cat([train_labels, val_labels]), NUM_CLASSES, selection.l2)
+    both = fit_probe(
+        torch.cat([train, val]), torch.cat([train_labels, val_labels]), NUM_CLASSES, selection.l2
+    )
     torch.testing.assert_close(selection.probe.standardizer.mean, both.standardizer.mean)
     torch.testing.assert_close(selection.probe.weight, both.weight, atol=2e-3, rtol=0)
 
@@ -141,10 +154,20 @@ def test_what_hardly_varies_in_a_few_pictures_is_scaled_by_all_of_them():
     few = torch.arange(12)
     noise = torch.randn(len(train) + len(val), 30, generator=torch.Generator().manual_seed(0))
     noise[few] *= 1e-3
-    train, val = torch.cat([train, noise[: len(train)]], dim=1), torch.cat([val, noise[len(train) :]], dim=1)
+    train, val = (
+        torch.cat([train, noise[: len(train)]], dim=1),
+        torch.cat([val, noise[len(train) :]], dim=1),
+    )
     by_few, by_all = (
         select_probe(
-            train[few], train_labels[few], val, val_labels, NUM_CLASSES, GRID, refit=False, standardizer=standardizer
+            train[few],
+            train_labels[few],
+            val,
+            val_labels,
+            NUM_CLASSES,
+            GRID,
+            refit=False,
+            standardizer=standardizer,
         )
         for standardizer in (None, Standardizer.fit(train))
     )

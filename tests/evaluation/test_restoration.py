@@ -22,7 +22,9 @@ from sslcli.evaluation.restoration import (
 )
 
 
-def sample(num: int = 3, channels: int = 3, height: int = 20, width: int = 17) -> tuple[Tensor, Tensor, Tensor]:
+def sample(
+    num: int = 3, channels: int = 3, height: int = 20, width: int = 17
+) -> tuple[Tensor, Tensor, Tensor]:
     """Restored pictures that leave [0, 1] here and there, the true ones, and holes that are whole and of differing size."""
     torch.manual_seed(0)
     truth = torch.rand(num, channels, height, width)
@@ -40,17 +42,24 @@ def scored(n: int, restored: Tensor, truth: Tensor, region: Tensor) -> list[tupl
         for y in range(truth.shape[2]):
             for x in range(truth.shape[3]):
                 if region[n, 0, y, x]:
-                    pairs.append((min(max(restored[n, c, y, x].item(), 0), 1), truth[n, c, y, x].item()))
+                    pairs.append(
+                        (min(max(restored[n, c, y, x].item(), 0), 1), truth[n, c, y, x].item())
+                    )
     return pairs
 
 
 def test_errors_are_those_of_a_slow_loop() -> None:
     restored, truth, region = sample()
-    absolute, squared = mean_absolute_error(restored, truth, region), mean_squared_error(restored, truth, region)
+    absolute, squared = (
+        mean_absolute_error(restored, truth, region),
+        mean_squared_error(restored, truth, region),
+    )
     decibels = psnr(restored, truth, region)
     for n in range(3):
         pairs = scored(n, restored, truth, region)
-        assert absolute[n].item() == pytest.approx(sum(abs(a - b) for a, b in pairs) / len(pairs), rel=1e-5)
+        assert absolute[n].item() == pytest.approx(
+            sum(abs(a - b) for a, b in pairs) / len(pairs), rel=1e-5
+        )
         mse = sum((a - b) ** 2 for a, b in pairs) / len(pairs)
         assert squared[n].item() == pytest.approx(mse, rel=1e-5)
         assert decibels[n].item() == pytest.approx(10 * math.log10(1 / mse), rel=1e-5)
@@ -68,7 +77,9 @@ def test_psnr_is_scikit_images_and_finite_for_a_perfect_picture() -> None:
     everywhere = torch.ones(3, 1, 20, 17, dtype=torch.bool)
     found = psnr(restored, truth, everywhere)
     for n in range(3):
-        expected = peak_signal_noise_ratio(truth[n].numpy(), restored[n].clamp(0, 1).numpy(), data_range=1)
+        expected = peak_signal_noise_ratio(
+            truth[n].numpy(), restored[n].clamp(0, 1).numpy(), data_range=1
+        )
         assert found[n].item() == pytest.approx(expected, rel=1e-5)
     assert psnr(truth, truth, everywhere).tolist() == pytest.approx([100.0] * 3)
 
@@ -84,7 +95,9 @@ def skimage_ssim(restored: Tensor, truth: Tensor) -> tuple[float, np.ndarray]:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("noise", [0.05, 0.5])
-def test_ssim_is_scikit_images(channels: int, noise: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ssim_is_scikit_images(
+    channels: int, noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(restoration, "BLOCK", 1000)  # several blocks
     _, truth, region = sample(4, channels)
     truth[0] /= 100  # a dark picture, and one of one colour: where rounding would show
@@ -132,7 +145,10 @@ def test_gradient_magnitude_is_that_of_a_slow_loop() -> None:
                 for x in range(16):
                     if region[n, 0, y, x] and region[n, 0, y + 1, x] and region[n, 0, y, x + 1]:
                         here = pictures[n, c, y, x]
-                        below, right = pictures[n, c, y + 1, x] - here, pictures[n, c, y, x + 1] - here
+                        below, right = (
+                            pictures[n, c, y + 1, x] - here,
+                            pictures[n, c, y, x + 1] - here,
+                        )
                         lengths.append(math.hypot(below.item(), right.item()))
         assert found[n].item() == pytest.approx(sum(lengths) / len(lengths), rel=1e-5)
 
@@ -153,8 +169,12 @@ def test_restoration_scores_are_means_over_the_pictures() -> None:
     restored, truth, region = sample()
     scores = restoration_scores(restored, truth, region)
     assert list(scores) == ["l1", "l2", "psnr", "ssim"]
-    assert scores["l1"] == pytest.approx(100 * mean_absolute_error(restored, truth, region).mean().item())
-    assert scores["l2"] == pytest.approx(100 * mean_squared_error(restored, truth, region).mean().item())
+    assert scores["l1"] == pytest.approx(
+        100 * mean_absolute_error(restored, truth, region).mean().item()
+    )
+    assert scores["l2"] == pytest.approx(
+        100 * mean_squared_error(restored, truth, region).mean().item()
+    )
     assert scores["psnr"] == pytest.approx(psnr(restored, truth, region).mean().item())
     assert scores["psnr"] != pytest.approx(-10 * math.log10(scores["l2"] / 100), rel=1e-6)
     assert scores["ssim"] == pytest.approx(ssim(restored, truth, region).mean().item())
@@ -166,4 +186,6 @@ def test_a_picture_whose_hole_is_at_the_edge_has_no_ssim_and_the_others_have() -
     region[1, :, 0] = True
     scores = restoration_scores(restored, truth, region)
     assert scores["ssim"] == pytest.approx(ssim(restored, truth, region)[[0, 2]].mean().item())
-    assert scores["l1"] == pytest.approx(100 * mean_absolute_error(restored, truth, region).mean().item())
+    assert scores["l1"] == pytest.approx(
+        100 * mean_absolute_error(restored, truth, region).mean().item()
+    )

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from sslcli.evaluation.scores import confusion_matrix, mean_and_interval, per_class_accuracy, top_k_accuracy
+from sslcli.evaluation.scores import (
+    confusion_matrix,
+    mean_and_interval,
+    per_class_accuracy,
+    top_k_accuracy,
+)
 
 SCORES = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.6, 0.3, 0.1]])
 LABELS = torch.tensor([0, 1, 0, 2])
@@ -20,7 +25,9 @@ def test_top_k_counts_the_true_class_among_the_k_highest(k: int, expected: float
 def test_top_1_is_argmax_where_scores_are_equal():
     scores = torch.randint(0, 3, (200, 5), generator=torch.Generator().manual_seed(0)).float()
     labels = torch.randint(0, 5, (200,), generator=torch.Generator().manual_seed(1))
-    assert top_k_accuracy(scores, labels) == pytest.approx(float((scores.argmax(1) == labels).double().mean()))
+    assert top_k_accuracy(scores, labels) == pytest.approx(
+        float((scores.argmax(1) == labels).double().mean())
+    )
 
 
 def test_constant_scores_get_no_more_than_chance():
@@ -35,7 +42,9 @@ def test_scores_that_are_no_number_are_never_right():
 def test_confusion_has_true_rows_and_predicted_columns():
     predictions = torch.tensor([0, 1, 1, 2, 0])
     labels = torch.tensor([0, 1, 0, 0, 0])
-    np.testing.assert_array_equal(confusion_matrix(predictions, labels, 3), [[2, 1, 1], [0, 1, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(
+        confusion_matrix(predictions, labels, 3), [[2, 1, 1], [0, 1, 0], [0, 0, 0]]
+    )
     np.testing.assert_array_equal(per_class_accuracy(predictions, labels, 3), [0.5, 1.0, np.nan])
 
 

@@ -12,7 +12,9 @@ SIZES = [(16, 16), (40, 23), (5, 7), (1, 1), (1, 50), (33, 1), (17, 90)]
 
 
 def picture(height: int, width: int, channels: int = 3) -> Tensor:
-    return torch.rand(channels, height, width, generator=torch.Generator().manual_seed(height * 100 + width))
+    return torch.rand(
+        channels, height, width, generator=torch.Generator().manual_seed(height * 100 + width)
+    )
 
 
 def box(height: int, width: int, top: int, left: int, side: int) -> Tensor:
@@ -33,7 +35,9 @@ def mean_of_visible(damaged: Tensor, hidden: Tensor) -> Tensor:
     """Fails where a tile has nothing visible, as a context encoder would."""
     visible = (~hidden).float()
     assert bool((visible.flatten(1).sum(dim=1) > 0).all())
-    means = (damaged * visible).sum(dim=(2, 3), keepdim=True) / visible.sum(dim=(2, 3), keepdim=True)
+    means = (damaged * visible).sum(dim=(2, 3), keepdim=True) / visible.sum(
+        dim=(2, 3), keepdim=True
+    )
     return means.expand_as(damaged)
 
 
@@ -86,7 +90,9 @@ def test_only_tiles_that_touch_the_hole_are_computed() -> None:
 def test_nothing_hidden_nothing_computed() -> None:
     count = Counting()
     source = picture(40, 40)
-    assert torch.equal(restored(source, torch.zeros(1, 40, 40, dtype=torch.bool), count, 16), source)
+    assert torch.equal(
+        restored(source, torch.zeros(1, 40, 40, dtype=torch.bool), count, 16), source
+    )
     assert count.batches == []
 
 
@@ -122,13 +128,17 @@ def test_a_hole_far_larger_than_a_tile_is_filled_from_its_surroundings(side: int
     hidden = box(80, 100, 2, 9, side)
     source = torch.where(hidden, 1.0, torch.tensor([0.2, 0.4, 0.6]).view(3, 1, 1))
     result = restored(source, hidden, mean_of_visible, 16)
-    torch.testing.assert_close(result, torch.tensor([0.2, 0.4, 0.6]).view(3, 1, 1).expand(3, 80, 100))
+    torch.testing.assert_close(
+        result, torch.tensor([0.2, 0.4, 0.6]).view(3, 1, 1).expand(3, 80, 100)
+    )
 
 
 def test_a_large_hole_between_dark_and_bright_goes_from_dark_to_bright() -> None:
     hidden = torch.zeros(1, 64, 128, dtype=torch.bool)
     hidden[:, :, 24:104] = True
-    source = torch.cat([torch.full((1, 64, 64), 0.1), torch.full((1, 64, 64), 0.9)], dim=2).masked_fill(hidden, 0.5)
+    source = torch.cat(
+        [torch.full((1, 64, 64), 0.1), torch.full((1, 64, 64), 0.9)], dim=2
+    ).masked_fill(hidden, 0.5)
 
     def near_columns(damaged: Tensor, hidden: Tensor) -> Tensor:
         place, visible = torch.arange(32.0), (~hidden).float()
@@ -151,7 +161,9 @@ def test_a_mask_that_leaves_little_still_has_visible_pixels_in_every_tile(patter
     else:
         hidden[:, 50, 3] = False
     source = torch.where(hidden, 0.0, 0.7).expand(3, -1, -1)
-    torch.testing.assert_close(restored(source, hidden, mean_of_visible, 16), torch.full((3, 90, 70), 0.7))
+    torch.testing.assert_close(
+        restored(source, hidden, mean_of_visible, 16), torch.full((3, 90, 70), 0.7)
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 200), (300, 2), (9, 11)], ids=str)
@@ -159,4 +171,6 @@ def test_large_holes_in_odd_shapes(size: tuple[int, int]) -> None:
     hidden = torch.ones(1, *size, dtype=torch.bool)
     hidden[:, -1, -3:] = False
     source = torch.where(hidden, 0.0, 0.7)
-    torch.testing.assert_close(restored(source, hidden, mean_of_visible, 16), torch.full((1, *size), 0.7))
+    torch.testing.assert_close(
+        restored(source, hidden, mean_of_visible, 16), torch.full((1, *size), 0.7)
+    )

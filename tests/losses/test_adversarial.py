@@ -23,11 +23,15 @@ def test_equal_the_papers_sums() -> None:
     from_real = sum(-math.log(sigmoid(a)) for a in real.tolist()) / 5
     from_fake = sum(-math.log(1 - sigmoid(a)) for a in fake.tolist()) / 3
     assert discriminator_loss(real, fake).item() == pytest.approx(from_real + from_fake)
-    assert generator_loss(fake).item() == pytest.approx(sum(-math.log(sigmoid(a)) for a in fake.tolist()) / 3)
+    assert generator_loss(fake).item() == pytest.approx(
+        sum(-math.log(sigmoid(a)) for a in fake.tolist()) / 3
+    )
 
 
 def test_at_chance() -> None:
-    assert discriminator_loss(torch.zeros(4), torch.zeros(4)).item() == pytest.approx(2 * math.log(2))
+    assert discriminator_loss(torch.zeros(4), torch.zeros(4)).item() == pytest.approx(
+        2 * math.log(2)
+    )
     assert generator_loss(torch.zeros(4)).item() == pytest.approx(math.log(2))
 
 

@@ -11,7 +11,9 @@ from sslcli.losses import nt_xent, rank_accuracy
 
 def slow_nt_xent(z_a: Tensor, z_b: Tensor, temperature: float) -> float:
     """Eq. 1 of the SimCLR paper and the sum of its Algorithm 1, a pair at a time, in Python's floats."""
-    z = [row.tolist() for pair in zip(z_a, z_b, strict=True) for row in pair]  # 2k and 2k + 1 are a pair
+    z = [
+        row.tolist() for pair in zip(z_a, z_b, strict=True) for row in pair
+    ]  # 2k and 2k + 1 are a pair
 
     def similarity(i: int, j: int) -> float:
         dot = sum(x * y for x, y in zip(z[i], z[j], strict=True))
@@ -30,7 +32,9 @@ def slow_nt_xent(z_a: Tensor, z_b: Tensor, temperature: float) -> float:
 def test_equals_the_papers_sum(temperature: float, num_images: int) -> None:
     torch.manual_seed(0)
     z_a, z_b = torch.randn(2, num_images, 5)
-    assert nt_xent(z_a, z_b, temperature).item() == pytest.approx(slow_nt_xent(z_a, z_b, temperature), rel=1e-5)
+    assert nt_xent(z_a, z_b, temperature).item() == pytest.approx(
+        slow_nt_xent(z_a, z_b, temperature), rel=1e-5
+    )
 
 
 def test_gradient_is_that_of_the_papers_sum() -> None:
@@ -44,7 +48,9 @@ def test_gradient_is_that_of_the_papers_sum() -> None:
         up, down = z_a.detach().double().clone(), z_a.detach().double().clone()
         up[i, j] += nudge
         down[i, j] -= nudge
-        slope = (slow_nt_xent(up, z_b.double(), 0.3) - slow_nt_xent(down, z_b.double(), 0.3)) / (2 * nudge)
+        slope = (slow_nt_xent(up, z_b.double(), 0.3) - slow_nt_xent(down, z_b.double(), 0.3)) / (
+            2 * nudge
+        )
         assert z_a.grad[i, j].item() == pytest.approx(slope, abs=1e-4)
 
 
@@ -84,7 +90,9 @@ def test_finite_in_half_precision_at_low_temperature(dtype: torch.dtype) -> None
     assert loss.isfinite()
     assert z.grad is not None
     assert z.grad.isfinite().all()
-    assert loss.item() == pytest.approx(slow_nt_xent(z[:16].detach().float(), z[16:].detach().float(), 0.05), rel=1e-4)
+    assert loss.item() == pytest.approx(
+        slow_nt_xent(z[:16].detach().float(), z[16:].detach().float(), 0.05), rel=1e-4
+    )
 
 
 def test_a_zero_embedding_is_no_disaster() -> None:
@@ -112,7 +120,9 @@ def test_in_blocks_it_is_the_same_loss_with_the_same_gradient(block: int) -> Non
     whole, blocked = nt_xent(z_a, z_b, 0.2), nt_xent(z_a, z_b, 0.2, block)
     assert blocked.item() == pytest.approx(whole.item(), rel=1e-6)
     for expected, found in zip(
-        torch.autograd.grad(whole, (z_a, z_b)), torch.autograd.grad(blocked, (z_a, z_b)), strict=True
+        torch.autograd.grad(whole, (z_a, z_b)),
+        torch.autograd.grad(blocked, (z_a, z_b)),
+        strict=True,
     ):
         assert torch.allclose(found, expected, rtol=1e-5, atol=1e-7)
     assert rank_accuracy(z_a, z_b, block) == rank_accuracy(z_a, z_b)

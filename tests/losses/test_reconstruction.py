@@ -12,7 +12,11 @@ from sslcli.losses import cross_entropy, masked_squared_error, squared_error
 def sample(*shape: int) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs, targets in [0, 1] and weights, float64."""
     torch.manual_seed(0)
-    outputs, target, weights = torch.randn(shape).double(), torch.rand(shape).double(), torch.rand(shape).double()
+    outputs, target, weights = (
+        torch.randn(shape).double(),
+        torch.rand(shape).double(),
+        torch.rand(shape).double(),
+    )
     return outputs, target, weights
 
 
@@ -20,7 +24,10 @@ def slow_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> float
     """-sum_k w_k [x_k log z_k + (1 - x_k) log(1 - z_k)], a component at a time; mean over pictures."""
     total = 0.0
     for logit, x, w in zip(
-        logits.flatten().tolist(), target.flatten().tolist(), weights.flatten().tolist(), strict=True
+        logits.flatten().tolist(),
+        target.flatten().tolist(),
+        weights.flatten().tolist(),
+        strict=True,
     ):
         z = 1 / (1 + math.exp(-logit))
         total -= w * (x * math.log(z) + (1 - x) * math.log(1 - z))
@@ -28,7 +35,12 @@ def slow_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> float
 
 
 def slow_squared_error(prediction: Tensor, target: Tensor, weights: Tensor) -> float:
-    rows = zip(prediction.flatten().tolist(), target.flatten().tolist(), weights.flatten().tolist(), strict=True)
+    rows = zip(
+        prediction.flatten().tolist(),
+        target.flatten().tolist(),
+        weights.flatten().tolist(),
+        strict=True,
+    )
     return sum(w * (p - t) ** 2 for p, t, w in rows) / len(prediction)
 
 
@@ -36,10 +48,18 @@ def slow_squared_error(prediction: Tensor, target: Tensor, weights: Tensor) -> f
 def test_equal_the_papers_sums(shape: tuple[int, ...]) -> None:
     outputs, target, weights = sample(*shape)
     ones = torch.ones(shape)
-    assert cross_entropy(outputs, target).item() == pytest.approx(slow_cross_entropy(outputs, target, ones))
-    assert cross_entropy(outputs, target, weights).item() == pytest.approx(slow_cross_entropy(outputs, target, weights))
-    assert squared_error(outputs, target).item() == pytest.approx(slow_squared_error(outputs, target, ones))
-    assert squared_error(outputs, target, weights).item() == pytest.approx(slow_squared_error(outputs, target, weights))
+    assert cross_entropy(outputs, target).item() == pytest.approx(
+        slow_cross_entropy(outputs, target, ones)
+    )
+    assert cross_entropy(outputs, target, weights).item() == pytest.approx(
+        slow_cross_entropy(outputs, target, weights)
+    )
+    assert squared_error(outputs, target).item() == pytest.approx(
+        slow_squared_error(outputs, target, ones)
+    )
+    assert squared_error(outputs, target, weights).item() == pytest.approx(
+        slow_squared_error(outputs, target, weights)
+    )
 
 
 def test_masked_squared_error_is_a_mean_a_picture_over_all_channels() -> None:

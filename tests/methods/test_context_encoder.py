@@ -12,22 +12,24 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from sslcli import losses
-from sslcli.augment.masks import MaskConfig, MaskKind
+from sslcli.augment.masks_config import MaskConfig, MaskKind
 from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim import AdamWConfig
-from sslcli.engine.train import seed_generators
+from sslcli.engine.optim_config import AdamWConfig
 from sslcli.errors import SslcliError
+from sslcli.generators import seed_generators
 from sslcli.method import Preprocessing, Progress, Restorer
 from sslcli.methods.context_encoder import ContextEncoder, ContextEncoderConfig
 from sslcli.nets.context import ChannelwiseBottleneck, FullyConnectedBottleneck
-from sslcli.nets.encoders import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
+from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
 
 START = Progress(0, 1)
 CENTRE = MaskConfig(kind=MaskKind.centre)
 SIZES = [16, 28, 30, 33, 35, 64]
 
 
-def build(resolution: int = 32, encoder: EncoderConfig | None = None, **settings: Any) -> ContextEncoder:
+def build(
+    resolution: int = 32, encoder: EncoderConfig | None = None, **settings: Any
+) -> ContextEncoder:
     seed_generators(1)
     config = ContextEncoderConfig(**{"bottleneck": 6, "discriminator_width": 2, **settings})
     network = (encoder or ContextConfig(width=2)).build(3, resolution)
@@ -41,8 +43,8 @@ def clean(resolution: int = 32, number: int = 4) -> Tensor:
 
 
 def minimizer(method: ContextEncoder) -> Minimizer:
-    minimize = Minimizer.of(method, AdamWConfig(), CPU)
-    minimize.begin(0, 1e-3)
+    minimize = Minimizer.of(method, AdamWConfig(), CPU, lambda _: 1e-3)
+    minimize.begin(0)
     return minimize
 
 
@@ -141,7 +143,9 @@ def test_elsewhere_it_sees_whole_pictures_with_their_holes_filled() -> None:
     method = build(masks=MaskConfig(kind=MaskKind.blocks), adversarial=True)
     assert method.discriminator is not None
     shown: list[Tensor] = []
-    method.discriminator.register_forward_pre_hook(lambda _, given: shown.append(given[0].detach().clone()))
+    method.discriminator.register_forward_pre_hook(
+        lambda _, given: shown.append(given[0].detach().clone())
+    )
     torch.manual_seed(3)
     hidden = method.masks(4, 32, CPU.device)
     torch.manual_seed(3)
@@ -159,19 +163,28 @@ def test_players_take_turns_and_each_moves_its_own_weights() -> None:
 
     def moved(act: Callable[[], None]) -> set[str]:
         """The parts whose weights the act changed."""
-        before = {part: [p.detach().clone() for p in module.parameters()] for part, module in method.modules().items()}
+        before = {
+            part: [p.detach().clone() for p in module.parameters()]
+            for part, module in method.modules().items()
+        }
         act()
         return {
             part
             for part, module in method.modules().items()
-            if any(not torch.equal(a, b) for a, b in zip(before[part], module.parameters(), strict=True))
+            if any(
+                not torch.equal(a, b)
+                for a, b in zip(before[part], module.parameters(), strict=True)
+            )
         }
 
     def minimize(loss: Tensor, player: str = "method") -> None:
         turns.append((player, moved(lambda: engine(loss, player))))
 
     method.train_step(clean(), minimize, START)
-    assert turns == [("discriminator", {"discriminator"}), ("generator", {"encoder", "bottleneck", "decoder"})]
+    assert turns == [
+        ("discriminator", {"discriminator"}),
+        ("generator", {"encoder", "bottleneck", "decoder"}),
+    ]
 
 
 def test_the_generator_is_judged_by_the_discriminator_just_updated() -> None:
@@ -181,13 +194,17 @@ def test_the_generator_is_judged_by_the_discriminator_just_updated() -> None:
     weights: list[Tensor] = []
     outputs = kept_outputs(discriminator)
     discriminator.register_forward_hook(
-        lambda *_: weights.append(torch.cat([p.detach().flatten() for p in discriminator.parameters()]))
+        lambda *_: weights.append(
+            torch.cat([p.detach().flatten() for p in discriminator.parameters()])
+        )
     )
     metrics = method.train_step(clean(), minimizer(method), START)
     on_real, on_made, for_generator = weights
     assert torch.equal(on_real, on_made)
     assert not torch.equal(on_made, for_generator)
-    assert torch.equal(for_generator, torch.cat([p.detach().flatten() for p in discriminator.parameters()]))
+    assert torch.equal(
+        for_generator, torch.cat([p.detach().flatten() for p in discriminator.parameters()])
+    )
     real, made, again = (output.detach() for output in outputs)
     assert metrics["discriminator_loss"] == losses.discriminator_loss(real, made)
     assert metrics["adversarial"] == losses.generator_loss(again)
@@ -210,11 +227,13 @@ def test_without_the_adversary_there_is_one_player() -> None:
 
 
 def test_each_players_optimizer_has_its_learning_rate() -> None:
-    minimize = Minimizer.of(build(adversarial=True), AdamWConfig(), CPU)
-    minimize.begin(0, 0.02)
+    minimize = Minimizer.of(build(adversarial=True), AdamWConfig(), CPU, lambda _: 0.02)
+    minimize.begin(0)
     optimizers = minimize.state()["optimizers"]
     for name, rate in (("generator", 0.02), ("discriminator", 0.002)):
-        assert [group["lr"] for group in optimizers[name]["param_groups"]] == pytest.approx([rate] * 2)
+        assert [group["lr"] for group in optimizers[name]["param_groups"]] == pytest.approx(
+            [rate] * 2
+        )
 
 
 @pytest.mark.parametrize(
@@ -224,7 +243,9 @@ def test_each_players_optimizer_has_its_learning_rate() -> None:
      (6, ConvNetConfig(width=2), FullyConnectedBottleneck),
      (None, ConvNetConfig(width=2), ChannelwiseBottleneck)],
 )  # fmt: skip
-def test_bottlenecks_and_encoders(units: int | None, encoder: EncoderConfig, kind: type[nn.Module]) -> None:
+def test_bottlenecks_and_encoders(
+    units: int | None, encoder: EncoderConfig, kind: type[nn.Module]
+) -> None:
     method = build(28, encoder, bottleneck=units)
     assert type(method.bottleneck) is kind
     key, before = next(iter(state(method).items()))
@@ -281,7 +302,9 @@ def test_holes_are_filled_with_the_mean_when_pictures_are_damaged() -> None:
     assert not method.reads_hidden()
     mean = torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)
     assert torch.equal(damaged, torch.where(hidden, mean, clean()))
-    assert len({tuple(mask.flatten().tolist()) for mask in hidden}) == 4, "each picture has its own hole"
+    assert len({tuple(mask.flatten().tolist()) for mask in hidden}) == 4, (
+        "each picture has its own hole"
+    )
 
 
 def test_half_of_the_pictures_are_mirrored() -> None:

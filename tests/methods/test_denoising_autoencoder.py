@@ -11,17 +11,27 @@ import torch.nn.functional as F  # noqa: N812
 from test_contract import CPU, PREPROCESSING, pictures, train_in
 from torch import Tensor, nn
 
-from sslcli.augment.corruption import CorruptionConfig
+from sslcli.augment.corruption_config import CorruptionConfig
 from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
-from sslcli.engine.optim import AdamWConfig
-from sslcli.engine.train import seed_generators
+from sslcli.engine.optim_config import AdamWConfig
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features
+from sslcli.generators import seed_generators
 from sslcli.method import Progress, Restorer
-from sslcli.methods.denoising_autoencoder import DenoisingAutoencoder, DenoisingAutoencoderConfig, Reconstruction
+from sslcli.methods.denoising_autoencoder import (
+    DenoisingAutoencoder,
+    DenoisingAutoencoderConfig,
+    Reconstruction,
+)
 from sslcli.nets.encoder import Encoder
-from sslcli.nets.encoders import Activation, ConvNetConfig, ConvStackConfig, EncoderConfig, MLPConfig
+from sslcli.nets.encoder_config import (
+    Activation,
+    ConvNetConfig,
+    ConvStackConfig,
+    EncoderConfig,
+    MLPConfig,
+)
 
 NONE = CorruptionConfig()
 SMALL = MLPConfig(widths=[12], activation=Activation.sigmoid, batch_norm=False)
@@ -56,7 +66,9 @@ class Judge:
         return (outputs - target).square().mean()
 
 
-def build(config: DenoisingAutoencoderConfig, encoder: EncoderConfig | Encoder = SMALL) -> DenoisingAutoencoder:
+def build(
+    config: DenoisingAutoencoderConfig, encoder: EncoderConfig | Encoder = SMALL
+) -> DenoisingAutoencoder:
     seed_generators(1)
     network = encoder if isinstance(encoder, Encoder) else encoder.build(3, 16)
     method = config.build(network, PREPROCESSING)
@@ -103,7 +115,9 @@ def test_without_corruption_it_is_a_plain_autoencoder(
 
 
 def test_every_step_is_corrupted_anew_and_held_to_the_clean_pictures(tmp_path: Path) -> None:
-    same = ImageSet(pictures().images[:1].repeat(8, 0))  # whatever the order, batches of the same pictures
+    same = ImageSet(
+        pictures().images[:1].repeat(8, 0)
+    )  # whatever the order, batches of the same pictures
     judge = Judge()
     method = replace(build(DenoisingAutoencoderConfig(), Recorder()), reconstruction=judge)
     train_in(tmp_path / "run", method, Batches(same, 8, 0, "cpu"), 3)
@@ -123,7 +137,10 @@ def test_every_step_is_corrupted_anew_and_held_to_the_clean_pictures(tmp_path: P
 
 def test_evaluation_sees_clean_pictures() -> None:
     method = build(DenoisingAutoencoderConfig(), Recorder())
-    found = [features(method.encoder, pictures().images, method.preprocessing, CPU.device) for _ in range(2)]
+    found = [
+        features(method.encoder, pictures().images, method.preprocessing, CPU.device)
+        for _ in range(2)
+    ]
     assert torch.equal(*found)
     assert isinstance(method.encoder, Recorder)
     assert torch.equal(method.encoder.seen[0], clean(24))
@@ -134,7 +151,10 @@ def test_evaluation_sees_clean_pictures() -> None:
 def test_emphasis_weighs_what_was_corrupted(kind: str, reconstruction: Reconstruction) -> None:
     levels = {kind: 0.3}
     config = DenoisingAutoencoderConfig(
-        corruption=CorruptionConfig(**levels), reconstruction=reconstruction, corrupted_weight=3.0, kept_weight=0.5
+        corruption=CorruptionConfig(**levels),
+        reconstruction=reconstruction,
+        corrupted_weight=3.0,
+        kept_weight=0.5,
     )
     method, x = build(config), clean(2)
     torch.manual_seed(5)
@@ -166,22 +186,30 @@ def test_emphasis_of_nothing_or_of_everything_is_refused(levels: dict[str, float
         DenoisingAutoencoderConfig(corruption=CorruptionConfig(**levels), corrupted_weight=2.0)
     assert "method.kept_weight must be equal to method.corrupted_weight" in caught.value.message
     assert "without gaussian" in caught.value.fix
-    DenoisingAutoencoderConfig(corruption=CorruptionConfig(**levels), corrupted_weight=2.0, kept_weight=2.0)
+    DenoisingAutoencoderConfig(
+        corruption=CorruptionConfig(**levels), corrupted_weight=2.0, kept_weight=2.0
+    )
 
 
 @pytest.mark.parametrize("weights", [(-1.0, 1.0), (1.0, -1.0), (0.0, 0.0)])
 def test_weights_that_mean_nothing_are_refused(weights: tuple[float, float]) -> None:
     with pytest.raises(SslcliError, match=r"^method\.(corrupted|kept)_weight must be"):
         DenoisingAutoencoderConfig(
-            corruption=CorruptionConfig(masking=0.5), corrupted_weight=weights[0], kept_weight=weights[1]
+            corruption=CorruptionConfig(masking=0.5),
+            corrupted_weight=weights[0],
+            kept_weight=weights[1],
         )
 
 
 @pytest.mark.parametrize("encoder", [MLPConfig(widths=[12, 6]), ConvStackConfig(widths=[4, 6])])
-def test_a_tied_decoder_has_the_encoders_weights_and_biases_of_its_own(encoder: EncoderConfig) -> None:
+def test_a_tied_decoder_has_the_encoders_weights_and_biases_of_its_own(
+    encoder: EncoderConfig,
+) -> None:
     tied = build(DenoisingAutoencoderConfig(tied=True), encoder)
     assert all(parameter.ndim == 1 for parameter in tied.decoder.parameters())
-    assert not {id(p) for p in tied.encoder.parameters()} & {id(p) for p in tied.decoder.parameters()}
+    assert not {id(p) for p in tied.encoder.parameters()} & {
+        id(p) for p in tied.decoder.parameters()
+    }
     codes = torch.rand(2, *tied.encoder.code_shape)
     before = tied.decode(codes)
     with torch.no_grad():
@@ -221,7 +249,9 @@ def test_what_is_restored_is_in_0_to_1(reconstruction: Reconstruction) -> None:
     [({}, True), ({"gaussian": 0.3}, True), ({"salt_and_pepper": 0.3}, True),
      ({"masking": 0.3}, False), ({"blocks": 0.3}, False), ({"gaussian": 0.3, "masking": 0.25}, False)],
 )  # fmt: skip
-def test_hidden_pixels_are_looked_at_unless_training_blanked_some(levels: dict[str, float], reads: bool) -> None:
+def test_hidden_pixels_are_looked_at_unless_training_blanked_some(
+    levels: dict[str, float], reads: bool
+) -> None:
     method = build(corrupted_by(**levels))
     assert method.reads_hidden() is reads
     hidden = torch.zeros(8, 1, 16, 16, dtype=torch.bool)

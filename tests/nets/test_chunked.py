@@ -8,7 +8,14 @@ from torch import Tensor, nn
 
 from sslcli.nets.chunked import in_chunks
 from sslcli.nets.encoder import Encoder
-from sslcli.nets.encoders import ENCODERS, ConvNetConfig, EncoderConfig, MLPConfig, Norm, ResNet18Config
+from sslcli.nets.encoder_config import (
+    ENCODERS,
+    ConvNetConfig,
+    EncoderConfig,
+    MLPConfig,
+    Norm,
+    ResNet18Config,
+)
 
 
 def encoder_of(config: EncoderConfig) -> Encoder:
@@ -52,7 +59,9 @@ def test_batch_norm_sees_each_chunk_once() -> None:
 
 def test_a_network_in_eval_mode_is_the_same_in_chunks_with_batch_norm_too() -> None:
     encoder, pictures = encoder_of(ConvNetConfig(width=4)).eval(), torch.randn(9, 1, 16, 16)
-    for expected, found in zip(gradients(encoder, pictures, None), gradients(encoder, pictures, 2), strict=True):
+    for expected, found in zip(
+        gradients(encoder, pictures, None), gradients(encoder, pictures, 2), strict=True
+    ):
         assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 

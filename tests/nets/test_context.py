@@ -23,16 +23,22 @@ def size(*networks: nn.Module) -> int:
     for module in (module for network in networks for module in network.modules()):
         convolution = isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
         own = module.named_parameters(recurse=False)
-        total += sum(parameter.numel() for name, parameter in own if not (convolution and name == "bias"))
+        total += sum(
+            parameter.numel() for name, parameter in own if not (convolution and name == "bias")
+        )
     return total
 
 
-def maps_after_each(kind: type[nn.Module], network: nn.Module, inputs: Tensor) -> list[tuple[int, ...]]:
+def maps_after_each(
+    kind: type[nn.Module], network: nn.Module, inputs: Tensor
+) -> list[tuple[int, ...]]:
     """(channels, side) of what every module of a kind gives."""
     seen: list[tuple[int, ...]] = []
     for module in network.modules():
         if isinstance(module, kind):
-            module.register_forward_hook(lambda module, given, maps: seen.append(tuple(maps.shape[1:3])))
+            module.register_forward_hook(
+                lambda module, given, maps: seen.append(tuple(maps.shape[1:3]))
+            )
     with torch.no_grad():
         network.eval()(inputs)
     return seen
@@ -49,7 +55,9 @@ def maps_after_each(kind: type[nn.Module], network: nn.Module, inputs: Tensor) -
         (256, [(4, 128), (4, 64), (4, 32), (8, 16), (16, 8), (32, 4)]),
     ],
 )
-def test_encoder_and_decoder_go_through_the_same_maps(resolution: int, maps: list[tuple[int, int]]) -> None:
+def test_encoder_and_decoder_go_through_the_same_maps(
+    resolution: int, maps: list[tuple[int, int]]
+) -> None:
     encoder, pictures = ContextNet(3, resolution, 4), torch.rand(1, 3, resolution, resolution)
     assert maps_after_each(nn.Conv2d, encoder, pictures) == maps
     width, side = maps[-1]
@@ -80,10 +88,16 @@ def test_only_what_no_norm_follows_has_a_bias_and_the_ends_no_norm() -> None:
     decoder, discriminator = encoder.decoder(1, 28, tied=False), PatchDiscriminator(1, 28, 4)
 
     def biases(network: nn.Module) -> list[bool]:
-        return [m.bias is not None for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+        return [
+            m.bias is not None
+            for m in network.modules()
+            if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
+        ]
 
     def kinds(network: nn.Module) -> list[str]:
-        return [type(module).__name__ for module in network.modules() if not list(module.children())]
+        return [
+            type(module).__name__ for module in network.modules() if not list(module.children())
+        ]
 
     assert biases(encoder) == [True, False, False]
     assert biases(decoder) == [False, False, True]
@@ -91,14 +105,21 @@ def test_only_what_no_norm_follows_has_a_bias_and_the_ends_no_norm() -> None:
     assert kinds(encoder) == ["Conv2d", "LeakyReLU", *["Conv2d", "BatchNorm2d", "LeakyReLU"] * 2]
     assert kinds(decoder) == [*["ConvTranspose2d", "BatchNorm2d", "ReLU"] * 2, "ConvTranspose2d"]
     assert kinds(discriminator) == [*kinds(encoder), "Conv2d"]
-    assert {module.negative_slope for module in encoder.modules() if isinstance(module, nn.LeakyReLU)} == {0.2}
+    assert {
+        module.negative_slope for module in encoder.modules() if isinstance(module, nn.LeakyReLU)
+    } == {0.2}
 
 
 def test_weights_are_drawn_as_published() -> None:
     torch.manual_seed(0)
     encoder = ContextNet(3, 64, 32)
     bottleneck = FullyConnectedBottleneck((64, 4, 4), 100)
-    for network in (encoder, encoder.decoder(3, 64, tied=False), PatchDiscriminator(3, 64, 32), bottleneck):
+    for network in (
+        encoder,
+        encoder.decoder(3, 64, tied=False),
+        PatchDiscriminator(3, 64, 32),
+        bottleneck,
+    ):
         for module in network.modules():
             weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
             if weight is not None and weight.numel() > 50:
@@ -131,7 +152,9 @@ def test_a_discriminator_learns_to_tell_patches_apart_and_is_not_bounded() -> No
     smooth, rough = torch.rand(16, 1, 1, 1).expand(-1, -1, 14, 14), torch.rand(16, 1, 14, 14)
     for _ in range(40):
         optimizer.zero_grad()
-        loss = nn.functional.softplus(-discriminator(smooth)) + nn.functional.softplus(discriminator(rough))
+        loss = nn.functional.softplus(-discriminator(smooth)) + nn.functional.softplus(
+            discriminator(rough)
+        )
         torch.autograd.backward(loss.mean())
         optimizer.step()
     assert discriminator(smooth).min() > 0 > discriminator(rough).max()
@@ -141,7 +164,10 @@ def test_a_discriminator_learns_to_tell_patches_apart_and_is_not_bounded() -> No
 def test_channelwise_layer_is_a_matrix_for_every_channel() -> None:
     """Against the sum written out, Pathak et al. 2016, §3.1."""
     torch.manual_seed(0)
-    layer, maps = ChannelwiseFullyConnected(3, 2).double(), torch.rand(2, 3, 2, 2, dtype=torch.float64)
+    layer, maps = (
+        ChannelwiseFullyConnected(3, 2).double(),
+        torch.rand(2, 3, 2, 2, dtype=torch.float64),
+    )
     nn.init.normal_(layer.bias)
     mixed = layer(maps)
     for n in range(2):
@@ -172,25 +198,36 @@ def test_channelwise_layer_keeps_the_size_of_what_passes_its_relu() -> None:
      (FullyConnectedBottleneck((5, 3, 3), 40), True)],
     ids=["channelwise layer", "channelwise", "fully connected"],
 )  # fmt: skip
-def test_a_place_reaches_every_place_and_where_wanted_every_channel(bottleneck: nn.Module, mixes: bool) -> None:
+def test_a_place_reaches_every_place_and_where_wanted_every_channel(
+    bottleneck: nn.Module, mixes: bool
+) -> None:
     torch.manual_seed(0)
     for module in bottleneck.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.constant_(module.bias, 9.0)  # so that the ReLU behind it lets everything through
+            nn.init.constant_(
+                module.bias, 9.0
+            )  # so that the ReLU behind it lets everything through
     maps = torch.randn(16, 5, 3, 3, requires_grad=True)
     out = bottleneck.eval()(maps)
     assert out.shape == maps.shape
-    (gradient,) = torch.autograd.grad(out[:, 2, 0, 0].sum(), maps)  # over pictures: in one a ReLU may be shut
+    (gradient,) = torch.autograd.grad(
+        out[:, 2, 0, 0].sum(), maps
+    )  # over pictures: in one a ReLU may be shut
     reached = gradient.abs().sum(0) > 0
     assert reached[2].all()
     assert reached[[0, 1, 3, 4]].any(dim=2).any(dim=1).all() == mixes
 
 
-@pytest.mark.parametrize("bottleneck", [ChannelwiseBottleneck(4, 3), FullyConnectedBottleneck((4, 3, 3), 7)])
+@pytest.mark.parametrize(
+    "bottleneck", [ChannelwiseBottleneck(4, 3), FullyConnectedBottleneck((4, 3, 3), 7)]
+)
 def test_bottlenecks_take_either_memory_layout(bottleneck: nn.Module) -> None:
     maps = torch.rand(2, 4, 3, 3)
     torch.testing.assert_close(
-        bottleneck.eval()(maps.contiguous(memory_format=torch.channels_last)), bottleneck(maps), rtol=1e-5, atol=1e-6
+        bottleneck.eval()(maps.contiguous(memory_format=torch.channels_last)),
+        bottleneck(maps),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 

@@ -24,7 +24,13 @@ def sides(decoder: UpsamplingDecoder, *code_shape: int) -> list[int]:
 
 @pytest.mark.parametrize(
     ("side", "last", "ladder"),
-    [(28, 4, [28, 14, 7, 4]), (33, 1, [33, 17, 9, 5, 3, 2, 1]), (64, 4, [64, 32, 16, 8, 4]), (4, 4, [4]), (3, 7, [3])],
+    [
+        (28, 4, [28, 14, 7, 4]),
+        (33, 1, [33, 17, 9, 5, 3, 2, 1]),
+        (64, 4, [64, 32, 16, 8, 4]),
+        (4, 4, [4]),
+        (3, 7, [3]),
+    ],
 )
 def test_halves_are_rounded_up(side: int, last: int, ladder: list[int]) -> None:
     assert halved_sides(side, last) == ladder
@@ -42,12 +48,16 @@ def test_halves_are_rounded_up(side: int, last: int, ladder: list[int]) -> None:
         (26, 28, [28, 28]),
     ],
 )
-def test_sides_are_those_the_picture_was_halved_through(code_side: int, resolution: int, expected: list[int]) -> None:
+def test_sides_are_those_the_picture_was_halved_through(
+    code_side: int, resolution: int, expected: list[int]
+) -> None:
     shape = (24, code_side, code_side)
     assert sides(UpsamplingDecoder(shape, 3, resolution), *shape) == expected
 
 
-@pytest.mark.parametrize(("resolution", "first"), [(28, 14), (32, 8), (64, 8), (33, 9), (16, 8), (6, 6)])
+@pytest.mark.parametrize(
+    ("resolution", "first"), [(28, 14), (32, 8), (64, 8), (33, 9), (16, 8), (6, 6)]
+)
 def test_a_vector_becomes_maps_of_four_to_seven_pixels(resolution: int, first: int) -> None:
     decoder = UpsamplingDecoder((10,), 3, resolution)
     assert sides(decoder, 10)[0] == first
@@ -55,16 +65,27 @@ def test_a_vector_becomes_maps_of_four_to_seven_pixels(resolution: int, first: i
 
 
 @pytest.mark.parametrize(
-    ("code_width", "widths"), [(128, [64, 32, 16]), (40, [20, 16, 16]), (8, [16, 16, 16]), (2048, [256, 128, 64])]
+    ("code_width", "widths"),
+    [(128, [64, 32, 16]), (40, [20, 16, 16]), (8, [16, 16, 16]), (2048, [256, 128, 64])],
 )
-def test_channels_halve_between_the_narrowest_and_the_widest(code_width: int, widths: list[int]) -> None:
+def test_channels_halve_between_the_narrowest_and_the_widest(
+    code_width: int, widths: list[int]
+) -> None:
     decoder = UpsamplingDecoder((code_width, 4, 4), 3, 28)
     assert [convolution.out_channels for convolution in convolutions(decoder)] == [*widths, 3]
 
 
 def test_a_vectors_maps_are_as_wide_as_their_halvings_end_at_the_narrowest() -> None:
     assert [c.in_channels for c in convolutions(UpsamplingDecoder((10,), 1, 28))] == [64, 32, 16]
-    assert [c.in_channels for c in convolutions(UpsamplingDecoder((10,), 1, 256))] == [256, 128, 64, 32, 16, 16, 16]
+    assert [c.in_channels for c in convolutions(UpsamplingDecoder((10,), 1, 256))] == [
+        256,
+        128,
+        64,
+        32,
+        16,
+        16,
+        16,
+    ]
 
 
 @pytest.mark.parametrize("code_shape", [(12,), (12, 2, 2)])
@@ -87,4 +108,6 @@ def test_batches_laid_out_channels_last_give_the_same() -> None:
     decoder, codes = UpsamplingDecoder((8, 4, 4), 1, 14).eval(), torch.rand(2, 8, 4, 4)
     expected = decoder(codes)
     decoder.to(memory_format=torch.channels_last)
-    torch.testing.assert_close(decoder(codes.contiguous(memory_format=torch.channels_last)), expected)
+    torch.testing.assert_close(
+        decoder(codes.contiguous(memory_format=torch.channels_last)), expected
+    )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sslcli.errors import SslcliError
 from sslcli.nets.encoder import Bottleneck, Encoder
-from sslcli.nets.encoders import Activation, ConvStackConfig, LayeredConfig, MLPConfig
+from sslcli.nets.encoder_config import Activation, ConvStackConfig, LayeredConfig, MLPConfig
 from sslcli.nets.layered import LayeredEncoder
 from sslcli.nets.layers import ConvLayer, DenseLayer, Layer
 
@@ -33,7 +33,9 @@ def chain(config: LayeredConfig, channels: int, resolution: int) -> LayeredEncod
 
 def weight_of(layer: Layer) -> nn.Parameter:
     """The one weight of a layer without batch norm."""
-    (weight,) = (parameter for name, parameter in layer.named_parameters() if name.endswith("weight"))
+    (weight,) = (
+        parameter for name, parameter in layer.named_parameters() if name.endswith("weight")
+    )
     return weight
 
 
@@ -46,9 +48,9 @@ def test_mirror_gives_back_the_inputs_shape(name: str, tied: bool) -> None:
 
 @pytest.mark.parametrize("side", [1, 2, 5, 6, 14, 33])
 def test_a_convolution_halves_the_side_rounding_up(side: int) -> None:
-    assert ConvLayer(1, 2, side, nn.ReLU, batch_norm=True).eval()(torch.rand(1, 1, side, side)).shape[2] == -(
-        -side // 2
-    )
+    assert ConvLayer(1, 2, side, nn.ReLU, batch_norm=True).eval()(
+        torch.rand(1, 1, side, side)
+    ).shape[2] == -(-side // 2)
 
 
 @each_layer
@@ -59,7 +61,9 @@ def test_tied_mirror_is_the_transposed_map(name: str) -> None:
     inputs = torch.randn(INPUTS[name], dtype=torch.float64)
     codes = torch.randn_like(layer(inputs))
     affine = next(module for module in layer.modules() if isinstance(module, nn.Linear | nn.Conv2d))
-    torch.testing.assert_close((affine(inputs) * codes).sum(), (inputs * mirror(codes)).sum())  # both biases are 0
+    torch.testing.assert_close(
+        (affine(inputs) * codes).sum(), (inputs * mirror(codes)).sum()
+    )  # both biases are 0
 
 
 @each_layer
@@ -103,7 +107,11 @@ def test_gradients_reach_a_tied_weight_through_both_uses(name: str) -> None:
 def test_weights_follow_the_nonlinearity() -> None:
     """±4 sqrt(6 / (784 + 1000)) = ±0.231973 before a sigmoid, as in deeplearning.net's tutorial."""
     torch.manual_seed(0)
-    for nonlinearity, bound in ((nn.Sigmoid, 0.231973), (nn.Tanh, 0.231973 / 4), (nn.ReLU, (6 / 784) ** 0.5)):
+    for nonlinearity, bound in (
+        (nn.Sigmoid, 0.231973),
+        (nn.Tanh, 0.231973 / 4),
+        (nn.ReLU, (6 / 784) ** 0.5),
+    ):
         linear = DenseLayer(784, 1000, nonlinearity, batch_norm=False).linear
         assert 0.999 * bound < linear.weight.abs().max() <= bound * 1.00001
         assert not linear.bias.any()
@@ -121,7 +129,9 @@ def test_the_code_after_every_layer_has_the_shape_stated(config: LayeredConfig, 
 @each_chain
 @pytest.mark.parametrize("side", [16, 33])
 @pytest.mark.parametrize("tied", [False, True])
-def test_a_chain_cut_at_any_layer_decodes_to_pictures(config: LayeredConfig, side: int, tied: bool) -> None:
+def test_a_chain_cut_at_any_layer_decodes_to_pictures(
+    config: LayeredConfig, side: int, tied: bool
+) -> None:
     pictures = torch.rand(3, 2, side, side)
     for depth in (1, 2, 3):
         cut = chain(config, 2, side).up_to(depth)
@@ -157,11 +167,15 @@ def test_a_layer_that_is_not_there(config: LayeredConfig, layer: int) -> None:
 
 
 @pytest.mark.parametrize("activation", list(Activation))
-def test_every_layer_and_the_decoder_between_them_use_the_activation(activation: Activation) -> None:
+def test_every_layer_and_the_decoder_between_them_use_the_activation(
+    activation: Activation,
+) -> None:
     encoder = MLPConfig(widths=[4, 3], activation=activation, batch_norm=False).build(1, 8)
     kind = activation.module()
     inside = [module for module in encoder.modules() if type(module) is kind]
-    between = [module for module in encoder.decoder(1, 8, tied=False).modules() if type(module) is kind]
+    between = [
+        module for module in encoder.decoder(1, 8, tied=False).modules() if type(module) is kind
+    ]
     assert (len(inside), len(between)) == (2, 1)
 
 
@@ -173,7 +187,9 @@ def test_batch_norm_can_be_left_out() -> None:
     assert (norms(True), norms(False)) == (2, 0)
 
 
-@pytest.mark.parametrize("config", [MLPConfig(widths=[6], bottleneck=3), ConvStackConfig(widths=[6], bottleneck=3)])
+@pytest.mark.parametrize(
+    "config", [MLPConfig(widths=[6], bottleneck=3), ConvStackConfig(widths=[6], bottleneck=3)]
+)
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_bottlenecks_code_is_its_features_and_decodes(config: LayeredConfig, tied: bool) -> None:
     torch.manual_seed(0)

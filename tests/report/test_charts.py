@@ -7,7 +7,15 @@ import json
 import numpy as np
 import pytest
 
-from sslcli.report.charts import PANEL_POINTS, Line, confusion, curves, families, settings_against, thinned
+from sslcli.report.charts import (
+    PANEL_POINTS,
+    Line,
+    confusion,
+    curves,
+    families,
+    settings_against,
+    thinned,
+)
 
 
 @pytest.mark.parametrize("num", [1, 2, 99, 100, 101, 10_000])
@@ -26,9 +34,30 @@ def test_thinned_curves_keep_ends_and_extremes(num: int) -> None:
 
 def test_records_become_curves_by_family_and_phase() -> None:
     records = [
-        {"phase": "a", "step": 1, "epoch": 0.5, "loss": 3.0, "rank_accuracy": 0.1, "learning_rate": 0.2},
-        {"phase": "a", "step": 2, "epoch": 1.0, "knn_accuracy": 0.4, "effective_rank": 9.0, "collapsed": 0.0},
-        {"phase": "b", "step": 1, "epoch": 0.5, "loss": 2.0, "learning_rate": 0.2, "timing": {"seconds": 1}},
+        {
+            "phase": "a",
+            "step": 1,
+            "epoch": 0.5,
+            "loss": 3.0,
+            "rank_accuracy": 0.1,
+            "learning_rate": 0.2,
+        },
+        {
+            "phase": "a",
+            "step": 2,
+            "epoch": 1.0,
+            "knn_accuracy": 0.4,
+            "effective_rank": 9.0,
+            "collapsed": 0.0,
+        },
+        {
+            "phase": "b",
+            "step": 1,
+            "epoch": 0.5,
+            "loss": 2.0,
+            "learning_rate": 0.2,
+            "timing": {"seconds": 1},
+        },
         {"phase": "c", "step": 0, "epoch": 0, "features": "raw", "top1": 0.9},
     ]
     found = families(records)
@@ -38,7 +67,10 @@ def test_records_become_curves_by_family_and_phase() -> None:
         "learning rate": ["learning_rate"],
         "diagnostics": ["effective_rank"],
     }
-    assert [(line.name, line.y.tolist()) for line in found["training"]["loss"]] == [("a", [3.0]), ("b", [2.0])]
+    assert [(line.name, line.y.tolist()) for line in found["training"]["loss"]] == [
+        ("a", [3.0]),
+        ("b", [2.0]),
+    ]
     assert len({line.colour for line in found["training"]["loss"]}) == 2
     (line,) = families(records[:1], "seed=1", 7)["training"]["loss"]
     assert (line.name, line.colour) == ("seed=1", 7)
@@ -59,7 +91,9 @@ def test_a_long_curve_is_pale_under_its_mean_and_bounded() -> None:
 
 def test_panels_lie_one_below_the_other_and_a_name_is_in_the_legend_once() -> None:
     x = np.arange(3.0)
-    chart = curves({"loss": [Line("a", x, x), Line("b", x, x)], "accuracy": [Line("b", x, x), Line("c", x, x)]})
+    chart = curves(
+        {"loss": [Line("a", x, x), Line("b", x, x)], "accuracy": [Line("b", x, x), Line("c", x, x)]}
+    )
     assert [(trace["name"], trace["yaxis"], trace["showlegend"]) for trace in chart["data"]] == [
         ("a", "y", True),
         ("b", "y", True),

@@ -15,7 +15,9 @@ from sslcli.report.comparison import comparison_columns, comparison_rows, save_d
 BLUE, ORANGE, GREEN = (37, 99, 235), (217, 119, 6), (5, 150, 105)
 
 
-def results(num_seeds: int, depths: tuple[int, ...] = (1, 2, 3)) -> list[tuple[str, int, int, float]]:
+def results(
+    num_seeds: int, depths: tuple[int, ...] = (1, 2, 3)
+) -> list[tuple[str, int, int, float]]:
     names = {"none": 2.0, "autoencoder": 1.6, "denoising": 1.4}
     return [
         (name, depth, seed, error + 0.3 * depth * (name == "none") + 0.1 * seed)
@@ -38,7 +40,13 @@ def blue_of_the_plot(path: Path) -> NDArray[np.bool_]:
 
 
 def test_cells_hold_mean_and_standard_deviation_over_seeds():
-    rows = [("none", 2, 0, 3.0), ("none", 1, 0, 2.0), ("dae", 1, 0, 1.234), ("none", 2, 1, 4.0), ("none", 2, 2, 5.0)]
+    rows = [
+        ("none", 2, 0, 3.0),
+        ("none", 1, 0, 2.0),
+        ("dae", 1, 0, 1.234),
+        ("none", 2, 1, 4.0),
+        ("none", 2, 2, 5.0),
+    ]
     assert comparison_columns(rows) == ("pretraining", "depth 1", "depth 2")
     assert comparison_rows(rows) == [("none", "2.00", "4.00 ± 1.00"), ("dae", "1.23", "–")]
 
@@ -59,7 +67,9 @@ def test_every_pretraining_gets_a_line_over_depth(tmp_path: Path):
 
 
 def test_a_worse_error_stands_higher_and_a_greater_depth_further_right(tmp_path: Path):
-    save_depth_comparison(tmp_path / "lines.png", [("a", 1, 0, 2.0), ("a", 3, 0, 8.0), ("a", 2, 0, 4.0)])
+    save_depth_comparison(
+        tmp_path / "lines.png", [("a", 1, 0, 2.0), ("a", 3, 0, 8.0), ("a", 2, 0, 4.0)]
+    )
     rows, columns = np.nonzero(blue_of_the_plot(tmp_path / "lines.png"))
     assert rows[columns < columns.min() + 6].mean() > rows[columns > columns.max() - 6].mean() + 150
 
@@ -69,25 +79,37 @@ def test_points_stand_at_their_depths(tmp_path: Path):
     (columns,) = np.nonzero(
         blue_of_the_plot(tmp_path / "lines.png").sum(axis=0) > 6
     )  # the markers are thicker than the line
-    first, second, third = (part.mean() for part in np.split(columns, np.nonzero(np.diff(columns) > 1)[0] + 1))
+    first, second, third = (
+        part.mean() for part in np.split(columns, np.nonzero(np.diff(columns) > 1)[0] + 1)
+    )
     assert (second - first) / (third - first) == pytest.approx(1 / 4, abs=0.02)
 
 
 def test_the_order_of_depths_and_seeds_does_not_matter(tmp_path: Path):
-    save_depth_comparison(tmp_path / "a.png", [("a", 1, 0, 2.0), ("a", 2, 0, 8.0), ("a", 2, 1, 9.0), ("a", 3, 0, 4.0)])
-    save_depth_comparison(tmp_path / "b.png", [("a", 2, 1, 9.0), ("a", 3, 0, 4.0), ("a", 1, 0, 2.0), ("a", 2, 0, 8.0)])
+    save_depth_comparison(
+        tmp_path / "a.png", [("a", 1, 0, 2.0), ("a", 2, 0, 8.0), ("a", 2, 1, 9.0), ("a", 3, 0, 4.0)]
+    )
+    save_depth_comparison(
+        tmp_path / "b.png", [("a", 2, 1, 9.0), ("a", 3, 0, 4.0), ("a", 1, 0, 2.0), ("a", 2, 0, 8.0)]
+    )
     np.testing.assert_array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
 
 
 def test_several_seeds_add_bars_and_dots(tmp_path: Path):
     def blue_height(*errors: float) -> int:
-        rows = [("none", depth, seed, error) for seed, error in enumerate(errors) for depth in (1, 2)]
-        save_depth_comparison(tmp_path / "figure.png", [*rows, ("other", 1, 0, 0.0), ("other", 2, 0, 10.0)])
+        rows = [
+            ("none", depth, seed, error) for seed, error in enumerate(errors) for depth in (1, 2)
+        ]
+        save_depth_comparison(
+            tmp_path / "figure.png", [*rows, ("other", 1, 0, 0.0), ("other", 2, 0, 10.0)]
+        )
         return int(np.ptp(np.nonzero(blue_of_the_plot(tmp_path / "figure.png"))[0]))
 
     assert blue_height(5.0) < 15
     assert blue_height(4.9, 5.1) < 30
-    assert blue_height(3.0, 7.0) > 120  # five percent's bar of 2 * 2.83 is more than half of the axis
+    assert (
+        blue_height(3.0, 7.0) > 120
+    )  # five percent's bar of 2 * 2.83 is more than half of the axis
 
 
 @pytest.mark.parametrize("num_seeds", [1, 4])
@@ -105,7 +127,10 @@ def test_one_depth_is_drawn_as_points(tmp_path: Path, num_seeds: int):
 
 def test_names_no_font_has_many_lines_missing_depths_and_equal_errors(tmp_path: Path):
     rows = [
-        (f"猫 $x$ {index}", depth, seed, 1.0) for index in range(9) for depth in (1, 5) for seed in range(index % 3 + 1)
+        (f"猫 $x$ {index}", depth, seed, 1.0)
+        for index in range(9)
+        for depth in (1, 5)
+        for seed in range(index % 3 + 1)
     ]
     save_depth_comparison(tmp_path / "a.png", rows[:-3], ylabel="validation error [%]")
     save_depth_comparison(tmp_path / "b.png", [row for row in rows if row[1] == 5])

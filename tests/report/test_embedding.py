@@ -25,7 +25,14 @@ def points(count: int) -> Any:
     return RNG.normal(size=(count, 2)).astype(np.float32)
 
 
-def page_of(folder: Path, images: Any, labels: Any = None, names: Any = (), paths: Any = None, at: Any = None) -> str:
+def page_of(
+    folder: Path,
+    images: Any,
+    labels: Any = None,
+    names: Any = (),
+    paths: Any = None,
+    at: Any = None,
+) -> str:
     at = points(len(images)) if at is None else at
     save_page(folder / "map.html", at, images, labels, names, paths, f"PCA of {HOSTILE}", HOSTILE)
     return (folder / "map.html").read_text(encoding="utf-8")
@@ -61,7 +68,13 @@ def sprite_of(page: str) -> Any:
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:
     images = RNG.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
-    page = page_of(tmp_path, images, np.array([0, 1, 0, 1]), ["dark", HOSTILE], [HOSTILE, "a", "\udcff.png", "b"])
+    page = page_of(
+        tmp_path,
+        images,
+        np.array([0, 1, 0, 1]),
+        ["dark", HOSTILE],
+        [HOSTILE, "a", "\udcff.png", "b"],
+    )
     read = Reader(page)
     assert [tag for tag, _ in read.tags].count("script") == 2
     assert read.texts["h1"].strip() == f"PCA of {HOSTILE}"
@@ -74,13 +87,23 @@ def test_the_page_needs_nothing_beside_it(tmp_path: Path) -> None:
     assert "http:" not in page
     assert "https:" not in page
     read = Reader(page)
-    assert not [tag for tag, given in read.tags if "src" in given or "href" in given or tag in ("link", "img")]
-    (policy,) = (given["content"] for _, given in read.tags if given.get("http-equiv") == "Content-Security-Policy")
+    assert not [
+        tag
+        for tag, given in read.tags
+        if "src" in given or "href" in given or tag in ("link", "img")
+    ]
+    (policy,) = (
+        given["content"]
+        for _, given in read.tags
+        if given.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy is not None
     assert policy.startswith("default-src 'none'")
     assert "prefers-color-scheme: dark" in page
     assert "width=device-width" in page
-    assert not re.findall(r"@[A-Z_]+@", page.replace("@DATA@", ""))  # nothing left to fill in but what the names hold
+    assert not re.findall(
+        r"@[A-Z_]+@", page.replace("@DATA@", "")
+    )  # nothing left to fill in but what the names hold
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -90,7 +113,9 @@ def test_every_picture_stands_where_the_script_looks_for_it(tmp_path: Path, chan
     columns, sprite = data_of(page)["columns"], sprite_of(page)
     for index, image in enumerate(images):
         top, left = index // columns * 10, index % columns * 10
-        np.testing.assert_array_equal(sprite[top : top + 10, left : left + 10], np.broadcast_to(image, (10, 10, 3)))
+        np.testing.assert_array_equal(
+            sprite[top : top + 10, left : left + 10], np.broadcast_to(image, (10, 10, 3))
+        )
     assert data_of(page)["shown"] % 10 == 0
 
 
@@ -100,7 +125,10 @@ def test_large_pictures_are_shrunk(tmp_path: Path) -> None:
     assert sprite.shape == (2 * LARGEST_TILE, 2 * LARGEST_TILE, 3)
     for index in range(4):
         top, left = index // 2 * LARGEST_TILE, index % 2 * LARGEST_TILE
-        assert abs(sprite[top : top + LARGEST_TILE, left : left + LARGEST_TILE] - 60 * index).max() <= 3
+        assert (
+            abs(sprite[top : top + LARGEST_TILE, left : left + LARGEST_TILE] - 60 * index).max()
+            <= 3
+        )
 
 
 def test_points_keep_their_shape_and_up_is_up(tmp_path: Path) -> None:
@@ -108,7 +136,9 @@ def test_points_keep_their_shape_and_up_is_up(tmp_path: Path) -> None:
     data = data_of(page_of(tmp_path, np.zeros((3, 8, 8, 1), np.uint8), at=at))
     assert data["x"] == [0, 1, 1]
     assert data["y"] == [0.75, 0.75, 0.25]
-    same = data_of(page_of(tmp_path, np.zeros((3, 8, 8, 1), np.uint8), at=np.ones((3, 2), np.float32)))
+    same = data_of(
+        page_of(tmp_path, np.zeros((3, 8, 8, 1), np.uint8), at=np.ones((3, 2), np.float32))
+    )
     assert same["x"] == [0.5] * 3
 
 

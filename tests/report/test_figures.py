@@ -28,7 +28,10 @@ def contains(sheet: NDArray[np.uint8], patch: NDArray[np.uint8]) -> bool:
     """Whether the patch stands somewhere in the sheet, pixel for pixel."""
     height, width = patch.shape[:2]
     corners = np.argwhere((sheet[: -height + 1, : -width + 1] == patch[0, 0]).all(axis=2))
-    return any(np.array_equal(sheet[top : top + height, left : left + width], patch) for top, left in corners)
+    return any(
+        np.array_equal(sheet[top : top + height, left : left + width], patch)
+        for top, left in corners
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -57,17 +60,37 @@ def test_views_beyond_white_are_clipped_and_originals_of_another_size_fitted(tmp
 
 
 def test_one_picture_makes_a_sheet(tmp_path: Path):
-    save_views(tmp_path / "views.png", np.zeros((1, 8, 8, 1), np.uint8), torch.zeros(2, 1, 1, 8, 8), (0.0,), (1.0,))
+    save_views(
+        tmp_path / "views.png",
+        np.zeros((1, 8, 8, 1), np.uint8),
+        torch.zeros(2, 1, 1, 8, 8),
+        (0.0,),
+        (1.0,),
+    )
     assert pixels(tmp_path / "views.png").shape[1] > 240
 
 
 def training(num_records: int) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     for step in range(1, num_records + 1):
-        record = {"phase": "pretrain", "step": step, "epoch": step / 10, "loss": 1 / step, "learning_rate": 0.1}
+        record = {
+            "phase": "pretrain",
+            "step": step,
+            "epoch": step / 10,
+            "loss": 1 / step,
+            "learning_rate": 0.1,
+        }
         records.append({**record, "timing": {"images_per_second": 100.0}})
         if step % 10 == 0:
-            records.append({"phase": "pretrain", "step": step, "epoch": step / 10, "knn_accuracy": 0.5, "timing": {}})
+            records.append(
+                {
+                    "phase": "pretrain",
+                    "step": step,
+                    "epoch": step / 10,
+                    "knn_accuracy": 0.5,
+                    "timing": {},
+                }
+            )
     return records
 
 
@@ -75,14 +98,24 @@ def training(num_records: int) -> list[dict[str, Any]]:
 def test_curves_are_drawn_for_few_and_many_records(tmp_path: Path, num_records: int):
     save_curves(tmp_path / "curves.png", training(num_records))
     picture = pixels(tmp_path / "curves.png")
-    assert picture.shape[1] == (960 if num_records == 1 else 1440)  # a panel for every metric: two, then three
+    assert picture.shape[1] == (
+        960 if num_records == 1 else 1440
+    )  # a panel for every metric: two, then three
     blue = (picture[..., 2].astype(int) - picture[..., 0]) > 100
     assert blue.sum() > 10
 
 
 def test_values_that_are_no_curve_are_left_out(tmp_path: Path):
     records = [
-        {"step": step, "epoch": 0, "loss": loss, "features": "raw_pixels", "best": True, "collapsed": 0.0, "rank": None}
+        {
+            "step": step,
+            "epoch": 0,
+            "loss": loss,
+            "features": "raw_pixels",
+            "best": True,
+            "collapsed": 0.0,
+            "rank": None,
+        }
         for step, loss in enumerate([3.0, float("nan"), float("inf"), 2.0])
     ]
     save_curves(tmp_path / "curves.png", records)
@@ -92,7 +125,10 @@ def test_values_that_are_no_curve_are_left_out(tmp_path: Path):
 def test_a_value_that_is_no_number_leaves_the_rest_of_a_long_curve(tmp_path: Path):
     records = training(400)
     save_curves(tmp_path / "clean.png", records)
-    save_curves(tmp_path / "curves.png", [*records[:99], {**records[99], "loss": float("nan")}, *records[99:]])
+    save_curves(
+        tmp_path / "curves.png",
+        [*records[:99], {**records[99], "loss": float("nan")}, *records[99:]],
+    )
     np.testing.assert_array_equal(
         pixels(tmp_path / "curves.png")[:300, :480], pixels(tmp_path / "clean.png")[:300, :480]
     )
@@ -100,7 +136,9 @@ def test_a_value_that_is_no_number_leaves_the_rest_of_a_long_curve(tmp_path: Pat
 
 def test_every_phase_gets_a_line(tmp_path: Path):
     records = [
-        {"phase": phase, "step": s, "loss": s + i} for i, phase in enumerate(["layer_1", "层"]) for s in range(9)
+        {"phase": phase, "step": s, "loss": s + i}
+        for i, phase in enumerate(["layer_1", "层"])
+        for s in range(9)
     ]
     save_curves(tmp_path / "curves.png", records)
     picture = pixels(tmp_path / "curves.png").reshape(-1, 3).astype(int)
@@ -114,7 +152,11 @@ def test_names_of_many_phases_hide_no_curve(
 ):
     drawn: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, _: drawn.append(figure))
-    records = [{"phase": f"layer-{i}", "epoch": e, "loss": i, "rank": i} for i in range(num_phases) for e in range(2)]
+    records = [
+        {"phase": f"layer-{i}", "epoch": e, "loss": i, "rank": i}
+        for i in range(num_phases)
+        for e in range(2)
+    ]
     save_curves(tmp_path / "curves.png", records)
     (figure,) = drawn
     figure.draw_without_rendering()
@@ -122,9 +164,13 @@ def test_names_of_many_phases_hide_no_curve(
     assert len(texts) == num_named
     for axes in figure.axes:
         assert axes.get_legend() is None
-        assert not any(axes.get_tightbbox().overlaps(legend.get_window_extent()) for legend in figure.legends)
+        assert not any(
+            axes.get_tightbbox().overlaps(legend.get_window_extent()) for legend in figure.legends
+        )
         lines = axes.get_lines()
-        assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == min(num_phases, MAX_LINES)
+        assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == min(
+            num_phases, MAX_LINES
+        )
 
 
 def test_nothing_to_draw_is_an_error(tmp_path: Path):
@@ -134,10 +180,16 @@ def test_nothing_to_draw_is_an_error(tmp_path: Path):
 
 def test_confusion_counts_stand_in_the_csv(tmp_path: Path):
     matrix = np.array([[8, 2], [0, 5]])
-    save_confusion(tmp_path / "confusion.png", tmp_path / "confusion.csv", matrix, ("naïve, cat", "猫"))
+    save_confusion(
+        tmp_path / "confusion.png", tmp_path / "confusion.csv", matrix, ("naïve, cat", "猫")
+    )
     with (tmp_path / "confusion.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    assert rows == [["true \\ predicted", "naïve, cat", "猫"], ["naïve, cat", "8", "2"], ["猫", "0", "5"]]
+    assert rows == [
+        ["true \\ predicted", "naïve, cat", "猫"],
+        ["naïve, cat", "8", "2"],
+        ["猫", "0", "5"],
+    ]
 
 
 def test_confusion_is_darkest_where_a_whole_class_goes(tmp_path: Path):
@@ -145,13 +197,21 @@ def test_confusion_is_darkest_where_a_whole_class_goes(tmp_path: Path):
     save_confusion(tmp_path / "confusion.png", tmp_path / "confusion.csv", matrix, ("a", "b"))
     picture = pixels(tmp_path / "confusion.png").reshape(-1, 3)
     values, counts = np.unique(picture, axis=0, return_counts=True)
-    area = {tuple(int(v) for v in value): int(count) for value, count in zip(values, counts, strict=True)}
-    full, half = area[(8, 48, 107)], max(n for colour, n in area.items() if 90 < colour[0] < 120 and colour[2] > 190)
+    area = {
+        tuple(int(v) for v in value): int(count)
+        for value, count in zip(values, counts, strict=True)
+    }
+    full, half = (
+        area[(8, 48, 107)],
+        max(n for colour, n in area.items() if 90 < colour[0] < 120 and colour[2] > 190),
+    )
     assert half == pytest.approx(2 * full, rel=0.1)
 
 
 @pytest.mark.parametrize("num_classes", [1, 21, 70])
-def test_confusion_of_any_number_of_classes_and_of_classes_without_pictures(tmp_path: Path, num_classes: int):
+def test_confusion_of_any_number_of_classes_and_of_classes_without_pictures(
+    tmp_path: Path, num_classes: int
+):
     classes = [f"class {index} $x$ \t" + "y" * index for index in range(num_classes)]
     matrix = np.zeros((num_classes, num_classes), np.int64)
     save_confusion(tmp_path / "confusion.png", tmp_path / "confusion.csv", matrix, classes)
@@ -168,4 +228,9 @@ def test_names_are_drawable():
 def test_pyplot_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     save_curves(tmp_path / "curves.png", training(3))
-    save_confusion(tmp_path / "confusion.png", tmp_path / "confusion.csv", np.eye(2, dtype=np.int64), ("a", "b"))
+    save_confusion(
+        tmp_path / "confusion.png",
+        tmp_path / "confusion.csv",
+        np.eye(2, dtype=np.int64),
+        ("a", "b"),
+    )

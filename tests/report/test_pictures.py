@@ -28,8 +28,12 @@ def magnified(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 
 def test_a_grid_shows_a_picture_in_a_row(tmp_path: Path, clothes: NDArray[np.uint8]):
-    corrupted = np.where(np.random.default_rng(0).random(clothes.shape) < 0.3, 0, clothes).astype(np.uint8)
-    save_grid(tmp_path / "grid.png", {"clean": clothes, "corrupted": corrupted, "restored": 255 - clothes})
+    corrupted = np.where(np.random.default_rng(0).random(clothes.shape) < 0.3, 0, clothes).astype(
+        np.uint8
+    )
+    save_grid(
+        tmp_path / "grid.png", {"clean": clothes, "corrupted": corrupted, "restored": 255 - clothes}
+    )
     sheet = pixels(tmp_path / "grid.png")
     for index in (0, 7, len(clothes) - 1):
         row = np.full((84, 3 * 84 + 2 * 4, 3), 255, np.uint8)
@@ -59,7 +63,9 @@ def test_a_picture_is_never_narrower_than_its_heading(tmp_path: Path, clothes: N
 @pytest.mark.parametrize(
     "columns", [{}, {"a": np.zeros((2, 8, 8, 1), np.uint8), "b": np.zeros((3, 8, 8, 1), np.uint8)}]
 )
-def test_columns_of_other_pictures_are_refused(tmp_path: Path, columns: dict[str, NDArray[np.uint8]]):
+def test_columns_of_other_pictures_are_refused(
+    tmp_path: Path, columns: dict[str, NDArray[np.uint8]]
+):
     with pytest.raises(AssertionError, match="same pictures"):
         save_grid(tmp_path / "grid.png", columns)
 
@@ -78,7 +84,9 @@ def test_a_filter_is_scaled_around_grey_to_its_own_largest_weight(tmp_path: Path
 def test_the_colours_of_a_filter_share_one_scale(tmp_path: Path):
     filters = np.array([2.0, -1.0, 0.5], np.float32).reshape(1, 1, 1, 3)
     save_filters(tmp_path / "filters.png", filters)
-    assert contains(pixels(tmp_path / "filters.png"), np.full((60, 60, 3), [255, 64, 159], np.uint8))
+    assert contains(
+        pixels(tmp_path / "filters.png"), np.full((60, 60, 3), [255, 64, 159], np.uint8)
+    )
 
 
 def test_of_many_filters_a_hundred_are_shown_from_the_first_to_the_last(tmp_path: Path):
@@ -94,8 +102,12 @@ def test_of_many_filters_a_hundred_are_shown_from_the_first_to_the_last(tmp_path
     assert steps.max() <= 4
 
 
-@pytest.mark.parametrize(("num_filters", "shape"), [(1, (1, 1)), (7, (2, 4)), (32, (4, 8)), (64, (8, 8))])
-def test_filters_stand_in_a_good_shape_without_many_holes(tmp_path: Path, num_filters: int, shape: tuple[int, int]):
+@pytest.mark.parametrize(
+    ("num_filters", "shape"), [(1, (1, 1)), (7, (2, 4)), (32, (4, 8)), (64, (8, 8))]
+)
+def test_filters_stand_in_a_good_shape_without_many_holes(
+    tmp_path: Path, num_filters: int, shape: tuple[int, int]
+):
     save_filters(tmp_path / "filters.png", np.zeros((num_filters, 5, 5, 1), np.float32))
     grey = (pixels(tmp_path / "filters.png") == 128).all(axis=2)
     assert grey.sum() == num_filters * 60 * 60
@@ -123,7 +135,13 @@ def test_strips_change_from_left_to_right(tmp_path: Path, clothes: NDArray[np.ui
 def test_names_and_ends_are_optional_and_a_long_title_widens_the_sheet(tmp_path: Path):
     strips = np.zeros((1, 2, 8, 8, 1), np.uint8)
     save_strips(tmp_path / "narrow.png", strips, [""], "", ("", ""))
-    save_strips(tmp_path / "wide.png", strips, [""], "a title that is longer than two pictures are wide", ("", ""))
+    save_strips(
+        tmp_path / "wide.png",
+        strips,
+        [""],
+        "a title that is longer than two pictures are wide",
+        ("", ""),
+    )
     narrow, wide = pixels(tmp_path / "narrow.png"), pixels(tmp_path / "wide.png")
     assert narrow.shape[1] == 2 * 16 + 2 * 80 + 4  # 84 / 8 is rounded to 10
     assert wide.shape[1] > 250
@@ -132,18 +150,28 @@ def test_names_and_ends_are_optional_and_a_long_title_widens_the_sheet(tmp_path:
 
 def test_the_words_of_both_ends_fit_over_a_short_strip(tmp_path: Path):
     save_strips(
-        tmp_path / "strips.png", np.zeros((1, 1, 28, 28, 1), np.uint8), [""], "", ("first picture", "second one")
+        tmp_path / "strips.png",
+        np.zeros((1, 1, 28, 28, 1), np.uint8),
+        [""],
+        "",
+        ("first picture", "second one"),
     )
-    assert pixels(tmp_path / "strips.png").shape[1] > 2 * 16 + text_width("first picture") + text_width("second one")
+    assert pixels(tmp_path / "strips.png").shape[1] > 2 * 16 + text_width(
+        "first picture"
+    ) + text_width("second one")
 
 
 def test_pyplot_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     save_grid(tmp_path / "grid.png", {"clean": np.zeros((2, 8, 8, 3), np.uint8)})
     save_filters(tmp_path / "filters.png", np.zeros((2, 8, 8, 3), np.float32))
-    save_strips(tmp_path / "strips.png", np.zeros((1, 2, 8, 8, 3), np.uint8), ["a"], "b", ("c", "d"))
+    save_strips(
+        tmp_path / "strips.png", np.zeros((1, 2, 8, 8, 3), np.uint8), ["a"], "b", ("c", "d")
+    )
 
 
 def test_every_strip_needs_a_name(tmp_path: Path):
     with pytest.raises(AssertionError, match="1 names of 2 strips"):
-        save_strips(tmp_path / "strips.png", np.zeros((2, 2, 8, 8, 1), np.uint8), ["a"], "b", ("c", "d"))
+        save_strips(
+            tmp_path / "strips.png", np.zeros((2, 2, 8, 8, 1), np.uint8), ["a"], "b", ("c", "d")
+        )

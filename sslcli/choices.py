@@ -1,0 +1,79 @@
+"""The table of one kind of choice: names built in, and names that installed packages bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from sslcli.errors import SslcliError
+
+T = TypeVar("T")
+
+
+class Choices(Mapping[str, type[T]], Generic[T]):
+    """Maps a name to its config class; a package's class is imported when it is looked up.
+
+    `kind` is the group's word in messages ("method"); installed packages add theirs through the
+    entry point group `entry_group`, and each must be a subclass of `base`.
+    """
+
+    def __init__(
+        self, kind: str, base: type[T], built_in: dict[str, type[T]], entry_group: str
+    ) -> None:
+        self.kind = kind
+        self.built_in = built_in
+        self._base = base
+        self._entry_group = entry_group
+
+    @cached_property
+    def installed(self) -> dict[str, EntryPoint]:
+        """Entry points of the choices that packages bring, by name; none is imported."""
+        points = entry_points(group=self._entry_group)
+        return {point.name: point for point in points if point.name not in self.built_in}
+
+    def __getitem__(self, name: str) -> type[T]:
+        """Raises SslcliError where an installed package's class cannot be imported or is another."""
+        if name in self.built_in:
+            return self.built_in[name]
+        return self._imported(self.installed[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self.built_in, **self.installed})
+
+    def __len__(self) -> int:
+        return len(self.built_in) + len(self.installed)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.built_in or name in self.installed
+
+    def _imported(self, point: EntryPoint) -> type[T]:
+        named = f"the installed {self.kind} {point.name!r} ({point.value})"
+        try:
+            config = point.load()
+        except (ImportError, AttributeError) as reason:
+            message = f"{named} cannot be imported: {reason}"
+            raise SslcliError(message, "repair or uninstall the package that brings it") from reason
+        if not (isinstance(config, type) and issubclass(config, self._base)):
+            base = f"{self._base.__module__}.{self._base.__qualname__}"
+            raise SslcliError(
+                f"{named} is not a {self._base.__name__}",
+                f"its entry point must name a dataclass derived from {base}",
+            )
+        return config
+
+
+def name_in(table: Mapping[str, type[Any]], part: object) -> str:
+    """Returns the name under which a table holds the part's type; imports nothing."""
+    cls = type(part)
+    if not isinstance(table, Choices):
+        return next(name for name, known in table.items() if known is cls)
+    for name, known in table.built_in.items():
+        if known is cls:
+            return name
+    value = f"{cls.__module__}:{cls.__qualname__}"
+    for name, point in table.installed.items():
+        if point.value == value or point.load() is cls:
+            return name
+    raise LookupError(f"{cls.__name__} is in no table")

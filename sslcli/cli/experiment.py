@@ -1,0 +1,90 @@
+"""Decides what the words typed after an experiment ask for: help, one job, or a sweep."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from sslcli.cli.compose import register, typed
+from sslcli.cli.explain import explained
+from sslcli.cli.guard import guarded
+from sslcli.cli.help import show_help
+from sslcli.cli.launch import hand_to_hydra
+from sslcli.cli.sweep import run_sweep
+from sslcli.console import Console
+from sslcli.errors import SslcliError
+from sslcli.experiments.groups import GROUPS
+from sslcli.experiments.table import EXPERIMENTS
+from sslcli.jobs.job import start
+from sslcli.jobs.sweep import MULTIRUN
+
+
+def run_experiment(command: str, words: list[str], debug: bool) -> int:
+    """Composes and runs one job, or with -m a sweep of them; returns the exit status."""
+    os.environ["HYDRA_FULL_ERROR"] = (
+        "1"  # hydra raises its errors to here, where they are said in two lines
+    )
+    register()
+    for word in words:
+        if word.startswith("="):
+            raise SslcliError(
+                f"{word!r} has no key before its =", "give key=value, without spaces around the ="
+            )
+    _require_chosen(command, words)
+    try:
+        if "--help" in words or "-h" in words:
+            show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
+            return 0
+        if set(MULTIRUN) & set(words):
+            return run_sweep(command, words, debug)
+        return _run(command, words, debug)
+    except (HydraException, OmegaConfBaseException) as reason:
+        if debug:
+            raise
+        raise explained(reason, command, words) from reason
+    except ValueError as reason:
+        if debug or not str(reason).startswith("Config group override"):
+            raise
+        null = next((word for word in words if word.endswith("=null")), words[0])
+        group = null.partition("=")[0]
+        raise SslcliError(
+            f"{null}: {group} is chosen from a list", "leave it out, which means the same"
+        ) from reason
+
+
+def _require_chosen(command: str, words: list[str]) -> None:
+    """Raises SslcliError for a key of a group that is null unless it is chosen: `data.root` alone."""
+    fields = dataclasses.fields(EXPERIMENTS[command].load_config().Config)
+    unchosen = {field.name for field in fields if field.default is None}
+    chosen = {word.partition("=")[0].lstrip("+") for word in words}
+    for word in words:
+        group, dot, _ = word.partition("=")[0].lstrip("+").partition(".")
+        if dot and group in (unchosen & GROUPS.keys()) - chosen and "experiment" not in chosen:
+            message = f"{word}: {command} has no {group} of its own unless it is chosen"
+            raise SslcliError(message, f"choose it too: {group}=folder {word}")
+
+
+def _run(command: str, words: list[str], debug: bool) -> int:
+    """One job, in this process. Errors are said here: Hydra would print its own words about them."""
+    statuses = [0]
+
+    def job(composed: DictConfig) -> None:
+        def work() -> int:
+            context = HydraConfig.get()
+            if context.mode is RunMode.MULTIRUN:
+                raise SslcliError(
+                    "hydra.mode=MULTIRUN asks for a sweep", "leave it out, and add -m"
+                )
+            start(command, typed(composed), list(context.overrides.task), Console())
+            return 0
+
+        statuses.append(guarded(work, debug))
+
+    hand_to_hydra(command, words, job)
+    return max(statuses)

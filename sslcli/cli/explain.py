@@ -1,0 +1,92 @@
+"""Says in two lines what Hydra or OmegaConf found wrong with the words typed."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from sslcli import config as configs
+from sslcli.cli.compose import compose
+from sslcli.errors import SslcliError, unknown
+from sslcli.experiments.groups import GROUPS
+from sslcli.experiments.table import EXPERIMENTS
+
+
+def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
+    """What Hydra or OmegaConf found wrong with the words typed, in two lines."""
+    if (
+        isinstance(reason, MissingConfigException)
+        and reason.missing_cfg_file
+        and reason.options is not None
+    ):
+        group, _, choice = str(reason.missing_cfg_file).rpartition("/")
+        missing = unknown(group or "config", choice, sorted(reason.options))
+        extras = "; pip install 'sslcli[sweep]' brings joblib and optuna, 'sslcli[slurm]' submitit"
+        return SslcliError(missing.message, missing.fix + extras * group.startswith("hydra/"))
+    cause = reason.__cause__
+    if isinstance(reason, OverrideParseException):
+        key, sign, value = str(reason.override).partition("=")
+        fix = (
+            f"""quote the value for Hydra too: '{key}="{value}"'"""
+            if sign
+            else f"give it a value: {key}=…"
+        )
+        return SslcliError(f"{reason.override!r} cannot be read as key=value", fix)
+    if isinstance(cause, OmegaConfBaseException):
+        if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+            return _unknown_key(str(cause.full_key), command, words)
+        return configs.explained(cause)
+    if isinstance(reason, OmegaConfBaseException):
+        return configs.explained(reason)
+    text = " ".join(str(reason).split())
+    several = re.match(r"Ambiguous value for argument '([^']+)'", text)
+    if several:
+        key, _, values = several[1].partition("=")
+        message = f"{several[1]} gives {key} several values"
+        return SslcliError(
+            message, f"one run for each of them: add -m; all of them as a list: {key}=[{values}]"
+        )
+    unfit = re.match(r"In '([^']+)': .* Key '\w+' not in '(\w+)' full_key: (\S+)", text)
+    if unfit:
+        message = f"{unfit[1]} sets {unfit[3]}, which {unfit[2].removesuffix('Config') or command} does not have"
+        return SslcliError(
+            message, f"leave {unfit[3].partition('.')[0]}=… out, or use another command"
+        )
+    overridden = re.search(r"Could not override '([^'@]+)'", text)
+    if overridden:
+        return _unknown_key(overridden[1], command, words)
+    return SslcliError(text[:300], f"see `sslcli {command} --help`")
+
+
+def _unknown_key(key: str, command: str, words: list[str]) -> SslcliError:
+    # With the groups as chosen: only their keys can have been meant.
+    present = {
+        field.name for field in dataclasses.fields(EXPERIMENTS[command].load_config().Config)
+    } & GROUPS.keys()
+    choices = [
+        word
+        for word in words
+        if re.match(r"[a-z/]+=\w+$", word) and word.partition("=")[0] in present
+    ]
+    keys = _flat_keys(compose(command, choices))
+    parent = key.rpartition(".")[0]
+    siblings = [known for known in keys if known.rpartition(".")[0] == parent]
+    meant = unknown("key", key, siblings or keys)
+    return SslcliError(meant.message, f"{meant.fix}; sslcli {command} --help tells all")
+
+
+def _flat_keys(node: Any, prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name in node:
+        child = None if OmegaConf.is_missing(node, name) else node[name]
+        keys += (
+            _flat_keys(child, f"{prefix}{name}.")
+            if isinstance(child, DictConfig)
+            else [f"{prefix}{name}"]
+        )
+    return keys

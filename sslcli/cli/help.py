@@ -1,0 +1,90 @@
+"""What a command can be told: its groups with their choices, its keys with defaults and meanings; help and completion."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from hydra._internal.core_plugins.bash_completion import BashCompletion
+from hydra.core.object_type import ObjectType
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from sslcli.cli.compose import config_loader, register, split_words
+from sslcli.console import Console
+from sslcli.experiments.table import EXPERIMENTS
+from sslcli.text import as_word
+from sslcli.tools.table import TOOLS
+
+FLAGS = [
+    ("-m", "a sweep: one run for every combination of key=a,b,c"),
+    ("--cfg job", "show the composed config, do not run"),
+    ("--config-dir DIR", "also look for configs in DIR"),
+    ("--hydra-help", "Hydra's own flags"),
+]
+
+
+def show_help(command: str, words: list[str], console: Console) -> None:
+    """Prints the help of a command as the `words` compose it: with method=x, the keys of x."""
+    overrides, flags = split_words(words)
+    with config_loader(flags) as loader:
+        composed = loader.load_configuration(command, overrides, RunMode.RUN)
+        chosen = {
+            group.split("@")[0]: choice for group, choice in composed.hydra.runtime.choices.items()
+        }
+        chosen = {
+            group: choice for group, choice in chosen.items() if not group.startswith("hydra/")
+        }
+        options = {group: {*loader.get_group_options(group, ObjectType.CONFIG)} for group in chosen}
+        keys = list(_keys(composed))
+    console.say(
+        f"sslcli {command}: {EXPERIMENTS[command].summary}\n\nusage: sslcli {command} [key=value ...] [flags]\n"
+    )
+    console.columns(
+        "groups",
+        [
+            (f"{group}={chosen[group] or ''}", " ".join(sorted(options[group])))
+            for group in sorted(chosen)
+        ],
+    )
+    console.columns("keys", keys)
+    console.columns("flags", FLAGS)
+
+
+def completions(line: str) -> list[str]:
+    """Words that may follow on a shell's line, `sslcli` being its first word. Hydra proposes keys, groups and values."""
+    words = line.split(" ")
+    if len(words) <= 2:
+        start = words[1] if len(words) > 1 else ""
+        return [name for name in [*EXPERIMENTS, *TOOLS] if name.startswith(start)]
+    if words[1] not in EXPERIMENTS:
+        return []
+    overrides, flags = split_words(words[2:])
+    register()
+    with config_loader(flags) as loader:
+        found: list[str] = BashCompletion(loader)._query(words[1], " ".join(overrides))
+    return [word for word in found if not word.startswith(("hydra", "schema"))]
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """`key=default` and its meaning, a class's own before those it inherits."""
+    cls = OmegaConf.get_type(node)
+    if not dataclasses.is_dataclass(cls):
+        return
+    own = vars(cls).get("__annotations__", {})
+    for field in sorted(dataclasses.fields(cls), key=lambda field: field.name not in own):
+        key = f"{prefix}{field.name}"
+        meaning = str(field.metadata.get("meaning", ""))
+        value: Any = "???" if OmegaConf.is_missing(node, field.name) else node[field.name]
+        if isinstance(value, DictConfig):
+            yield from _keys(value, f"{key}.")
+        else:
+            yield f"{key}={_word(value)}", meaning
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, ListConfig):
+        return f"[{','.join(map(_word, value))}]"
+    return as_word(value.name if isinstance(value, Enum) else value).replace(" ", "")

@@ -1,0 +1,76 @@
+"""argv -> command -> typed config -> run; an error is printed by guard.py. Imports no torch, and hydra only to compose."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from sslcli.cli.guard import guarded
+from sslcli.errors import SslcliError, unknown
+from sslcli.experiments.table import EXPERIMENTS
+from sslcli.processes import place
+from sslcli.tools.table import TOOLS
+
+USAGE = """\
+sslcli: self-supervised learning on images, from the command line
+
+usage: sslcli <command> [key=value ...] [flags]
+
+experiments
+{experiments}
+
+tools
+{tools}
+
+  sslcli <command> --help          every group, choice and key of a command
+  sslcli pretrain -m seed=0,1,2    one run for every value (a sweep)
+  sslcli pretrain --cfg job        the composed config, without running
+  debug=true                       tracebacks of errors
+"""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The entry point of `sslcli`; leaves with the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "debug=true" in arguments
+    arguments = [
+        argument for argument in arguments if argument not in ("debug=true", "debug=false")
+    ]
+    sys.exit(guarded(lambda: dispatch(arguments, debug), debug))
+
+
+def dispatch(arguments: list[str], debug: bool) -> int:
+    """Runs the command that the arguments name; returns the exit status."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"sslcli {version('sslcli')}")
+        return 0
+    name, *rest = arguments
+    if arguments[:2] == ["completion", "query"]:  # asked by the shell at every Tab
+        from sslcli.cli.help import completions
+
+        print("\n".join(completions(" ".join(arguments[2:]))))
+        return 0
+    if name in TOOLS:
+        from sslcli.console import Console
+
+        if place().size > 1 and name != "resume":
+            message = f"{place().size} processes were started together, and {name} is done by one"
+            raise SslcliError(message, f"start it without torchrun or srun: sslcli {name} …")
+        return int(TOOLS[name].load().main(rest, Console()))
+    if name in EXPERIMENTS:
+        from sslcli.cli.experiment import run_experiment
+
+        return run_experiment(name, rest, debug)
+    raise unknown("command", name, [*EXPERIMENTS, *TOOLS])
+
+
+def usage() -> str:
+    def lines(table: dict[str, Any]) -> str:
+        return "\n".join(f"  {name:<14} {command.summary}" for name, command in table.items())
+
+    return USAGE.format(experiments=lines(EXPERIMENTS), tools=lines(TOOLS))

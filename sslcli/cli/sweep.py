@@ -1,0 +1,111 @@
+"""Runs a sweep through Hydra's sweepers and launchers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from sslcli.cli.compose import config_loader, split_words, typed
+from sslcli.cli.launch import hand_to_hydra
+from sslcli.console import Console
+from sslcli.errors import SslcliError
+from sslcli.jobs import sweep as sweeping
+from sslcli.processes import place
+from sslcli.text import hydra_quoted
+
+SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")
+"""Flags that show something and run nothing."""
+SWEEPER_WORDS = {
+    "hydra/sweeper=optuna": ["hydra.sweeper.max_failure_rate=1", "hydra.sweeper.sampler.seed=0"]
+}
+"""What a sweeper needs to go on after a failed job, and to ask again for the same jobs when the sweep is gone on with."""
+
+
+def run_sweep(command: str, words: list[str], debug: bool) -> int:
+    """Every job that is not finished, through Hydra's sweeper and launcher; returns the exit status."""
+    console, trouble = Console(), None
+    if place().size > 1:
+        message = f"{place().size} processes were started together, and a sweep (-m) starts its own"
+        raise SslcliError(
+            message,
+            "leave torchrun or srun out; hydra/launcher=submitit_slurm sends jobs to a cluster",
+        )
+    overrides, flags = split_words(words)
+    if set(SHOWING) & {flag.partition("=")[0] for flag in flags}:
+        raise SslcliError(
+            "a flag that only shows something, and -m", "leave -m out, and give every key one value"
+        )
+    with config_loader(flags) as loader:
+        composed = loader.load_configuration(command, overrides, RunMode.MULTIRUN)
+        planned = jobs_planned(composed)
+        named = any(word.startswith("hydra.sweep.dir=") for word in words)
+        chosen = Path(composed.hydra.sweep.dir) if named else None
+        outputs = Path(composed.runtime.outputs).expanduser()
+    sweep = sweeping.open_sweep(outputs, command, words, planned, chosen)
+    words = [*_sweeper_words(overrides), *words]
+    try:
+        with sweeping.going(sweep, console):
+            hand_to_hydra(
+                command, [*words, f"hydra.sweep.dir={hydra_quoted(str(sweep))}"], sweep_job
+            )
+    except (HydraException, OmegaConfBaseException):
+        sweeping.forget_unbegun(sweep)
+        raise
+    except SslcliError:
+        raise
+    except Exception as reason:  # whatever an installed launcher or sweeper raises
+        if debug:
+            raise
+        trouble = f"Hydra's launcher or sweeper gave up: {reason}"
+    sweeping.conclude(sweep, trouble, console)
+    return 0
+
+
+def sweep_job(composed: DictConfig) -> float | None:
+    """A job of a sweep, as a launcher calls it, perhaps in another process or on another machine."""
+    context = HydraConfig.get()
+    words = list(context.overrides.task)
+    folder = sweeping.run_job(
+        Path(context.sweep.dir),
+        context.job.num,
+        str(context.job.config_name),
+        words,
+        lambda: typed(composed),
+    )
+    direction = context.sweeper.get("direction")
+    return (
+        None
+        if folder is None
+        else sweeping.objective(folder, getattr(direction, "name", direction))
+    )
+
+
+def jobs_planned(composed: DictConfig) -> list[list[str]]:
+    """The words of every job, where Hydra's own sweeper makes them; a sweeper that searches knows them only one by one."""
+    sweeper = composed.hydra.sweeper
+    if not sweeper._target_.endswith(".BasicSweeper"):
+        return []
+    words = [
+        *(f"{key}={value}" for key, value in (sweeper.params or {}).items()),
+        *composed.hydra.overrides.task,
+    ]
+    return BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)[0]
+
+
+def _sweeper_words(overrides: list[str]) -> list[str]:
+    """What is to be added for the sweeper chosen, unless it was typed, or belongs to a sampler that another was typed for."""
+    added = [word for name, more in SWEEPER_WORDS.items() if name in overrides for word in more]
+    typed = {word.partition("=")[0] for word in overrides}
+    replaced = "hydra.sweeper.sampler." if "hydra/sweeper/sampler" in typed else "="
+    return [
+        word
+        for word in added
+        if word.partition("=")[0] not in typed and not word.startswith(replaced)
+    ]

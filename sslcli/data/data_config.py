@@ -1,0 +1,84 @@
+"""What every data set's config has in common."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sslcli.data.images import ImageSet, Splits, Track, untracked
+from sslcli.data.split import Stored, divide
+from sslcli.errors import require
+from sslcli.settings import REQUIRED, setting
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(kw_only=True)
+class DataConfig:
+    """Base of every data set's config. `load` gives its pictures, split, all of one size, in memory."""
+
+    root: str | None = setting(REQUIRED, "where the files are", changes_results=False)
+    resolution: int | None = setting(None, "side of the square pictures in pixels; null: as stored")
+    limit: int | None = setting(
+        None, "use only so many training pictures, spread over the classes; null: all"
+    )
+    val_fraction: float = setting(
+        0.1, "part of the training pictures held out for validation, where the data bring none"
+    )
+    split_seed: int = setting(
+        0, "chooses the pictures that are held out, and those that `limit` keeps"
+    )
+
+    def __post_init__(self) -> None:
+        size = self.resolution
+        require(size is None or size > 0, "data.resolution", size, "positive", "try 32, 64 or 128")
+        require(
+            self.limit is None or self.limit > 0, "data.limit", self.limit, "positive", "try 1000"
+        )
+        fraction = self.val_fraction
+        require(0 < fraction < 1, "data.val_fraction", fraction, "between 0 and 1", "try 0.1")
+
+    def settled(self) -> Self:
+        """The same with `root` absolute, so that it means the same from another folder."""
+        return (
+            self
+            if self.root is None
+            else replace(self, root=str(Path(self.root).expanduser().absolute()))
+        )
+
+    def fitting(self, resolution: int, channels: int) -> Self:
+        """The same for an encoder of such pictures, where the config leaves it open."""
+        return replace(self, resolution=resolution) if self.resolution is None else self
+
+    def load(self, track: Track = untracked) -> Splits:
+        """Reads, splits and resizes the pictures; `track` shows how far it is.
+
+        Raises: SslcliError where files are missing or are not what they should be.
+        """
+        raise NotImplementedError
+
+    def location(self) -> Path:
+        """`root`, or the cache where it is left out; `~` expanded."""
+        return cache_folder() if self.root is None else Path(self.root).expanduser()
+
+    def prepared(self, stored: Stored[ImageSet], track: Track) -> Splits:
+        """`stored`, with validation held out and every part at `resolution`."""
+        from sslcli.data.resize import resized
+
+        parts = divide(stored, self.val_fraction, self.limit, self.split_seed)
+        assert parts.val is not None, "divide holds validation out"
+        return Splits(
+            train=resized(parts.train, self.resolution, track),
+            val=resized(parts.val, self.resolution, track),
+            test=parts.test and resized(parts.test, self.resolution, track),
+            unlabelled=parts.unlabelled and resized(parts.unlabelled, self.resolution, track),
+            classes=parts.classes,
+        )
+
+
+def cache_folder() -> Path:
+    """Where files are kept that can be fetched or made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslcli"

@@ -1,0 +1,103 @@
+"""Where the pixels of a folder's pictures are while a run trains on them, if not on disk: in memory, or in their files.
+
+Each gives the same pixels, and takes the listing, the rows of it that are wanted, how they are decoded, and a track.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslcli.data.decode import (
+    RECORD,
+    Decoded,
+    Decoding,
+    bytes_of,
+    decode_files,
+    decoded_pixels,
+    kind_of,
+    note,
+    num_channels,
+    read_each,
+    reason_of,
+    record_of,
+)
+from sslcli.data.images import Rows, Track
+from sslcli.data.pixel_cache import Records, kept_folder, remove_older
+from sslcli.data.resize import exhaust, in_threads
+from sslcli.data.scan import Listing
+from sslcli.errors import RunFailed
+
+
+def in_memory(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
+    """Decoded now, at every start."""
+    paths = [listing.path(row) for row in rows]
+    return decode_files(paths, how.resolution, how.channels, how.workers, track)
+
+
+def from_files(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
+    """Decoded for every batch anew. Here each file is read, and its header only is understood; that is remembered."""
+    folder = kept_folder(listing.root)
+    records = Records(folder / f"checked-{listing.key}.records", listing, RECORD)
+    missing = rows[records.rows[rows, -1] == 0]
+
+    def check(index: int) -> bytes:
+        data = bytes_of(listing.path(missing[index]))
+        return record_of(data, kind_of(io.BytesIO(data)))
+
+    bad: dict[int, str] = {}
+    outcomes = track(
+        read_each(check, len(missing), how.workers), total=len(missing), label="checking pictures"
+    )
+    for row, outcome in zip(missing.tolist(), outcomes, strict=True):
+        note(outcome, row, records.rows, bad)
+    if len(missing) > len(bad):
+        with suppress(OSError):  # then it is done again the next time
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_older(folder, "checked", listing.key)
+            records.save()
+    found = records.rows[rows]
+    files = FilePixels(listing, how.resolution, num_channels(found, how.channels), how.workers)
+    return Decoded(
+        Rows(files, rows), found, {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad}
+    )
+
+
+class FilePixels:
+    """The pictures of a listing, decoded when asked for, in threads. Raises RunFailed for one that is broken."""
+
+    def __init__(
+        self, listing: Listing, resolution: int, channels: int, workers: int | None
+    ) -> None:
+        self.shape: tuple[int, ...] = (len(listing), resolution, resolution, channels)
+        self._listing = listing
+        self._workers = workers
+        # For good: what is filtered for a time is so for all threads, and would be seen to be undone by them.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[np.uint8]:
+        rows = np.arange(len(self))[chosen]
+        images = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+
+        def fill(index: int) -> None:
+            images[index] = self._decoded(int(rows[index]))
+
+        exhaust(in_threads(fill, len(rows), self._workers))
+        return images
+
+    def _decoded(self, row: int) -> NDArray[np.uint8]:
+        path = self._listing.path(row)
+        try:
+            return decoded_pixels(io.BytesIO(bytes_of(path)), self.shape[1], self.shape[3])[0]
+        except Exception as error:
+            raise RunFailed(
+                f"{path} could not be decoded: {reason_of(error)}",
+                "repair it and go on, or remove it and begin again; data.cache=disk finds such pictures before it trains",
+            ) from error

@@ -1,0 +1,223 @@
+"""The choice of optimizer and the learning rate's course. Does not import torch.
+
+The learning rate in a config is the one typed; what is applied is `peak_learning_rate(batch_size)` times the schedule,
+computed here and recorded in run.json, never written back into the config.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from sslcli.choices import Choices
+from sslcli.errors import require
+from sslcli.settings import setting
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+
+class Scaling(Enum):
+    """How the learning rate follows the batch size."""
+
+    none = "none"
+    linear = "linear"
+    sqrt = "sqrt"
+
+
+class Schedule(Enum):
+    """How the learning rate goes on after the warm-up."""
+
+    cosine = "cosine"
+    constant = "constant"
+
+
+@dataclass(kw_only=True)
+class OptimConfig:
+    """Base of every optimizer's config."""
+
+    lr: float = setting(0.1, "learning rate as typed; see optim.scaling for what is applied")
+    scaling: Scaling = setting(
+        Scaling.none,
+        "apply lr (none), lr * batch_size / 256 (linear) or lr * sqrt(batch_size) (sqrt)",
+    )
+    weight_decay: float = setting(1e-4, "L2 penalty on the weights")
+    decay_all: bool = setting(
+        False, "also decay (and, for LARS, adapt) biases and the scales and shifts of norms"
+    )
+    warmup_epochs: float = setting(0.0, "epochs over which the learning rate rises linearly from 0")
+    schedule: Schedule = setting(
+        Schedule.cosine, "after the warm-up: cosine to final_lr, or constant"
+    )
+    final_lr: float = setting(0.0, "where the cosine ends, as a fraction of the peak")
+    clip_norm: float = setting(
+        0.0, "gradients are scaled down to this norm where it is exceeded; 0: never"
+    )
+
+    def __post_init__(self) -> None:
+        require(
+            self.lr > 0, "optim.lr", self.lr, "positive", "try 0.03 to 1.0 for sgd, 1e-3 for adamw"
+        )
+        require(
+            self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more", "try 1e-4"
+        )
+        require(
+            self.warmup_epochs >= 0,
+            "optim.warmup_epochs",
+            self.warmup_epochs,
+            "0 or more",
+            "10 is usual",
+        )
+        require(
+            0 <= self.final_lr <= 1, "optim.final_lr", self.final_lr, "from 0 to 1", "0 is usual"
+        )
+        require(
+            self.clip_norm >= 0, "optim.clip_norm", self.clip_norm, "0 or more", "0 never clips"
+        )
+
+    def peak_learning_rate(self, batch_size: int) -> float:
+        """What the schedule rises to. Source: Chen et al. 2020 (SimCLR) §2.2 and App. B.1 (0.3 * B / 256; 0.075 * sqrt(B))."""
+        factors = {
+            Scaling.none: 1.0,
+            Scaling.linear: batch_size / 256,
+            Scaling.sqrt: math.sqrt(batch_size),
+        }
+        return self.lr * factors[self.scaling]
+
+    def learning_rate(
+        self, step: int, num_steps: int, steps_per_epoch: int, batch_size: int
+    ) -> float:
+        """The learning rate of `step` (the first is 0) of `num_steps`: a pure function, so nothing has to be resumed."""
+        peak = self.peak_learning_rate(batch_size)
+        warmup_steps = min(round(self.warmup_epochs * steps_per_epoch), num_steps)
+        if step < warmup_steps:
+            return peak * (step + 1) / warmup_steps
+        if self.schedule is Schedule.constant:
+            return peak
+        fraction = (step - warmup_steps) / max(1, num_steps - warmup_steps)
+        return peak * (
+            self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * fraction))
+        )
+
+    def build(self, modules: Sequence[nn.Module]) -> Optimizer:
+        """An optimizer of the modules' parameters; its learning rate is set by the engine before every step."""
+        return self.optimizer(self._parameter_groups(modules))
+
+    def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        raise NotImplementedError
+
+    def _parameter_groups(self, modules: Sequence[nn.Module]) -> list[dict[str, Any]]:
+        """Biases and norms' parameters, known by their name or one dimension, are left out of decay and adaptation (LARS'
+        `adapt`)."""
+        decayed: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for module in modules:
+            for name, parameter in module.named_parameters():
+                if parameter.requires_grad:
+                    is_weight = parameter.ndim > 1 and name.rpartition(".")[2] != "bias"
+                    (decayed if is_weight or self.decay_all else others).append(parameter)
+        groups = [
+            {"params": decayed, "weight_decay": self.weight_decay, "adapt": True},
+            {"params": others, "weight_decay": 0.0, "adapt": False},
+        ]
+        return [group for group in groups if group["params"]]
+
+
+def _momentum_checked(momentum: float) -> None:
+    require(0 <= momentum < 1, "optim.momentum", momentum, "from 0 to below 1", "0.9 is usual")
+
+
+@dataclass(kw_only=True)
+class SGDConfig(OptimConfig):
+    """Stochastic gradient descent with momentum."""
+
+    lr: float = setting(0.6, "learning rate as typed; see optim.scaling for what is applied")
+    warmup_epochs: float = setting(1.0, "epochs over which the learning rate rises linearly from 0")
+    momentum: float = setting(0.9, "share of the last update kept")
+    nesterov: bool = setting(True, "look ahead along the momentum")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _momentum_checked(self.momentum)
+        require(
+            self.momentum > 0 or not self.nesterov,
+            "optim.nesterov",
+            True,
+            "false where momentum is 0",
+            "set optim.nesterov=false",
+        )
+
+    def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        from torch.optim import SGD
+
+        return SGD(
+            groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=_fused(groups)
+        )
+
+
+@dataclass(kw_only=True)
+class AdamWConfig(OptimConfig):
+    """Adam with decoupled weight decay."""
+
+    lr: float = setting(1e-3, "learning rate as typed; see optim.scaling for what is applied")
+    betas: list[float] = setting(
+        [0.9, 0.999], "decay rates of the averages of the gradient and of its square"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        good = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        require(
+            good, "optim.betas", self.betas, "two numbers from 0 to below 1", "[0.9,0.999] is usual"
+        )
+
+    def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        from torch.optim import AdamW
+
+        return AdamW(groups, lr=self.lr, betas=(self.betas[0], self.betas[1]), fused=_fused(groups))
+
+
+@dataclass(kw_only=True)
+class LARSConfig(OptimConfig):
+    """Layer-wise adaptive rate scaling, SimCLR's optimizer for large batches."""
+
+    lr: float = setting(0.3, "learning rate as typed; see optim.scaling for what is applied")
+    scaling: Scaling = setting(
+        Scaling.linear,
+        "apply lr (none), lr * batch_size / 256 (linear) or lr * sqrt(batch_size) (sqrt)",
+    )
+    weight_decay: float = setting(1e-6, "L2 penalty on the weights")
+    warmup_epochs: float = setting(
+        10.0, "epochs over which the learning rate rises linearly from 0"
+    )
+    momentum: float = setting(0.9, "share of the last update kept")
+    trust: float = setting(
+        0.001, "eta: a layer's step is this times |weights| / |gradient + weight_decay * weights|"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _momentum_checked(self.momentum)
+        require(self.trust > 0, "optim.trust", self.trust, "positive", "0.001 is the paper's")
+
+    def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        from sslcli.engine.lars import LARS
+
+        return LARS(groups, lr=self.lr, momentum=self.momentum, trust=self.trust)
+
+
+def _fused(groups: list[dict[str, Any]]) -> bool:
+    """One kernel for all parameters, on the devices whose kernels torch ships."""
+    return all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"])
+
+
+OPTIMIZERS: Choices[OptimConfig] = Choices(
+    "optimizer",
+    OptimConfig,
+    {"sgd": SGDConfig, "adamw": AdamWConfig, "lars": LARSConfig},
+    "sslcli.optimizers",
+)

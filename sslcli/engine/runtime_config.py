@@ -1,0 +1,55 @@
+"""Where and how a run computes: device, precision, logging. What is trained is the same, if not to the last digit, and with
+`precision` not to the last percent either. Does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from sslcli.errors import require
+from sslcli.settings import setting
+
+
+class DeviceChoice(Enum):
+    """`auto`: cuda where there is one, else mps, else cpu."""
+
+    auto = "auto"
+    cuda = "cuda"
+    mps = "mps"
+    cpu = "cpu"
+
+
+class Precision(Enum):
+    """The arithmetic of the forward pass; weights and losses stay in float32. `auto`: bf16 where the hardware has it."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+@dataclass(kw_only=True)
+class RuntimeConfig:
+    """Where and how: not part of a run's identity."""
+
+    device: DeviceChoice = setting(
+        DeviceChoice.auto, "auto, cuda, mps or cpu", changes_results=False
+    )
+    precision: Precision = setting(
+        Precision.auto, "auto, fp32, bf16 or fp16 (cuda only)", changes_results=False
+    )
+    compile: bool = setting(
+        False, "torch.compile the encoder: slow to start, faster later", changes_results=False
+    )
+    threads: int = setting(0, "CPU threads of torch; 0: as torch chooses", changes_results=False)
+    outputs: str = setting(
+        "outputs", "folder under which runs are made and looked for", changes_results=False
+    )
+    tensorboard: bool = setting(
+        False, "also write metrics for TensorBoard (extra: tensorboard)", changes_results=False
+    )
+
+    def __post_init__(self) -> None:
+        require(
+            self.threads >= 0, "runtime.threads", self.threads, "0 or more", "0 leaves it to torch"
+        )

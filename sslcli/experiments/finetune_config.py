@@ -1,0 +1,144 @@
+"""Settings of `sslcli finetune run=…`: trains a run's encoder and a linear classifier together.
+
+With init=random it trains the same network from random weights: the supervised baseline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from sslcli.data.data_config import DataConfig
+from sslcli.engine.optim_config import OptimConfig
+from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.errors import require
+from sslcli.experiments.recording_config import RecordingConfig
+from sslcli.settings import REQUIRED, part, setting
+from sslcli.trained.data import evaluation_label
+from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
+
+
+class Initial(Enum):
+    """The weights that training begins with: the run's, or freshly drawn ones of the same network."""
+
+    run = "run"
+    random = "random"
+
+
+@dataclass(kw_only=True)
+class TrainingConfig:
+    """How encoder and classifier are trained."""
+
+    epochs: int = setting(
+        30, "at most so many passes over the labelled pictures, or as many as make `steps`"
+    )
+    steps: int = setting(
+        600, "so many steps may be made in any case: with few labels an epoch has few"
+    )
+    patience: int = setting(
+        15, "evaluations on validation in a row without a better one, after which it ends"
+    )
+    batch_size: int = setting(64, "pictures a step, at most as many as there are")
+    head_rate: float = setting(
+        10.0, "the classifier's learning rate as a multiple of the encoder's, which is optim.lr"
+    )
+    frozen_epochs: int = setting(0, "first epochs in which the classifier alone is trained")
+    crop_scale: list[float] = setting(
+        [0.6, 1.0], "the part of a picture's area that a training crop keeps: from, to"
+    )
+    flip: float = setting(0.5, "probability of mirroring a training picture")
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("epochs", 1),
+            ("steps", 1),
+            ("patience", 1),
+            ("batch_size", 2),
+            ("frozen_epochs", 0),
+        ):
+            value = getattr(self, name)
+            require(
+                value >= least,
+                f"training.{name}",
+                value,
+                f"at least {least}",
+                f"leave training.{name} out",
+            )
+        require(self.head_rate > 0, "training.head_rate", self.head_rate, "positive", "try 1 or 10")
+        fewer = self.frozen_epochs < self.epochs
+        require(
+            fewer,
+            "training.frozen_epochs",
+            self.frozen_epochs,
+            "below training.epochs",
+            "0 freezes nothing",
+        )
+        scale = self.crop_scale
+        good = len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1
+        require(
+            good,
+            "training.crop_scale",
+            list(scale),
+            "two fractions of the area, from and to",
+            "try [0.6,1.0]",
+        )
+        require(
+            0 <= self.flip <= 1,
+            "training.flip",
+            self.flip,
+            "a probability",
+            "0 never mirrors, 0.5 is usual",
+        )
+
+
+@dataclass(kw_only=True)
+class Config(RecordingConfig):
+    """Every knob of fine-tuning."""
+
+    run: str = setting(
+        REQUIRED,
+        "the run whose encoder is trained on: its folder, the beginning of its name, or `last`",
+    )
+    init: Initial = setting(
+        Initial.run,
+        "begin with the run's weights, or, as the supervised baseline, with random ones",
+    )
+    data: DataConfig | None = setting(None, "other data than the run's: transfer")
+    labels: float = setting(
+        1.0, "labels that are learned from: a part (0.01), or a number per class (10); 1 is all"
+    )
+    seed: int = setting(
+        0, "of the draw of those labels, of their order, the crops, and random weights"
+    )
+    optim: OptimConfig = setting(REQUIRED, "the optimizer")
+    training: TrainingConfig = part(TrainingConfig, "how encoder and classifier are trained")
+    runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
+    save_every: float = setting(
+        5.0, "epochs between two checkpoints, and at least 20 steps", changes_results=False
+    )
+    keep_last: int = setting(1, "checkpoints kept, the newest included", changes_results=False)
+
+    def __post_init__(self) -> None:
+        require(
+            self.labels > 0,
+            "labels",
+            self.labels,
+            "positive",
+            "try 0.01, 0.1, 10 (per class) or 1 (all)",
+        )
+        super().__post_init__()
+
+
+def settle(config: Config) -> Config:
+    """The same config with `run` as a folder, so that it means the same tomorrow."""
+    source = resolve_encoder_run(config.run, config.runtime.outputs)
+    if config.init is Initial.run:
+        require_unlabelled(source)
+    data = None if config.data is None else config.data.settled()
+    return replace(config, run=str(source.absolute()), data=data)
+
+
+def label(config: Config, choices: dict[str, str]) -> str:
+    """The part of the run folder's path that tells what is trained on, and from which weights."""
+    trained_on = evaluation_label(config.run, choices)
+    return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"

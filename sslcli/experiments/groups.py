@@ -1,0 +1,18 @@
+"""The config groups and their choices: what `method=`, `encoder=`, … can be. Does not import torch."""
+
+from __future__ import annotations
+
+from sslcli.config import Groups
+from sslcli.data import DATA
+from sslcli.engine.optim_config import OPTIMIZERS
+from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.methods import METHODS
+from sslcli.nets.encoder_config import ENCODERS
+
+GROUPS: Groups = {
+    "method": METHODS,
+    "encoder": ENCODERS,
+    "data": DATA,
+    "optim": OPTIMIZERS,
+    "runtime": {"default": RuntimeConfig},
+}

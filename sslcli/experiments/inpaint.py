@@ -1,0 +1,213 @@
+"""The second half of `inpaint`: holes of test pictures filled by the network and by others, scored, shown."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from sslcli.data.images import evenly
+from sslcli.engine.train import ProgressListener
+from sslcli.evaluation.fillers import biharmonic, mean_fill, nearest_patch
+from sslcli.evaluation.restoration import gradient_magnitude, restoration_scores
+from sslcli.evaluation.restoration_monitor import as_images, damage, restore, some_of
+from sslcli.experiments.inpaint_config import Config
+from sslcli.experiments.pretrain import Trained, finish, train_method
+from sslcli.experiments.session import Session, open_session
+from sslcli.files import write_atomically
+from sslcli.method import Restorer
+from sslcli.report.pictures import save_grid
+from sslcli.runs.folder import Run
+from sslcli.text import shell_quoted
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+NUM_SHOWN = 16
+LASTING = 10
+"""Records in a row after which a player is said to have won."""
+
+
+def run(config: Config, run: Run, console: Console) -> None:
+    """Trains from the last checkpoint or from the start; then fills, scores and shows."""
+    warn_without_biharmonic(console)
+    session = open_session(run, config.runtime, config.data, console)
+    trained = train_method(config, session, lambda shown: warn_of_a_winner(shown, console))
+    if trained is None:
+        return
+    filling = Filling.of(trained, config.num_scored)
+    filling.save(session)
+    finish(trained, **filling.metrics())
+    filling.report(session)
+
+
+def warn_without_biharmonic(console: Console) -> None:
+    if find_spec("skimage") is None:
+        console.warn(
+            "scikit-image is not installed, so biharmonic filling is not compared: pip install 'sslcli[inpainting]'"
+        )
+
+
+def warn_of_a_winner(listener: ProgressListener, console: Console) -> ProgressListener:
+    """Wraps `listener`; warns, once, when the discriminator is always or never right."""
+    return _Referee(listener, console, deque(maxlen=LASTING))
+
+
+@dataclass
+class _Referee:
+    listener: ProgressListener
+    console: Console
+    accuracies: deque[float]
+    warned: bool = False
+
+    def step(self, done: int) -> None:
+        self.listener.step(done)
+
+    def record(self, record: dict[str, Any]) -> None:
+        self.listener.record(record)
+        if "discriminator_accuracy" not in record:
+            return
+        self.accuracies.append(record["discriminator_accuracy"])
+        if self.warned or len(self.accuracies) < LASTING:
+            return
+        since = f"in the last {LASTING} records, up to step {record['step']}"
+        if min(self.accuracies) > 0.99:
+            self._warn(
+                f"the discriminator wins: it was right about 99 % of the patches {since}", "lower"
+            )
+        elif max(self.accuracies) < 0.4:
+            self._warn(
+                f"the generator wins: the discriminator was right about less than 40 % of the patches {since}",
+                "raise",
+            )
+
+    def _warn(self, what: str, change: str) -> None:
+        self.warned = True
+        self.console.warn(
+            f"{what}; {change} method.discriminator_rate or method.discriminator_width"
+        )
+
+
+@dataclass(frozen=True)
+class Filling:
+    """The same pictures with the same holes, filled by each. Pictures are (N, C, H, W) in [0, 1], on the CPU."""
+
+    part: str
+    truth: Tensor
+    damaged: Tensor
+    hidden: Tensor
+    filled: dict[str, Tensor]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, trained: Trained, num_scored: int | None) -> Filling:
+        """Fills pictures of the test part, or of validation where the data have none."""
+        session, method = trained.session, trained.method
+        splits, compute, console = session.splits, session.compute, session.console
+        assert isinstance(method, Restorer)
+        part = splits.val if splits.test is None else splits.test
+        if splits.test is None:
+            console.warn("the data have no test part: what is reported is measured on validation")
+        device = torch.device("cpu")
+        truth = some_of(part, num_scored or len(part), device)
+        damaged, hidden = damage(method, truth)
+        given = (damaged.to(compute.device), hidden.to(compute.device))
+        network = restore(method, nn.ModuleDict(method.modules()), *given, compute)
+        filled = {
+            "mean": mean_fill(truth, hidden, method.preprocessing.mean),
+            "nearest neighbour": nearest_patch(damaged, hidden, splits.pretraining.images),
+        }
+        if find_spec("skimage") is not None:
+            filled["biharmonic"] = biharmonic(damaged, hidden, console.track)
+        filled["network"] = network.to(device)
+        return cls(
+            "validation" if splits.test is None else "test",
+            truth,
+            damaged,
+            hidden,
+            filled,
+            splits.fingerprint,
+        )
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """By who filled: errors on the hole alone, and how sharp it is; `true` tells how sharp it should be."""
+        found = {
+            name: restoration_scores(pictures, self.truth, self.hidden)
+            for name, pictures in self.filled.items()
+        }
+        sharpness = {
+            name: float(gradient_magnitude(pictures, self.hidden).nanmean())
+            for name, pictures in {**self.filled, "true": self.truth}.items()
+        }
+        scores = {
+            name: {**found.get(name, {}), "gradient": value} for name, value in sharpness.items()
+        }
+        return {
+            name: {k: v for k, v in values.items() if not math.isnan(v)}
+            for name, values in scores.items()
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """For run.json: every filler's PSNR on the holes, and the network's other scores."""
+        scores = self.scores
+        by_filler = {
+            f"hole_psnr_{name.replace(' ', '_')}": scores[name]["psnr"] for name in self.filled
+        }
+        return {
+            **by_filler,
+            **{
+                f"hole_{name}": value for name, value in scores["network"].items() if name != "psnr"
+            },
+        }
+
+    def save(self, session: Session) -> None:
+        """results.json with the protocol beside the numbers, and the grid of pictures."""
+        protocol = {
+            "scored_on": f"{len(self.truth)} {self.part} pictures, the hidden pixels alone, means over pictures",
+            "hidden": f"{100 * float(self.hidden.float().mean()):.1f} % of the pixels",
+            "nearest_neighbour": "of the training pictures, by L2 on the visible pixels",
+            "data_fingerprint": self.fingerprint,
+        }
+        content = {"protocol": protocol, "results": self.scores}
+        write_atomically(
+            session.run.folder / "results.json", json.dumps(content, indent=2).encode()
+        )
+        shown = evenly(len(self.truth), NUM_SHOWN)
+        columns = {"masked": self.damaged, **self.filled, "true": self.truth}
+        save_grid(
+            session.figures / "fillings.png",
+            {name: as_images(column[shown]) for name, column in columns.items()},
+        )
+
+    def report(self, session: Session) -> None:
+        run, console = session.run, session.console
+
+        def row(name: str, scores: dict[str, float]) -> tuple[str, ...]:
+            cells = (("l1", " %"), ("l2", " %"), ("psnr", " dB"), ("ssim", ""), ("gradient", ""))
+            digits = {"ssim": 3, "gradient": 4}
+            return (
+                name,
+                *(
+                    f"{scores[key]:.{digits.get(key, 2)}f}{unit}" if key in scores else ""
+                    for key, unit in cells
+                ),
+            )
+
+        title = f"the holes of {len(self.truth)} {self.part} pictures"
+        rows = [row(name, scores) for name, scores in self.scores.items()]
+        console.table(title, ("filled by", "L1", "L2", "PSNR", "SSIM", "mean gradient"), rows)
+        if bool(
+            (self.hidden != self.hidden[:1]).any()
+        ):  # where all holes are one, it learned to fill no other
+            console.say(
+                f"fill your own pictures: sslcli restore {shell_quoted(run.folder)} picture.png --mask mask.png"
+            )
+        console.say(f"run: {run.folder}")

@@ -1,0 +1,116 @@
+"""`sslcli label-curve run=…`: how accuracy grows with the labels: linear probe, fine-tuned, the same network from scratch,
+and a probe of raw pixels, over several subsets of labels each. Importing this does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from sslcli.data.data_config import DataConfig
+from sslcli.engine.optim_config import OptimConfig
+from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.errors import require
+from sslcli.experiments.finetune_config import TrainingConfig
+from sslcli.runs.folder import read_facts
+from sslcli.settings import REQUIRED, part, setting
+from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
+
+
+class Kind(Enum):
+    """What is measured at every number of labels."""
+
+    linear_probe = "linear_probe"
+    finetuned = "finetuned"
+    from_scratch = "from_scratch"
+    raw_pixels = "raw_pixels"
+
+
+@dataclass(kw_only=True)
+class Config:
+    """Every knob of the label curve."""
+
+    run: str = setting(
+        "last",
+        "the run whose encoder is measured: its folder, the beginning of its name, or `last`",
+    )
+    runs: list[str] = setting([], "several runs side by side under one protocol, in place of `run`")
+    data: DataConfig | None = setting(None, "other data than the first run's: transfer")
+    labels: list[float] = setting(
+        [0.005, 0.01, 0.05, 0.1, 1.0], "parts of the labels (up to 1), or numbers per class"
+    )
+    subsets: int = setting(
+        3,
+        "subsets of labels for each, drawn by seeds 0, 1, …; where all are seen, seeds alone differ",
+    )
+    kinds: list[Kind] = setting(
+        list(Kind), "what is measured: linear_probe, finetuned, from_scratch, raw_pixels"
+    )
+    l2: list[float] = setting(
+        [1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0, 10.0],
+        "strengths of the probes' penalty, one of which is chosen on validation",
+    )
+    optim: OptimConfig = setting(
+        REQUIRED, "the optimizer of fine-tuning, and of training from scratch"
+    )
+    training: TrainingConfig = part(TrainingConfig, "how encoder and classifier are trained")
+    runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
+
+    def __post_init__(self) -> None:
+        for name in ("labels", "kinds", "l2"):
+            values = getattr(self, name)
+            require(
+                len(values) > 0,
+                name,
+                values,
+                "a list with something in it",
+                f"see `{name}` in --help",
+            )
+            require(
+                len(set(values)) == len(values),
+                name,
+                list(map(str, values)),
+                "without repetition",
+                "name each once",
+            )
+        require(
+            all(amount > 0 for amount in self.labels),
+            "labels",
+            self.labels,
+            "positive",
+            "try labels=[0.01,0.1,1.0]",
+        )
+        require(
+            all(value > 0 for value in self.l2),
+            "l2",
+            self.l2,
+            "positive",
+            "try l2=[1e-4,1e-3,1e-2]",
+        )
+        require(self.subsets >= 1, "subsets", self.subsets, "at least 1", "3 is the default")
+
+
+def settle(config: Config) -> Config:
+    """The same config with the runs as folders, so that it means the same tomorrow."""
+    found = [
+        resolve_encoder_run(name, config.runtime.outputs) for name in config.runs or [config.run]
+    ]
+    for source in found:
+        require_unlabelled(source)
+    folders = [str(folder.absolute()) for folder in found]
+    require(
+        len(set(folders)) == len(folders),
+        "runs",
+        folders,
+        "without repetition",
+        "name each run once",
+    )
+    data = None if config.data is None else config.data.settled()
+    return replace(config, run=folders[0], runs=folders, data=data)
+
+
+def label(config: Config, choices: dict[str, str]) -> str:
+    """The part of the run folder's path that tells what is measured, and on what."""
+    sources = [read_facts(Path(run)).get("choices", {}) for run in config.runs]
+    methods = "-".join(dict.fromkeys(source.get("method", "run") for source in sources))
+    return f"{methods}-{choices.get('data') or sources[0].get('data', 'data')}"

@@ -1,0 +1,94 @@
+"""Settings of `sslcli linear-eval run=…`: what a run's encoder is worth to a linear classifier and kNN.
+
+Architecture, preprocessing and data come from the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sslcli.data.data_config import DataConfig
+from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.errors import SslcliError, require
+from sslcli.runs.find import resolve_run
+from sslcli.saved import read
+from sslcli.settings import REQUIRED, setting
+from sslcli.trained.data import evaluation_label
+from sslcli.trained.encoder_files import resolve_encoder_run
+
+
+@dataclass(kw_only=True)
+class Config:
+    """Every knob of the linear evaluation."""
+
+    run: str = setting(
+        REQUIRED, "the run to evaluate: its folder, the beginning of its name, or `last`"
+    )
+    data: DataConfig | None = setting(None, "other data than the run's: transfer")
+    layer: int | None = setting(
+        None, "evaluate the encoder cut after this layer, counted from 1 (stacks); null: whole"
+    )
+    labels: float = setting(
+        1.0, "labels that the probe may see: a part (0.01), or a number per class (10); 1 is all"
+    )
+    seed: int = setting(0, "of the draw of those labels")
+    l2: list[float] = setting(
+        [1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0, 10.0],
+        "strengths of the probe's penalty, one of which is chosen on validation",
+    )
+    knn_k: int = setting(20, "neighbours that kNN looks at, at most as many as there are labels")
+    knn_temperature: float = setting(0.07, "of kNN's votes: lower listens more to the nearest")
+    baselines: bool = setting(True, "also evaluate raw pixels and the untrained encoder")
+    ceiling: str | None = setting(
+        None,
+        "also evaluate this run of `finetune init=random`: what full supervision of the same network gives",
+    )
+    runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
+
+    def __post_init__(self) -> None:
+        require(
+            self.labels > 0,
+            "labels",
+            self.labels,
+            "positive",
+            "try 0.01, 0.1, 10 (per class) or 1 (all)",
+        )
+        good = len(self.l2) > 0 and all(value > 0 for value in self.l2)
+        require(good, "l2", self.l2, "a list of positive numbers", "try l2=[1e-4,1e-3,1e-2]")
+        require(self.knn_k >= 1, "knn_k", self.knn_k, "at least 1", "20 is the default")
+        require(
+            self.knn_temperature > 0,
+            "knn_temperature",
+            self.knn_temperature,
+            "positive",
+            "0.07 is the default",
+        )
+
+
+def settle(config: Config) -> Config:
+    """The same config with `run` as a folder, so that it means the same tomorrow."""
+    source = resolve_encoder_run(config.run, config.runtime.outputs)
+    data = None if config.data is None else config.data.settled()
+    ceiling = config.ceiling and _supervised(
+        resolve_run(config.ceiling, Path(config.runtime.outputs).expanduser())
+    )
+    return replace(config, run=str(source.absolute()), data=data, ceiling=ceiling)
+
+
+def _supervised(run: Path) -> str:
+    """The run's folder. Raises SslcliError unless it began with random weights and saw every label."""
+    saved = read(run / "config.yaml")
+    kind = (saved.command, saved.values.get("init"), saved.values.get("labels"))
+    if kind != ("finetune", "random", 1.0):
+        message = f"ceiling={run} is a run of {saved.command}, not one of full supervision from random weights"
+        raise SslcliError(
+            message,
+            "make one: sslcli finetune run=… init=random labels=1.0; or leave ceiling=… out",
+        )
+    return str(run.absolute())
+
+
+def label(config: Config, choices: dict[str, str]) -> str:
+    """The part of the run folder's path that tells what is evaluated, and on what."""
+    return evaluation_label(config.run, choices)

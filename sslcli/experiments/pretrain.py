@@ -1,0 +1,243 @@
+"""Trains an encoder without labels, by any method. `inpaint` shares `train_method` and `finish`."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sslcli import processes
+from sslcli.console import duration
+from sslcli.data.batches import Batches
+from sslcli.data.images import evenly
+from sslcli.data.statistics import channel_moments
+from sslcli.engine.profile import Profiling, require_enough
+from sslcli.engine.train import Pictures, ProgressListener
+from sslcli.errors import SslcliError
+from sslcli.evaluation.monitor import Monitor
+from sslcli.evaluation.restoration_monitor import RestorationMonitor
+from sslcli.evaluation.view_features import NUM_VIEWED, view_features
+from sslcli.experiments.pretrain_config import Config
+from sslcli.experiments.session import Session, Training, open_session, train_phase
+from sslcli.generators import seed_generators
+from sslcli.method import Evaluate, Method, Preprocessing, Restorer
+from sslcli.report.figures import save_curves
+from sslcli.report.figures import save_views as save_contact_sheet
+from sslcli.report.restorations import Decoding, save_restorations
+from sslcli.runs.folder import Run, Validation, read_records
+from sslcli.seeding import derive_seed
+from sslcli.trained.encoder import write_encoder
+from sslcli.trained.method import PHASE, build_method
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sslcli.console import Console
+
+VALIDATION = (
+    Validation("knn_accuracy"),
+    Validation("restored_psnr", given="damaged_psnr"),
+)
+"""The metrics by which pretraining runs are chosen: the first that was measured.
+
+A training loss is none: it does not compare across temperatures, batch sizes or views.
+"""
+
+
+@dataclass(frozen=True)
+class Trained:
+    session: Session
+    method: Method
+    images_per_second: float
+
+
+def run(config: Config, run: Run, console: Console) -> None:
+    """Trains from the last checkpoint or from the start; leaves encoder, figures, final metrics."""
+    trained = train_method(config, open_session(run, config.runtime, config.data, console))
+    if trained is not None:
+        finish(trained)
+        report(trained.session)
+
+
+def train_method(
+    config: Config,
+    session: Session,
+    wrap_listener: Callable[[ProgressListener], ProgressListener] = lambda listener: listener,
+) -> Trained | None:
+    """Trains from the run's last checkpoint, or from the start, and writes the encoder.
+
+    Returns None in every process but rank 0, which alone writes.
+    """
+    run, compute, splits = session.run, session.compute, session.splits
+    method = build(config, session)
+    pictures = Batches(splits.pretraining, config.batch_size, config.seed, compute.device)
+    num_steps = config.epochs * pictures.steps_per_epoch
+    run.update(
+        derived={
+            "num_steps": num_steps,
+            "steps_per_epoch": pictures.steps_per_epoch,
+            "peak_learning_rate": config.optim.peak_learning_rate(config.batch_size),
+            "parameters": sum(p.numel() for p in method.encoder.parameters()),
+        },
+    )
+    save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
+    evaluate = evaluation(session, method, config.knn_every * pictures.steps_per_epoch, num_steps)
+    training = Training(method, pictures, config.optim, evaluate, num_steps, config.seed)
+    profile = run.folder / "profile"
+    with contextlib.ExitStack() as profiling:
+
+        def listener_of(shown: ProgressListener) -> ProgressListener:
+            wrapped = wrap_listener(shown)
+            if not config.profile:
+                return wrapped
+            return profiling.enter_context(Profiling(wrapped, profile, compute.device))
+
+        if config.profile:
+            require_enough(num_steps)
+        label = type(method).__name__
+        speed = train_phase(session, PHASE, training, config, label, listener_of)
+    if config.profile and not profile.exists():
+        session.console.warn(
+            "profile=true: fewer steps were left than it needs when the run was resumed; "
+            "nothing is written"
+        )
+    leads = processes.rank() == 0
+    processes.leave()
+    if not leads:
+        return None
+    write_encoder(run.folder, method.encoder, config.encoder, method.preprocessing, config.seed)
+    return Trained(session, method, speed)
+
+
+def build(config: Config, session: Session) -> Method:
+    """Returns the config's method before training, on the device."""
+    splits = session.splits
+    mean, std = channel_moments(splits.pretraining)
+    shape = Preprocessing(splits.train.resolution, splits.train.channels, mean, std)
+    method = build_method(config.method, config.encoder, shape, config.seed)
+    warn_of_wide_code(config, method, session.console)
+    for module in method.modules().values():
+        session.compute.to_device(module, sees_all=module in method.whole_batch_parts())
+    warn_of_own_statistics(method, session.console)
+    if config.runtime.compile:
+        if isinstance(method, Restorer):
+            name = type(method).__name__
+            message = (
+                f"runtime.compile=true does nothing for {name}, which asks its encoder for codes"
+            )
+            raise SslcliError(message, "leave it out")
+        method.encoder.compile()
+    return method
+
+
+def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
+    units, shape = config.encoder.bottleneck, method.preprocessing
+    num_inputs = shape.channels * shape.resolution**2
+    if units is not None and units > num_inputs:
+        console.warn(
+            f"encoder.bottleneck={units} is wider than the picture's {num_inputs} values: "
+            "nothing is compressed"
+        )
+
+
+def warn_of_own_statistics(method: Method, console: Console) -> None:
+    """Names the parts whose batch norms do not share their statistics among several processes."""
+    if processes.size() == 1:
+        return
+    own = [
+        name
+        for name, part in method.modules().items()
+        if part not in method.whole_batch_parts() and any(map(_is_own_norm, part.modules()))
+    ]
+    if own:
+        instead = "; encoder.norm=group, where there is that choice, has none"
+        console.warn(
+            f"batch norm ({', '.join(own)}) takes the statistics of each process's own pictures: "
+            f"results are not those of one process{instead if 'encoder' in own else ''}"
+        )
+
+
+def _is_own_norm(module: nn.Module) -> bool:
+    return isinstance(module, _BatchNorm) and not isinstance(module, nn.SyncBatchNorm)
+
+
+def evaluation(session: Session, method: Method, knn_every: int, num_steps: int) -> Evaluate:
+    """Returns what measures validation during training; `knn_every` in steps.
+
+    Features are always measured, restorations where the method makes them.
+    """
+    compute, splits = session.compute, session.splits
+    viewed = evenly(len(splits.val), NUM_VIEWED)
+    monitor = Monitor(
+        method.encoder,
+        method.preprocessing,
+        splits.train,
+        splits.val,
+        knn_every,
+        num_steps,
+        compute.device,
+        session.console.warn,
+        lambda: view_features(method, splits.val.images[viewed], compute.device),
+    )
+    if not isinstance(method, Restorer):
+        return monitor
+    restoration = RestorationMonitor(method, method.modules(), splits.val, compute)
+    return lambda step: {**monitor(step), **restoration(step)}
+
+
+def save_views(session: Session, method: Method, pictures: Pictures[Tensor], seed: int) -> None:
+    """Draws the contact sheet of the first step's views: bad augmentation is silent otherwise."""
+    images = pictures.at(0)
+    seed_generators(seed)
+    views = method.views(images)
+    views = views.view(-1, len(images), *views.shape[1:])
+    shown = slice(0, 12)
+    shape = method.preprocessing
+    if isinstance(
+        method, Restorer
+    ):  # its views are pictures in [0, 1], whatever its encoder is fed
+        shape = shape.without_normalization()
+    path = session.figures / "views.png"
+    pixels, drawn = images[shown].cpu().numpy(), views[:, shown].cpu()
+    save_contact_sheet(path, pixels, drawn, shape.mean, shape.std)
+
+
+def finish(trained: Trained, **metrics: float) -> None:
+    """Draws the figures, and writes run.json's final entries.
+
+    These are the last value of everything recorded, and `metrics`.
+    """
+    session, method = trained.session, trained.method
+    records = read_records(session.run.folder)
+    save_curves(session.figures / "curves.png", records)
+    if isinstance(method, Restorer):
+        save_restorations(session.figures, method, session.splits.val, session.compute)
+    last: dict[str, Any] = {}
+    for record in records:
+        skipped = ("phase", "step", "epoch", "timing")
+        last.update({k: v for k, v in record.items() if k not in skipped})
+    if isinstance(method, Decoding):
+        shape, code = method.preprocessing, method.encoder.code_shape
+        last["compression_ratio"] = shape.channels * shape.resolution**2 / math.prod(code)
+    speed = trained.images_per_second
+    throughput = {"images_per_second": round(speed, 1)} if speed else {}
+    peak = session.compute.peak_memory_bytes()
+    validation = next((metric for metric in VALIDATION if metric.metric in last), None)
+    session.run.finish({**last, **metrics}, validation, peak_memory_bytes=peak, **throughput)
+
+
+def report(session: Session) -> None:
+    """Prints the final table."""
+    facts = session.run.facts
+    rows = [(name.replace("_", " "), f"{value:.4g}") for name, value in facts["metrics"].items()]
+    rows += [
+        ("images/s", f"{facts.get('images_per_second', 0):.0f}"),
+        ("time", duration(facts["seconds"])),
+        ("peak memory", f"{facts['peak_memory_bytes'] / 2**20:.0f} MiB"),
+    ]
+    session.console.table("", ("pretrained", ""), rows)
+    session.console.say(f"run: {session.run.folder}")

@@ -1,0 +1,56 @@
+"""Settings of `sslcli pretrain`: trains an encoder without labels, by any method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sslcli.data.data_config import DataConfig
+from sslcli.engine.optim_config import OptimConfig
+from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.errors import require
+from sslcli.experiments.recording_config import RecordingConfig
+from sslcli.method import MethodConfig
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.settings import REQUIRED, setting
+
+
+@dataclass(kw_only=True)
+class Config(RecordingConfig):
+    """Every knob of pretraining."""
+
+    method: MethodConfig = setting(REQUIRED, "what is learned from")
+    encoder: EncoderConfig = setting(REQUIRED, "the network that survives")
+    data: DataConfig = setting(REQUIRED, "the pictures")
+    optim: OptimConfig = setting(REQUIRED, "the optimizer")
+    runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
+    epochs: int = setting(22, "passes over the training pictures")
+    batch_size: int = setting(128, "pictures a step")
+    seed: int = setting(0, "of weights, order and views: the same seed gives the same run")
+    knn_every: int = setting(
+        11, "epochs between two kNN accuracies on validation, where labels exist; 0: never"
+    )
+    profile: bool = setting(
+        False,
+        "profile a few steps: <run>/profile/table.txt, and trace.json for Chrome or Perfetto",
+        changes_results=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.epochs >= 1, "epochs", self.epochs, "at least 1", "22 is the default")
+        require(
+            self.batch_size >= 2, "batch_size", self.batch_size, "at least 2", "128 is the default"
+        )
+        require(
+            self.knn_every >= 0, "knn_every", self.knn_every, "0 or more", "0 never measures it"
+        )
+
+
+def settle(config: Config) -> Config:
+    """The same config with nothing in it that would mean something else tomorrow, or in another folder."""
+    return replace(config, data=config.data.settled())
+
+
+def label(config: Config, choices: dict[str, str]) -> str:
+    """The part of the run folder's path that tells what is run."""
+    return f"{choices['method']}-{choices['data']}"

@@ -1,0 +1,58 @@
+"""The table of experiments: joins each one's settings with its work. Importing it imports neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A command that makes a run from `key=value` words.
+
+    `<module>_config` holds `Config` (the dataclass), `settle(config)` (replaces `last` and relative
+    paths by what they mean now) and `label(config, choices)` (a part of the run folder's path).
+    `<module>` holds `run(config, run, console)`, which trains or evaluates until the run is finished.
+    """
+
+    module: str
+    summary: str
+    by_processes: bool = False
+    """Whether several processes can do it together (torchrun, srun)."""
+
+    def load_config(self) -> Any:
+        """Returns the module of the settings; imports no torch."""
+        return import_module(f"sslcli.experiments.{self.module}_config")
+
+    def load_work(self) -> Any:
+        """Returns the module that does the work; imports torch."""
+        return import_module(f"sslcli.experiments.{self.module}")
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "pretrain": Experiment("pretrain", "train an encoder without labels", by_processes=True),
+    "inpaint": Experiment(
+        "inpaint",
+        "train a context encoder to fill holes, and score it on test pictures",
+        by_processes=True,
+    ),
+    "stack-pretrain": Experiment(
+        "stack_pretrain",
+        "train a deep network layer by layer, fine-tune it, and compare with less pretraining",
+    ),
+    "finetune": Experiment(
+        "finetune",
+        "train a run's encoder and a classifier on few labels or all; "
+        "or the same network from random weights",
+    ),
+    "label-curve": Experiment(
+        "label_curve",
+        "accuracy by number of labels: probed, fine-tuned, from scratch, raw pixels; "
+        "several runs side by side",
+    ),
+    "linear-eval": Experiment(
+        "linear_eval",
+        "measure a run's encoder: linear probe and kNN, beside raw pixels and no training",
+    ),
+}

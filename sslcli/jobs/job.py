@@ -1,0 +1,168 @@
+"""From a typed config to a finished run, whichever command it is: the run's folder, its status, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sslcli.config import identity
+from sslcli.console import Console
+from sslcli.engine.signals import interrupted_by_signals
+from sslcli.errors import Interrupted, RunFailed, SslcliError, unknown
+from sslcli.experiments.groups import GROUPS
+from sslcli.experiments.table import EXPERIMENTS
+from sslcli.processes import losing_none, place
+from sslcli.runs.find import new_folder
+from sslcli.runs.folder import Run, read_facts
+from sslcli.saved import (
+    Saved,
+    choices_of,
+    read,
+    restored,
+    to_yaml,
+)
+from sslcli.text import shell_quoted
+
+
+def start(
+    command: str, config: Any, overrides: list[str], console: Console, folder: Path | None = None
+) -> Path:
+    """Runs a command into a new folder: `folder`, or one under the config's runtime.outputs. Returns the folder."""
+    _require_fit_for_processes(command)
+    if place().rank:
+        return _follow(command, config)
+    folder = create(command, config, overrides, folder)
+    resume(folder, console)
+    return folder
+
+
+def create(command: str, config: Any, overrides: list[str], folder: Path | None = None) -> Path:
+    """Makes the folder of a run that waits to be gone on with, as `start` does; returns it."""
+    module = EXPERIMENTS[command].load_config()
+    config = module.settle(config)
+    choices = choices_of(config, GROUPS)
+    files = {
+        "config.yaml": to_yaml(command, config, GROUPS),
+        "overrides.yaml": yaml.safe_dump(overrides, allow_unicode=True),
+    }
+    facts = {
+        "status": "waiting",
+        "command": command,
+        "choices": choices,
+        "identity": identity(command, config),
+        "started": time.time(),
+    }
+    try:
+        label = module.label(config, choices)
+        folder = folder or new_folder(Path(config.runtime.outputs).expanduser() / command / label)
+        folder.mkdir(parents=True, exist_ok=True)
+        with Run.create(folder, files, facts):
+            return folder
+    except OSError as reason:
+        raise refused_by_system(
+            reason, "set runtime.outputs to a folder that can be written"
+        ) from reason
+
+
+def resume(folder: Path, console: Console) -> None:
+    """Goes on with a run from its last checkpoint. Raises SslcliError where it is finished, or in another's hands."""
+    command, config = saved_config(folder)
+    _require_fit_for_processes(command)
+    if place().rank:
+        _require_unfinished(
+            folder, read_facts(folder)
+        )  # or it would wait for the first, which does not come
+        _follow(command, config)
+    else:
+        _go_on(folder, command, config, console)
+
+
+def _follow(command: str, config: Any) -> Path:
+    """What the other processes of a run do: all that the first does, silently, in a folder that is thrown away."""
+    nowhere = io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="sslcli-") as scratch:
+        folder = create(command, config, [], Path(scratch) / "run")
+        _go_on(folder, *saved_config(folder), Console(nowhere, nowhere))
+    return folder
+
+
+def _require_fit_for_processes(command: str) -> None:
+    num = place().size
+    if num > 1 and not EXPERIMENTS[command].by_processes:
+        message = f"{num} processes were started together, and {command} is done by one"
+        raise SslcliError(message, f"start it without torchrun or srun: sslcli {command} …")
+
+
+def _go_on(folder: Path, command: str, config: Any, console: Console) -> None:
+    with Run(folder) as run:
+        _require_unfinished(folder, run.facts)
+        if identity(command, config) != run.facts.get("identity"):
+            message = f"{folder}/config.yaml was changed since the run began: it would end as a mixture of two"
+            raise SslcliError(
+                message, "put it back as it was, or start a run of its own with the new values"
+            )
+        run.update(status="running", error=None)
+        _proceed(EXPERIMENTS[command].load_work(), config, run, console)
+
+
+def _require_unfinished(folder: Path, facts: dict[str, Any]) -> None:
+    if facts.get("status") == "finished":
+        raise SslcliError(
+            f"{folder} is finished", f"run it again: sslcli rerun {shell_quoted(folder)}"
+        )
+
+
+def saved_config(folder: Path) -> tuple[str, Any]:
+    """The command and the typed config of a run."""
+    saved = read(folder / "config.yaml")
+    return saved.command, config_of(saved)
+
+
+def config_of(saved: Saved) -> Any:
+    """A saved config as its command's dataclass."""
+    if saved.command not in EXPERIMENTS:
+        raise unknown("command", saved.command, list(EXPERIMENTS))
+    return restored(EXPERIMENTS[saved.command].load_config().Config, saved, GROUPS)
+
+
+def _proceed(module: Any, config: Any, run: Run, console: Console) -> None:
+    """Runs the command and leaves in run.json how it ended."""
+    go_on = f"go on: sslcli resume {shell_quoted(run.folder)}"
+    try:
+        with interrupted_by_signals(go_on), console.logged(run.folder / "log.txt"), losing_none():
+            module.run(config, run, console)
+    except Interrupted as stop:
+        _leave(run, "interrupted", stop)
+        raise
+    except KeyboardInterrupt:
+        by_hand = Interrupted("stopped by Ctrl-C", go_on, signal.SIGINT)
+        _leave(run, "interrupted", by_hand)
+        raise by_hand from None
+    except OSError as reason:
+        failure = refused_by_system(
+            reason, f"mend that, then: sslcli resume {shell_quoted(run.folder)}"
+        )
+        _leave(run, "failed", failure)
+        raise failure from reason
+    except BaseException as reason:
+        _leave(run, "failed", reason)
+        raise
+
+
+def _leave(run: Run, status: str, reason: BaseException) -> None:
+    """On a full disk even this cannot be written; then the run reads as one that died, which it did."""
+    with contextlib.suppress(OSError):
+        if run.facts["status"] != "finished":  # what is only said afterwards cannot undo it
+            run.update(status=status, error=str(reason))
+
+
+def refused_by_system(reason: OSError, fix: str) -> RunFailed:
+    where = f": {reason.filename}" if reason.filename else ""
+    return RunFailed(f"{reason.strerror or reason}{where}", fix)

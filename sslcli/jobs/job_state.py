@@ -1,0 +1,100 @@
+"""Tells how a job of a sweep stands, as its folder says."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from sslcli.console import JobState, duration
+from sslcli.runs.summary import Summary
+
+TAIL = 4096
+"""Bytes in which the newest record is."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """`words`: the overrides that it is; `what`: those that set it apart; `run`: None where it was refused or has not begun."""
+
+    number: int
+    words: list[str]
+    what: list[str]
+    facts: dict[str, Any]
+    run: Summary | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.number:03d}"
+
+    @property
+    def status(self) -> str:
+        return str(self.facts["status"])
+
+    @property
+    def begun(self) -> bool:
+        return self.run is not None or self.status == "refused"
+
+
+def states(jobs: Sequence[Job]) -> list[JobState]:
+    """The jobs as the console shows them."""
+    return [_state(job) for job in jobs]
+
+
+def _state(job: Job) -> JobState:
+    facts, progress, newest = job.facts, "", str(job.facts.get("error") or "")
+    seconds = float(facts.get("seconds", 0.0))
+    if job.status == "running" and job.run is not None:
+        record = newest_record(job.run.folder)
+        steps = facts.get("derived", {}).get("num_steps")
+        progress = (
+            f"{record['step']}/{steps}"
+            if record and steps
+            else f"step {record['step']}"
+            if record
+            else ""
+        )
+        newest = f"loss {record['loss']:.4g}" if "loss" in record else ""
+        seconds += max(0.0, time.time() - (job.run.folder / "run.json").stat().st_mtime)
+    if job.run is not None and job.run.validation is not None:
+        newest = named_value(job.run.validation.metric, job.run.metrics)
+    return JobState(
+        job.name,
+        " ".join(job.what),
+        job.status,
+        progress,
+        newest,
+        duration(seconds) if seconds else "",
+    )
+
+
+def newest_record(run: Path) -> dict[str, Any]:
+    """The last whole record of metrics.jsonl; nothing where there is none yet."""
+    path = run / "metrics.jsonl"
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        lines = file.read().split(b"\n")[:-1]
+    return (
+        cast("dict[str, Any]", json.loads(lines[-1]))
+        if lines and lines[-1].startswith(b"{")
+        else {}
+    )
+
+
+def failure_of(status: int, output: Path) -> str:
+    """Why a job's process ended, by its exit status and what it said last."""
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    said = output.read_text(errors="replace").strip().splitlines()
+    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    return f"exit status {status}: {(errors or said or ['it said nothing'])[-1]}"
+
+
+def named_value(metric: str, metrics: dict[str, float]) -> str:
+    return f"{metric.replace('_', ' ')} {metrics[metric]:.4g}"

@@ -1,0 +1,223 @@
+"""What became of a sweep: its jobs as their folders tell it, sweep.json, and the table. Does not import torch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from sslcli.console import Console, duration
+from sslcli.errors import SslcliError
+from sslcli.files import write_atomically
+from sslcli.jobs.job_state import Job
+from sslcli.runs.summary import SEED, Choice, Summary, best_of, spread
+
+SWEEP_FILE = "sweep.json"
+JOB_NAME = re.compile(r"(\d{3,})-[0-9a-f]{8}")
+REFUSED_NAME = re.compile(r"(\d{3,})-refused\.json")
+SHOWN_METRICS = ("top1", "knn_accuracy", "loss")
+
+
+def jobs_of(sweep: Path) -> list[Job]:
+    """By number. What is in the folder and is no job (a rerun of one, say) is left out."""
+    saved = read_sweep(sweep)
+    found: list[tuple[int, list[str], dict[str, Any], Summary | None]] = []
+    for path in sweep.iterdir():
+        if (name := JOB_NAME.fullmatch(path.name)) and (path / "run.json").exists():
+            run = Summary.of(path)
+            found.append((int(name[1]), _words_in(path / "overrides.yaml"), run.facts, run))
+        elif name := REFUSED_NAME.fullmatch(path.name):
+            found.append((int(name[1]), *_refusal_in(path), None))
+    begun = {number for number, *_ in found}
+    waiting = {"status": "waiting"}
+    found += [
+        (number, words, waiting, None)
+        for number, words in enumerate(saved["planned"])
+        if number not in begun
+    ]
+    every = [words for _, words, _, _ in found]
+    common = {*saved["words"], *(set(every[0]).intersection(*every) if len(every) > 1 else ())}
+    jobs = [
+        Job(n, words, [w for w in words if w not in common], facts, run)
+        for n, words, facts, run in found
+    ]
+    return sorted(jobs, key=lambda job: job.number)
+
+
+def refused_file(sweep: Path, number: int) -> Path:
+    return sweep / f"{number:03d}-refused.json"
+
+
+def read_sweep(sweep: Path) -> dict[str, Any]:
+    """sweep.json. Raises SslcliError where it is damaged."""
+    path = sweep / SWEEP_FILE
+    with _understood(path):
+        facts = json.loads(path.read_text())
+        _as_words(facts["words"])
+        for words in facts["planned"]:
+            _as_words(words)
+        if not isinstance(facts["command"], str):
+            raise TypeError("the command must be a word")
+        return cast("dict[str, Any]", facts)
+
+
+@contextlib.contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Inside, `path` is read: what cannot be made sense of is an SslcliError."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as reason:
+        message = f"{path} cannot be read: {str(reason).splitlines()[0]}"
+        raise SslcliError(
+            message, "restore it from a copy, or move it away and start the sweep again"
+        ) from None
+
+
+def _words_in(path: Path) -> list[str]:
+    with _understood(path):
+        return _as_words(yaml.safe_load(path.read_text()))
+
+
+def _refusal_in(path: Path) -> tuple[list[str], dict[str, Any]]:
+    with _understood(path):
+        refusal = json.loads(path.read_text())
+        return _as_words(refusal["words"]), {**refusal, "status": "refused"}
+
+
+def _as_words(found: object) -> list[str]:
+    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+        raise TypeError(f"it should hold a list of words, not {found!r}")
+    return found
+
+
+def write_sweep(sweep: Path, facts: dict[str, Any]) -> None:
+    write_atomically(
+        sweep / SWEEP_FILE, (json.dumps(facts, indent=2, allow_nan=False) + "\n").encode()
+    )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The jobs that differ in nothing but the seed."""
+
+    words: list[str]
+    jobs: list[Job]
+
+    @property
+    def finished(self) -> list[Summary]:
+        return [job.run for job in self.jobs if job.run is not None and job.status == "finished"]
+
+    def facts(self, key: str) -> list[float]:
+        return [run.facts[key] for run in self.finished if run.facts.get(key) is not None]
+
+
+def settings_of(jobs: Sequence[Job]) -> list[Setting]:
+    """In the order of the jobs."""
+    found: dict[tuple[str, ...], list[Job]] = {}
+    for job in jobs:
+        found.setdefault(
+            tuple(word for word in job.what if not word.startswith(f"{SEED}=")), []
+        ).append(job)
+    return [Setting(list(words), repeated) for words, repeated in found.items()]
+
+
+def chosen(settings: Sequence[Setting]) -> tuple[Choice, Setting | None]:
+    """By what settings are chosen, and the best of them."""
+    choice = best_of([setting.finished for setting in settings])
+    return choice, None if choice.best is None else settings[choice.best]
+
+
+def tell(sweep: Path, jobs: Sequence[Job], console: Console) -> None:
+    """Writes sweep.json, shows the table, and names every job that is not finished."""
+    settings = settings_of(jobs)
+    write_sweep(sweep, {**read_sweep(sweep), **_results(jobs, settings)})
+    if any(setting.finished for setting in settings):
+        _show(settings, console)
+    for job in jobs:
+        if job.status not in ("finished", "waiting"):
+            why = "; ".join(str(job.facts[key]) for key in ("error", "fix") if job.facts.get(key))
+            console.warn(
+                f"job {job.name} ({' '.join(job.what)}) {job.status}{f': {why}' if why else ''}"
+            )
+    console.say(f"sweep: {sweep}")
+
+
+def _results(jobs: Sequence[Job], settings: Sequence[Setting]) -> dict[str, Any]:
+    choice, best = chosen(settings)
+    return {
+        "ended": time.time(),
+        "validation": None if choice.validation is None else asdict(choice.validation),
+        "jobs": [
+            {
+                "number": job.number,
+                "folder": None if job.run is None else job.run.folder.name,
+                "words": job.words,
+                "status": job.status,
+                **{
+                    key: job.facts.get(key)
+                    for key in ("metrics", "seconds", "peak_memory_bytes", "error")
+                },
+            }
+            for job in jobs
+        ],
+        "settings": [
+            {
+                "words": setting.words,
+                "jobs": [job.number for job in setting.jobs],
+                "n": len(setting.finished),
+                "best": setting is best,
+                "metrics": {
+                    metric: {"mean": found.mean, "sd": found.sd}
+                    for metric in dict.fromkeys(
+                        metric for run in setting.finished for metric in run.metrics
+                    )
+                    if (found := spread(setting.finished, metric)) is not None
+                },
+            }
+            for setting in settings
+        ],
+    }
+
+
+def _show(settings: Sequence[Setting], console: Console) -> None:
+    choice, best = chosen(settings)
+    measured = {
+        metric for setting in settings for run in setting.finished for metric in run.metrics
+    }
+    first = [] if choice.validation is None else [choice.validation.metric]
+    metrics = [
+        *first,
+        *(metric for metric in SHOWN_METRICS if metric in measured and metric not in first),
+    ]
+    marked = (
+        "best"
+        if all(len(setting.finished) == len(setting.jobs) for setting in settings)
+        else "best so far"
+    )
+    rows = [
+        [
+            " ".join(setting.words) or "all jobs",
+            f"{len(setting.finished)}/{len(setting.jobs)}",
+            *(str(spread(setting.finished, metric) or "") for metric in metrics),
+            duration(statistics.fmean(seconds)) if (seconds := setting.facts("seconds")) else "",
+            f"{max(memory) / 2**20:.0f} MiB"
+            if (memory := setting.facts("peak_memory_bytes"))
+            else "",
+            marked if setting is best else "",
+        ]
+        for setting in settings
+    ]
+    titles = [metric.replace("_", " ") for metric in metrics]
+    console.table("", ["setting", "finished", *titles, "time a job", "memory", ""], rows)
+    by = "" if choice.validation is None else f"by {titles[0]}, of validation"
+    console.say(
+        f"mean ± standard deviation over seeds; {f'best {by}' if best else f'no best: {choice.reason}'}"
+    )

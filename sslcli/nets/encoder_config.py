@@ -1,0 +1,274 @@
+"""The choice of encoder: configs that build one for a picture's channels and resolution. Does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from sslcli import nets
+from sslcli.choices import Choices
+from sslcli.errors import require
+from sslcli.settings import REQUIRED, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from sslcli.nets.encoder import Encoder
+
+
+class Stem(Enum):
+    """The first layer of a ResNet: `imagenet` 7x7 stride 2 with max-pool, `small` 3x3 stride 1 without, `auto` by size."""
+
+    auto = "auto"
+    imagenet = "imagenet"
+    small = "small"
+
+
+class Activation(Enum):
+    """The nonlinearity of a chain of layers."""
+
+    relu = "relu"
+    sigmoid = "sigmoid"
+    tanh = "tanh"
+
+    def module(self) -> Callable[[], nn.Module]:
+        return nets.activation(self.name)
+
+
+class Norm(Enum):
+    """What convolutions are normalised by: the `batch`'s statistics, or, alike for every picture, those of a `group` of its
+    channels, so that chunks, devices and small batches change nothing."""
+
+    batch = "batch"
+    group = "group"
+
+    def module(self) -> Callable[[int], nn.Module]:
+        """Called with the number of channels."""
+        return nets.normalization(self.name)
+
+
+@dataclass(kw_only=True)
+class EncoderConfig:
+    """Base of every encoder's config: a kind defines `network`."""
+
+    bottleneck: int | None = setting(
+        None,
+        "units of a last linear layer on the flattened feature maps: the code of an autoencoder; null: none",
+    )
+
+    def __post_init__(self) -> None:
+        units = self.bottleneck
+        require(
+            units is None or units > 0, "encoder.bottleneck", units, "positive", "try 32, or null"
+        )
+
+    def build(self, channels: int, resolution: int) -> Encoder:
+        """Freshly initialised from torch's global generator. Raises SslcliError where the pictures do not fit."""
+        network = self.network(channels, resolution)
+        return network if self.bottleneck is None else nets.Bottleneck(network, self.bottleneck)
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        """The encoder without its bottleneck."""
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class ConvNetConfig(EncoderConfig):
+    """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels (strides 1 2 1 2 1 2), mean pool: fast on a CPU."""
+
+    width: int = setting(16, "channels of the first block, w; the encoder's width is 8w")
+    norm: Norm = setting(
+        Norm.batch, "after every convolution: batch, or group, which treats every picture alone"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.width >= 1, "encoder.width", self.width, "at least 1", "16 is the default")
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        require(
+            resolution >= 8,
+            "data.resolution",
+            resolution,
+            "at least 8 for encoder=convnet",
+            "use encoder=mlp",
+        )
+        return nets.ConvNet(channels, resolution, self.width, self.norm.module())
+
+
+@dataclass(kw_only=True)
+class ResNetConfig(EncoderConfig):
+    """torchvision's ResNet without its classifier."""
+
+    stem: Stem = setting(Stem.auto, "first layer; auto: small below 64 px, imagenet from there on")
+    norm: Norm = setting(
+        Norm.batch, "after every convolution: batch, or group, which treats every picture alone"
+    )
+    zero_init_residual: bool = setting(
+        True, "each residual block starts as the identity (last norm's scale is 0)"
+    )
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        resnet = nets.resnet(self.architecture, self.zero_init_residual, self.norm.module())
+        return nets.ResNetEncoder(resnet, channels, resolution, self.has_small_stem(resolution))
+
+    def has_small_stem(self, resolution: int) -> bool:
+        return self.stem is Stem.small or (self.stem is Stem.auto and resolution < 64)
+
+    @property
+    def architecture(self) -> str:
+        """torchvision's name of the network."""
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class ResNet18Config(ResNetConfig):
+    """torchvision's ResNet-18, width 512."""
+
+    @property
+    def architecture(self) -> str:
+        return "resnet18"
+
+
+@dataclass(kw_only=True)
+class ResNet34Config(ResNetConfig):
+    """torchvision's ResNet-34, width 512."""
+
+    @property
+    def architecture(self) -> str:
+        return "resnet34"
+
+
+@dataclass(kw_only=True)
+class ResNet50Config(ResNetConfig):
+    """torchvision's ResNet-50, width 2048."""
+
+    @property
+    def architecture(self) -> str:
+        return "resnet50"
+
+
+@dataclass(kw_only=True)
+class LayeredConfig(EncoderConfig):
+    """Base of the encoders that are a chain of layers, which can be stacked, tied and cut."""
+
+    widths: list[int] = setting(
+        [1000, 1000], "units of each layer; the last is the encoder's width"
+    )
+    activation: Activation = setting(Activation.relu, "nonlinearity of every layer")
+    batch_norm: bool = setting(True, "batch norm before every nonlinearity")
+    gain: float | None = setting(
+        None,
+        "of the initial weights, on Glorot's range; null: 4 before a sigmoid, 1 before a tanh, He's before a ReLU",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        good = len(self.widths) > 0 and all(width > 0 for width in self.widths)
+        require(
+            good,
+            "encoder.widths",
+            self.widths,
+            "a list of positive numbers",
+            "try encoder.widths=[512,256]",
+        )
+        require(
+            self.gain is None or self.gain > 0,
+            "encoder.gain",
+            self.gain,
+            "positive",
+            "try 1, or null",
+        )
+
+
+@dataclass(kw_only=True)
+class MLPConfig(LayeredConfig):
+    """Fully-connected layers on the flattened picture, by default each with batch norm and ReLU."""
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        return nets.MLP(
+            channels * resolution * resolution,
+            self.widths,
+            self.activation.module(),
+            self.batch_norm,
+            self.gain,
+        )
+
+
+@dataclass(kw_only=True)
+class ConvStackConfig(LayeredConfig):
+    """5x5 convolutions of stride 2, mean pool: a convolutional network that can be trained layer by layer."""
+
+    widths: list[int] = setting(
+        [32, 64, 128], "channels of each layer; the last is the encoder's width"
+    )
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        deepest = max(1, resolution.bit_length() - 1)
+        fix = f"pictures of {resolution} px carry that many halvings"
+        require(
+            len(self.widths) <= deepest,
+            "encoder.widths",
+            self.widths,
+            f"at most {deepest} layers",
+            fix,
+        )
+        return nets.ConvStack(
+            channels, resolution, self.widths, self.activation.module(), self.batch_norm, self.gain
+        )
+
+
+@dataclass(kw_only=True)
+class ContextConfig(EncoderConfig):
+    """The context encoder's: 4x4 convolutions of stride 2, as many as bring the picture to about 4x4, mean pool."""
+
+    width: int = setting(
+        32, "channels of the first convolution, w (64 as published); they double up to 8w"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.width >= 1, "encoder.width", self.width, "at least 1", "32 is the default")
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        require(
+            resolution >= 8,
+            "data.resolution",
+            resolution,
+            "at least 8 for encoder=context",
+            "use encoder=mlp",
+        )
+        return nets.ContextNet(channels, resolution, self.width)
+
+
+@dataclass(kw_only=True)
+class TimmConfig(EncoderConfig):
+    """Any timm model by its name (needs the extra: pip install 'sslcli[timm]'), from random weights; ViTs among them."""
+
+    model: str = setting(REQUIRED, "timm's name of the model, as in vit_tiny_patch16_224")
+    patch_size: int | None = setting(
+        None, "side of a patch in pixels, for models made of patches; None: the model's own"
+    )
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        return nets.build_timm_encoder(self.model, channels, resolution, self.patch_size)
+
+
+ENCODERS: Choices[EncoderConfig] = Choices(
+    "encoder",
+    EncoderConfig,
+    {
+        "convnet": ConvNetConfig,
+        "resnet18": ResNet18Config,
+        "resnet34": ResNet34Config,
+        "resnet50": ResNet50Config,
+        "mlp": MLPConfig,
+        "conv_stack": ConvStackConfig,
+        "context": ContextConfig,
+        "timm": TimmConfig,
+    },
+    "sslcli.encoders",
+)

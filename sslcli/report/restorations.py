@@ -1,0 +1,106 @@
+"""Draws what a method that restores pictures does, and walks among the codes of one that decodes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sslcli.data.images import ImageSet
+from sslcli.engine.device import Compute
+from sslcli.evaluation.features import eval_mode
+from sslcli.evaluation.restoration_monitor import NUM_WATCHED, as_images, damage, restore, some_of
+from sslcli.method import Method, Restorer
+from sslcli.nets.encoder import Encoder
+from sslcli.report.pictures import save_filters, save_grid, save_strips
+
+NUM_SHOWN, NUM_STRIPS, NUM_STEPS = 18, 6, 9
+"""Validation pictures that are shown; rows and columns of the latent figures."""
+
+
+@runtime_checkable
+class Decoding(Protocol):
+    """A method whose codes can be decoded to pictures in [0, 1]."""
+
+    def decode(self, codes: Tensor) -> Tensor: ...
+
+
+def save_restorations(figures: Path, method: Method, val: ImageSet, compute: Compute) -> None:
+    """Damaged, restored and true pictures; the first layer's filters; and, where codes can be decoded, walks among them."""
+    assert isinstance(method, Restorer)
+    modules = nn.ModuleDict(method.modules())
+    pictures = some_of(val, NUM_SHOWN, compute.device)
+    damaged, hidden = damage(method, pictures)
+    restored = torch.where(hidden, restore(method, modules, damaged, hidden, compute), pictures)
+    columns = {"clean": pictures, "damaged": damaged, "restored": restored}
+    save_grid(
+        figures / "restorations.png", {name: as_images(column) for name, column in columns.items()}
+    )
+    filters = first_filters(method.encoder, pictures.shape[1:])
+    if filters is not None:
+        save_filters(figures / "filters.png", filters)
+    if isinstance(method, Decoding):
+        with torch.no_grad(), eval_mode(modules):
+            _save_walks(figures, method.encoder, method, some_of(val, NUM_WATCHED, compute.device))
+
+
+def first_filters(encoder: Encoder, shape: torch.Size) -> NDArray[np.float32] | None:
+    """The weights that look at pixels, (K, H, W, C): of a dense layer or of a convolution of 5 x 5 at least; else None."""
+    for module in encoder.modules():
+        if isinstance(module, nn.Linear) and module.in_features == math.prod(shape):
+            weights = module.weight.view(-1, *shape)
+        elif isinstance(module, nn.Conv2d):
+            weights = module.weight
+            if min(module.kernel_size) < 5 or weights.shape[1] != shape[0]:
+                return None
+        else:
+            continue
+        filters: NDArray[np.float32] = weights.detach().permute(0, 2, 3, 1).float().cpu().numpy()
+        return filters if filters.shape[3] in (1, 3) else None
+    return None
+
+
+def _save_walks(figures: Path, encoder: Encoder, method: Decoding, pictures: Tensor) -> None:
+    """Codes are moved along their principal directions, and from one picture's to another's, and decoded. One picture has
+    neither."""
+    if len(pictures) < 2:
+        return
+    codes = encoder.code(pictures)
+    flat = codes.flatten(1).double()
+    centre = flat.mean(dim=0)
+    _, spread, directions = torch.linalg.svd(flat - centre, full_matrices=False)
+    share = spread.square() / spread.square().sum().clamp(
+        min=torch.finfo(spread.dtype).tiny
+    )  # of equal codes: 0
+    steps = torch.linspace(-3, 3, NUM_STEPS, dtype=flat.dtype, device=flat.device).view(1, -1, 1)
+    num_rows = min(NUM_STRIPS, len(directions))
+    scale = (spread[:num_rows] / math.sqrt(len(flat))).view(-1, 1, 1)
+    moved = centre + steps * scale * directions[:num_rows, None]
+    names = [
+        f"direction {row + 1} ({100 * float(share[row]):.0f} % of variance)"
+        for row in range(num_rows)
+    ]
+    title = "codes moved along their principal directions, decoded"
+    save_strips(
+        figures / "traversals.png", _decoded(method, moved, codes), names, title, ("−3 sd", "+3 sd")
+    )
+
+    num_pairs = min(NUM_STRIPS, len(flat) // 2)
+    way = torch.linspace(0, 1, NUM_STEPS, dtype=flat.dtype, device=flat.device).view(1, -1, 1)
+    starts, ends = flat[:num_pairs, None], flat[num_pairs : 2 * num_pairs, None]
+    between = _decoded(method, starts + way * (ends - starts), codes)
+    title = "from one picture's code to another's, decoded"
+    save_strips(
+        figures / "interpolations.png", between, [""] * num_pairs, title, ("one", "another")
+    )
+
+
+def _decoded(method: Decoding, walks: Tensor, codes: Tensor) -> NDArray[np.uint8]:
+    """(R, S, D) codes -> (R, S, H, W, C)."""
+    pictures = as_images(method.decode(walks.to(codes.dtype).view(-1, *codes.shape[1:])))
+    return pictures.reshape(*walks.shape[:2], *pictures.shape[1:])

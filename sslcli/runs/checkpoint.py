@@ -1,0 +1,230 @@
+"""Checkpoints of a phase of a run: `<run>/<phase>/last.pt`, and the ones before it as `step-<step>.pt`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from sslcli.errors import RunFailed, SslcliError
+from sslcli.files import replacing
+from sslcli.runs.folder import Run
+from sslcli.text import first_line, shell_quoted
+
+FORMAT = 2
+LAST = "last.pt"
+PREVIOUS = "step-*.pt"
+PARTS = {
+    "format": int,
+    "phase": str,
+    "step": int,
+    "finished": bool,
+    "metrics_size": int,
+    "state": dict,
+}
+
+
+class Damaged(SslcliError):
+    """A checkpoint that cannot be read."""
+
+
+class Phase:
+    """A named stretch of a run's training, with its checkpoints. A run has one or several in turn.
+
+    `seed` and `name` are what the randomness of every step is derived from.
+    """
+
+    def __init__(self, run: Run, name: str, keep_last: int, seed: int) -> None:
+        self.run = run
+        self.name = name
+        self.seed = seed
+        self._folder = run.folder / name
+        self._keep_last = keep_last
+        self._saved_step: int | None = None
+
+    @property
+    def last(self) -> Path:
+        return self._folder / LAST
+
+    def save(self, step: int, state: dict[str, Any], finished: bool) -> None:
+        """The one moment in which records and state become durable together. `finished`: the phase ends here."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "phase": self.name,
+            "step": step,
+            "finished": finished,
+            "metrics_size": self.run.metrics_size(),
+            "state": state,
+        }
+        try:
+            with replacing(self.last) as temporary:
+                torch.save(content, temporary)
+                self._keep_previous()
+        except (OSError, RuntimeError) as reason:  # torch reports a full disk as a RuntimeError
+            message = f"the checkpoint of step {step} could not be written to {self._folder}: {first_line(reason, 100)}"
+            raise RunFailed(
+                message, f"free some space, then: sslcli resume {shell_quoted(self.run.folder)}"
+            ) from reason
+        self._saved_step = step
+        self.run.metrics_floor = content["metrics_size"]
+        self._prune()
+
+    def restore(self) -> tuple[int, dict[str, Any], bool] | None:
+        """The newest checkpoint's step and state, and whether the phase is finished; None where there is none yet.
+
+        The run's records are cut back to it. What comes after a finished phase is for the later ones to cut.
+        """
+        for torn in self._folder.glob(f".{LAST}.*.tmp"):  # a process died while it wrote
+            torn.unlink()
+        if not self.last.exists():
+            self.run.cut_metrics(self.run.metrics_floor)
+            return None
+        content = read_checkpoint(self.last)
+        if content["phase"] != self.name:
+            raise SslcliError(
+                f"{self.last} is a checkpoint of phase {content['phase']!r}",
+                f"put back that of {self.name!r}",
+            )
+        if content["finished"]:
+            self.run.keep_metrics(content["metrics_size"])
+        else:
+            self.run.cut_metrics(content["metrics_size"])
+        self._saved_step = content["step"]
+        return content["step"], content["state"], content["finished"]
+
+    def _keep_previous(self) -> None:
+        if self._saved_step is None or self._keep_last < 2:
+            return
+        previous = self._folder / f"step-{self._saved_step:08d}.pt"
+        previous.unlink(missing_ok=True)
+        try:
+            os.link(self.last, previous)
+        except OSError:  # a file system without links
+            shutil.copyfile(self.last, previous)
+
+    def _prune(self) -> None:
+        for old in sorted(self._folder.glob(PREVIOUS))[: -(self._keep_last - 1) or None]:
+            old.unlink()
+
+
+def skip_finished(run: Run, phase: str) -> None:
+    """Protects a finished phase's records from being cut by later phases."""
+    last = run.folder / phase / LAST
+    if last.exists():
+        run.keep_metrics(read_checkpoint(last)["metrics_size"])
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Raises SslcliError where the file is damaged, or was not written by this version of the format."""
+    written = io.BytesIO(path.read_bytes())
+    try:
+        _require_whole(written)
+        content = torch.load(written, map_location="cpu", weights_only=True)
+    except Exception as reason:  # whatever zipfile, pickle and torch make of nonsense
+        run = next(
+            (folder for folder in path.parents if (folder / "run.json").exists()), path.parent
+        )
+        message = f"{path} cannot be read as a checkpoint ({first_line(reason, 100)})"
+        raise Damaged(
+            message,
+            f"go on from the one before it: sslcli resume {shell_quoted(run)} --from-previous",
+        ) from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        message = (
+            f"{path} has checkpoint format {found!r}; this version of sslcli reads format {FORMAT}"
+        )
+        raise SslcliError(
+            message, "resume it with the version that wrote it (run.json names it), or run it again"
+        )
+    wrong = [part for part, kind in PARTS.items() if not isinstance(content.get(part), kind)]
+    wrong += [part for part in ("step", "metrics_size") if part not in wrong and content[part] < 0]
+    if wrong:
+        message = (
+            f"{path} is not a checkpoint of sslcli: {', '.join(wrong)} missing, or of another kind"
+        )
+        raise SslcliError(
+            message, "put the run's own file back, or run it again with `sslcli rerun`"
+        )
+    return content
+
+
+def _require_whole(written: BinaryIO) -> None:
+    """Checks every byte against the archive's checksums, which torch.load does not: it would return flipped bits as weights."""
+    with zipfile.ZipFile(written) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise ValueError(f"the checksum of its part {broken} is wrong")
+    written.seek(0)
+
+
+def step_back(run: Run) -> list[str]:
+    """Lets the run go on from before its damaged checkpoints; returns what was done, a sentence each.
+
+    A phase goes back to its newest checkpoint that can be read, or to its beginning; the phases after it are trained again.
+    Nothing is lost but time: a step is a pure function of what came before. Raises SslcliError where nothing is damaged.
+    """
+    sizes = {last: _metrics_size(last) for last in sorted(run.folder.rglob(LAST))}
+    earlier = {
+        last: _before(run.folder, last.parent) for last, size in sizes.items() if size is None
+    }
+    if not earlier:
+        message = (
+            f"every checkpoint of {run.folder} can be read: there is nothing to step back from"
+        )
+        raise SslcliError(
+            message, f"leave --from-previous out: sslcli resume {shell_quoted(run.folder)}"
+        )
+    kept = min(size for size, _ in earlier.values())
+
+    run.update(status="interrupted")
+    said = []
+    for last, size in sizes.items():
+        if size is not None and size <= kept:
+            continue
+        begin, checkpoint = earlier.get(last, (size, None))
+        phase = last.parent.relative_to(run.folder)
+        if checkpoint is not None and begin == kept:
+            checkpoint.replace(last)
+            said.append(f"{phase} goes on from step {read_checkpoint(last)['step']}")
+        else:
+            shutil.rmtree(last.parent)
+            said.append(f"{phase} begins anew")
+    return said
+
+
+def _before(folder: Path, phase: Path) -> tuple[int, Path | None]:
+    """The newest of a phase's earlier checkpoints that can be read, None for its beginning, and the bytes of records then."""
+    for checkpoint in sorted(phase.glob(PREVIOUS), reverse=True):
+        size = _metrics_size(checkpoint)
+        if size is not None:
+            return size, checkpoint
+    return _records_before(folder, phase), None
+
+
+def _metrics_size(path: Path) -> int | None:
+    """Of the records that a checkpoint is built on; None where it is damaged."""
+    try:
+        return int(read_checkpoint(path)["metrics_size"])
+    except Damaged:
+        return None
+
+
+def _records_before(folder: Path, phase: Path) -> int:
+    """Bytes of metrics.jsonl before the phase's first record."""
+    size = 0
+    path = folder / "metrics.jsonl"
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+        with contextlib.suppress(ValueError):
+            if json.loads(line).get("phase") == phase.relative_to(folder).as_posix():
+                break
+        size += len(line)
+    return size

@@ -1,0 +1,204 @@
+"""The run folder: everything that happened, and enough to go on from it. Does not import torch.
+
+    config.yaml        the whole config as typed        overrides.yaml   what the user typed
+    run.json           status, identity, derived values, environment, throughput, final metrics
+    metrics.jsonl      one object a record; what depends on clock or machine is under its key `timing`
+    <phase>/last.pt    the newest checkpoint (see engine/checkpoint.py)
+    log.txt            what was said           figures/         pictures of the run
+
+A file that others rely on is replaced whole or not at all; metrics.jsonl grows, and is cut back to the checkpoint on resume.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from sslcli.errors import SslcliError
+from sslcli.files import write_atomically
+from sslcli.runs.lock import HOST, Lock
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("status", "command", "host"), str),
+    **dict.fromkeys(("started", "seconds"), (int, float)),
+    **dict.fromkeys(("choices", "metrics", "data", "derived"), dict),
+}
+"""What the entries of run.json that others rely on must be."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The metric, measured on validation, by which runs of a command are chosen."""
+
+    metric: str
+    larger_is_better: bool = True
+    given: str | None = None
+    """Another of the metrics: of what was to be bettered. Values of `metric` compare where it is the same."""
+
+
+class Run:
+    """An open run folder, locked against a second process. Use as a context manager: inside, it is known to be worked on."""
+
+    def __init__(self, folder: Path) -> None:
+        _require_no_way_out(folder)
+        self.folder = folder
+        self.figures = folder / "figures"
+        self._lock = Lock(folder)
+        self._metrics: IO[bytes] | None = None
+        self.metrics_floor = 0
+        """Bytes of metrics.jsonl that belong to finished phases; nothing cuts below it."""
+        self._seconds_before = (
+            float(self.facts.get("seconds", 0.0)) if self._facts_path.exists() else 0.0
+        )
+        self._opened = time.monotonic()
+        self.mirror: Callable[[dict[str, Any]], None] | None = None
+        """Gets every record as well (TensorBoard)."""
+
+    def __enter__(self) -> Run:
+        self._lock.keep_touched()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._metrics is not None:
+            with contextlib.suppress(
+                OSError
+            ):  # every record was flushed: what could not be written is said already
+                self._metrics.close()
+        self._lock.release()
+
+    @classmethod
+    def create(cls, folder: Path, files: dict[str, str], facts: dict[str, Any]) -> Run:
+        """A new run in the new `folder`, holding `files` and run.json with `facts`."""
+        run = cls(folder)
+        for name, text in files.items():
+            write_atomically(folder / name, text.encode())
+        write_atomically(run._facts_path, _json({**facts, "host": HOST}))
+        return run
+
+    @property
+    def _facts_path(self) -> Path:
+        return self.folder / "run.json"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return read_facts(self.folder)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this run, over all the processes that worked on it."""
+        return self._seconds_before + time.monotonic() - self._opened
+
+    def update(self, **facts: object) -> None:
+        """Sets entries of run.json; `host` and `seconds` are always brought up to date."""
+        current = {"host": HOST, "seconds": round(self.seconds, 3)}
+        write_atomically(self._facts_path, _json({**self.facts, **facts, **current}))
+
+    def finish(
+        self, metrics: dict[str, float], validation: Validation | None, **facts: object
+    ) -> None:
+        """The last entries of run.json. `validation`: the one of `metrics` by which runs are chosen; never one of test."""
+        assert validation is None or validation.metric in metrics, (
+            f"{validation} is not among {list(metrics)}"
+        )
+        chosen_by = None if validation is None else asdict(validation)
+        self.update(status="finished", metrics=metrics, validation=chosen_by, **facts)
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Appends a record to metrics.jsonl."""
+        if self._metrics is None:
+            self.cut_metrics(self.metrics_floor)
+        assert self._metrics is not None
+        self._metrics.write((json.dumps(record, allow_nan=False) + "\n").encode())
+        self._metrics.flush()
+        if self.mirror is not None:
+            self.mirror(record)
+
+    def metrics_size(self) -> int:
+        """Bytes of metrics.jsonl, made durable first: a checkpoint states how much of the file is its past."""
+        if self._metrics is None:
+            self.cut_metrics(self.metrics_floor)
+        assert self._metrics is not None
+        os.fsync(self._metrics.fileno())
+        return self._metrics.tell()
+
+    def cut_metrics(self, size: int) -> None:
+        """Forgets the records after the first `size` bytes: they lie after the checkpoint and will be written again."""
+        self.keep_metrics(size)
+        if self._metrics is not None:
+            self._metrics.close()
+        self._metrics = (self.folder / "metrics.jsonl").open("ab")
+        self._metrics.truncate(size)
+        self._metrics.seek(0, os.SEEK_END)
+
+    def keep_metrics(self, size: int) -> None:
+        """The first `size` bytes of the records are there to stay. Raises SslcliError where they are not there."""
+        path = self.folder / "metrics.jsonl"
+        present = path.stat().st_size if path.exists() else 0
+        if present < size:
+            message = f"{path} has {present} bytes, but the checkpoint was saved after {size}: records are missing"
+            raise SslcliError(message, "restore the file from a copy, or start a new run")
+        self.metrics_floor = size
+
+
+def _require_no_way_out(folder: Path) -> None:
+    """Raises SslcliError where a link in the folder leads out of it: what is written there would land elsewhere."""
+    inside = folder.resolve()
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
+                message = f"{path} is a link out of the run's folder, to {path.readlink()}"
+                raise SslcliError(
+                    message,
+                    "put what it links to in its place: nothing outside the folder is written",
+                )
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """run.json of a run. Raises SslcliError where it is missing or damaged."""
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise SslcliError(
+            f"{folder} is not a run: it has no run.json", "`sslcli runs` lists the runs"
+        ) from None
+    except (ValueError, UnicodeDecodeError) as reason:
+        raise _unreadable(path, str(reason)) from None
+    if not isinstance(facts, dict):
+        raise _unreadable(path, "it holds no facts")
+    wrong = [
+        name for name, kind in _KINDS.items() if name in facts and not isinstance(facts[name], kind)
+    ]
+    if wrong:
+        raise _unreadable(path, f"{', '.join(wrong)} cannot be so")
+    return facts
+
+
+def _unreadable(path: Path, reason: str) -> SslcliError:
+    return SslcliError(
+        f"{path} cannot be read: {reason}", "restore the file from a copy, or start a new run"
+    )
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """The records of metrics.jsonl; a last line cut off by a crash is left out. Raises SslcliError where it is damaged."""
+    path = folder / "metrics.jsonl"
+    try:
+        lines = path.read_text().split("\n") if path.exists() else []
+        records = [json.loads(line) for line in lines[:-1]]
+    except (OSError, ValueError) as reason:
+        raise _unreadable(path, str(reason)) from None
+    if not all(isinstance(record, dict) for record in records):
+        raise _unreadable(path, "it holds what is no record")
+    return records
+
+
+def _json(facts: dict[str, Any]) -> bytes:
+    return (json.dumps(facts, indent=2, allow_nan=False) + "\n").encode()

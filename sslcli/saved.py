@@ -1,0 +1,226 @@
+"""Saves a config as config.yaml, and reads it back as data. Does not import torch.
+
+The file holds every value as typed, and under `sslcli` what is needed to run it again: the command,
+the format, and which choice every group was. Nothing in it can name a callable: a choice is a word
+from a table.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+
+from sslcli.choices import name_in
+from sslcli.config import Groups, flat, typed, values_of
+from sslcli.errors import SslcliError, unknown
+from sslcli.settings import REQUIRED
+from sslcli.text import first_line
+
+SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Reads data only, no objects; libyaml's, where it is there, ten times faster."""
+
+T = TypeVar("T")
+
+FORMAT = 1
+
+MOST_CHARACTERS = 200_000
+MOST_LEVELS = 30
+"""Of a saved config; the largest of ours has a hundredth of the one and a fifth of the other."""
+
+_NONSENSE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError)
+"""As which the parts of yaml report what they can make nothing of."""
+
+_OPENING = (
+    yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken,
+)  # fmt: skip
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """A config read back. `choices`: the name of the choice made in every group."""
+
+    command: str
+    choices: dict[str, str]
+    values: dict[str, Any]
+    version: str = "?"
+
+
+def choices_of(config: Any, groups: Groups) -> dict[str, str]:
+    """Which choice every group of the config is, by its type."""
+    return {
+        group: name_in(table, part)
+        for group, table in groups.items()
+        if (part := getattr(config, group, None)) is not None
+    }
+
+
+def to_yaml(command: str, config: Any, groups: Groups) -> str:
+    """The text of config.yaml."""
+    header = {
+        "format": FORMAT,
+        "version": version("sslcli"),
+        "command": command,
+        "choices": choices_of(config, groups),
+    }
+    return yaml.safe_dump(
+        {"sslcli": header, **values_of(config)}, sort_keys=False, allow_unicode=True
+    )
+
+
+def read(path: Path) -> Saved:
+    """A saved config.yaml, read as data: no tags, aliases or interpolation. Raises SslcliError where it is not one."""
+    try:
+        content = _plain_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SslcliError(
+            f"there is no {path}", "name a run's folder; `sslcli runs` lists them"
+        ) from None
+    except _NONSENSE as reason:
+        message = f"{path} is not a saved config: {first_line(reason).rstrip('.')}"
+        raise SslcliError(message, "give a config.yaml that sslcli wrote") from None
+    header = content.pop("sslcli", None) if isinstance(content, dict) else None
+    if (
+        not isinstance(header, dict)
+        or not {"format", "command", "choices"} <= set(header)
+        or not isinstance(header["choices"], dict)
+    ):
+        raise SslcliError(
+            f"{path} is not a saved config: it has no `sslcli` header",
+            "give a config.yaml that sslcli wrote",
+        )
+    if header["format"] != FORMAT:
+        message = f"{path} has config format {header['format']!r}; this version of sslcli reads format {FORMAT}"
+        raise SslcliError(
+            message, f"run it with the version that wrote it ({header.get('version')})"
+        )
+    if "${" in yaml.safe_dump(content, allow_unicode=True):
+        raise SslcliError(
+            f"{path} holds an interpolation (${{…}}); a saved config holds values",
+            "put the value itself there",
+        )
+    choices = {str(group): str(choice) for group, choice in header["choices"].items()}
+    return Saved(str(header["command"]), choices, content, str(header.get("version")))
+
+
+def _plain_yaml(text: str) -> Any:
+    """The text's content. Bounded: a few bytes must not become a gigabyte, nor a million levels."""
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"it has {len(text)} characters")
+    depth = 0
+    for token in yaml.scan(text, Loader=SafeLoader):
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if isinstance(token, yaml.AliasToken | yaml.AnchorToken) or depth > MOST_LEVELS:
+            raise ValueError("it has aliases, or too many levels")
+    return yaml.load(text, Loader=SafeLoader)
+
+
+def values_of_saved(saved: Saved) -> dict[str, Any]:
+    """Every value of a saved config by dotted key, and every group's choice by the group's name."""
+    return {**saved.choices, **flat(saved.values)}
+
+
+def with_values(saved: Saved, changes: dict[str, str]) -> Saved:
+    """The saved config with other values, as words typed. Raises SslcliError for a key that it does not have."""
+    values = copy.deepcopy(saved.values)
+    for key, word in changes.items():
+        keys = flat(saved.values)
+        if key not in keys:
+            parent, _, last = key.rpartition(".")
+            below = [known for known in keys if known.startswith(f"{key}.")]
+            beside = [
+                known
+                for known in keys
+                if known.rpartition(".")[0] == parent or known.rpartition(".")[2] == last
+            ]
+            raise unknown("key", key, below or beside or list(keys))
+        *parents, name = key.split(".")
+        part = values
+        for parent in parents:
+            part = part[parent]
+        part[name] = _value(word, keys[key])
+    return dataclasses.replace(saved, values=values)
+
+
+def _value(word: str, before: Any) -> Any:
+    """What a word typed stands for: omegaconf makes numbers of words, but lists only of lists."""
+    if word == "null":
+        return None
+    if not isinstance(before, list):
+        return word
+    try:
+        return yaml.load(word, Loader=yaml.BaseLoader)  # words and lists of words, nothing else
+    except yaml.YAMLError:
+        return word
+
+
+def restored(cls: type[T], saved: Saved, groups: Groups) -> T:
+    """The saved config as an instance of its command's class, every group of the type it was."""
+    _require_keys(cls, {**saved.values, **dict.fromkeys(saved.choices)}, saved)
+    parts = {group: restored_group(group, saved, groups) for group in saved.choices}
+    return typed(cls, {**saved.values, **parts})
+
+
+def restored_group(group: str, saved: Saved, groups: Groups) -> Any:
+    """One group of a saved config, of the type it was."""
+    if group not in saved.choices:
+        raise SslcliError(
+            f"the saved config of {saved.command} has no {group}", f"name it: {group}=…"
+        )
+    table, choice = groups.get(group, {}), saved.choices[group]
+    if choice not in table:
+        raise unknown(group, choice, list(table))
+    values = saved.values.get(group)
+    if not isinstance(values, dict):
+        raise SslcliError(
+            f"{group} of the saved config must be its settings, got {values!r}",
+            "restore it from a copy",
+        )
+    _require_keys(table[choice], values, saved, f"{group}.")
+    return typed(table[choice], values, group)
+
+
+def _require_keys(cls: type[Any], values: dict[str, Any], saved: Saved, prefix: str = "") -> None:
+    """Raises SslcliError where another version wrote the values, which would run differently, or not at all."""
+    known, given = _keys(cls), set(flat(values))
+    lacking = [key for key, counts in known.items() if counts and not _meets(key, given)]
+    excess = [key for key in sorted(given) if not _meets(key, set(known))]
+    if lacking or excess:
+        said = {"lacks": lacking, "has what this version does not know:": excess}
+        parts = (
+            f"{what} {', '.join(prefix + key for key in keys)}"
+            for what, keys in said.items()
+            if keys
+        )
+        message = f"the saved config, of sslcli {saved.version}, {'; it '.join(parts)}"
+        raise SslcliError(
+            message,
+            "mend that in a copy, then: sslcli rerun --only COPY; or use the version that wrote it",
+        )
+
+
+def _keys(cls: type[Any], prefix: str = "", counts: bool = True) -> dict[str, bool]:
+    """Every key below a config class, and whether it changes results. Groups, and parts that may be null, are one key."""
+    keys: dict[str, bool] = {}
+    hints = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        key, hint = prefix + field.name, hints[field.name]
+        counting = counts and field.metadata.get("changes_results", True)
+        group = field.default == REQUIRED
+        nested = dataclasses.is_dataclass(hint) and not group
+        keys.update(_keys(hint, f"{key}.", counting) if nested else {key: counting})
+    return keys
+
+
+def _meets(key: str, others: set[str]) -> bool:
+    """Whether a key is among the others, or stands above or below one: a part that is null in the one and set in the other."""
+    return any(
+        key == other or key.startswith(f"{other}.") or other.startswith(f"{key}.")
+        for other in others
+    )

@@ -1,0 +1,63 @@
+"""Writes values, paths and names as a person, a shell or Hydra reads them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+
+def shell_quoted(text: object) -> str:
+    """One word of a shell, whatever is in it: for the commands that a fix offers."""
+    return shlex.quote(str(text))
+
+
+def hydra_quoted(text: str) -> str:
+    """A value that Hydra's grammar and OmegaConf read back as exactly this text.
+
+    A backslash escapes only where it stands before a quote, the end, or an interpolation.
+    """
+    literal = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
+    inside = re.sub(
+        r"(\\*)('|$(?!\n))", lambda found: 2 * found[1] + (r"\'" if found[2] else ""), literal
+    )
+    return f"'{inside}'"
+
+
+def hydra_word(key: str, value: str) -> str:
+    """`key=value` as one word of a shell; the value is quoted for Hydra where it must be."""
+    plain = re.fullmatch(r"[A-Za-z/._-][A-Za-z0-9/._-]*", value) is not None
+    words = {"null", "true", "false", "nan", "inf"}
+    kept = plain and value.lower() not in words and not re.fullmatch(r"[-.]*[0-9].*", value)
+    return shell_quoted(f"{key}={value if kept else hydra_quoted(value)}")
+
+
+def as_word(value: Any) -> str:
+    """A setting's value as it is given on the command line: null, true, 0.1, [a,b]."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def printable(text: object, kept: str = "") -> str:
+    """Escapes non-printable characters except those in `kept`.
+
+    So a file name cannot send control codes to the terminal.
+    """
+    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in str(text))
+
+
+def first_line(reason: Exception, most: int = 200) -> str:
+    """The first line of what another library says, cut to `most` characters.
+
+    The error's name where it says nothing.
+    """
+    return (str(reason).splitlines() or [type(reason).__name__])[0][:most]
+
+
+def package_version(package: str) -> str | None:
+    """The installed version, or None."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,41 @@
+"""What the tools' arguments have in common."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from sslcli.errors import SslcliError
+
+
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--outputs",
+        default="outputs",
+        help="folder under which runs are looked for (default: outputs)",
+    )
+
+
+def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """Parses; a mistake becomes an SslcliError, so that it reads like every other."""
+
+    def error(message: str) -> NoReturn:
+        usage = " ".join(parser.format_usage().split())
+        raise SslcliError(message, f"{usage}   (--help tells more)")
+
+    parser.error = error  # type: ignore[method-assign]
+    return parser.parse_intermixed_args(arguments)
+
+
+def require_free(targets: list[Path], force: bool) -> None:
+    """Raises SslcliError where something is in the way of a target, unless it may be overwritten."""
+    for target in targets:
+        if target.is_dir():
+            raise SslcliError(f"{target} is a folder", "choose another --output")
+    taken = [target for target in targets if target.exists()]
+    if taken and not force:
+        more = f", and {len(taken) - 1} more" if len(taken) > 1 else ""
+        raise SslcliError(
+            f"{taken[0]} exists already{more}", "--force overwrites; --output names another place"
+        )

@@ -1,0 +1,36 @@
+"""`sslcli diagnose RUN`: measures a run's features without labels, and says whether they collapsed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sslcli.engine.runtime_config import DeviceChoice
+from sslcli.tools.arguments import add_outputs, parse
+from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+
+def main(arguments: list[str], console: Console) -> int:
+    given = parse(_parser(), arguments)
+    files = read_encoder(resolve_encoder_run(given.run, given.outputs))
+
+    from sslcli.tools.diagnose.measure import diagnose  # imports torch
+
+    diagnose(files, DeviceChoice[given.device], console)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sslcli diagnose", description=__doc__)
+    parser.add_argument(
+        "run",
+        help="the run's folder, the beginning of its name, or `last`: the newest with an encoder",
+    )
+    parser.add_argument(
+        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
+    )
+    add_outputs(parser)
+    return parser

@@ -1,0 +1,54 @@
+"""`sslcli embed RUN`: writes a run's features, a map of them, and nearest neighbours."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sslcli.engine.runtime_config import DeviceChoice
+from sslcli.tools.arguments import add_outputs, parse
+from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+MAP_NAMES = ("pca", "tsne", "umap")
+
+
+def main(arguments: list[str], console: Console) -> int:
+    given = parse(_parser(), arguments)
+    files = read_encoder(resolve_encoder_run(given.run, given.outputs))
+
+    from sslcli.tools.embed.write import embed  # imports torch
+
+    embed(files, given, console)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sslcli embed", description=__doc__)
+    parser.add_argument(
+        "run",
+        help="the run's folder, the beginning of its name, or `last`: the newest with an encoder",
+    )
+    parser.add_argument(
+        "--part",
+        choices=["train", "val", "test"],
+        help="of the run's data (default: test, or val where there is none)",
+    )
+    parser.add_argument(
+        "--map",
+        choices=MAP_NAMES,
+        default="pca",
+        help="how features become a plane; t-SNE and UMAP need sslcli[maps]",
+    )
+    parser.add_argument(
+        "--output",
+        help="the folder to write into (default: embeddings/PART-MAP in the run's folder)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite what is there")
+    parser.add_argument(
+        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
+    )
+    add_outputs(parser)
+    return parser

@@ -1,0 +1,124 @@
+"""Writes a run's features as a file, as a map to look at, and as nearest neighbours."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sslcli.data.images import ImageSet, Splits, evenly
+from sslcli.engine.device import Compute
+from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
+from sslcli.errors import SslcliError
+from sslcli.evaluation.features import features
+from sslcli.evaluation.knn import neighbours
+from sslcli.evaluation.maps import MAPS
+from sslcli.files import written_whole
+from sslcli.report.embedding import class_names, save_map
+from sslcli.report.page import save_page
+from sslcli.report.pictures import save_grid
+from sslcli.tools.arguments import require_free
+from sslcli.trained.data import own_data
+from sslcli.trained.encoder import load_trained
+from sslcli.trained.encoder_files import EncoderFiles
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+MAX_POINTS, NUM_QUERIES, NUM_NEIGHBOURS = 2_000, 8, 8
+"""Pictures on the map at most; rows and columns of the picture of neighbours."""
+FILES = ("features.npz", "map.png", "map.html", "neighbours.png")
+
+
+def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> None:
+    """Writes the files of `given` (part, map, output, force, device) and says where they are."""
+    run = files.folder
+    chosen_map = MAPS[given.map]
+    chosen_map.require_package()
+    if given.output and Path(given.output).expanduser().is_file():
+        raise SslcliError(f"{given.output} is a file", "name a folder: --output FOLDER")
+    splits = own_data(files, console.track)
+    part, pictures = _part(splits, given.part)
+    chosen_map.require_pictures(len(pictures))
+    target = (
+        Path(given.output).expanduser()
+        if given.output
+        else run / "embeddings" / f"{part}-{given.map}"
+    )
+    require_free([target / name for name in FILES], given.force)
+
+    h = _features(files, pictures, DeviceChoice[given.device])
+    chosen = evenly(len(pictures), MAX_POINTS)
+    shown, points = pictures.subset(chosen), chosen_map(h[chosen]).numpy()
+    names = class_names(shown.labels, splits.classes)
+    title = f"{chosen_map.name} of {len(shown):,} {part} pictures"
+    trained = f"Features of {run.parent.name}/{run.name}, encoder output, L2-normalised."
+    with written_whole(target) as folder:
+        _save_features(folder / FILES[0], h, pictures, part, splits)
+        save_map(folder / FILES[1], points, shown.labels, names, title)
+        save_page(
+            folder / FILES[2],
+            points,
+            shown.images[:],
+            shown.labels,
+            names,
+            shown.paths,
+            title,
+            trained,
+        )
+        _save_neighbours(folder / FILES[3], h, pictures)
+    console.say(f"features {tuple(h.shape)} of {part}: {target / FILES[0]}")
+    console.say(f"map: {target / FILES[1]}, and to hover over, in a browser: {target / FILES[2]}")
+    console.say(f"nearest neighbours: {target / FILES[3]}")
+
+
+def _part(splits: Splits, name: str | None) -> tuple[str, ImageSet]:
+    name = name or ("val" if splits.test is None else "test")
+    pictures = {"train": splits.train, "val": splits.val, "test": splits.test}[name]
+    if pictures is None:
+        raise SslcliError(
+            "the run's data have no test pictures", "leave --part out, or use --part val"
+        )
+    return name, pictures
+
+
+def _features(files: EncoderFiles, pictures: ImageSet, device: DeviceChoice) -> Tensor:
+    """(N, D) float32 on the CPU."""
+    compute = Compute.choose(RuntimeConfig(device=device, precision=Precision.fp32))
+    encoder = load_trained(files)
+    compute.to_device(encoder)
+    return features(encoder, pictures.images, files.preprocessing, compute.device).cpu()
+
+
+def _save_features(path: Path, h: Tensor, pictures: ImageSet, part: str, splits: Splits) -> None:
+    """`labels`, `paths` and `classes` are left out where the data have none."""
+    protocol = {
+        "features": "encoder output, eval mode, no augmentation, float32, not normalised",
+        "pictures": f"{len(pictures)} {part} pictures",
+        "data_fingerprint": splits.fingerprint,
+    }
+    content: dict[str, Any] = {
+        "features": h.numpy(),
+        "fingerprint": splits.fingerprint,
+        "part": part,
+        "protocol": json.dumps(protocol),
+    }
+    optional = {"labels": pictures.labels, "paths": pictures.paths, "classes": splits.classes}
+    content.update({name: np.array(value) for name, value in optional.items() if value is not None})
+    np.savez(path, **content)
+
+
+def _save_neighbours(path: Path, h: Tensor, pictures: ImageSet) -> None:
+    """Queries at even distances, each beside the pictures of the same part that are most similar by cosine."""
+    queries = evenly(len(pictures), NUM_QUERIES)
+    found = neighbours(h, torch.from_numpy(queries), min(NUM_NEIGHBOURS, len(pictures) - 1)).numpy()
+    columns = {"query": pictures.images[queries]}
+    columns.update(
+        {f"{rank + 1}": pictures.images[found[:, rank]] for rank in range(found.shape[1])}
+    )
+    save_grid(path, columns)

@@ -1,0 +1,183 @@
+"""Writes the model card beside an exported encoder: what is known of it, nothing unmeasured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sslcli.choices import name_in
+from sslcli.config import values_of
+from sslcli.errors import SslcliError
+from sslcli.nets.encoder_config import ENCODERS
+from sslcli.runs.evaluations import FILE as EVALUATIONS
+from sslcli.runs.folder import read_facts
+from sslcli.saved import read
+from sslcli.text import package_version
+from sslcli.tools.export.format import Format
+from sslcli.tools.export.verify import Difference
+from sslcli.trained.encoder import was_trained
+from sslcli.trained.encoder_files import EncoderFiles
+
+CARD = """\
+# {title}
+
+An image encoder of sslcli's. It makes {width} numbers, the features, of a picture.
+
+## How to load it
+
+`{file}`: {holds}.
+
+```python
+{snippet}```
+
+Loaded back before it was kept: the largest difference from the run's own features is {difference}.
+
+## Preprocessing
+
+{preprocessing}
+
+## Training
+
+{training}
+
+## Measured
+
+{measured}
+
+## Licence of the data
+
+{licence}
+
+## Versions
+
+{versions}
+"""
+
+
+def model_card(
+    source: EncoderFiles, chosen: Format, difference: Difference, data_licence: str | None
+) -> str:
+    """Markdown. `data_licence`: as the user states it."""
+    facts = read_facts(source.folder)
+    encoder = name_in(ENCODERS, source.config)
+    method = facts.get("choices", {}).get("method") or facts.get("command", "an unknown method")
+    trained = was_trained(source)
+    return CARD.format(
+        title=f"{encoder}, trained by {method}"
+        if trained
+        else f"{encoder}, not trained: its weights are random",
+        width=difference.width,
+        file=chosen.files(source)[0],
+        holds=chosen.holds,
+        snippet=chosen.snippet(source),
+        difference=difference,
+        preprocessing=_preprocessing(source),
+        training=_listed(_training(source, facts, encoder)),
+        measured="\n".join(_measured(source.folder))
+        or "Nothing: no evaluation of this run is recorded.",
+        licence=f"As stated by who exported it: {_line(data_licence)}"
+        if data_licence
+        else "Not stated.",
+        versions=_listed(_versions(chosen, facts)),
+    )
+
+
+def _preprocessing(source: EncoderFiles) -> str:
+    shape = source.preprocessing
+    kind = {1: "grey", 3: "RGB"}.get(shape.channels, f"{shape.channels} channels")
+    size = f"{shape.resolution} x {shape.resolution}"
+    return (
+        f"Pictures are the middle square, at {size} pixels (bicubic, antialiased), {kind}, laid out "
+        f"(N, {shape.channels}, {shape.resolution}, {shape.resolution}), float32 in [0, 1]. The encoder was trained on them "
+        "minus the mean, over the standard deviation, channel by channel:\n\n"
+        f"- mean {list(shape.mean)}\n- standard deviation {list(shape.std)}"
+    )
+
+
+def _training(source: EncoderFiles, facts: dict[str, Any], encoder: str) -> dict[str, Any]:
+    choices, data = facts.get("choices", {}), facts.get("data", {})
+    settings = ", ".join(
+        f"{key}={json.dumps(value)}" for key, value in values_of(source.config).items()
+    )
+    return {
+        "data": choices.get("data"),
+        "fingerprint of the data": data.get("fingerprint"),
+        **(
+            {"labels learned from": source.labels}
+            if source.labels
+            else {"pictures trained on": data.get("pictures")}
+        ),
+        "command": facts.get("command"),
+        "method": choices.get("method"),
+        "encoder": f"{encoder} ({settings})",
+        "seed": source.seed,
+        "run": source.folder.absolute().name,
+        "identity of its config (a hash)": facts.get("identity"),
+        "status": facts.get("status"),
+    }
+
+
+def _measured(run: Path) -> list[str]:
+    """A line for every evaluation that was recorded in the run."""
+    path = run / EVALUATIONS
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            record = dict(json.loads(line))
+        except (ValueError, TypeError):  # cut off by a crash
+            continue
+        folder = Path(str(record.pop("run", "")))
+        command = record.pop("command", "evaluation")
+        metrics = {
+            key: record.pop(key) for key, value in list(record.items()) if _is_metric(key, value)
+        }
+        settings = ", ".join(
+            f"{key} {value}" for key, value in {**record, **_conditions(folder)}.items()
+        )
+        scores = ", ".join(f"{key} {value:.4f}" for key, value in metrics.items())
+        found.append(f"- `{command}` ({settings}; run {folder.name}): {scores}")
+    return found
+
+
+def _is_metric(key: str, value: object) -> bool:
+    return isinstance(value, float) and key != "labels"
+
+
+def _conditions(evaluation: Path) -> dict[str, Any]:
+    """What an evaluation's line does not tell: on which data, and after which layer."""
+    try:
+        saved = read(evaluation / "config.yaml")
+    except SslcliError:
+        return {"data": "not known, its run is gone"}
+    layer = saved.values.get("layer")
+    return {
+        "data": saved.choices.get("data", "the run's own"),
+        **({} if layer is None else {"layer": layer}),
+    }
+
+
+def _versions(chosen: Format, facts: dict[str, Any]) -> dict[str, Any]:
+    names = ("sslcli", "torch", "torchvision", "safetensors", *chosen.packages)
+    environment = facts.get("environment", {})
+    trained = {
+        **environment.get("packages", {}),
+        "python": environment.get("python"),
+        "commit": environment.get("git"),
+    }
+    exported = {name: package_version(name) for name in names}
+    return {
+        "trained with": ", ".join(f"{name} {found}" for name, found in trained.items() if found),
+        "exported with": ", ".join(f"{name} {found}" for name, found in exported.items() if found),
+    }
+
+
+def _listed(entries: dict[str, Any]) -> str:
+    return "\n".join(
+        f"- {name}: {'not recorded' if value in (None, '') else value}"
+        for name, value in entries.items()
+    )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,107 @@
+"""Formats that hold the whole computation, from pictures in [0, 1] to features. Does not import torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sslcli.tools.export.format import Features, Format, normalizing, random_pictures
+from sslcli.trained.encoder_files import EncoderFiles
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sslcli.nets.encoder import Encoder
+
+
+class Onnx(Format):
+    """A graph for onnxruntime and what else reads ONNX: any number of pictures in [0, 1], normalised inside."""
+
+    holds = "a graph with its weights: `pictures` (N, C, H, W), float32 in [0, 1], N free -> `features` (N, D)"
+    packages = ("onnx", "onnxscript", "onnxruntime")
+    tolerance = 1e-4
+
+    def files(self, source: EncoderFiles) -> list[str]:
+        return ["encoder.onnx"]
+
+    def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
+        import torch
+
+        path = folder / self.files(source)[0]
+        torch.onnx.export(
+            normalizing(source, encoder), (_example(source),), path,
+            input_names=["pictures"], output_names=["features"], dynamic_shapes=_free_batch(),
+            dynamo=True, external_data=False, verbose=False,
+        )  # fmt: skip
+
+    def read(self, source: EncoderFiles, folder: Path) -> Features:
+        import onnxruntime
+        import torch
+
+        session = onnxruntime.InferenceSession(
+            folder / self.files(source)[0], providers=["CPUExecutionProvider"]
+        )
+        return lambda pictures: torch.from_numpy(
+            session.run(["features"], {"pictures": pictures.numpy()})[0]
+        )
+
+    def snippet(self, source: EncoderFiles) -> str:
+        shape = source.preprocessing
+        return (
+            "import numpy as np\nimport onnxruntime\n\n"
+            'session = onnxruntime.InferenceSession("encoder.onnx", providers=["CPUExecutionProvider"])\n'
+            f"pictures = np.random.rand(2, {shape.channels}, {shape.resolution}, {shape.resolution})"
+            ".astype(np.float32)  # in [0, 1]\n"
+            '(features,) = session.run(["features"], {"pictures": pictures})\n'
+        )
+
+
+class TorchScript(Format):
+    """torch.export's program, which needs no sslcli to be loaded.
+
+    Differs: no TorchScript is written. torch 2.15 warns that torch.jit.trace, save and load are deprecated, says that they may
+    break from Python 3.14 on, and names torch.export in their place; this is the file that it saves.
+    """
+
+    holds = (
+        "torch.export's program with its weights: pictures (N, C, H, W), float32 in [0, 1], N free -> features (N, D). "
+        "It is what torch names in place of TorchScript, which it has deprecated"
+    )
+    note = "torch has deprecated TorchScript: written is what it names in its place, a program of torch.export (.pt2)"
+
+    def files(self, source: EncoderFiles) -> list[str]:
+        return ["encoder.pt2"]
+
+    def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
+        import torch
+
+        program = torch.export.export(
+            normalizing(source, encoder), (_example(source),), dynamic_shapes=_free_batch()
+        )
+        torch.export.save(program, folder / self.files(source)[0])
+
+    def read(self, source: EncoderFiles, folder: Path) -> Features:
+        import torch
+
+        return torch.export.load(folder / self.files(source)[0]).module()
+
+    def snippet(self, source: EncoderFiles) -> str:
+        return (
+            'import torch\n\nencoder = torch.export.load("encoder.pt2").module()\n'
+            f"{random_pictures(source)}"
+            "with torch.no_grad():\n    features = encoder(pictures)\n"
+        )
+
+
+def _example(source: EncoderFiles) -> Tensor:
+    """Two pictures: torch.export takes a batch of one for a constant."""
+    import torch
+
+    shape = source.preprocessing
+    return torch.zeros(2, shape.channels, shape.resolution, shape.resolution)
+
+
+def _free_batch() -> dict[str, Any]:
+    from torch.export import Dim
+
+    return {"pictures": {0: Dim("batch", min=1)}}

@@ -1,0 +1,184 @@
+"""Formats that hold weights, in the keys of a library that has the network: pictures are normalised outside. No torch here."""
+
+from __future__ import annotations
+
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sslcli import nets, trained
+from sslcli.nets.encoder_config import Norm, ResNetConfig, TimmConfig
+from sslcli.tools.export.format import Features, Format, normalizing, random_pictures
+from sslcli.trained.encoder_files import (
+    JSON,
+    WEIGHTS,
+    EncoderFiles,
+    read_encoder,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sslcli.nets.encoder import Encoder
+
+
+class Safetensors(Format):
+    """The run's own two files: plain keys, and the description from which sslcli builds the network."""
+
+    holds = f"the weights under the encoder's own keys, with what is needed to build and to feed it in `{JSON}`"
+
+    def files(self, source: EncoderFiles) -> list[str]:
+        return [WEIGHTS, JSON]
+
+    def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
+        trained.write_encoder(
+            folder, encoder, source.config, source.preprocessing, source.seed, source.labels
+        )
+
+    def read(self, source: EncoderFiles, folder: Path) -> Features:
+        return normalizing(source, trained.load_trained(read_encoder(folder)))
+
+    def snippet(self, source: EncoderFiles) -> str:
+        return (
+            'import sslcli\nimport torch\n\nencoder = sslcli.load_encoder(".")  # this folder\n'
+            + _fed(source)
+        )
+
+
+class Torchvision(Format):
+    """torchvision's ResNet, whole: it has a classifier, so `fc` is there, of zeros, for torchvision's 1000 classes."""
+
+    holds = (
+        "the weights under torchvision's keys. `fc` was never trained: it is all zeros, there because torchvision's "
+        "network has one, so that loading can be strict"
+    )
+
+    def files(self, source: EncoderFiles) -> list[str]:
+        return [f"{_resnet(source)}.safetensors"]
+
+    def misfit(self, source: EncoderFiles) -> str | None:
+        shape, config = source.preprocessing, source.config
+        if not isinstance(config, ResNetConfig):
+            return "it is no ResNet of torchvision's"
+        if config.has_small_stem(shape.resolution):
+            return "its first layer is the 3x3 of small pictures, torchvision's is 7x7 (encoder.stem=imagenet)"
+        if config.norm is not Norm.batch:
+            return "it was trained with group norm, torchvision's network has batch norm"
+        if shape.channels != 3:
+            return f"it was trained on pictures of {shape.channels} channels, torchvision's first layer takes 3"
+        return _bottleneck(source)
+
+    def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
+        import torch
+
+        state = _without_prefix(encoder, "resnet.")
+        state["fc.weight"], state["fc.bias"] = torch.zeros(1000, encoder.width), torch.zeros(1000)
+        _save(state, folder / self.files(source)[0])
+
+    def read(self, source: EncoderFiles, folder: Path) -> Features:
+        from safetensors.torch import load_file
+        from torch.nn import Identity
+        from torchvision.models import get_model
+
+        assert isinstance(source.config, ResNetConfig), "misfit was asked"
+        network = get_model(source.config.architecture, weights=None)
+        network.load_state_dict(load_file(folder / self.files(source)[0]), strict=True)
+        network.fc = Identity()
+        return normalizing(source, network)
+
+    def snippet(self, source: EncoderFiles) -> str:
+        name = _resnet(source)
+        return (
+            f"import torch\nfrom safetensors.torch import load_file\nfrom torchvision.models import {name}\n\n"
+            f"encoder = {name}()\n"
+            f"encoder.load_state_dict(load_file({dumps(self.files(source)[0])}))\n"
+            "encoder.fc = torch.nn.Identity()  # or a classifier of your own, to be trained\n"
+            "encoder.eval()\n" + _fed(source)
+        )
+
+
+class Timm(Format):
+    """timm's model without its classifier."""
+
+    holds = "the weights under timm's keys, without a classifier"
+    packages = ("timm",)
+    extra = "timm"
+
+    def files(self, source: EncoderFiles) -> list[str]:
+        assert isinstance(source.config, TimmConfig), "misfit was asked"
+        return [f"{source.config.model.replace('/', '_')}.safetensors"]
+
+    def misfit(self, source: EncoderFiles) -> str | None:
+        return (
+            _bottleneck(source)
+            if isinstance(source.config, TimmConfig)
+            else "it is no model of timm's"
+        )
+
+    def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
+        _save(_without_prefix(encoder, "model."), folder / self.files(source)[0])
+
+    def read(self, source: EncoderFiles, folder: Path) -> Features:
+        import timm
+        from safetensors.torch import load_file
+
+        name, arguments = _timm(source)
+        network = timm.create_model(name, **arguments)
+        network.load_state_dict(load_file(folder / self.files(source)[0]), strict=True)
+        return normalizing(source, network)
+
+    def snippet(self, source: EncoderFiles) -> str:
+        name, arguments = _timm(source)
+        words = ", ".join([dumps(name), *(f"{key}={value!r}" for key, value in arguments.items())])
+        return (
+            "import timm\nimport torch\nfrom safetensors.torch import load_file\n\n"
+            f"encoder = timm.create_model({words})\n"
+            f"encoder.load_state_dict(load_file({dumps(self.files(source)[0])}))\n"
+            "encoder.eval()\n" + _fed(source)
+        )
+
+
+def _bottleneck(source: EncoderFiles) -> str | None:
+    units = source.config.bottleneck
+    return (
+        None
+        if units is None
+        else f"it ends in a bottleneck of {units} units, which is sslcli's own"
+    )
+
+
+def _resnet(source: EncoderFiles) -> str:
+    assert isinstance(source.config, ResNetConfig), "misfit was asked"
+    return source.config.architecture
+
+
+def _timm(source: EncoderFiles) -> tuple[str, dict[str, Any]]:
+    """timm's name of the model, and what else timm.create_model is given."""
+    encoder = trained.build_untrained(source)
+    assert isinstance(source.config, TimmConfig), "misfit was asked"
+    assert isinstance(encoder, nets.TimmEncoder), "TimmConfig builds one"
+    return source.config.model, encoder.arguments
+
+
+def _without_prefix(encoder: Encoder, prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in encoder.state_dict().items()}
+
+
+def _save(state: dict[str, Tensor], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(
+        {name: tensor.contiguous() for name, tensor in state.items()},
+        path,
+        metadata={"format": "pt"},
+    )
+
+
+def _fed(source: EncoderFiles) -> str:
+    """The end of a snippet whose `encoder` must be fed normalised pictures."""
+    shape = source.preprocessing
+    return (
+        f"{random_pictures(source)}"
+        f"mean, std = torch.tensor({list(shape.mean)}), torch.tensor({list(shape.std)})\n"
+        "with torch.no_grad():\n    features = encoder((pictures - mean[:, None, None]) / std[:, None, None])\n"
+    )

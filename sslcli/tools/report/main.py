@@ -1,0 +1,98 @@
+"""`sslcli report RUN|SWEEP`: one HTML page of a run, or of all runs in a folder, that needs nothing beside it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sslcli.errors import SslcliError
+from sslcli.files import write_atomically
+from sslcli.report.frame import written_about
+from sslcli.report.html_page import ORIGIN, page, require_plotly
+from sslcli.runs.find import resolve_run
+from sslcli.runs.summary import Summary, summaries
+from sslcli.tools.arguments import add_outputs, parse, require_free
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+FILE = "report.html"
+
+
+def main(arguments: list[str], console: Console) -> int:
+    given = parse(_parser(), arguments)
+    require_plotly()
+    folder = _folder(given.run, Path(given.outputs).expanduser())
+    target = Path(given.output).expanduser() if given.output else folder / FILE
+    about = "/".join(folder.resolve().parts[-3:])
+    require_free([target], given.force or _is_own(target, folder, about))
+
+    from sslcli.tools.report.run_page import run_report
+    from sslcli.tools.report.sweep_page import sweep_report
+
+    title, parts = (
+        run_report(Summary.of(folder))
+        if _is_run(folder)
+        else sweep_report(folder, summaries(folder))
+    )
+    content = page(about, title, parts)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, content)
+    except OSError as reason:
+        raise SslcliError(
+            f"{target} cannot be written: {reason.strerror}",
+            "--output FILE writes the report elsewhere",
+        ) from None
+    console.say(
+        f"report: {target} ({len(content) / 1e6:.1f} MB; any browser opens it, without a network)"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sslcli report", description=__doc__)
+    parser.add_argument(
+        "run",
+        metavar="RUN|SWEEP",
+        help="the folder of a run or a sweep, or the beginning of its name, or `last`; or any folder that holds runs",
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", help=f"the page (default: {FILE} in the folder itself)"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite FILE, whatever it is; a report of the same run always is",
+    )
+    add_outputs(parser)
+    return parser
+
+
+def _folder(name: str, outputs: Path) -> Path:
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        from sslcli.jobs.sweep import find_sweep
+
+        return find_sweep(name, outputs) or resolve_run(name, outputs)
+    if not _is_run(folder) and not summaries(folder):
+        raise SslcliError(
+            f"there are no runs in {folder.absolute()}", "name a run, or a folder that holds runs"
+        )
+    return folder
+
+
+def _is_run(folder: Path) -> bool:
+    """Damaged ones too, one of whose two files is lost."""
+    return (folder / "run.json").exists() or (folder / "config.yaml").exists()
+
+
+def _is_own(target: Path, folder: Path, about: str) -> bool:
+    """Whether it is a report of the same run: one that lies in the run's folder, which may have been moved, or one that says
+    so, by the last three folders of the run's path."""
+    if not target.is_file():
+        return False
+    with target.open("rb") as file:
+        found = written_about(file.read(10_000), ORIGIN)
+    return found == about or (found is not None and target.parent.samefile(folder))

@@ -1,0 +1,227 @@
+"""What `sslcli report` says of one run, whatever the command and however it ended: what is missing is named."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from sslcli.console import duration
+from sslcli.errors import SslcliError
+from sslcli.report import html_page as on_page
+from sslcli.report.charts import confusion, curves, families, headline
+from sslcli.report.frame import Html
+from sslcli.runs.folder import read_records
+from sslcli.runs.summary import Summary
+from sslcli.text import hydra_word, shell_quoted
+from sslcli.tools.report.results import evaluations, json_of, pairs, results
+from sslcli.trained.encoder_files import JSON as ENCODER
+
+CAPTIONS = {
+    "views": "What training sees: each picture, and views of it as the augmentation makes them",
+    "restorations": "Restorations of validation pictures: the picture, what was hidden or damaged, what came back",
+    "reconstructions": "Reconstructions of validation pictures",
+    "fillings": "Holes in test pictures, filled by the network and by simpler ways",
+    "traversals": "Walks between the codes of two pictures",
+    "label_curve": "Accuracy by the number of labels",
+    "depths": "Errors after fine-tuning, by depth and kind of pretraining",
+    "confusion": "Confusion matrix: the percentage of each true class",
+    "curves": "Curves of training",
+}
+MAX_CLASSES, MAX_TILES, MAX_WARNINGS, MAX_ROWS = 100, 6, 20, 20
+
+
+def run_report(run: Summary) -> tuple[str, list[Html]]:
+    """The title, and the page's parts."""
+    missing: list[str] = []
+    records = _records(run.folder, missing)
+    settings = _settings(run, missing)
+    charts = [on_page.chart(curves(panels), family) for family, panels in families(records).items()]
+    heat = _confusion(run.folder, missing)
+    redrawn = [name for name, drawn in (("curves", charts), ("confusion", heat)) if drawn]
+    pictures, unreadable = on_page.pictures(_captions(run.folder, redrawn))
+    if not records:
+        missing.append("nothing was recorded, so there are no curves")
+    numbers = run.metrics or _newest(records)
+    parts = [
+        on_page.paragraph(_subtitle(run)),
+        on_page.notes([*_state(run), *missing, *unreadable]),
+        on_page.tiles(_tiles(run, numbers)),
+        _section("Warnings", on_page.notes(_warnings(run))),
+        _section("Curves", on_page.charts(charts)) if charts else Html(""),
+        _section("Confusion matrix", heat),
+        *results(run.folder),
+        evaluations(run.folder),
+        _diagnostics(run.folder),
+        _section("Pictures", pictures),
+        on_page.folded("All numbers", on_page.table(("metric", "value"), list(numbers.items()))),
+        on_page.folded("Config", on_page.searched("search the settings", pairs(settings))),
+        on_page.folded(
+            "Environment", on_page.searched("search the environment", pairs(_environment(run)))
+        ),
+        on_page.section("Commands", on_page.commands(_commands(run))),
+    ]
+    return _title(run), parts
+
+
+def _section(heading: str, content: Html) -> Html:
+    return on_page.section(heading, content) if content else Html("")
+
+
+def _title(run: Summary) -> str:
+    choices = run.facts.get("choices", {})
+    what = " on ".join(str(choices[group]) for group in ("method", "data") if group in choices)
+    return (
+        f"{what or run.folder.absolute().parent.name}: {run.facts.get('command', run.folder.name)}"
+    )
+
+
+def _subtitle(run: Summary) -> str:
+    words = [run.status]
+    if "started" in run.facts:
+        words.append(
+            f"started {datetime.datetime.fromtimestamp(run.facts['started']):%Y-%m-%d %H:%M}"
+        )
+    words.append(str(run.folder.absolute()))
+    return " · ".join(words)
+
+
+def _state(run: Summary) -> list[str]:
+    """What there is to say of a run that did not end well."""
+    facts, lines = run.facts, []
+    if run.status != "finished":
+        planned = facts.get("derived", {}).get("num_steps")
+        steps = (
+            f", after step {facts['step']}" + (f" of {planned}" if planned else "")
+            if "step" in facts
+            else ""
+        )
+        lines.append(
+            f"not finished: {run.status}{steps}; final numbers are missing, those shown are the newest"
+        )
+    if facts.get("error"):
+        lines.append(str(facts["error"]))
+    return lines
+
+
+def _records(folder: Path, missing: list[str]) -> list[dict[str, Any]]:
+    try:
+        return read_records(folder)
+    except SslcliError as error:
+        missing.append(f"there are no curves: {error.message}")
+        return []
+
+
+def _settings(run: Summary, missing: list[str]) -> dict[str, Any]:
+    try:
+        return run.settings
+    except SslcliError as error:
+        missing.append(f"the config cannot be shown: {error.message}")
+        return {}
+
+
+def _newest(records: list[dict[str, Any]]) -> dict[str, float]:
+    """The last value of everything measured."""
+    where = ("step", "epoch", "collapsed")
+    everything = {
+        name: value for record in records for name, value in record.items() if name not in where
+    }
+    return {name: value for name, value in everything.items() if isinstance(value, (int, float))}
+
+
+def _tiles(run: Summary, numbers: Mapping[str, float]) -> list[tuple[str, str]]:
+    chosen = run.validation.metric if run.validation else None
+    names = sorted(filter(headline, numbers), key=lambda name: name != chosen)[:MAX_TILES]
+    shown = [
+        (f"{name.replace('_', ' ')}{' (chosen by)' * (name == chosen)}", f"{numbers[name]:.4g}")
+        for name in names
+    ]
+    if "seconds" in run.facts:
+        shown.append(("time", duration(run.facts["seconds"])))
+    if run.facts.get("images_per_second"):
+        shown.append(("images per second", f"{run.facts['images_per_second']:,.0f}"))
+    if run.facts.get("peak_memory_bytes"):
+        shown.append(("peak memory", f"{run.facts['peak_memory_bytes'] / 1e9:.2f} GB"))
+    return shown
+
+
+def _warnings(run: Summary) -> list[str]:
+    path = run.folder / "log.txt"
+    log = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    logged = [line.partition(" warning: ")[2] for line in log if " warning: " in line]
+    every = list(dict.fromkeys([*map(str, run.facts.get("data", {}).get("warnings", [])), *logged]))
+    more = (
+        [f"… and {len(every) - MAX_WARNINGS} more in log.txt"] if len(every) > MAX_WARNINGS else []
+    )
+    return every[:MAX_WARNINGS] + more
+
+
+def _confusion(folder: Path, missing: list[str]) -> Html:
+    """confusion.csv as a chart, where there is one that a screen can show."""
+    import numpy as np
+
+    path = folder / "confusion.csv"
+    if not path.is_file():
+        return Html("")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            (_, *classes), *rows = csv.reader(file)
+        matrix = np.array([[int(count) for count in row[1:]] for row in rows])
+        if len(classes) > MAX_CLASSES or matrix.shape != (len(classes), len(classes)):
+            return Html("")
+        return on_page.chart(confusion(matrix, classes))
+    except (ValueError, OSError, csv.Error) as reason:
+        missing.append(f"confusion.csv cannot be read: {reason}")
+        return Html("")
+
+
+def _captions(folder: Path, without: Collection[str]) -> dict[Path, str]:
+    """Every picture of the run: its figures, what `diagnose` drew, the maps that `embed` drew."""
+    figures = [path for path in sorted(folder.glob("figures/**/*.png")) if path.stem not in without]
+    found = {path: CAPTIONS.get(path.stem, path.stem.replace("_", " ")) for path in figures}
+    found |= dict.fromkeys(
+        folder.glob("diagnostics/*.png"), "What the features are like (sslcli diagnose)"
+    )
+    for path in sorted(folder.glob("embeddings/*/*.png")):
+        also = "; to hover over: map.html beside it" if path.stem == "map" else ""
+        found[path] = f"Features of {path.parent.name} (sslcli embed): {path.stem}{also}"
+    return found
+
+
+def _diagnostics(folder: Path) -> Html:
+    found = json_of(folder / "diagnostics" / "diagnostics.json")
+    if not found:
+        return Html("")
+    numbers = [
+        (key.replace("_", " "), value) for key, value in found.items() if isinstance(value, float)
+    ]
+    words = [str(word) for word in found.get("words", [])]
+    return _section(
+        "Features (sslcli diagnose)",
+        on_page.joined([on_page.notes(words), on_page.table(("", "value"), numbers)]),
+    )
+
+
+def _environment(run: Summary) -> dict[str, Any]:
+    """run.json without the numbers that are shown elsewhere."""
+    return {key: value for key, value in run.facts.items() if key != "metrics"}
+
+
+def _commands(run: Summary) -> list[tuple[str, str]]:
+    folder = str(run.folder.absolute())
+    quoted, word = shell_quoted(folder), hydra_word("run", folder)
+    lines = [] if run.status == "finished" else [("Go on with it", f"sslcli resume {quoted}")]
+    lines.append(
+        ("Run it again, and say whether the result is identical", f"sslcli rerun {quoted}")
+    )
+    if (run.folder / ENCODER).exists():
+        lines.append(
+            (
+                "Evaluate its encoder",
+                f"sslcli linear-eval {word}\nsslcli diagnose {quoted}\nsslcli embed {quoted}",
+            )
+        )
+    lines.append(("Write this report again", f"sslcli report {quoted}"))
+    return lines

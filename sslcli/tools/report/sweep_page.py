@@ -1,0 +1,202 @@
+"""What `sslcli report` says of several runs, a sweep's or any that lie in a folder: what varies, and what it is worth."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sslcli.console import duration
+from sslcli.errors import SslcliError
+from sslcli.jobs.sweep_results import SWEEP_FILE, jobs_of, read_sweep
+from sslcli.report import html_page as on_page
+from sslcli.report.charts import Line, curves, families, headline, settings_against
+from sslcli.report.frame import Html
+from sslcli.runs.folder import read_records
+from sslcli.runs.summary import (
+    SEED,
+    WHERE,
+    Choice,
+    Summary,
+    best_of,
+    differing,
+    repetitions,
+    spread,
+)
+from sslcli.text import as_word, shell_quoted
+
+MAX_METRICS, MAX_NAME = 6, 60
+
+
+def sweep_report(folder: Path, runs: Sequence[Summary]) -> tuple[str, list[Html]]:
+    """The title, and the page's parts: `runs` are those in the folder."""
+    every = sorted(runs, key=lambda run: str(run.folder))
+    shown = [run for run in every if _has_settings(run)]
+    keys = differing(shown, [WHERE])
+    groups = list(repetitions(shown, [key for key in keys if key != SEED]).values())
+    choice = best_of(groups)
+    counts = ", ".join(
+        f"{count} {status}" for status, count in Counter(run.status for run in every).most_common()
+    )
+    troubles = _troubles(folder, every)
+    begun_by = _begun_by(folder, troubles)
+    parts = [
+        on_page.paragraph(f"{len(every)} runs: {counts} · {folder.absolute()}"),
+        on_page.notes([*troubles, *([f"no best: {choice.reason}"] if choice.best is None else [])]),
+        _table_of_settings(groups, keys, choice),
+        _table_of_runs(
+            folder, shown, keys, choice, choice.best if len(groups) == len(shown) else None
+        ),
+        _against(folder, shown, keys, choice),
+        _curves(folder, groups, keys),
+        on_page.section("Commands", on_page.commands(_commands(folder, begun_by))),
+    ]
+    return (
+        f"{folder.absolute().name}: {', '.join(sorted({str(run.settings['command']) for run in shown}))}",
+        parts,
+    )
+
+
+def _has_settings(run: Summary) -> bool:
+    try:
+        return bool(run.settings)
+    except SslcliError:
+        return False
+
+
+def _troubles(folder: Path, runs: Sequence[Summary]) -> list[str]:
+    """Which runs did not end well, and why."""
+    found = []
+    for run in runs:
+        if run.status != "finished":
+            error = run.facts.get("error")
+            found.append(f"{_place(run, folder)}: {run.status}" + (f": {error}" if error else ""))
+        if not _has_settings(run):
+            found.append(
+                f"{_place(run, folder)}: no config that can be read, so it is in no table and no chart"
+            )
+    return found
+
+
+def _begun_by(folder: Path, troubles: list[str]) -> list[str]:
+    """The words that a sweep is; none where the folder is no sweep's. Tells of the jobs that were not even begun."""
+    if not (folder / SWEEP_FILE).exists():
+        return []
+    try:
+        refused = [job for job in jobs_of(folder) if job.status == "refused"]
+        sweep = read_sweep(folder)
+    except SslcliError as damaged:
+        troubles.append(damaged.message)
+        return []
+    troubles += [f"{' '.join(job.what)}: refused: {job.facts.get('error')}" for job in refused]
+    return [sweep["command"], *sweep["words"]]
+
+
+def _table_of_settings(
+    groups: Sequence[Sequence[Summary]], keys: Sequence[str], choice: Choice
+) -> Html:
+    """A row a setting, where there are repetitions: their mean, and the standard deviation."""
+    if all(len(group) == 1 for group in groups):
+        return Html("")
+    settings = [key for key in keys if key != SEED]
+    metrics = _metrics([run for group in groups for run in group], choice)
+    rows: list[list[Any]] = []
+    for group in groups:
+        spreads = [spread(group, metric) for metric in metrics]
+        measured = [None if found is None else (found.mean, str(found)) for found in spreads]
+        finished = sum(run.status == "finished" for run in group)
+        rows.append(
+            [*(_value(group[0], key) for key in settings), f"{finished} of {len(group)}", *measured]
+        )
+    told = "Mean ± standard deviation over seeds. The best is marked; it is chosen by validation, never by test."
+    table = on_page.table([*settings, "finished", *_titles(metrics, choice)], rows, choice.best)
+    return on_page.section("Settings", on_page.paragraph(told), table)
+
+
+def _table_of_runs(
+    folder: Path, runs: Sequence[Summary], keys: Sequence[str], choice: Choice, best: int | None
+) -> Html:
+    metrics = _metrics(runs, choice)
+    rows = []
+    for run in runs:
+        seconds = run.facts.get("seconds")
+        measured = [run.metrics.get(metric) for metric in metrics]
+        time = None if seconds is None else (seconds, duration(seconds))
+        rows.append(
+            [_place(run, folder), *(_value(run, key) for key in keys), *measured, run.status, time]
+        )
+    columns = ["run", *keys, *_titles(metrics, choice), "status", "time"]
+    return on_page.section("Runs", on_page.table(columns, rows, best)) if rows else Html("")
+
+
+def _metrics(runs: Sequence[Summary], choice: Choice) -> list[str]:
+    every = dict.fromkeys(metric for run in runs for metric in filter(headline, run.metrics))
+    first = [choice.validation.metric] if choice.validation else []
+    return list(dict.fromkeys([*first, *every]))[:MAX_METRICS]
+
+
+def _titles(metrics: Sequence[str], choice: Choice) -> list[str]:
+    by = choice.validation.metric if choice.validation else None
+    return [metric.replace("_", " ") + " (chosen by)" * (metric == by) for metric in metrics]
+
+
+def _against(folder: Path, runs: Sequence[Summary], keys: Sequence[str], choice: Choice) -> Html:
+    metric = choice.validation.metric if choice.validation else ""
+    measured = [run for run in runs if metric in run.metrics]
+    settings = {key: [_value(run, key) for run in measured] for key in keys if key != SEED}
+    if not settings or len(measured) < 2:
+        return Html("")
+    values = [run.metrics[metric] for run in measured]
+    chart = settings_against(
+        metric, settings, values, [_name(run, keys, folder) for run in measured]
+    )
+    return on_page.section("Settings and the validation metric", on_page.chart(chart))
+
+
+def _curves(folder: Path, groups: Sequence[Sequence[Summary]], keys: Sequence[str]) -> Html:
+    """Of all runs; repetitions have one colour."""
+    found: dict[str, dict[str, list[Line]]] = {"training": {}, "validation": {}}
+    for colour, run in [(colour, run) for colour, group in enumerate(groups) for run in group]:
+        try:
+            of_run = families(read_records(run.folder), _name(run, keys, folder), colour)
+        except SslcliError:  # a damaged file: the run has no curve
+            continue
+        for family, panels in found.items():
+            for metric, lines in of_run.get(family, {}).items():
+                panels.setdefault(metric, []).extend(lines)
+    shown = [on_page.chart(curves(panels), family) for family, panels in found.items() if panels]
+    return on_page.section("Curves", on_page.charts(shown)) if shown else Html("")
+
+
+def _commands(folder: Path, begun_by: list[str]) -> list[tuple[str, str]]:
+    quoted = shell_quoted(str(folder.absolute()))
+    begun = shlex.join(["sslcli", *begun_by])
+    again = (
+        [("Go on with the sweep", f"sslcli resume {quoted}"), ("It was begun by", begun)]
+        if begun_by
+        else []
+    )
+    others = [
+        ("Compare the runs", f"sslcli compare {quoted}"),
+        ("Write this report again", f"sslcli report {quoted}"),
+    ]
+    return again + others
+
+
+def _place(run: Summary, folder: Path) -> str:
+    return str(run.folder.relative_to(folder))
+
+
+def _name(run: Summary, keys: Sequence[str], folder: Path) -> str:
+    """By what varies, where that is little."""
+    varied = " ".join(f"{key.rsplit('.', 1)[-1]}={_value(run, key)}" for key in keys)
+    return varied if 0 < len(varied) <= MAX_NAME else _place(run, folder)
+
+
+def _value(run: Summary, key: str) -> Any:
+    """A number, or as it is typed; None where the run has no such setting."""
+    value = run.settings.get(key)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if number or key not in run.settings else as_word(value)

@@ -1,0 +1,195 @@
+"""`sslcli rerun RUN`: runs a saved config again into a new folder, and says whether the result is identical. With --set,
+the same but for what is named; with --only, from a config.yaml alone."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sslcli.config import flat, identity, values_of
+from sslcli.console import Console
+from sslcli.errors import SslcliError
+from sslcli.experiments.groups import GROUPS
+from sslcli.jobs.job import config_of, start
+from sslcli.runs.find import new_folder, resolve_run
+from sslcli.runs.folder import read_facts, read_records
+from sslcli.saved import Saved, read, with_values
+from sslcli.text import as_word, shell_quoted
+from sslcli.tools.arguments import add_outputs, parse
+from sslcli.trained.encoder_files import WEIGHTS
+
+OUTPUTS = "runtime.outputs"
+
+
+def main(arguments: list[str], console: Console) -> int:
+    """Exit status 0 when the new run is identical, or there is none to compare with; 1 when it differs."""
+    given = parse(_parser(), arguments)
+    if (given.run is None) == (given.only is None):
+        raise SslcliError("rerun needs a run, or --only and a config.yaml", "sslcli rerun last")
+    before = None if given.run is None else _run_named(given.run, given.outputs)
+    saved = read(Path(given.only).expanduser() if before is None else before / "config.yaml")
+    typed = _typed(before)
+    changes = _changes(given.changes, saved, typed)
+    # Where a stranger kept runs is no place for ours.
+    values = changes if before is not None else {OUTPUTS: given.outputs, **changes}
+    config, changed = config_of(saved), config_of(with_values(saved, values))
+    comparable = identity(saved.command, config) == identity(saved.command, changed)
+    if before is not None and comparable:
+        _require_finished(before)
+
+    for line in differences(config, changed):
+        console.say(line)
+    if before is None:
+        console.say("there is no run beside the config: the result is compared with none")
+    elif not comparable:
+        console.say(f"another experiment than {before}: the results are not compared")
+    here = None if before is None or OUTPUTS in changes else new_folder(before.parent)
+    overrides = [*typed, *(f"{key}={word}" for key, word in changes.items())]
+    after = start(saved.command, changed, overrides, console, here)
+    return _verdict(before, after, console) if before is not None and comparable else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    usage = "sslcli rerun (RUN | --only CONFIG.yaml) [--set KEY=VALUE ...] [--outputs FOLDER]"
+    parser = argparse.ArgumentParser(prog="sslcli rerun", usage=usage, description=__doc__)
+    parser.add_argument(
+        "run",
+        nargs="?",
+        help="the run's folder, the beginning of its name, or `last`: the newest that is finished",
+    )
+    parser.add_argument(
+        "--only", metavar="CONFIG.yaml", help="run this saved config; its run need not be there"
+    )
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another value for a setting, as in seed=3; may be repeated",
+    )
+    add_outputs(parser)
+    return parser
+
+
+def _run_named(name: str, outputs: str) -> Path:
+    def finished(run: Path) -> bool:
+        return read_facts(run).get("status") == "finished"
+
+    return resolve_run(name, Path(outputs), " that is finished", finished)
+
+
+def _require_finished(run: Path) -> None:
+    status = read_facts(run).get("status")
+    if status != "finished":
+        message = f"{run} is {status}, so there is nothing to compare with"
+        raise SslcliError(message, f"first: sslcli resume {shell_quoted(run)}")
+
+
+def _typed(run: Path | None) -> list[str]:
+    """What the user typed for a run; nothing is known of that for a config alone."""
+    path = None if run is None else run / "overrides.yaml"
+    if path is None or not path.exists():
+        return []
+    try:
+        return [str(word) for word in yaml.safe_load(path.read_text(encoding="utf-8")) or []]
+    except (yaml.YAMLError, ValueError, TypeError):
+        raise SslcliError(f"{path} is damaged", "remove it: config.yaml says it all") from None
+
+
+def _changes(words: list[str], saved: Saved, typed: list[str]) -> dict[str, str]:
+    """The words of --set by key. Raises SslcliError for one that chooses another kind: its settings are not saved."""
+    changes = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise SslcliError(f"--set {word!r} gives no value", f"--set {key}=…")
+        if key in GROUPS and key in saved.values:
+            kept = [old for old in typed if old.partition("=")[0].partition(".")[0] != key]
+            message = f"--set {word}: {key} is a choice with settings of its own, which the saved config does not have"
+            raise SslcliError(
+                message, f"start a new run: sslcli {shlex.join([saved.command, *kept, word])}"
+            )
+        changes[key] = value
+    return changes
+
+
+def differences(before: Any, after: Any) -> list[str]:
+    """The settings in which two configs of one kind differ, a line each: `seed: 0 -> 3`."""
+    old, new = flat(values_of(before)), flat(values_of(after))
+    return [
+        f"{key}: {as_word(old[key])} -> {as_word(new[key])}" for key in old if old[key] != new[key]
+    ]
+
+
+def _verdict(before: Path, after: Path, console: Console) -> int:
+    records, old, new, weights = (
+        read_records(before),
+        read_facts(before),
+        read_facts(after),
+        _digest(before),
+    )
+    metrics: dict[str, Any] = old.get("metrics", {})
+    difference = first_difference(records, read_records(after)) or metric_difference(
+        metrics, new.get("metrics", {})
+    )
+    if difference is None and weights == _digest(after):
+        compared = {"record": records, "final metric": metrics, "weight": weights}
+        kinds = " and every ".join(kind for kind, found in compared.items() if found)
+        console.say(f"identical: every {kinds} of {after} equals {before}'s")
+        return 0
+    console.say(f"different: {difference or 'the records agree, the weights do not'}")
+    changes = environment_changes(old, new)
+    console.say(
+        "in the environment: " + ("; ".join(changes) if changes else "nothing recorded differs")
+    )
+    return 1
+
+
+def first_difference(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str | None:
+    """The first record in which two runs differ, `timing` apart; None where they do not."""
+    for old, new in zip(before, after, strict=False):
+        for key in sorted((old.keys() | new.keys()) - {"timing"}):
+            if old.get(key) != new.get(key):
+                return f"at step {old['step']}, {key} was {old.get(key)} and is now {new.get(key)}"
+    if len(before) != len(after):
+        return f"{len(before)} records then, {len(after)} now"
+    return None
+
+
+def metric_difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
+    """The first of the final metrics in which two runs differ; None where they do not."""
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            return f"at the end, {key} was {before.get(key)} and is now {after.get(key)}"
+    return None
+
+
+def environment_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What differs in versions, device, source and data, a phrase each."""
+
+    def recorded(facts: dict[str, Any]) -> dict[str, Any]:
+        kept: dict[str, Any] = {key: facts[key] for key in ("data", "data_before") if key in facts}
+        environment = {
+            key: value for key, value in facts.get("environment", {}).items() if key != "arguments"
+        }
+        return flat(
+            {**kept, **environment}
+        )  # the arguments were `pretrain …` then, and are `rerun …` now
+
+    old, new = recorded(before), recorded(after)
+    return [
+        f"{key}: {old.get(key)} then, {new.get(key)} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _digest(folder: Path) -> str | None:
+    path = folder / WEIGHTS
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None

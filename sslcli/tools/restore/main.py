@@ -1,0 +1,106 @@
+"""`sslcli restore RUN PICTURE…`: a trained run fills holes in your own pictures (--mask), or takes the noise out of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from os.path import commonpath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslcli.engine.runtime_config import DeviceChoice
+from sslcli.errors import SslcliError
+from sslcli.tools.arguments import add_outputs, parse, require_free
+from sslcli.tools.restore.runs import restoring_run
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+Hidden = NDArray[np.bool_]
+"""(H, W), True where the picture is to be restored."""
+Pixels = NDArray[np.uint8]
+"""(H, W, C), C 1 or 3."""
+
+
+def main(arguments: list[str], console: Console) -> int:
+    """Exit status 0 when every picture was restored, 1 when some had to be left out."""
+    given = parse(_parser(), arguments)
+
+    from sslcli.tools.restore.pictures import is_jpeg, mask_reader, planned, prepared  # Pillow
+
+    sources = [Path(word).expanduser() for word in given.pictures]
+    mask_of = None if given.mask is None else mask_reader(given.mask)
+    jobs = planned(sources, given.output)
+    require_free([job.target for job in jobs], given.force)
+    run = restoring_run(given.run, Path(given.outputs))
+    if any(is_jpeg(job.target) for job in jobs):
+        console.warn(
+            "JPEG changes every pixel a little, outside a mask too; a .png keeps them as they are"
+        )
+
+    alone = len(sources) == 1 and not sources[0].is_dir()
+    restore: Callable[[Pixels, Hidden], Pixels] | None = None
+    done: list[Path] = []
+    for job in jobs if alone else console.track(jobs, total=len(jobs), label="restoring pictures"):
+        try:
+            picture, hidden = prepared(job, mask_of)
+        except SslcliError as error:
+            if alone:
+                raise
+            console.warn(f"left out: {error.message}")
+            continue
+        for note in picture.notes:
+            console.warn(f"{job.source}: {note}")
+        if restore is None:  # now, because importing torch takes seconds
+            from sslcli.tools.restore.fill import load_restorer
+
+            restore = load_restorer(run, DeviceChoice[given.device])
+        pixels = restore(picture.pixels, hidden)
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(job.target, pixels)
+        done.append(job.target)
+    if alone:
+        console.say(f"restored: {jobs[0].target}")
+    else:
+        where = f", in {commonpath([target.parent.absolute() for target in done])}" if done else ""
+        console.say(f"restored: {len(done)} of {len(jobs)} pictures{where}")
+    return 0 if len(done) == len(jobs) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    usage = "sslcli restore RUN PICTURE... [--mask MASK] [--output PATH] [--force] [--device DEVICE] [--outputs FOLDER]"
+    parser = argparse.ArgumentParser(prog="sslcli restore", usage=usage, description=__doc__)
+    parser.add_argument(
+        "run",
+        help="the run's folder, the beginning of its name, or `last`: the newest finished one that can restore",
+    )
+    parser.add_argument(
+        "pictures",
+        nargs="+",
+        metavar="picture",
+        help="a picture, or a folder searched for pictures",
+    )
+    parser.add_argument(
+        "--mask",
+        help="what is to be filled: a picture of the same size, white there; a folder of such, named as the pictures are; "
+        "`alpha`: all that is not opaque; a colour, in quotes: '#ff00ff': what has exactly it. Without: everything is "
+        "restored (denoised)",
+    )
+    parser.add_argument(
+        "--output",
+        help="the file to write, for one picture (.png .webp .tif .jpg), or a folder "
+        "(default: NAME_restored.png beside the picture, or the folder NAME_restored)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite what is there; never a picture that is being restored",
+    )
+    parser.add_argument(
+        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
+    )
+    add_outputs(parser)
+    return parser

@@ -1,0 +1,197 @@
+"""What `sslcli restore` reads, what of it is to be restored, and where the result is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageColor
+
+from sslcli.data.picture_file import PictureFile, format_of, read_picture
+from sslcli.data.scan import SUFFIXES, is_picture, pictures_under
+from sslcli.errors import SslcliError
+
+Hidden = NDArray[np.bool_]
+"""(H, W), True where the picture is to be restored."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to be read from `source` and written to `target`; `name`: its path below the folder it was found in."""
+
+    source: Path
+    name: Path
+    target: Path
+
+
+MaskOf = Callable[[PictureFile, Job], Hidden]
+
+
+def planned(sources: list[Path], output: str | None) -> list[Job]:
+    """What is read, and where it is written. Raises SslcliError before anything is read."""
+    target = None if output is None else Path(output).expanduser()
+    if (
+        target is not None
+        and len(sources) == 1
+        and not sources[0].is_dir()
+        and _means_file(output or "", target)
+    ):
+        format_of(target)
+        jobs = [Job(_present(sources[0]), Path(sources[0].name), target)]
+    else:
+        if target is not None and target.exists() and not target.is_dir():
+            raise SslcliError(
+                f"--output {target} is a file, but needs to be a folder here", "name a folder"
+            )
+        jobs = [job for source in sources for job in _jobs_of(source, target)]
+    by_target: dict[Path, Job] = {}
+    inputs = {job.source.resolve() for job in jobs}
+    for job in jobs:
+        other = by_target.setdefault(job.target.resolve(), job)
+        if other is not job:
+            message = f"{other.source} and {job.source} would both be written to {job.target}"
+            raise SslcliError(message, "restore them one by one, each with an --output of its own")
+        if job.target.resolve() in inputs:
+            raise SslcliError(
+                f"{job.target} is one of the pictures to restore", "choose another --output"
+            )
+    return jobs
+
+
+def _means_file(typed: str, path: Path) -> bool:
+    return path.suffix != "" and not typed.endswith("/") and not path.is_dir()
+
+
+def _jobs_of(source: Path, folder: Path | None) -> list[Job]:
+    """The jobs of one argument, results going below `folder` or, where it is None, beside the source."""
+    if not source.is_dir():
+        beside = source.with_name(f"{source.stem}_restored.png")
+        target = beside if folder is None else (folder / source.name).with_suffix(".png")
+        return [Job(_present(source), Path(source.name), target)]
+    if folder is None:
+        named = source if source.name not in ("", "..") else source.resolve()
+        folder = named.with_name(f"{named.name}_restored")
+    names = pictures_under(source)
+    if folder.resolve() != source.resolve():  # results of last time are not restored again
+        names = [
+            name for name in names if folder.resolve() not in (source / name).resolve().parents
+        ]
+    if not names:
+        raise SslcliError(
+            f"there are no pictures in {source}",
+            f"it should hold files ending in {' '.join(SUFFIXES)}",
+        )
+    return [Job(source / name, name, (folder / name).with_suffix(".png")) for name in names]
+
+
+def _present(source: Path) -> Path:
+    if not source.exists():
+        raise SslcliError(
+            f"there is no picture or folder {source}",
+            "see to the name; one with spaces needs quotes",
+        )
+    return source
+
+
+def mask_reader(word: str) -> MaskOf:
+    """What --mask means, as a function of the picture."""
+    if word == "alpha":
+        return _of_alpha
+    if word.startswith("#"):
+        return partial(_of_colour, colour=_colour(word))
+    path = Path(word).expanduser()
+    if path.is_dir():
+        return lambda picture, job: _of_file(picture, job, _mask_named(path, job))
+    if not path.exists():
+        fix = "give a picture, a folder of pictures, `alpha`, or a colour like '#ff00ff'"
+        raise SslcliError(f"there is no mask {path}", fix)
+    return partial(_of_file, path=path)
+
+
+def _of_alpha(picture: PictureFile, job: Job) -> Hidden:
+    if picture.alpha is None:
+        raise SslcliError(
+            f"{job.source} has no transparency", "erase what is to be filled, and save it as .png"
+        )
+    hidden: Hidden = picture.alpha < 255
+    return hidden
+
+
+def _of_colour(picture: PictureFile, _: Job, colour: tuple[int, ...]) -> Hidden:
+    hidden: Hidden = (picture.pixels == np.array(colour)).all(axis=2)
+    return hidden
+
+
+def _colour(word: str) -> tuple[int, ...]:
+    try:
+        colour: tuple[int, ...] = ImageColor.getrgb(word)
+    except ValueError:
+        colour = ()
+    if len(colour) != 3:
+        raise SslcliError(
+            f"--mask {word!r} is no colour", "write red, green and blue in hexadecimal: '#ff00ff'"
+        )
+    return colour
+
+
+def _mask_named(folder: Path, job: Job) -> Path:
+    wanted = folder / job.name
+    found = sorted(wanted.parent.iterdir()) if wanted.parent.is_dir() else []
+    found = [path for path in found if is_picture(path.name) and path.stem == wanted.stem]
+    if len(found) != 1:
+        what = (
+            f"{' and '.join(str(path) for path in found)} are both masks"
+            if found
+            else f"{folder} has no mask"
+        )
+        raise SslcliError(
+            f"{what} of {job.source}", f"it should hold one picture {wanted.with_suffix('.png')}"
+        )
+    return found[0]
+
+
+def _of_file(picture: PictureFile, job: Job, path: Path) -> Hidden:
+    mask = read_picture(path)
+    if mask.size != picture.size:
+        sizes = [f"{file.size[1]} x {file.size[0]}" for file in (mask, picture)]
+        message = f"the mask {path} is {sizes[0]} pixels, the picture {job.source} is {sizes[1]}"
+        turned = mask.size == picture.size[::-1]
+        raise SslcliError(
+            message,
+            "turn the mask by 90 degrees" if turned else "scale the mask to the picture's size",
+        )
+    brightness = mask.pixels.mean(axis=2)
+    hidden: Hidden = (brightness if mask.alpha is None else brightness * (mask.alpha / 255)) > 127
+    return hidden
+
+
+def prepared(job: Job, mask_of: MaskOf | None) -> tuple[PictureFile, Hidden]:
+    """The picture, opaque where it will be filled, and what of it is to be restored: without a mask, everything.
+
+    Raises SslcliError where picture, mask and target do not go together.
+    """
+    picture = read_picture(job.source)
+    if mask_of is None:
+        hidden = np.ones(picture.size, dtype=bool)
+    else:
+        hidden = mask_of(picture, job)
+        if not hidden.any():
+            fix = "a mask is white where the picture is to be filled; a colour must be exact, which is rare in a JPEG"
+            raise SslcliError(f"{job.source}: the mask is empty, there is nothing to fill", fix)
+        if hidden.all():
+            fix = "leave a part visible; without --mask the whole picture is restored (denoised)"
+            raise SslcliError(
+                f"{job.source}: the mask hides all of it, there is nothing to fill it from", fix
+            )
+        if picture.alpha is not None:
+            picture = replace(picture, alpha=np.where(hidden, np.uint8(255), picture.alpha))
+    picture.require_savable(job.target)
+    return picture, hidden
+
+
+def is_jpeg(path: Path) -> bool:
+    return format_of(path) == "JPEG"

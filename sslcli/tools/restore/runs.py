@@ -1,0 +1,57 @@
+"""Finds the runs whose method restores pictures. Does not import torch."""
+
+from __future__ import annotations
+
+import sys
+from inspect import signature
+from pathlib import Path
+
+from sslcli.errors import SslcliError
+from sslcli.method import MethodConfig, Restorer
+from sslcli.methods import METHODS
+from sslcli.runs.find import resolve_run
+from sslcli.runs.folder import read_facts
+
+
+def restoring_run(name: str, outputs: Path) -> Path:
+    """The run that `name` names. Raises SslcliError, without loading it, where its method restores nothing."""
+    run = resolve_run(
+        name,
+        outputs,
+        " that can restore pictures",
+        lambda found: _finished(found) and _can_restore(found),
+    )
+    if not _can_restore(run):
+        facts = read_facts(run)
+        method = facts.get("choices", {}).get("method")
+        raise cannot_restore(
+            run, f"was trained by {method}" if method else f"is a run of {facts.get('command')}"
+        )
+    return run
+
+
+def _finished(run: Path) -> bool:
+    try:
+        return bool(read_facts(run).get("status") == "finished")
+    except SslcliError:  # damaged
+        return False
+
+
+def _can_restore(run: Path) -> bool:
+    method = str(read_facts(run).get("choices", {}).get("method"))
+    return method in METHODS and restores(METHODS[method])
+
+
+def restores(config: type[MethodConfig]) -> bool:
+    """Whether the method that `build` says it returns is a Restorer: nothing is built, torch is not imported."""
+    promised = signature(config.build).return_annotation
+    if isinstance(promised, str):
+        promised = getattr(sys.modules[config.build.__module__], promised, None)
+    return isinstance(promised, type) and issubclass(promised, Restorer)
+
+
+def cannot_restore(run: Path, reason: str) -> SslcliError:
+    able = [name for name, config in METHODS.built_in.items() if restores(config)]
+    return SslcliError(
+        f"{run} {reason}: it cannot restore pictures", f"name a run of {' or '.join(able)}"
+    )

@@ -1,0 +1,47 @@
+"""The table of tools. Importing it imports none of them, so that `sslcli --help` answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command that reads runs and takes ordinary arguments.
+
+    Its module has `main(arguments, console)`, which returns the exit status.
+    """
+
+    module: str
+    summary: str
+
+    def load(self) -> Any:
+        return import_module(f"sslcli.tools.{self.module}")
+
+
+TOOLS: dict[str, Tool] = {
+    "resume": Tool("resume", "continue a run that was interrupted, bit for bit"),
+    "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
+    "restore": Tool(
+        "restore.main", "fill holes in your own pictures, or remove noise, with a trained run"
+    ),
+    "diagnose": Tool(
+        "diagnose.main",
+        "say what a run's features are like, without labels, and whether they collapsed",
+    ),
+    "embed": Tool("embed.main", "write a run's features, a map of them, and nearest neighbours"),
+    "export": Tool(
+        "export.main", "write a run's encoder for other programs, checked, with a model card"
+    ),
+    "report": Tool(
+        "report.main", "write one HTML page of a run, or of all runs of a sweep or folder"
+    ),
+    "compare": Tool(
+        "compare", "say in which settings runs differ and what each measured, and plot their curves"
+    ),
+    "runs": Tool("runs", "list the runs, newest first"),
+    "list": Tool("list", "list methods, data, encoders, experiments, …"),
+    "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),
+}

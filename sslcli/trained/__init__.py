@@ -1,0 +1,24 @@
+"""What a finished run gives back. What needs torch is exported here, and imported on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sslcli.lazy import exports
+
+if TYPE_CHECKING:
+    from sslcli.trained.encoder import build_untrained as build_untrained
+    from sslcli.trained.encoder import load_trained as load_trained
+    from sslcli.trained.encoder import write_encoder as write_encoder
+    from sslcli.trained.pretrained_encoder import PretrainedEncoder as PretrainedEncoder
+    from sslcli.trained.pretrained_encoder import load_encoder as load_encoder
+
+HOME = {
+    "PretrainedEncoder": "pretrained_encoder",
+    "build_untrained": "encoder",
+    "load_encoder": "pretrained_encoder",
+    "load_trained": "encoder",
+    "write_encoder": "encoder",
+}
+
+__getattr__ = exports(__name__, HOME)

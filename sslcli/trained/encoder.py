@@ -1,0 +1,89 @@
+"""Builds, loads and writes a run's encoder: `encoder.safetensors` with the weights, `encoder.json` with the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from sslcli.choices import name_in
+from sslcli.config import values_of
+from sslcli.errors import SslcliError
+from sslcli.files import write_atomically
+from sslcli.generators import kept_generators, seed_generators
+from sslcli.method import Preprocessing
+from sslcli.nets.encoder import Encoder
+from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
+from sslcli.seeding import derive_seed
+from sslcli.trained.encoder_files import FORMAT, JSON, WEIGHTS, EncoderFiles
+
+
+def load_trained(files: EncoderFiles) -> Encoder:
+    """Returns the trained encoder, in eval mode.
+
+    Raises SslcliError unless every weight is there and none is left over.
+    """
+    with kept_generators():  # a notebook's random numbers are none of our business
+        encoder = build_untrained(files)
+    path = files.folder / WEIGHTS
+    try:
+        encoder.load_state_dict(load_file(path), strict=True)
+    except FileNotFoundError:
+        raise SslcliError(
+            f"{files.folder} has no {WEIGHTS}", "let its pretraining finish: `sslcli resume`"
+        ) from None
+    except (SafetensorError, RuntimeError) as reason:
+        said = " ".join(str(reason).split())[:200]
+        message = f"{path} does not hold the encoder that {JSON} describes: {said}"
+        raise SslcliError(message, "restore both files from the run that wrote them") from None
+    return encoder.eval()
+
+
+def build_untrained(files: EncoderFiles) -> Encoder:
+    """Returns the same encoder as it was before training, in eval mode."""
+    shape = files.preprocessing
+    return build_initial(files.config, shape.channels, shape.resolution, files.seed).eval()
+
+
+def build_initial(config: EncoderConfig, channels: int, resolution: int, seed: int) -> Encoder:
+    """Returns an encoder with the random weights that a run of `seed` starts from."""
+    seed_generators(derive_seed(seed, "encoder"))
+    return config.build(channels, resolution)
+
+
+def write_encoder(
+    folder: Path,
+    encoder: Encoder,
+    config: EncoderConfig,
+    preprocessing: Preprocessing,
+    seed: int,
+    labels: int = 0,
+) -> None:
+    """Writes both files. `labels`: how many labels the encoder learned from."""
+    description: dict[str, Any] = {
+        "format": FORMAT,
+        "encoder": name_in(ENCODERS, config),
+        "config": values_of(config),
+        "width": encoder.width,
+        "seed": seed,
+        "labels": labels,
+        "resolution": preprocessing.resolution,
+        "channels": preprocessing.channels,
+        "mean": list(preprocessing.mean),
+        "std": list(preprocessing.std),
+    }
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()
+    }
+    write_atomically(folder / WEIGHTS, save(state))
+    write_atomically(folder / JSON, (json.dumps(description, indent=2) + "\n").encode())
+
+
+def was_trained(files: EncoderFiles) -> bool:
+    """Whether any weight differs from those that the run began with: stack-pretrain leaves an untrained encoder for
+    compare=[none]."""
+    before, after = (make(files).state_dict() for make in (build_untrained, load_trained))
+    return any(not after[name].equal(weight) for name, weight in before.items())

@@ -1,0 +1,81 @@
+"""Describes what survives training: reads encoder.json and finds runs that have an encoder. Does not import torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sslcli.config import typed
+from sslcli.errors import SslcliError, unknown
+from sslcli.method import Preprocessing
+from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
+from sslcli.runs.find import resolve_run
+from sslcli.text import shell_quoted
+
+if TYPE_CHECKING:
+    pass
+
+FORMAT = 1
+JSON = "encoder.json"
+WEIGHTS = "encoder.safetensors"
+
+
+@dataclass(frozen=True)
+class EncoderFiles:
+    """A run's encoder as it lies in the folder; `seed` is the run's, from which its untrained twin is made. `labels`: learned
+    from so many, 0 by a self-supervised method."""
+
+    folder: Path
+    config: EncoderConfig
+    preprocessing: Preprocessing
+    seed: int
+    labels: int = 0
+
+
+def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
+    """The run with an encoder that `name` names: its folder, the beginning of its name under `outputs`, or `last`: the newest
+    that learned without labels, whatever was fine-tuned from it since."""
+    return resolve_run(name, Path(outputs).expanduser(), " with an encoder", _has_pretrained)
+
+
+def require_unlabelled(folder: Path) -> None:
+    """Raises SslcliError where the run's encoder has learned from labels: what is said of few labels would not count them."""
+    labels = read_encoder(folder).labels
+    if labels:
+        message = f"{folder} learned from {labels:,} labels, which would not be counted"
+        raise SslcliError(message, "name the pretrained run that it began with")
+
+
+def _has_pretrained(folder: Path) -> bool:
+    return (folder / JSON).exists() and read_encoder(folder).labels == 0
+
+
+def read_encoder(folder: Path) -> EncoderFiles:
+    """Raises SslcliError where the run has no encoder, or one of another format."""
+    path = folder / JSON
+    if not path.exists():
+        raise SslcliError(
+            f"{folder} has no encoder: there is no {JSON}",
+            f"if it was interrupted: sslcli resume {shell_quoted(folder)}",
+        )
+    try:
+        described = json.loads(path.read_text())
+        if described["format"] != FORMAT:
+            message = f"{path} has format {described['format']!r}; this version of sslcli reads format {FORMAT}"
+            raise SslcliError(message, "use the version that wrote it")
+        if described["encoder"] not in ENCODERS:
+            raise unknown("encoder", described["encoder"], list(ENCODERS))
+        config = typed(ENCODERS[described["encoder"]], described["config"], "encoder")
+        mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
+        preprocessing = Preprocessing(
+            int(described["resolution"]), int(described["channels"]), mean, std
+        )
+        return EncoderFiles(
+            folder, config, preprocessing, int(described["seed"]), int(described.get("labels", 0))
+        )
+    except (ValueError, KeyError, TypeError) as reason:
+        raise SslcliError(
+            f"{path} is damaged: {reason!r}", "restore it from the run that wrote it"
+        ) from None

@@ -1,0 +1,59 @@
+"""Builds a run's method, and loads the state that training left it in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from sslcli.config import Groups
+from sslcli.errors import SslcliError
+from sslcli.generators import seed_generators
+from sslcli.method import Method, MethodConfig, Preprocessing
+from sslcli.methods import METHODS
+from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
+from sslcli.runs.checkpoint import read_checkpoint
+from sslcli.saved import read, restored_group
+from sslcli.seeding import derive_seed
+from sslcli.trained.encoder import build_initial
+from sslcli.trained.encoder_files import read_encoder
+
+PHASE = "pretrain"
+"""The phase of a run in which a method is trained."""
+
+
+def build_method(
+    method: MethodConfig, encoder: EncoderConfig, preprocessing: Preprocessing, seed: int
+) -> Method:
+    """Returns the method as it is before training, on the CPU."""
+    built = build_initial(encoder, preprocessing.channels, preprocessing.resolution, seed)
+    seed_generators(derive_seed(seed, "method"))
+    return method.build(built, preprocessing)
+
+
+def read_method(folder: Path) -> Method:
+    """Returns the trained method of a run of `pretrain` or `inpaint`, on the CPU, in eval mode.
+
+    Raises SslcliError where the run has none, is not finished, or its files are damaged.
+    """
+    saved = read(folder / "config.yaml")
+    checkpoint = folder / PHASE / "last.pt"
+    if "method" not in saved.choices:
+        message = f"{folder} is a run of {saved.command}, which trains no method"
+        raise SslcliError(message, "name a run of pretrain or inpaint")
+    files = read_encoder(folder)
+    if not checkpoint.exists():
+        message = f"{folder} has no {PHASE}/last.pt: only its encoder is left"
+        raise SslcliError(message, "restore the file from a copy")
+    groups: Groups = {"method": METHODS, "encoder": ENCODERS}
+    config, encoder = (restored_group(group, saved, groups) for group in groups)
+    method = build_method(config, encoder, files.preprocessing, int(saved.values["seed"]))
+    modules = nn.ModuleDict(method.modules())
+    try:
+        modules.load_state_dict(read_checkpoint(checkpoint)["state"]["modules"])
+    except RuntimeError as reason:
+        first = str(reason).splitlines()[0]
+        message = f"{checkpoint} does not fit the run's config.yaml: {first}"
+        raise SslcliError(message, "put both back as the run wrote them") from None
+    modules.eval().requires_grad_(False)
+    return method

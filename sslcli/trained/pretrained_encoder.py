@@ -1,0 +1,75 @@
+"""`sslcli.load_encoder`: a run's encoder in a notebook, fed as it was in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from sslcli.data.decode import plain, turn_upright
+from sslcli.data.resize import square
+from sslcli.evaluation.features import features, require_fit
+from sslcli.method import Preprocessing, as_pictures
+from sslcli.nets.encoder import Encoder
+from sslcli.trained.encoder import load_trained
+from sslcli.trained.encoder_files import JSON, read_encoder, resolve_encoder_run
+
+Pictures = Sequence[Image.Image] | NDArray[np.uint8]
+
+
+class PretrainedEncoder(nn.Module):
+    """An encoder in eval mode with its preprocessing. `width` is D, the features' width."""
+
+    def __init__(self, encoder: Encoder, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.preprocessing = preprocessing
+        self.width = encoder.width
+        self.eval()
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) preprocessed pictures -> (N, D), with gradients: for training on top."""
+        result: Tensor = self.encoder(pictures)
+        return result
+
+    def preprocess(self, pictures: Pictures) -> Tensor:
+        """PIL pictures of any size and mode, or uint8 (N, H, W, C) at the encoder's resolution -> what `forward` takes."""
+        images = as_pictures(torch.from_numpy(self._images(pictures)))
+        return self.preprocessing.normalized(images).to(next(self.encoder.parameters()).device)
+
+    def features(self, pictures: Pictures) -> Tensor:
+        """The features (N, D) of pictures as `preprocess` takes them, without gradients."""
+        device = next(self.encoder.parameters()).device
+        return features(self.encoder, self._images(pictures), self.preprocessing, device)
+
+    def _images(self, pictures: Pictures) -> NDArray[np.uint8]:
+        if isinstance(pictures, np.ndarray):
+            require_fit(pictures, self.preprocessing)
+            return pictures
+        mode = "L" if self.preprocessing.channels == 1 else "RGB"
+        size = self.preprocessing.resolution
+        arrays: list[Any] = []
+        for picture in pictures:
+            copy = picture.copy()
+            turn_upright(copy)
+            arrays.append(np.asarray(square(plain(copy), size).convert(mode)))
+        return np.stack(arrays).reshape(len(arrays), size, size, -1)
+
+
+def load_encoder(run: str | Path, outputs: str | Path = "outputs") -> PretrainedEncoder:
+    """The trained encoder of `run`: a run's folder, the beginning of its name under `outputs`, "last", or a folder that
+    `sslcli export --to safetensors` wrote.
+
+    Raises SslcliError where there is no such run, or its encoder's files are not whole.
+    """
+    folder = Path(run).expanduser()
+    if not (folder / JSON).exists():
+        folder = resolve_encoder_run(str(run), outputs)
+    files = read_encoder(folder)
+    return PretrainedEncoder(load_trained(files), files.preprocessing)

@@ -1,0 +1,84 @@
+"""ViewConfig: what it refuses, and what it builds."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from sslcli.augment.augmentation_config import ViewConfig
+from sslcli.errors import SslcliError
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("crop_scale", [0.0, 1.0]),
+        ("crop_scale", [0.5, 1.1]),
+        ("crop_scale", [0.8, 0.2]),
+        ("crop_scale", [0.5]),
+        ("crop_ratio", [0.0, 1.0]),
+        ("crop_ratio", [1.0, float("inf")]),
+        ("flip", 1.5),
+        ("jitter", -0.1),
+        ("grayscale", 2.0),
+        ("blur", float("nan")),
+        ("solarize", -1.0),
+        ("brightness", -0.4),
+        ("contrast", float("inf")),
+        ("saturation", -1.0),
+        ("hue", 0.6),
+        ("hue", -0.1),
+        ("blur_sigma", [0.0, 2.0]),
+        ("blur_sigma", [2.0, 1.0]),
+        ("blur_kernel", 0.0),
+        ("solarize_threshold", 1.5),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_its_key(name: str, value: object) -> None:
+    with pytest.raises(SslcliError) as error:
+        ViewConfig(**{name: value})  # type: ignore[arg-type]
+    assert error.value.message.startswith(f"method.views.{name} must be ")
+    assert str(value) in error.value.message
+    assert error.value.fix
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "hue": 0.5},
+        {"flip": 0.0, "jitter": 1.0, "brightness": 0.0, "blur": 1.0, "blur_sigma": [1.0, 1.0]},
+    ],
+)
+def test_the_ends_of_the_ranges_are_accepted(settings: dict[str, object]) -> None:
+    ViewConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_normalisation_is_what_build_is_given() -> None:
+    off = {
+        "crop_scale": [1.0, 1.0],
+        "crop_ratio": [1.0, 1.0],
+        "flip": 0.0,
+        "jitter": 0.0,
+        "grayscale": 0.0,
+        "solarize": 0.0,
+    }
+    images = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
+    plain = ViewConfig(**off, normalize=False).build(mean, std)(images)  # type: ignore[arg-type]
+    normalised = ViewConfig(**off).build(mean, std)(images)  # type: ignore[arg-type]
+    expected = (plain - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    torch.testing.assert_close(normalised, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(plain, images.permute(0, 3, 1, 2) / 255, atol=0, rtol=0)
+
+
+def test_the_config_is_read_without_torch() -> None:
+    code = "import sys, sslcli.augment.augmentation_config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_field_says_what_it_means() -> None:
+    assert all(field.metadata["meaning"] for field in dataclasses.fields(ViewConfig))

@@ -1,0 +1,246 @@
+"""`sslcli linear-eval`, end to end: what it measures, on which pictures, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Outcome, facts, only_run
+from PIL import Image
+
+Sslcli = Callable[..., Outcome]
+
+FEW = ["l2=[1e-3,1e-1]", "runtime.threads=1"]
+
+
+def test_measures_the_encoder_beside_its_baselines(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    outcome = sslcli("linear-eval", "run=last", *FEW)
+    assert outcome.status == 0, outcome.err
+    for words in (
+        "trained encoder",
+        "untrained encoder",
+        "raw pixels",
+        "linear probe",
+        "kNN",
+        "pretrained in",
+        f"s: {coloured.relative_to(tmp_path)}\n",
+    ):
+        assert words in outcome.out
+    run = only_run(tmp_path / "outputs/linear-eval")
+    assert facts(run)["status"] == "finished"
+    assert facts(run)["metrics"]["raw_pixels_top1"] > 0.9
+    results = json.loads((run / "results.json").read_text())["results"]
+    assert results.keys() == {"trained_encoder", "untrained_encoder", "raw_pixels"}
+    for result in results.values():
+        assert result["top1"] <= result["top5"] == 1.0  # three classes
+        assert sum(map(sum, result["confusion"])) == 60
+        assert result["top1"] == pytest.approx(
+            sum(result["confusion"][i][i] for i in range(3)) / 60
+        )
+        assert result["l2"] in (1e-3, 1e-1)
+        assert result["protocol"]["fitted_on"] == "120 training + 30 validation labels"
+    assert results["trained_encoder"]["width"] == 32
+    assert results["raw_pixels"]["width"] == 12 * 12 * 3
+    assert (run / "figures/confusion.png").exists()
+    assert (run / "confusion.csv").exists()
+    (link,) = (
+        json.loads(line) for line in (coloured / "evaluations.jsonl").read_text().splitlines()
+    )
+    assert link["run"] == str(run)
+    assert link["top1"] == results["trained_encoder"]["top1"]
+
+
+def test_same_seed_same_numbers_and_rerun_says_so(sslcli: Sslcli, coloured: Path) -> None:
+    assert sslcli("linear-eval", f"run={coloured}", "labels=5", *FEW).status == 0
+    outcome = sslcli("rerun", "last")
+    assert outcome.status == 0, outcome.out
+    assert "identical" in outcome.out
+
+
+def test_a_rerun_compares_what_was_measured_too(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    assert (
+        sslcli("label-curve", "labels=[4]", "subsets=1", "kinds=[linear_probe]", *FEW).status == 0
+    )
+    path = only_run(tmp_path / "outputs/label-curve") / "run.json"
+    outcome = sslcli("rerun", str(path.parent))
+    assert outcome.status == 0, outcome.err
+    assert "identical: every final metric of" in outcome.out
+    told = json.loads(path.read_text())
+    path.write_text(
+        json.dumps(
+            {**told, "metrics": {key: value + 0.01 for key, value in told["metrics"].items()}}
+        )
+    )
+    outcome = sslcli("rerun", str(path.parent))
+    assert outcome.status == 1
+    assert "different: at the end, linear_probe_12 was" in outcome.out
+
+
+def test_a_few_training_pictures_are_not_outvoted_by_validation(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    words = ["data=arrays", "data.root=pictures.npz", "data.limit=21", "baselines=false"]
+    assert sslcli("linear-eval", "run=last", *words, *FEW).status == 0
+    result = json.loads((only_run(tmp_path / "outputs/linear-eval") / "results.json").read_text())[
+        "results"
+    ]
+    assert result["trained_encoder"]["protocol"]["fitted_on"] == "21 training labels"
+
+
+def test_another_network_is_no_ceiling(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
+    words = ["init=random", "training.epochs=1", "training.steps=1", "runtime.threads=1"]
+    assert sslcli("finetune", f"run={coloured}", *words).status == 0
+    path = only_run(tmp_path / "outputs/finetune") / "encoder.json"
+    described = json.loads(path.read_text())
+    path.write_text(json.dumps({**described, "config": {**described["config"], "norm": "group"}}))
+    outcome = sslcli("linear-eval", f"run={coloured}", f"ceiling={path.parent}", *FEW)
+    assert outcome.status == 2
+    assert "trained another network" in outcome.err
+
+
+def test_null_is_not_chosen_but_left_out(sslcli: Sslcli, coloured: Path) -> None:
+    outcome = sslcli("linear-eval", "run=last", "data=null")
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-2:] == [
+        "error: data=null: data is chosen from a list",
+        "fix:   leave it out, which means the same",
+    ]
+
+
+def test_few_labels_are_all_that_the_probe_learns_from(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    assert sslcli("linear-eval", "run=last", "labels=4", "baselines=false", *FEW).status == 0
+    run = only_run(tmp_path / "outputs/linear-eval")
+    result = json.loads((run / "results.json").read_text())["results"]["trained_encoder"]
+    assert result["protocol"]["fitted_on"] == "12 training labels"
+    assert (
+        "standardised by those of 120 training pictures, without their labels"
+        in result["protocol"]["probe"]
+    )
+    assert result["protocol"]["knn_k"] == 12
+    assert facts(run)["metrics"].keys() == {"top1", "top5", "knn", "val_top1"}
+
+
+def test_transfer_to_other_data_at_the_encoders_resolution(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(1)
+    for part, count in (("train", 40), ("test", 10)):
+        for name, level in (("dark", 20), ("light", 180)):
+            folder = tmp_path / "folder" / part / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = rng.integers(level, level + 60, (20, 25, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    outcome = sslcli("linear-eval", "run=last", "data=folder", "data.root=folder", *FEW)
+    assert outcome.status == 0, outcome.err
+    run = only_run(tmp_path / "outputs/linear-eval")
+    assert run.parent.name == "simclr-arrays-to-folder"
+    assert facts(run)["metrics"]["raw_pixels_top1"] == 1.0
+
+
+def test_transfer_to_pictures_of_other_channels_is_refused(sslcli: Sslcli, coloured: Path) -> None:
+    outcome = sslcli("linear-eval", "run=last", "data=fashion_sample", *FEW)
+    assert outcome.status == 2
+    assert "the pictures have 1 channels, the encoder was trained on 3" in outcome.err
+
+
+def test_other_pictures_under_the_same_name_are_noticed(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    content = dict(np.load(tmp_path / "pictures.npz"))
+    content["x_test"][0, 0, 0, 0] ^= 1
+    np.savez(tmp_path / "pictures.npz", **content)
+    outcome = sslcli("linear-eval", "run=last", *FEW)
+    assert outcome.status == 2
+    assert "the data changed since" in outcome.err
+
+
+def test_data_without_labels_or_test_are_refused(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    images = np.zeros((40, 12, 12, 3), np.uint8)
+    np.savez(tmp_path / "bare.npz", x_train=images, x_test=images)
+    outcome = sslcli("linear-eval", "run=last", "data=arrays", "data.root=bare.npz", *FEW)
+    assert outcome.status == 2
+    assert "linear-eval needs labels" in outcome.err
+    np.savez(tmp_path / "untested.npz", x_train=images, y_train=np.arange(40) % 2)
+    outcome = sslcli("linear-eval", "run=last", "data=arrays", "data.root=untested.npz", *FEW)
+    assert outcome.status == 2
+    assert "linear-eval needs test pictures" in outcome.err
+
+
+@pytest.mark.parametrize("damage", ["swapped", "truncated", "missing", "no json"])
+def test_a_wrong_encoder_is_never_evaluated(sslcli: Sslcli, coloured: Path, damage: str) -> None:
+    """No `strict=False`: one missing key, and a random network would be measured without a word."""
+    weights, description = coloured / "encoder.safetensors", coloured / "encoder.json"
+    if damage == "swapped":
+        content = json.loads(description.read_text())
+        content["config"]["width"] = 8
+        description.write_text(json.dumps(content))
+    elif damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:200])
+    elif damage == "missing":
+        weights.unlink()
+    else:
+        description.unlink()
+    outcome = sslcli("linear-eval", f"run={coloured}", *FEW)
+    assert outcome.status == 2
+    assert ("encoder.json" if damage == "no json" else "encoder.safetensors") in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_run_may_be_moved_with_its_data(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere, with 'quotes' and ü"
+    shutil.move(coloured, moved)
+    outcome = sslcli("linear-eval", f'run="{moved}"', *FEW)
+    assert outcome.status == 0, outcome.err
+
+
+def test_the_ceiling_of_full_supervision_stands_in_the_same_table(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    words = ["training.epochs=2", "training.steps=1", "training.batch_size=8", "runtime.threads=1"]
+    assert sslcli("finetune", "run=last", "init=random", "seed=7", *words).status == 0
+    supervised = only_run(tmp_path / "outputs/finetune")
+    outcome = sslcli("linear-eval", "run=last", f"ceiling={supervised}", "baselines=false", *FEW)
+    assert outcome.status == 0, outcome.err
+    assert "supervised ceiling" in outcome.out
+    content = json.loads((only_run(tmp_path / "outputs/linear-eval") / "results.json").read_text())
+    assert content["results"].keys() == {"trained_encoder", "supervised_ceiling"}
+    assert content["encoder_learned_from_labels"] == 0
+    alone = sslcli("linear-eval", f"run={supervised}", "baselines=false", *FEW)
+    assert alone.status == 0, alone.err
+    assert "trained on 120 labels" in alone.out
+    newest = max(
+        (tmp_path / "outputs/linear-eval").rglob("results.json"),
+        key=lambda path: path.stat().st_mtime_ns,
+    )
+    found = json.loads(newest.read_text())
+    assert found["encoder_learned_from_labels"] == 120
+    assert (
+        found["results"]["trained_encoder"]["top1"]
+        == content["results"]["supervised_ceiling"]["top1"]
+    )
+
+
+def test_a_run_that_saw_few_labels_or_began_pretrained_is_no_ceiling(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    words = ["training.epochs=1", "training.steps=1", "runtime.threads=1"]
+    assert sslcli("finetune", "run=last", "init=random", "labels=4", *words).status == 0
+    few = only_run(tmp_path / "outputs/finetune")
+    for run in (few, coloured):
+        outcome = sslcli("linear-eval", "run=last", f"ceiling={run}", *FEW)
+        assert outcome.status == 2
+        assert "full supervision" in outcome.err
+        assert "init=random" in outcome.err
