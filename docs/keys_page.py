@@ -37,8 +37,9 @@ sslcli pretrain method=denoising_autoencoder encoder=convnet --help
 A key follows the command as `key=value`. A list is written `[1,2]`, nothing is written `null`; quote what your shell
 would read as its own. A default of *required* means that you must give a value.
 
-**Changes results** says whether the key belongs to what is learned. *No*: the key says where and how a run computes,
-and you may change it in the `config.yaml` of an interrupted run before `sslcli resume`.
+**Changes results** says whether the key belongs to what is learned or measured. *No*: the key says where and how a run
+computes, and runs that differ only in such keys count as the same experiment. Another device or another precision can
+still change the numbers.
 """
 
 
@@ -83,16 +84,21 @@ from the source.
 """
 
 
-def keys(cls: type, prefix: str = "", counts: bool = True) -> Iterator[Key]:
-    """Yields the keys of a config class, those of a nested config after each other; groups are left out."""
+def keys(cls: type, prefix: str = "", counts: bool = True, values: Any = None) -> Iterator[Key]:
+    """Yields the keys of a config class, those of a nested config after each other; groups are left out.
+
+    `values` is an instance whose values are the defaults, where they are not the class's own.
+    """
     for field in dataclasses.fields(cls):
         name = f"{prefix}{field.name}"
         counting = counts and bool(field.metadata.get("changes_results", True))
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
+        if values is not None:
+            default = getattr(values, field.name)
         if dataclasses.is_dataclass(default):
-            yield from keys(type(default), f"{name}.", counting)
+            yield from keys(type(default), f"{name}.", counting, default)
         elif name not in GROUPS:
             yield Key(name, shown(default), str(field.metadata.get("meaning", "")), counting)
 
@@ -162,7 +168,7 @@ def _preset(path: Path) -> str:
     prefix = group.replace("/", ".")
     base = _base(content)
     known = {key.name: key for key in _keys_of_choice(group, name)}
-    changed = _changed({prefix: content}, known, nested=prefix)
+    changed = _changed(content, known, f"{prefix}.")
     text = f"\n### {group}={name} {{ #{group.replace('/', '-')}-{name} }}\n\n{_comment(path)}\n"
     if base:
         text += f"\nIt is [`{group}={base}`](#{group}-{base}) with these values:\n"
@@ -179,12 +185,9 @@ def _keys_of_choice(group: str, choice: str) -> list[Key]:
     return list(keys(GROUPS[group][base], f"{group}.")) if base else []
 
 
-def _changed(content: dict[str, Any], known: dict[str, Key], nested: str = "") -> list[Key]:
+def _changed(content: dict[str, Any], known: dict[str, Key], prefix: str = "") -> list[Key]:
     """The keys that a file sets, as rows."""
-    if nested:
-        flat = {f"{nested}.{name}": value for name, value in _flat(content[nested])}
-    else:
-        flat = dict(_flat(content))
+    flat = dict(_flat(content, prefix))
     return [
         dataclasses.replace(known[name], default=shown(_typed(value, known[name].default)))
         for name, value in flat.items()
@@ -228,7 +231,7 @@ def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
     for name, value in content.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
-        elif f"{prefix}{name}" != "defaults":
+        elif name != "defaults":
             yield f"{prefix}{name}", value
 
 

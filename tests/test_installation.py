@@ -1,4 +1,4 @@
-"""Installed as a wheel it finds conf/ from any folder; the method of docs/writing-a-method.md, in an installed package, is found by its name."""
+"""Installed as a wheel it finds conf/ from any folder; the method of docs/writing-a-method.md is found by its name."""
 
 from __future__ import annotations
 
