@@ -35,7 +35,7 @@ check: .venv/installed-dev  ## lint and types
 	$(BIN)/mypy
 
 docs: .venv/installed-dev  ## build the docs site into build/site; a dead link fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: .venv/installed-dev  ## format the code
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""An MkDocs hook: writes keys.md, the page of every key, from the configs, so that it cannot be stale.
+"""An MkDocs hook: writes keys.md, the page of every key, from the configs, so it is never stale.
 
 mkdocs.yml names this file under `hooks`; `tests/test_docs.py` compares the page with `--help`.
 """
@@ -26,20 +26,21 @@ CONF = Path(__file__).parent.parent / "conf"
 INTRODUCTION = """\
 # Every key
 
-This page is made from the program's configs whenever the site is built. On the command line the same is printed by
-`sslcli <command> --help`, for the choices that you type with it:
+This page is made from the program's configs whenever the site is built. On the command line
+`sslcli <command> --help` prints the same, for the choices that you type with it:
 
 ```
 sslcli pretrain --help
 sslcli pretrain method=denoising_autoencoder encoder=convnet --help
 ```
 
-A key follows the command as `key=value`. A list is written `[1,2]`, nothing is written `null`; quote what your shell
-would read as its own. A default of *required* means that you must give a value.
+A key follows the command as `key=value`. A list is written `[1,2]`, no value is written `null`;
+quote what your shell would read as its own. A default of *required* means that you must give a
+value.
 
-**Changes results** says whether the key belongs to what is learned or measured. *No*: the key says where and how a run
-computes, and runs that differ only in such keys count as the same experiment. Another device or another precision can
-still change the numbers.
+**Changes results** says whether the key belongs to what is learned or measured. *No*: the key says
+where and how a run computes, and runs that differ only in such keys count as the same experiment.
+Another device or another precision can still change the numbers.
 """
 
 
@@ -75,17 +76,17 @@ def page() -> str:
 
 
 VIEWS = """
-What `method=simclr` does to a picture, as one word. `small_pictures` is the default: its values are those
-of [method=simclr](#method-simclr).
+What `method=simclr` does to a picture, as one word. `small_pictures` is the default: its values are
+those of [method=simclr](#method-simclr).
 """
 RECIPES = """
-Recipes set many keys at once. Each file in `conf/experiment/` says where its settings come from and how it differs
-from the source.
+Recipes set many keys at once. Each file in `conf/experiment/` says where its settings come from and
+how it differs from the source.
 """
 
 
 def keys(cls: type, prefix: str = "", counts: bool = True, values: Any = None) -> Iterator[Key]:
-    """Yields the keys of a config class, those of a nested config after each other; groups are left out.
+    """Yields the keys of a config class, nested ones too; groups are left out.
 
     `values` is an instance whose values are the defaults, where they are not the class's own.
     """
