@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format bench clean
+.PHONY: help install demo test test-slow check docs format bench clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,7 +14,7 @@ help:  ## what there is to make
 	touch .venv/installed
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev,timm,tensorboard]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,timm,tensorboard]'
 	touch .venv/installed-dev
 
 install: .venv/installed  ## make .venv and install sslcli into it
@@ -34,11 +34,14 @@ check: .venv/installed-dev  ## lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/installed-dev  ## build the docs site into build/site; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 format: .venv/installed-dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/installed-dev  ## measure what the README claims (AGAINST=lightly: beside it, where it is installed)
+bench: .venv/installed-dev  ## measure what docs/measurements.md claims (AGAINST=lightly: beside it, where it is installed)
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against $(AGAINST))
 
 clean:  ## remove .venv and what tools left; runs in outputs/ stay

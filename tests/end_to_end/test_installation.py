@@ -1,4 +1,4 @@
-"""Installed as a wheel it finds conf/ from any folder; the README's method, in an installed package, is found by its name."""
+"""Installed as a wheel it finds conf/ from any folder; the method of docs/writing-a-method.md is found by its name."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PIP = [
     "--disable-pip-version-check",
 ]
 
-README = (ROOT / "README.md").read_text()
-PLUGIN = re.findall(r"```python\n(# tiny_shift\.py\n.*?)```", README, flags=re.DOTALL)[0]
+PAGE = (ROOT / "docs/writing-a-method.md").read_text()
+PLUGIN = re.findall(r"```python\n(# tiny_shift\.py\n.*?)```", PAGE, flags=re.DOTALL)[0]
 PROJECT = """
 [build-system]
 requires = ["setuptools"]
