@@ -9,14 +9,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_type_hints
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
     MissingMandatoryValue,
@@ -24,8 +25,8 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from sslcli.errors import SslcliError, unknown
-from sslcli.text import first_line
+from sslcli.errors import SslcliError, require, unknown
+from sslcli.text import escape_interpolation, first_line
 
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Reads data only, no objects; libyaml's, where it is there, ten times faster."""
@@ -57,12 +58,60 @@ def values_of(config: Any) -> Any:
 
 
 def typed(cls: type[T], values: dict[str, Any], where: str = "") -> T:
-    """An instance of the config class. Raises SslcliError for a key that it lacks or a value of another type."""
+    """Returns an instance of the config class.
+
+    Raises SslcliError for a key that it lacks, a value of another type, a number that is not finite.
+    """
     try:
-        config = OmegaConf.merge(OmegaConf.structured(cls), values)
-        return cast(T, OmegaConf.to_object(config))
+        config = cast(T, OmegaConf.to_object(node(cls, values, where)))
     except OmegaConfBaseException as reason:
         raise explained(reason, where) from reason
+    require_finite(config, where)
+    return config
+
+
+def node(cls: type[Any], values: dict[str, Any], where: str = "") -> DictConfig:
+    """Returns the values as OmegaConf's node of the config class. Errors are those of `typed`."""
+    _require_text(cls, values, where)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(cls), _literal(values))
+    except OmegaConfBaseException as reason:
+        raise explained(reason, where) from reason
+    return cast(DictConfig, merged)
+
+
+def _literal(values: Any) -> Any:
+    """Returns the values with `${` escaped: they are values, and nothing in them is looked up."""
+    if isinstance(values, dict):
+        return {key: _literal(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_literal(value) for value in values]
+    return escape_interpolation(values) if isinstance(values, str) else values
+
+
+def _require_text(cls: type[Any], values: dict[str, Any], where: str) -> None:
+    """Raises SslcliError for a number where a text is meant: YAML reads 2024_01 as 202401."""
+    for name, hint in get_type_hints(cls).items():
+        value, key = values.get(name), f"{where}.{name}" if where else name
+        if hint in (str, str | None) and isinstance(value, (int, float)):
+            raise SslcliError(f"{key} must be text, got {value!r}", f"put it in quotes: '{value}'")
+        if hint == list[str] and isinstance(value, list):
+            for element in value:
+                fix = f"put it in quotes: '{element}'"
+                require(isinstance(element, str), key, element, "text", fix)
+
+
+def require_finite(config: Any, where: str = "") -> None:
+    """Raises SslcliError for a number below the config that is not finite."""
+    if isinstance(config, float):
+        require(math.isfinite(config), where, config, "a finite number", "see its default in --help")
+    elif isinstance(config, list):
+        for value in config:
+            require_finite(value, where)
+    elif dataclasses.is_dataclass(config):
+        for field in dataclasses.fields(config):
+            key = f"{where}.{field.name}" if where else field.name
+            require_finite(getattr(config, field.name), key)
 
 
 def explained(reason: OmegaConfBaseException, where: str = "") -> SslcliError:

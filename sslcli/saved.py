@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 
 from sslcli.choices import name_in
-from sslcli.config import Groups, flat, typed, values_of
+from sslcli.config import Groups, flat, node, typed, values_of
 from sslcli.errors import SslcliError, unknown
 from sslcli.settings import REQUIRED
 from sslcli.text import first_line
@@ -75,7 +75,7 @@ def to_yaml(command: str, config: Any, groups: Groups) -> str:
 
 
 def read(path: Path) -> Saved:
-    """A saved config.yaml, read as data: no tags, aliases or interpolation. Raises SslcliError where it is not one."""
+    """A saved config.yaml, read as data: no tags or aliases; `${` is text. Raises SslcliError where it is not one."""
     try:
         content = _plain_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -99,11 +99,6 @@ def read(path: Path) -> Saved:
         message = f"{path} has config format {header['format']!r}; this version of sslcli reads format {FORMAT}"
         raise SslcliError(
             message, f"run it with the version that wrote it ({header.get('version')})"
-        )
-    if "${" in yaml.safe_dump(content, allow_unicode=True):
-        raise SslcliError(
-            f"{path} holds an interpolation (${{…}}); a saved config holds values",
-            "put the value itself there",
         )
     choices = {str(group): str(choice) for group, choice in header["choices"].items()}
     return Saved(str(header["command"]), choices, content, str(header.get("version")))
@@ -161,14 +156,22 @@ def _value(word: str, before: Any) -> Any:
 
 
 def restored(cls: type[T], saved: Saved, groups: Groups) -> T:
-    """The saved config as an instance of its command's class, every group of the type it was."""
+    """Returns the saved config as its command's class, every group of the type it was."""
     _require_keys(cls, {**saved.values, **dict.fromkeys(saved.choices)}, saved)
-    parts = {group: restored_group(group, saved, groups) for group in saved.choices}
+    parts = {
+        group: node(*_class_and_values(group, saved, groups), group) for group in saved.choices
+    }
     return typed(cls, {**saved.values, **parts})
 
 
 def restored_group(group: str, saved: Saved, groups: Groups) -> Any:
-    """One group of a saved config, of the type it was."""
+    """Returns one group of a saved config, of the type it was."""
+    return typed(*_class_and_values(group, saved, groups), group)
+
+
+def _class_and_values(
+    group: str, saved: Saved, groups: Groups
+) -> tuple[type[Any], dict[str, Any]]:
     if group not in saved.choices:
         raise SslcliError(
             f"the saved config of {saved.command} has no {group}", f"name it: {group}=…"
@@ -183,7 +186,7 @@ def restored_group(group: str, saved: Saved, groups: Groups) -> Any:
             "restore it from a copy",
         )
     _require_keys(table[choice], values, saved, f"{group}.")
-    return typed(table[choice], values, group)
+    return table[choice], values
 
 
 def _require_keys(cls: type[Any], values: dict[str, Any], saved: Saved, prefix: str = "") -> None:

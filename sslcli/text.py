@@ -19,11 +19,16 @@ def hydra_quoted(text: str) -> str:
 
     A backslash escapes only where it stands before a quote, the end, or an interpolation.
     """
-    literal = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
+    literal = escape_interpolation(text)
     inside = re.sub(
         r"(\\*)('|$(?!\n))", lambda found: 2 * found[1] + (r"\'" if found[2] else ""), literal
     )
     return f"'{inside}'"
+
+
+def escape_interpolation(text: str) -> str:
+    """Returns the text with `${` written so that OmegaConf reads it back as it is."""
+    return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
 
 
 def hydra_word(key: str, value: str) -> str:

@@ -87,7 +87,7 @@ def test_identity_is_what_changes_results() -> None:
         ),
         (lambda content: content["method"].update(temperatur=1), "temperatur"),
         (lambda content: content.update(epochs="many"), "epochs"),
-        (lambda content: content["data"].update(root="${oc.env:HOME}"), "interpolation"),
+        (lambda content: content["data"].update(root=2024), "data.root must be text, got 2024"),
         (
             lambda content: content["method"].update(temperature=-1),
             "method.temperature must be positive",

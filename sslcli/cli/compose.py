@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sslcli import config as configs
+from sslcli.cli.sources import use_own_sources
+from sslcli.errors import unknown
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
 
-VALUE_FLAGS = ("--cfg", "-c", "--config-dir", "-cd", "--package", "-p", "--info", "-i")
 CONFIG_PATH = "pkg://sslcli.conf"
 NO_CHANGES = ("method/views", "small_pictures")
 """A choice whose values are all defaults, so that it needs no file."""
@@ -49,6 +51,7 @@ def register() -> None:
 
     Each is a schema under `schema/`, and, where conf/ has no file of its name, a choice by itself.
     """
+    use_own_sources()
     store = ConfigStore.instance()
     for name, experiment in EXPERIMENTS.items():
         schema = experiment.load_config().Config
@@ -59,27 +62,6 @@ def register() -> None:
         store.repo[group] = _Nodes(choices, without=files)
     group, name = NO_CHANGES
     store.store(group=group, name=name, node={})
-
-
-def split_words(words: list[str]) -> tuple[list[str], list[str]]:
-    """Overrides and flags apart, whatever their order: Hydra's parser wants its overrides in one piece."""
-    overrides: list[str] = []
-    flags: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        if not word.startswith("-"):
-            overrides.append(_home_expanded(word))
-            continue
-        flags.append(word)
-        if word in VALUE_FLAGS:
-            flags += [value for value in [next(rest, None)] if value is not None]
-    return overrides, flags
-
-
-def _home_expanded(word: str) -> str:
-    """`key=~/folder` as the shell would have it, had it looked behind the `=`; Hydra's grammar has no place for a tilde."""
-    key, sign, value = word.partition("=")
-    return f"{key}={Path(value).expanduser()}" if sign and value.startswith("~/") else word
 
 
 @contextlib.contextmanager
@@ -106,8 +88,29 @@ def compose(command: str, words: list[str]) -> DictConfig:
 
 
 def typed(composed: DictConfig) -> Any:
-    """The one step from a composed DictConfig to the command's dataclass."""
+    """Returns the composed config as the command's dataclass.
+
+    Raises SslcliError for a key that the dataclass does not have (`++` lets Hydra take any), for a
+    value of another type, and for a number that is not finite.
+    """
+    _require_known_keys(composed)
     try:
-        return OmegaConf.to_object(composed)
+        config = OmegaConf.to_object(composed)
     except OmegaConfBaseException as reason:
         raise configs.explained(reason) from reason
+    configs.require_finite(config)
+    return config
+
+
+def _require_known_keys(node: DictConfig, prefix: str = "") -> None:
+    cls = OmegaConf.get_type(node)
+    known = None
+    if cls is not None and dataclasses.is_dataclass(cls):
+        known = [f"{prefix}{field.name}" for field in dataclasses.fields(cls)]
+    for name in map(str, node):
+        key = f"{prefix}{name}"
+        if known is not None and key not in known:
+            raise unknown("key", key, known)
+        child = None if OmegaConf.is_missing(node, name) else node[name]
+        if isinstance(child, DictConfig):
+            _require_known_keys(child, f"{key}.")

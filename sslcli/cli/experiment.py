@@ -17,6 +17,7 @@ from sslcli.cli.guard import guarded
 from sslcli.cli.help import show_help
 from sslcli.cli.launch import hand_to_hydra
 from sslcli.cli.sweep import run_sweep
+from sslcli.cli.words import require_text
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
@@ -81,6 +82,7 @@ def _run(command: str, words: list[str], debug: bool) -> int:
                 raise SslcliError(
                     "hydra.mode=MULTIRUN asks for a sweep", "leave it out, and add -m"
                 )
+            require_text(list(context.overrides.task))
             start(command, typed(composed), list(context.overrides.task), Console())
             return 0
 

@@ -12,7 +12,8 @@ from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from sslcli.cli.compose import config_loader, register, split_words
+from sslcli.cli.compose import config_loader, register
+from sslcli.cli.words import split_words
 from sslcli.console import Console
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.text import as_word

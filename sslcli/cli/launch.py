@@ -9,7 +9,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from sslcli.cli.compose import CONFIG_PATH, split_words
+from sslcli.cli.compose import CONFIG_PATH
+from sslcli.cli.words import split_words
 
 # sslcli keeps a run's config, log and folder itself.
 QUIET = [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -12,8 +14,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sslcli.cli.compose import config_loader, split_words, typed
+from sslcli.cli.compose import config_loader, typed
 from sslcli.cli.launch import hand_to_hydra
+from sslcli.cli.words import require_text, split_words
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.jobs import sweep as sweeping
@@ -44,7 +47,7 @@ def run_sweep(command: str, words: list[str], debug: bool) -> int:
         )
     with config_loader(flags) as loader:
         composed = loader.load_configuration(command, overrides, RunMode.MULTIRUN)
-        planned = jobs_planned(composed)
+        planned = jobs_planned(composed, loader)
         named = any(word.startswith("hydra.sweep.dir=") for word in words)
         chosen = Path(composed.hydra.sweep.dir) if named else None
         outputs = Path(composed.runtime.outputs).expanduser()
@@ -72,6 +75,11 @@ def sweep_job(composed: DictConfig) -> float | None:
     """A job of a sweep, as a launcher calls it, perhaps in another process or on another machine."""
     context = HydraConfig.get()
     words = list(context.overrides.task)
+
+    def config() -> Any:
+        require_text(words)
+        return typed(composed)
+
     folder = sweeping.run_job(
         Path(context.sweep.dir),
         context.job.num,
@@ -87,7 +95,7 @@ def sweep_job(composed: DictConfig) -> float | None:
     )
 
 
-def jobs_planned(composed: DictConfig) -> list[list[str]]:
+def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:
     """The words of every job, where Hydra's own sweeper makes them; a sweeper that searches knows them only one by one."""
     sweeper = composed.hydra.sweeper
     if not sweeper._target_.endswith(".BasicSweeper"):
@@ -96,7 +104,7 @@ def jobs_planned(composed: DictConfig) -> list[list[str]]:
         *(f"{key}={value}" for key, value in (sweeper.params or {}).items()),
         *composed.hydra.overrides.task,
     ]
-    return BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)[0]
+    return BasicSweeper.split_arguments(OverridesParser.create(config_loader=loader).parse_overrides(words), None)[0]
 
 
 def _sweeper_words(overrides: list[str]) -> list[str]:

@@ -28,6 +28,10 @@ class Precision(Enum):
     fp16 = "fp16"
 
 
+MOST_THREADS = 1024
+"""OpenMP crashes where the system cannot start as many threads as it is told to."""
+
+
 @dataclass(kw_only=True)
 class RuntimeConfig:
     """Where and how: not part of a run's identity."""
@@ -50,6 +54,6 @@ class RuntimeConfig:
     )
 
     def __post_init__(self) -> None:
-        require(
-            self.threads >= 0, "runtime.threads", self.threads, "0 or more", "0 leaves it to torch"
-        )
+        must_be, fix = f"from 0 to {MOST_THREADS}", "0 lets sslcli choose"
+        good = 0 <= self.threads <= MOST_THREADS
+        require(good, "runtime.threads", self.threads, must_be, fix)

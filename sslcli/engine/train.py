@@ -17,7 +17,7 @@ from sslcli.engine.signals import stop_requests
 from sslcli.errors import Interrupted, SslcliError
 from sslcli.generators import seed_generators
 from sslcli.method import Evaluate, Learner, Progress
-from sslcli.runs.checkpoint import Phase
+from sslcli.runs.checkpoint import Phase, Trained
 from sslcli.seeding import derive_seed
 from sslcli.text import shell_quoted
 
@@ -71,7 +71,7 @@ def train(
     listener: ProgressListener,
 ) -> float:
     """Trains from the phase's last checkpoint, or from the start, to `periods.num_steps`, or until the learner is satisfied;
-    returns images per second (0 where nothing was left to do).
+    returns images per second, over all processes that trained it.
 
     A step is a pure function of (state, seed, phase, step): resumed after any interruption, the run goes on bit for bit.
     Raises Interrupted, the state saved, when a signal asks to stop; RunFailed when a loss is not finite.
@@ -79,10 +79,10 @@ def train(
     modules = nn.ModuleDict(learner.modules()).train()
     meter = Meter()
     start, finished = _restore(phase, modules, minimize, meter, compute)
+    clock = _Clock(pictures.batch_size, phase.trained())
     if finished:
-        return 0.0
-    clock = _Clock(pictures.batch_size)
-    journal = _Journal(phase, modules, minimize, meter, listener, pictures.steps_per_epoch)
+        return clock.images_per_second
+    journal = _Journal(phase, modules, minimize, meter, listener, clock, pictures.steps_per_epoch)
     leads = processes.rank() == 0
 
     with stop_requests() as stop:
@@ -136,6 +136,7 @@ class _Journal:
     minimize: Minimizer
     meter: Meter
     listener: ProgressListener
+    clock: _Clock
     steps_per_epoch: int
 
     def record(self, done: int, values: dict[str, float], timing: dict[str, float]) -> None:
@@ -153,7 +154,7 @@ class _Journal:
         }
         if processes.rank() == 0:
             self.phase.save(done, state, last)
-            self.phase.run.update(status="running", step=done)
+            self.phase.note(done, self.clock.total)
 
 
 def _interrupted(phase: Phase, done: int, num_steps: int, signal_number: int) -> Interrupted:
@@ -186,8 +187,10 @@ def _restore(
 class _Clock:
     """Times the steps. On a CUDA device a step's work is asynchronous: its times are right summed up to `catch_up`."""
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, batch_size: int, before: Trained) -> None:
+        """`before`: what the processes did that worked on the phase until now."""
         self._batch_size = batch_size
+        self._before = before
         self._seconds = self._data_seconds = self._total_seconds = 0.0
         self._steps = self._total_steps = 0
         self._began = self._ready = 0.0
@@ -228,9 +231,12 @@ class _Clock:
         return timing
 
     @property
+    def total(self) -> Trained:
+        """The pictures of all steps of the phase, and the seconds that they took."""
+        images = self._before.images + self._total_steps * self._batch_size
+        return Trained(images, self._before.seconds + self._total_seconds)
+
+    @property
     def images_per_second(self) -> float:
-        return (
-            self._total_steps * self._batch_size / self._total_seconds
-            if self._total_seconds
-            else 0.0
-        )
+        total = self.total
+        return total.images / total.seconds if total.seconds else 0.0

@@ -132,6 +132,12 @@ def train_phase(
     evaluate_every = max(training.fewest_steps, in_epoch)
     save_every = max(training.fewest_steps, round(recording.save_every * in_epoch))
 
+    if optim.warmup_epochs * in_epoch > num_steps:
+        session.console.warn(
+            f"optim.warmup_epochs={optim.warmup_epochs:g} is longer than the training, "
+            f"{num_steps / in_epoch:g} epochs: the learning rate rises to its very end"
+        )
+
     def learning_rate(step: int) -> float:
         return optim.learning_rate(step, num_steps, in_epoch, pictures.batch_size)
 

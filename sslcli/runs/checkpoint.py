@@ -9,7 +9,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 
@@ -33,6 +33,13 @@ PARTS = {
 
 class Damaged(SslcliError):
     """A checkpoint that cannot be read."""
+
+
+class Trained(NamedTuple):
+    """How much of a phase was trained, and how long that took."""
+
+    images: int
+    seconds: float
 
 
 class Phase:
@@ -99,6 +106,16 @@ class Phase:
             self.run.cut_metrics(content["metrics_size"])
         self._saved_step = content["step"]
         return content["step"], content["state"], content["finished"]
+
+    def note(self, step: int, total: Trained) -> None:
+        """Notes in run.json how far the phase is."""
+        trained = {**self.run.facts.get("trained", {}), self.name: total._asdict()}
+        self.run.update(status="running", step=step, trained=trained)
+
+    def trained(self) -> Trained:
+        """Returns what run.json noted; nothing where the phase begins anew."""
+        noted = self.run.facts.get("trained", {}).get(self.name)
+        return Trained(**noted) if noted and self.last.exists() else Trained(0, 0.0)
 
     def _keep_previous(self) -> None:
         if self._saved_step is None or self._keep_last < 2:

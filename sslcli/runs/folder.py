@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ from sslcli.runs.lock import HOST, Lock
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(("status", "command", "host"), str),
     **dict.fromkeys(("started", "seconds"), (int, float)),
-    **dict.fromkeys(("choices", "metrics", "data", "derived"), dict),
+    **dict.fromkeys(("choices", "metrics", "data", "derived", "trained"), dict),
 }
 """What the entries of run.json that others rely on must be."""
 
@@ -50,6 +51,7 @@ class Run:
         self.folder = folder
         self.figures = folder / "figures"
         self._lock = Lock(folder)
+        _remove_torn_files(folder)
         self._metrics: IO[bytes] | None = None
         self.metrics_floor = 0
         """Bytes of metrics.jsonl that belong to finished phases; nothing cuts below it."""
@@ -144,6 +146,13 @@ class Run:
             message = f"{path} has {present} bytes, but the checkpoint was saved after {size}: records are missing"
             raise SslcliError(message, "restore the file from a copy, or start a new run")
         self.metrics_floor = size
+
+
+def _remove_torn_files(folder: Path) -> None:
+    """Removes what a killed process left of a file that it was writing; the lock says it is dead."""
+    for path in folder.glob(".*.tmp"):
+        if re.fullmatch(r"\..+\.\d+\.tmp", path.name) and not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def _require_no_way_out(folder: Path) -> None:

@@ -18,7 +18,8 @@ import yaml
 from conftest import MADE, Outcome, facts, only_run
 from PIL import Image
 
-from sslcli.errors import SslcliError
+from sslcli.config import typed as config_typed
+from sslcli.data.folder import FolderConfig
 from sslcli.runs.checkpoint import FORMAT
 from sslcli.saved import read
 from sslcli.text import shell_quoted
@@ -101,8 +102,11 @@ def test_a_file_that_is_no_config(sslcli: Sslcli, tmp_path: Path, text: str) -> 
             ),
             "_target_",
         ),
-        (lambda content: content.update(method="${oc.env:HOME}"), "interpolation"),
-        (lambda content: content["data"].update(root="a $" + "{oc.decode:x}"), "interpolation"),
+        (
+            lambda content: content.update(method="${oc.env:HOME}"),
+            "method of the saved config must be its settings, got '${oc.env:HOME}'",
+        ),
+        (lambda content: content.update(seed="${oc.env:SHLVL}"), "seed"),
         (
             lambda content: content.update(method="simclr"),
             "method of the saved config must be its settings",
@@ -134,13 +138,10 @@ def test_a_config_that_was_tampered_with(
     require_refused(sslcli("resume", str(run)))
 
 
-def test_an_escaped_interpolation(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(
-        'sslcli: {format: 1, command: pretrain, choices: {}}\nseed: "\\x24{oc.env:HOME}"\n'
-    )
-    with pytest.raises(SslcliError, match="interpolation"):
-        read(path)
+def test_nothing_in_a_saved_config_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "seen")
+    found = config_typed(FolderConfig, {"root": "a/${oc.env:SECRET}/\\${x}"})
+    assert found.root == "a/${oc.env:SECRET}/\\${x}"
 
 
 def zipped(payload: object) -> Callable[[Path], None]:

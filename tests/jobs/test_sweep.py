@@ -282,7 +282,8 @@ def test_an_experiment_file_may_say_what_is_swept() -> None:
     register()
     with config_loader([]) as loader:
         words = ["experiment=temperature_sweep", "epochs=2"]
-        planned = jobs_planned(loader.load_configuration("pretrain", words, RunMode.MULTIRUN))
+        composed = loader.load_configuration("pretrain", words, RunMode.MULTIRUN)
+        planned = jobs_planned(composed, loader)
     assert len(planned) == 9
     assert planned[1] == ["method.temperature=0.1", "seed=1", *words]
 

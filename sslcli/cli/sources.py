@@ -1,0 +1,76 @@
+"""Reads Hydra's YAML files so that text in them stays text: `root: 2024_01` is no number.
+
+A plain scalar that YAML reads as a number or a boolean, but that is written otherwise than that
+value (2024_01, 1.10, 1e5, yes), is kept as it is written; typed fields still make a number of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.core_plugins import file_config_source, importlib_resources_config_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import OmegaConf
+from omegaconf._utils import get_yaml_loader
+
+from sslcli.config import conf_folder
+from sslcli.errors import SslcliError
+
+NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool")}
+
+
+class FileConfigSource(file_config_source.FileConfigSource):
+    """A folder that --config-dir names."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        return _with_text(super().load_config(config_path), Path(self.path), config_path)
+
+
+class ImportlibResourcesConfigSource(
+    importlib_resources_config_source.ImportlibResourcesConfigSource
+):
+    """conf/, and Hydra's own configs."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        result = super().load_config(config_path)
+        own = self.path == "sslcli.conf"
+        return _with_text(result, conf_folder(), config_path) if own else result
+
+
+def use_own_sources() -> None:
+    """Puts these in the place of Hydra's. Classes of these names are what Hydra expects there."""
+    Plugins.instance()
+    types = SourcesRegistry.instance().types
+    types["file"] = FileConfigSource
+    types["pkg"] = ImportlibResourcesConfigSource
+
+
+def _with_text(result: ConfigResult, folder: Path, config_path: str) -> ConfigResult:
+    path = folder / f"{config_path.removesuffix('.yaml')}.yaml"
+    if config_path.startswith("experiment/") and not result.header.get("package"):
+        message = f"{path} lacks its first line, so that it would set keys of `experiment`"
+        raise SslcliError(message, "let it begin with the line: # @package _global_")
+    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=get_yaml_loader())
+    if isinstance(root, yaml.MappingNode) and OmegaConf.is_dict(result.config):
+        _keep_text(root, result.config)
+    return result
+
+
+def _keep_text(node: yaml.Node, values: Any) -> None:
+    if isinstance(node, yaml.MappingNode):
+        entries = [(key.value, child) for key, child in node.value]
+    else:
+        entries = list(enumerate(node.value))
+    for key, child in entries:
+        if key not in values if isinstance(node, yaml.MappingNode) else False:
+            continue
+        if isinstance(child, yaml.ScalarNode):
+            written = child.value
+            if child.tag in NUMBERS and child.style is None and str(values[key]) != written:
+                values[key] = written
+        else:
+            _keep_text(child, values[key])

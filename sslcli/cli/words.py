@@ -1,0 +1,167 @@
+"""Keeps typed text as it was typed: `data.root=2024_01` names the folder 2024_01, not 202401.
+
+Hydra's grammar reads numbers, booleans, lists and escapes wherever it can. A word whose key is a
+text field is therefore quoted before Hydra sees it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from sslcli.choices import Choices
+from sslcli.errors import SslcliError
+from sslcli.experiments.groups import GROUPS
+from sslcli.experiments.table import EXPERIMENTS
+from sslcli.text import hydra_quoted
+
+VALUE_FLAGS = ("--cfg", "-c", "--config-dir", "-cd", "--package", "-p", "--info", "-i")
+MULTIRUN = ("-m", "--multirun")
+QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+
+
+class TextField(NamedTuple):
+    is_list: bool
+    may_be_null: bool
+
+
+def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns overrides and flags, whatever their order: Hydra wants its overrides in one piece.
+
+    Text is quoted in the overrides.
+    """
+    overrides: list[str] = []
+    flags: list[str] = []
+    fields = text_fields(tuple(words))
+    sweeps = bool(set(MULTIRUN) & set(words))
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-"):
+            overrides.append(_protected(word, fields, sweeps))
+            continue
+        flags.append(word)
+        if word in VALUE_FLAGS:
+            flags += [value for value in [next(rest, None)] if value is not None]
+    return overrides, flags
+
+
+def text_fields(words: tuple[str, ...]) -> dict[str, TextField]:
+    """Returns the fields of all commands that hold text, by dotted key.
+
+    Of installed packages only those that a word names are looked at: others are not imported.
+    """
+    fields = dict(_built_in_fields())
+    typed = {part for word in words for part in re.split(r"[^\w-]+", word)}
+    for group, table in GROUPS.items():
+        if isinstance(table, Choices):
+            for name in typed & table.installed.keys():
+                fields.update(_fields_of(table[name], f"{group}."))
+    return fields
+
+
+@cache
+def _built_in_fields() -> dict[str, TextField]:
+    fields: dict[str, TextField] = {}
+    for experiment in EXPERIMENTS.values():
+        fields.update(_fields_of(experiment.load_config().Config, ""))
+    for group, table in GROUPS.items():
+        classes = table.built_in if isinstance(table, Choices) else table
+        for cls in classes.values():
+            fields.update(_fields_of(cls, f"{group}."))
+    return fields
+
+
+def _fields_of(cls: type[Any], prefix: str) -> Iterator[tuple[str, TextField]]:
+    hints = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        hint = hints[field.name]
+        is_union = get_origin(hint) in (Union, UnionType)
+        kinds = [kind for kind in get_args(hint) if kind is not type(None)] if is_union else [hint]
+        key = f"{prefix}{field.name}"
+        if kinds == [str]:
+            yield key, TextField(is_list=False, may_be_null=is_union)
+        elif kinds == [list[str]]:
+            yield key, TextField(is_list=True, may_be_null=is_union)
+        elif dataclasses.is_dataclass(kinds[0]) and isinstance(kinds[0], type):
+            yield from _fields_of(kinds[0], f"{key}.")
+
+
+def _protected(word: str, fields: dict[str, TextField], sweeps: bool) -> str:
+    key, sign, value = word.partition("=")
+    field = fields.get(key.lstrip("+"))
+    if not sign or field is None:
+        expanded = key.startswith("hydra.") and value.startswith("~/")
+        return f"{key}={Path(value).expanduser()}" if expanded else word
+
+    def one(text: str) -> str:
+        if field.is_list:
+            return _list_protected(text)
+        if re.fullmatch(QUOTED, text, re.DOTALL) or (text == "null" and field.may_be_null):
+            return text
+        return hydra_quoted(text)
+
+    return f"{key}={_each(value, one) if sweeps else one(value)}"
+
+
+def _list_protected(text: str) -> str:
+    inside = re.fullmatch(r"\s*\[(.*)\]\s*", text, re.DOTALL)
+    if inside is None:
+        return text
+
+    def one(element: str) -> str:
+        stripped = element.strip()
+        return stripped if re.fullmatch(QUOTED, stripped, re.DOTALL) else hydra_quoted(stripped)
+
+    return f"[{','.join(map(one, pieces(inside[1])))}]" if inside[1].strip() else "[]"
+
+
+def _each(value: str, protect: Callable[[str], str]) -> str:
+    """Protects the values of a sweep, `a,b` or `choice(a,b)`.
+
+    Hydra forgets the quotes inside `choice(…)`, so that is written as `a,b`, which means the same.
+    Its other functions are left; `require_text` refuses what they make of a text.
+    """
+    chosen = re.fullmatch(r"choice\((.*)\)", value, re.DOTALL)
+    if chosen is not None:
+        return ",".join(protect(piece.strip()) for piece in pieces(chosen[1]))
+    if re.fullmatch(r"(shuffle|sort|glob|range|interval)\(.*\)", value, re.DOTALL):
+        return value
+    return ",".join(map(protect, pieces(value)))
+
+
+def require_text(overrides: Sequence[str]) -> None:
+    """Raises SslcliError where Hydra reads a text field's override as something else."""
+    fields = text_fields(tuple(overrides))
+    parser = OverridesParser.create()
+    for word in overrides:
+        field = fields.get(word.partition("=")[0].lstrip("+"))
+        if field is None or field.is_list:
+            continue
+        value = parser.parse_override(word).value()
+        if not isinstance(value, str) and not (value is None and field.may_be_null):
+            message = f"{word} is read as {value!r}, and a text is meant"
+            raise SslcliError(message, "name the values one by one, as in key=a,b")
+
+
+def pieces(text: str) -> list[str]:
+    """Splits at the commas that stand in no brackets and in no quoted piece."""
+    found, start, at, depth = [], 0, 0, 0
+    while at < len(text):
+        begins = not text[start:at].strip()
+        quoted = re.compile(rf"(?:{QUOTED})\s*(?=,|\]|\)|$)", re.DOTALL).match(text, at)
+        if quoted and (begins or text[at - 1] in "[,( "):
+            at = quoted.end()
+            continue
+        depth += (text[at] == "[") - (text[at] == "]")
+        if text[at] == "," and depth <= 0:
+            found.append(text[start:at])
+            start = at + 1
+        at += 1
+    return [*found, text[start:]]
