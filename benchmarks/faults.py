@@ -286,10 +286,9 @@ def measure() -> None:
     with tempfile.TemporaryDirectory(prefix="faults-") as place:
         folder = Path(place)
         os.chdir(folder)
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            # In this process: what is imported now, those forked later need not import.
-            with suppress(SystemExit):
-                main([*SOURCE, f"runtime.outputs={folder / 'source'}"])
+        # In this process: what is imported now, those forked later need not import.
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(SystemExit):
+            main([*SOURCE, f"runtime.outputs={folder / 'source'}"])
         source = only_run(folder / "source")
         assert source is not None
         for name, words in {**EXPERIMENTS, **TOOLS}.items():
