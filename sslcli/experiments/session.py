@@ -46,6 +46,11 @@ class Session:
         self.run.figures.mkdir(exist_ok=True)
         return self.run.figures
 
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes; their numbers where the data name none."""
+        return list(self.splits.classes or map(str, range(self.splits.num_classes)))
+
 
 @dataclass(frozen=True)
 class Training:
