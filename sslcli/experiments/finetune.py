@@ -69,7 +69,7 @@ def run(config: Config, run: Run, console: Console) -> None:
 
 
 def build_classifier(config: Config, files: EncoderFiles, session: Session) -> Classifier:
-    """Returns the classifier as it is before training, on the device."""
+    """Returns the untrained classifier, on the device."""
     shape, settings = files.preprocessing, config.training
     encoder = load_trained(files)
     if config.init is Initial.random:

@@ -1,4 +1,4 @@
-"""Trains a context encoder; fills holes of test pictures by it and by simpler ways; scores them."""
+"""Trains a context encoder, and scores how it fills holes of test pictures."""
 
 from __future__ import annotations
 

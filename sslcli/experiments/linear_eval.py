@@ -1,4 +1,4 @@
-"""Measures a run's encoder by a linear probe and kNN, beside raw pixels and the untrained encoder."""
+"""Measures a run's encoder by a linear probe and kNN, beside raw pixels and no training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes and reads evaluations.jsonl: a line in a run's folder for each evaluation of its encoder."""
+"""Writes and reads evaluations.jsonl: a line for each evaluation of a run's encoder."""
 
 from __future__ import annotations
 

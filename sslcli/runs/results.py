@@ -162,8 +162,7 @@ COMMANDS_0_1_0 = {
 }
 """The command by the first of these entries that its results.json had; linear-eval had none."""
 SETTINGS_0_1_0 = {
-    "l2", "width", "run", "kind", "amount", "num_labels", "seed", "chosen", "pretraining", "depth",
-    "epochs",
+    "l2", "width", "run", "amount", "num_labels", "seed", "chosen", "depth", "epochs",
 }  # fmt: skip
 """Entries of a row that are not scores. In inpaint's, `l2` is one."""
 PROTOCOL_0_1_0 = {
@@ -209,7 +208,8 @@ def _rows_0_1_0(command: str, content: dict[str, Any]) -> list[tuple[str, dict[s
 
 
 def _row_0_1_0(name: str, row: dict[str, Any], known: set[str]) -> Row:
-    scalars = {key: value for key, value in row.items() if _are_scalars([value])}
+    names = ("kind", "pretraining")
+    scalars = {k: v for k, v in row.items() if _are_scalars([v]) and k not in names}
     seconds = scalars.pop("seconds", None)
     return Row(
         name,
