@@ -46,7 +46,7 @@ def start(
 def create(command: str, config: Any, overrides: list[str], folder: Path | None = None) -> Path:
     """Makes the folder of a run that waits to be gone on with, as `start` does; returns it."""
     module = EXPERIMENTS[command].load_config()
-    config = module.settle(config)
+    config = module.resolve(config)
     choices = choices_of(config, GROUPS)
     files = {
         "config.yaml": to_yaml(command, config, GROUPS),
@@ -60,8 +60,8 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
         "started": time.time(),
     }
     try:
-        label = module.label(config, choices)
-        folder = folder or new_folder(Path(config.runtime.outputs).expanduser() / command / label)
+        outputs = Path(config.runtime.outputs).expanduser()
+        folder = folder or new_folder(outputs / command / module.folder_label(config, choices))
         folder.mkdir(parents=True, exist_ok=True)
         with Run.create(folder, files, facts):
             return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from sslcli.experiments import inpaint as inpainting
 from sslcli.experiments.inpaint import LASTING, warn_of_a_winner
 from sslcli.experiments.inpaint_config import Config
 from sslcli.methods import METHODS
+from sslcli.runs.results import read_results
 
 Sslcli = Callable[..., Outcome]
 
@@ -44,15 +44,15 @@ def test_trains_both_players_and_scores_the_holes(sslcli: Sslcli, tmp_path: Path
     assert outcome.status == 0, outcome.err
     run = run_of(tmp_path)
     assert run.parent.name == "context_encoder-fashion_sample"
-    content = json.loads((run / "results.json").read_text())
-    results = content["results"]
+    measured = read_results(run)
+    results = {row.name: row.scores for row in measured.rows}
     assert list(results) == [*FILLERS, "true"]
     for name in FILLERS:
         assert results[name].keys() == {"l1", "l2", "psnr", "ssim", "gradient"}
         assert 0 < results[name]["l2"] <= results[name]["l1"] <= 100
     assert results["true"].keys() == {"gradient"}
     assert results["mean"]["gradient"] == pytest.approx(0, abs=1e-6)
-    assert "8 test pictures" in content["protocol"]["scored_on"]
+    assert "8 test pictures" in measured.protocol.tested_on
     metrics = facts(run)["metrics"]
     for name in FILLERS:
         assert metrics[f"hole_psnr_{name.replace(' ', '_')}"] == results[name]["psnr"]
@@ -165,9 +165,9 @@ def test_without_scikit_image_and_without_a_test_part(
         "warning: the data have no test part: what is reported is measured on validation"
         in outcome.err
     )
-    content = json.loads((run_of(tmp_path) / "results.json").read_text())
-    assert list(content["results"]) == ["mean", "nearest neighbour", "network", "true"]
-    assert "4 validation pictures" in content["protocol"]["scored_on"]
+    results = read_results(run_of(tmp_path))
+    assert [row.name for row in results.rows] == ["mean", "nearest neighbour", "network", "true"]
+    assert "4 validation pictures" in results.protocol.tested_on
 
 
 class Onlooker:

@@ -13,6 +13,8 @@ import pytest
 from conftest import TINY, Outcome, facts, only_run, records
 
 from sslcli.console import Console
+from sslcli.runs.evaluations import read_evaluations
+from sslcli.runs.results import read_results
 
 Sslcli = Callable[..., Outcome]
 
@@ -28,20 +30,19 @@ def test_every_cell_is_measured_and_summed_up(
     outcome = sslcli("label-curve", *FEW)
     assert outcome.status == 0, outcome.err
     run = only_run(tmp_path / "outputs/label-curve")
-    content = json.loads((run / "results.json").read_text())
-    cells = content["cells"]
-    assert len(cells) == 4 * 2 * 2
-    assert {cell["num_labels"] for cell in cells} == {12, 30}
-    assert content["protocol"]["runs"] == [str(coloured.absolute())]
-    pixels = [cell["top1"] for cell in cells if cell["kind"] == "raw_pixels"]
+    results = read_results(run)
+    assert len(results.rows) == 4 * 2 * 2
+    assert {row.settings["num_labels"] for row in results.rows} == {12, 30}
+    assert results.runs == [str(coloured.absolute())]
+    pixels = [row.scores["top1"] for row in results.rows if row.name == "raw_pixels"]
     assert min(pixels) > 0.8
     with (run / "label_curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 * 2
     few = [
-        cell["top1"]
-        for cell in cells
-        if cell["kind"] == "linear_probe" and cell["num_labels"] == 12
+        row.scores["top1"]
+        for row in results.rows
+        if row.name == "linear_probe" and row.settings["num_labels"] == 12
     ]
     (row,) = (row for row in rows if row["curve"] == "linear probe" and row["labels"] == "12")
     assert float(row["mean_top1"]) == pytest.approx(np.mean(few))
@@ -49,10 +50,8 @@ def test_every_cell_is_measured_and_summed_up(
     assert (run / "figures/label_curve.png").exists()
     assert facts(run)["metrics"]["linear_probe_12"] == pytest.approx(np.mean(few))
     assert "from scratch" in outcome.out
-    assert (
-        json.loads((coloured / "evaluations.jsonl").read_text().splitlines()[-1])["command"]
-        == "label-curve"
-    )
+    evaluation = read_evaluations(coloured)[0][-1]
+    assert (evaluation.command, evaluation.metrics) == ("label-curve", facts(run)["metrics"])
 
 
 @pytest.mark.parametrize("all_of_them", ["1.0", "40"])
@@ -66,10 +65,8 @@ def test_all_labels_have_one_subset_for_a_probe(
         ).status
         == 0
     )
-    cells = json.loads((only_run(tmp_path / "outputs/label-curve") / "results.json").read_text())[
-        "cells"
-    ]
-    assert [cell["kind"] for cell in cells] == ["linear_probe", "from_scratch", "from_scratch"]
+    rows = read_results(only_run(tmp_path / "outputs/label-curve")).rows
+    assert [row.name for row in rows] == ["linear_probe", "from_scratch", "from_scratch"]
 
 
 def test_a_cell_is_what_its_own_command_measures(
@@ -81,26 +78,20 @@ def test_a_cell_is_what_its_own_command_measures(
         ).status
         == 0
     )
-    probe, tuned = json.loads(
-        (only_run(tmp_path / "outputs/label-curve") / "results.json").read_text()
-    )["cells"]
+    probe, tuned = read_results(only_run(tmp_path / "outputs/label-curve")).rows
     words = [word for word in FEW if word.startswith(("runtime", "training"))]
     assert sslcli("finetune", f"run={coloured}", "labels=4", *words).status == 0
-    alone = json.loads((only_run(tmp_path / "outputs/finetune") / "results.json").read_text())[
-        "results"
-    ]
+    (alone,) = read_results(only_run(tmp_path / "outputs/finetune")).rows
     assert (
         sslcli(
             "linear-eval", f"run={coloured}", "labels=4", "l2=[1e-2,1e-1]", "baselines=false"
         ).status
         == 0
     )
-    evaluated = json.loads(
-        (only_run(tmp_path / "outputs/linear-eval") / "results.json").read_text()
-    )["results"]
-    assert probe["top1"] == evaluated["trained_encoder"]["top1"]
-    assert tuned["val_top1"] == pytest.approx(
-        alone["val_top1"], abs=0.15
+    evaluated = read_results(only_run(tmp_path / "outputs/linear-eval"))
+    assert probe.scores["top1"] == evaluated.row("trained_encoder").scores["top1"]
+    assert tuned.scores["val_top1"] == pytest.approx(
+        alone.scores["val_top1"], abs=0.15
     )  # another phase, so other crops
 
 
@@ -181,7 +172,5 @@ def test_an_encoder_that_saw_labels_is_no_point_of_a_curve(
     assert outcome.status == 2
     assert f"{finetuned} learned from 12 labels" in outcome.err
     assert sslcli("label-curve", "run=last", *FEW, "kinds=[linear_probe]", "subsets=1").status == 0
-    protocol = json.loads(
-        (only_run(tmp_path / "outputs/label-curve") / "results.json").read_text()
-    )["protocol"]
-    assert protocol["runs"] == [str(coloured)], "last is the newest that was pretrained"
+    results = read_results(only_run(tmp_path / "outputs/label-curve"))
+    assert results.runs == [str(coloured)], "last is the newest that was pretrained"
