@@ -57,9 +57,12 @@ class PictureFiles:
             self.rows[indices], None if self.labels is None else self.labels[indices]
         )
 
+    def without_labels(self) -> PictureFiles:
+        return PictureFiles(self.rows, None)
 
-def scan(root: Path) -> tuple[Listing, Stored[PictureFiles], list[str]]:
-    """The pictures under `root`, the parts they belong to, and what the user should know about the tree.
+
+def scan(root: Path) -> tuple[Listing, Stored[PictureFiles]]:
+    """The pictures under `root`, and the parts they belong to.
 
     With train/ in it, `root` has the parts train/, val/ and test/, and nothing else in it is read;
     without, all is for training. Where all training pictures lie in subfolders, those are the
@@ -82,15 +85,19 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles], list[str]]:
     refuse_parts_inside(folders["train"], found["train"].names)
     class_of = {part: class_folders(listing.names) for part, listing in found.items()}
     classes = None if class_of["train"] is None else tuple(sorted(set(class_of["train"])))
-    if classes is None and any(os.sep in name for name in found["train"].names):
-        notes.append(f"no labels: some pictures lie beside the class folders of {folders['train']}")
     files, start = {}, 0
     for part, listing in found.items():
         labels = labels_of(listing.root, class_of[part], classes)
         files[part] = PictureFiles(np.arange(start, start + len(listing)), labels)
         start += len(listing)
-    stored = Stored(files["train"], files.get("val"), files.get("test"), classes)
-    return _joined(root, list(found.values())), stored, notes
+    stored = Stored(
+        files["train"], files.get("val"), files.get("test"), classes, warnings=tuple(notes)
+    )
+    if classes is None and any(os.sep in name for name in found["train"].names):
+        stored = stored.without_labels(
+            f"some pictures lie beside the class folders of {folders['train']}"
+        )
+    return _joined(root, list(found.values())), stored
 
 
 def pictures_under(folder: Path) -> list[Path]:

@@ -34,7 +34,7 @@ def parted(root: Path, train: str = "train", test: str = "test", **others: str) 
 
 
 def load(root: Path) -> Splits:
-    return FolderConfig(root=str(root), resolution=8).load()
+    return FolderConfig(root=str(root), resolution=8, val_fraction=0.2).load()
 
 
 @pytest.mark.parametrize("name", LEFT_BEHIND)
@@ -101,6 +101,7 @@ def test_spellings_of_parts_are_parts(tmp_path: Path, train: str, test: str, val
     assert splits.classes == ("cat", "dog")
     assert splits.test is not None
     assert (len(splits.train), len(splits.val), len(splits.test)) == (12, 12, 12)
+    assert splits.warnings == ()
     assert splits.test.paths is not None
     assert all(path.startswith(str(tmp_path / test)) for path in splits.test.paths)
 
