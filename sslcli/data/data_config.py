@@ -76,6 +76,8 @@ class DataConfig:
             test=parts.test and resized(parts.test, self.resolution, track),
             unlabelled=parts.unlabelled and resized(parts.unlabelled, self.resolution, track),
             classes=parts.classes,
+            warnings=parts.warnings,
+            no_labels=parts.no_labels,
         )
 
 
