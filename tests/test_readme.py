@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Outcome
+from doubles import Sslcli
 
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.tools.table import TOOLS
@@ -28,7 +27,7 @@ def test_there_are_commands() -> None:
 
 
 @pytest.mark.parametrize("words", COMPOSED, ids=" ".join)
-def test_every_experiment_composes(sslcli: Callable[..., Outcome], words: list[str]) -> None:
+def test_every_experiment_composes(sslcli: Sslcli, words: list[str]) -> None:
     # A sweep has several values where a run has one.
     single = [
         word.split(",")[0] if "-m" in words else word
@@ -43,7 +42,7 @@ def test_every_tool_exists() -> None:
     assert {words[0] for words in COMMANDS} <= {*EXPERIMENTS, *TOOLS}
 
 
-def test_the_mistake_is_answered_as_shown(sslcli: Callable[..., Outcome]) -> None:
+def test_the_mistake_is_answered_as_shown(sslcli: Sslcli) -> None:
     (shown,) = re.findall(r"\$ sslcli (.*?)\n(error: .*?\nfix: .*?)\n", README)
     said = sslcli(*shlex.split(shown[0])).err.splitlines()
     wrong, fix = shown[1].splitlines()

@@ -15,15 +15,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import MADE, Outcome, facts, only_run
+from doubles import MADE, Outcome, Sslcli, facts, only_run
 from PIL import Image
 
 from sslcli.errors import SslcliError
 from sslcli.runs.checkpoint import FORMAT
 from sslcli.saved import read
 from sslcli.text import shell_quoted
-
-Sslcli = Callable[..., Outcome]
 
 
 @pytest.fixture

@@ -8,29 +8,39 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, Outcome, facts, only_run
+from doubles import (
+    CPU,
+    PREPROCESSING,
+    TINY,
+    Killed,
+    Onlooker,
+    Sslcli,
+    double_of,
+    facts,
+    only_run,
+    state,
+)
 from torch import Tensor, nn
 
 from sslcli.augment.masks_config import MaskConfig, MaskKind
 from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
-from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.train import Periods, train
 from sslcli.errors import RunFailed, SslcliError
+from sslcli.experiments import pretrain
 from sslcli.experiments.pretrain import warn_of_own_statistics
 from sslcli.generators import seed_generators
-from sslcli.method import Method, Preprocessing
+from sslcli.method import Method
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.simclr import SimCLR, SimCLRConfig
@@ -39,36 +49,19 @@ from sslcli.processes import Place, gathered, join, leave, meeting_place, place,
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run, read_records
 
-CPU = Compute(torch.device("cpu"), None)
-SHAPE = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
 PROJECTED = "simclr, batch norm in the projector"
 METHODS: dict[str, Callable[[], Method]] = {
-    PROJECTED: lambda: SimCLRConfig().build(ConvNetConfig(width=4).build(3, 16), SHAPE),
+    PROJECTED: lambda: SimCLRConfig().build(ConvNetConfig(width=4).build(3, 16), PREPROCESSING),
     "simclr": lambda: SimCLRConfig(chunk_size=5, loss_block=7).build(
-        ConvNetConfig(width=4).build(3, 16), SHAPE
+        ConvNetConfig(width=4).build(3, 16), PREPROCESSING
     ),
     "denoising": lambda: DenoisingAutoencoderConfig().build(
-        MLPConfig(widths=[20], batch_norm=False).build(3, 16), SHAPE
+        MLPConfig(widths=[20], batch_norm=False).build(3, 16), PREPROCESSING
     ),
     "adversarial": lambda: ContextEncoderConfig(
         adversarial=True, masks=MaskConfig(kind=MaskKind.blocks), bottleneck=None
-    ).build(ContextConfig(width=4).build(3, 16), SHAPE),
+    ).build(ContextConfig(width=4).build(3, 16), PREPROCESSING),
 }
-
-
-class Killed(Exception):
-    pass
-
-
-@dataclass
-class Onlooker:
-    stop_at: int | None = None
-
-    def step(self, done: int) -> None:
-        if done == self.stop_at:
-            raise Killed
-
-    def record(self, record: dict[str, Any]) -> None: ...
 
 
 def together(num: int, work: Callable[..., None], *arguments: object) -> None:
@@ -130,14 +123,9 @@ def train_here(name: str, folder: Path, stop_at: int | None = None) -> None:
     with Run(own) as run, suppress(Killed):
         train(
             method, pictures, Minimizer.of(method, SGDConfig(lr=0.05), CPU, lambda step: 0.05), lambda step: {},
-            Phase(run, "pretrain", 1, 0), Periods(20, 1, 1000, 10), CPU, Onlooker(stop_at),
+            Phase(run, "pretrain", 1, 0), Periods(20, 1, 1000, 10), CPU, Onlooker(stop_at=stop_at),
         )  # fmt: skip
-    state = {
-        f"{part}.{key}": v
-        for part, m in method.modules().items()
-        for key, v in m.state_dict().items()
-    }
-    torch.save(state, own / "weights.pt")
+    torch.save(state(method), own / "weights.pt")
 
 
 def losses(folder: Path) -> list[dict[str, float]]:
@@ -340,7 +328,7 @@ def torchrun(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_torchrun_makes_one_run_which_ends_as_that_of_one_process(
-    sslcli: Callable[..., Outcome], tmp_path: Path
+    sslcli: Sslcli, tmp_path: Path
 ) -> None:
     tiny = [word for word in TINY if not word.startswith("encoder.width")]
     network = ["method=denoising_autoencoder", "encoder.widths=[16]", "encoder.batch_norm=false"]
@@ -362,7 +350,7 @@ def test_torchrun_makes_one_run_which_ends_as_that_of_one_process(
 
 @pytest.mark.parametrize("words", [["linear-eval", "run=last"], ["pretrain", "-m", "seed=0,1"]])
 def test_what_is_for_one_process_is_refused(
-    words: list[str], sslcli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+    words: list[str], sslcli: Sslcli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(key, value)
@@ -377,20 +365,19 @@ def as_second(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_others_find_the_data_named_from_where_the_command_was_typed(
-    sslcli: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_second(monkeypatch)
     roots: list[str] = []
-    monkeypatch.setattr(
-        "sslcli.experiments.pretrain.run", lambda config, *_: roots.append(config.data.root)
-    )
+    run = double_of(pretrain.run, lambda given: roots.append(given["config"].data.root))
+    monkeypatch.setattr(pretrain, "run", run)
     outcome = sslcli("pretrain", "data=folder", "data.root=photos")
     assert outcome.status == 0, outcome.err
     assert roots == [str(tmp_path / "photos")]
 
 
 def test_the_others_leave_a_finished_run_as_it_is(
-    made: Path, sslcli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+    made: Path, sslcli: Sslcli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_second(monkeypatch)
     monkeypatch.setattr("sslcli.cli.guard.FIRST_TELLS", 0.0)
@@ -428,7 +415,7 @@ def test_statistics_that_are_not_shared_are_told_of_by_part(
 
 
 def test_what_the_first_did_not_say_another_does(
-    sslcli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+    sslcli: Sslcli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_second(monkeypatch)
     waited: list[float] = []

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, facts, only_run
+from doubles import CPU, Sslcli, facts, only_run, pictures
 from PIL import Image
-from test_contract import CPU, pictures
 
 from sslcli.augment.corruption_config import CorruptionConfig
 from sslcli.data.images import ImageSet
@@ -36,7 +34,6 @@ from sslcli.nets.encoder_config import (
 from sslcli.report import restorations as restoration
 from sslcli.report.restorations import first_filters, save_restorations
 
-Sslcli = Callable[..., Outcome]
 DENOISING, FILLING = DenoisingAutoencoderConfig(), ContextEncoderConfig(bottleneck=4)
 
 

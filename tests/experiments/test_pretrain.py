@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from conftest import MADE, TINY, Outcome, facts, only_run, records
+from doubles import TINY, Sslcli, facts, only_run, records
 from safetensors.torch import load_file
 
-from sslcli.data.batches import Batches
 from sslcli.errors import SslcliError
-from sslcli.methods.simclr import SimCLR
-from sslcli.runs.folder import read_records
-
-Sslcli = Callable[..., Outcome]
 
 
 def test_leaves_everything_in_the_run_folder(sslcli: Sslcli, tmp_path: Path) -> None:
@@ -61,30 +53,6 @@ def test_leaves_everything_in_the_run_folder(sslcli: Sslcli, tmp_path: Path) -> 
         "figures/curves.png",
     ):
         assert (run / name).stat().st_size > 0
-
-
-def delayed(function: Callable[..., Any]) -> Callable[..., Any]:
-    def late(*arguments: Any) -> Any:
-        time.sleep(0.25)
-        return function(*arguments)
-
-    return late
-
-
-@pytest.mark.parametrize(("late", "waits"), [((Batches, "at"), True), ((SimCLR, "views"), False)])
-def test_records_tell_how_long_steps_waited_for_their_pictures(
-    sslcli: Sslcli,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    late: tuple[type, str],
-    waits: bool,
-) -> None:
-    monkeypatch.setattr(*late, delayed(getattr(*late)))
-    assert sslcli("pretrain", *MADE).status == 0
-    recorded = read_records(only_run(tmp_path / "outputs"))
-    shares = [record["timing"]["data_share"] for record in recorded if "loss" in record]
-    assert len(shares) == 2
-    assert all((share > 0.5) == waits for share in shares)
 
 
 @pytest.mark.parametrize(

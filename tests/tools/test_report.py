@@ -6,7 +6,6 @@ import fcntl
 import json
 import math
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from browser import Opened, colours, opened, overflow
-from conftest import TINY, Outcome, only_run
+from browser import Opened, colours, overflow
+from doubles import TINY, Sslcli, only_run
 from PIL import Image
 
 from sslcli.report import html_page
-
-__all__ = ["opened"]  # a fixture
-
-Sslcli = Callable[..., Outcome]
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'\"<b>%{x}"
 
