@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslcli.data.images import ImageSet
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import AdamWConfig
 from sslcli.engine.train import Periods, Pictures, train
-from sslcli.method import Evaluate, Learner, Preprocessing
+from sslcli.generators import seed_generators
+from sslcli.method import Evaluate, Learner, Method, MethodConfig, Preprocessing
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.processes import join, leave
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
 
@@ -109,6 +116,15 @@ def pictures() -> ImageSet:
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 256, (24, 4, 4, 3), dtype=torch.uint8, generator=generator)
     return ImageSet(coarse.repeat_interleave(4, 1).repeat_interleave(4, 2).numpy())
+
+
+def build_method(
+    config: MethodConfig, encoder: EncoderConfig, resolution: int = 16, channels: int = 3
+) -> Method:
+    """A method with freshly drawn weights; by default, for `pictures()`."""
+    seed_generators(1)
+    preprocessing = Preprocessing(resolution, channels, (0.5,) * channels, (0.25,) * channels)
+    return config.build(encoder.build(channels, resolution), preprocessing)
 
 
 def train_in(
@@ -210,3 +226,54 @@ def contains(sheet: NDArray[np.uint8], patch: NDArray[np.uint8]) -> bool:
         np.array_equal(sheet[top : top + height, left : left + width], patch)
         for top, left in corners
     )
+
+
+def without_batch_statistics(module: nn.Module) -> None:
+    """Puts group norm in place of every batch norm, so that pictures of a batch do not depend on each other."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+            setattr(module, name, nn.GroupNorm(1, child.num_features))
+        without_batch_statistics(child)
+
+
+def together(num: int, work: Callable[..., None], *arguments: object) -> None:
+    """Runs `work(*arguments)` in so many processes that are one group."""
+    port = free_port()
+    context = get_context("forkserver")  # which imports torch once, and not for every process
+    context.set_forkserver_preload(
+        ["torch", "torch.distributed", "sslcli.engine.train", "sslcli.engine.optim_config"]
+    )
+    processes = [
+        context.Process(target=_member, args=(r, num, port, work, *arguments)) for r in range(num)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * num
+
+
+def _member(
+    rank_here: int, num: int, port: int, work: Callable[..., None], *arguments: object
+) -> None:
+    told = {"RANK": rank_here, "WORLD_SIZE": num, "LOCAL_RANK": rank_here, "MASTER_PORT": port}
+    os.environ.update(
+        {"MASTER_ADDR": "127.0.0.1", **{key: str(value) for key, value in told.items()}}
+    )
+    torch.set_num_threads(1)
+    join("cpu")
+    work(*arguments)
+    leave()
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def as_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets this process take itself for the second of two that torchrun started."""
+    for key, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(key, value)

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from doubles import CPU, PREPROCESSING, Killed, pictures, same, state, train_in
+from doubles import CPU, Killed, build_method, pictures, same, state, train_in
 
 from sslcli.augment.masks_config import MaskConfig, MaskKind
 from sslcli.data.batches import Batches
 from sslcli.evaluation.features import features
-from sslcli.generators import seed_generators
 from sslcli.method import Method, MethodConfig
 from sslcli.methods import METHODS
 from sslcli.methods.context_encoder import ContextEncoderConfig
@@ -40,9 +39,7 @@ CASES: dict[str, tuple[MethodConfig, EncoderConfig]] = {
 
 
 def build(name: str) -> Method:
-    seed_generators(1)
-    method, encoder = CASES[name]
-    return method.build(encoder.build(3, 16), PREPROCESSING)
+    return build_method(*CASES[name])
 
 
 def run_training(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
-from datetime import timedelta
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +20,12 @@ from doubles import (
     Killed,
     Onlooker,
     Sslcli,
-    double_of,
     facts,
     only_run,
     state,
+    together,
+    without_batch_statistics,
 )
-from torch import Tensor, nn
 
 from sslcli.augment.masks_config import MaskConfig, MaskKind
 from sslcli.data.batches import Batches
@@ -36,20 +33,18 @@ from sslcli.data.images import ImageSet
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.train import Periods, train
-from sslcli.errors import RunFailed, SslcliError
-from sslcli.experiments import pretrain
-from sslcli.experiments.pretrain import warn_of_own_statistics
 from sslcli.generators import seed_generators
 from sslcli.method import Method
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.simclr import SimCLR, SimCLRConfig
 from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, MLPConfig
-from sslcli.processes import Place, gathered, join, leave, meeting_place, place, rank, size
+from sslcli.processes import rank
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run, read_records
 
 PROJECTED = "simclr, batch norm in the projector"
+
 METHODS: dict[str, Callable[[], Method]] = {
     PROJECTED: lambda: SimCLRConfig().build(ConvNetConfig(width=4).build(3, 16), PREPROCESSING),
     "simclr": lambda: SimCLRConfig(chunk_size=5, loss_block=7).build(
@@ -62,49 +57,6 @@ METHODS: dict[str, Callable[[], Method]] = {
         adversarial=True, masks=MaskConfig(kind=MaskKind.blocks), bottleneck=None
     ).build(ContextConfig(width=4).build(3, 16), PREPROCESSING),
 }
-
-
-def together(num: int, work: Callable[..., None], *arguments: object) -> None:
-    """Runs `work(*arguments)` in so many processes that are one group."""
-    port = free_port()
-    context = get_context("forkserver")  # which imports torch once, and not for every process
-    context.set_forkserver_preload(
-        ["torch", "torch.distributed", "sslcli.engine.train", "sslcli.engine.optim_config"]
-    )
-    processes = [
-        context.Process(target=_member, args=(r, num, port, work, *arguments)) for r in range(num)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0] * num
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _member(
-    rank_here: int, num: int, port: int, work: Callable[..., None], *arguments: object
-) -> None:
-    told = {"RANK": rank_here, "WORLD_SIZE": num, "LOCAL_RANK": rank_here, "MASTER_PORT": port}
-    os.environ.update(
-        {"MASTER_ADDR": "127.0.0.1", **{key: str(value) for key, value in told.items()}}
-    )
-    torch.set_num_threads(1)
-    join("cpu")
-    work(*arguments)
-    leave()
-
-
-def without_batch_statistics(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            setattr(module, name, nn.GroupNorm(1, child.num_features))
-        without_batch_statistics(child)
 
 
 def train_here(name: str, folder: Path, stop_at: int | None = None) -> None:
@@ -227,83 +179,6 @@ def test_what_satisfies_the_first_ends_the_training_of_all(tmp_path: Path) -> No
     together(2, train_until_the_first_is_satisfied, tmp_path)
 
 
-def gradient_of_gathered(folder: Path) -> None:
-    rows = torch.arange(12.0).view(6, 2)
-    own = torch.cat([group.chunk(size())[rank()] for group in rows.chunk(3)]).requires_grad_()
-    everyone = gathered(own, groups=3)
-    assert torch.equal(everyone, rows)
-    (everyone.T @ everyone).square().sum().backward()
-    assert own.grad is not None
-    torch.save(own.grad / size(), folder / f"{rank()}.pt")
-
-
-def test_gathered_rows_have_the_gradient_of_the_whole(tmp_path: Path) -> None:
-    together(2, gradient_of_gathered, tmp_path)
-    rows = torch.arange(12.0).view(6, 2).requires_grad_()
-    (expected,) = torch.autograd.grad((rows.T @ rows).square().sum(), rows)
-    found: list[Tensor] = [torch.load(tmp_path / f"{member}.pt") for member in range(2)]
-    assert torch.allclose(torch.stack(found, dim=1).view(6, 2), expected)
-
-
-def test_torchrun_and_srun_say_where_a_process_stands() -> None:
-    assert place({}) == Place(0, 1, 0)
-    torchrun = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
-    assert place(torchrun) == Place(3, 4, 1)
-    srun = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"}
-    assert place(srun) == Place(5, 8, 1)
-    with pytest.raises(SslcliError, match="4 processes were started, and LOCAL_RANK is not set"):
-        place({"RANK": "3", "WORLD_SIZE": "4"})
-
-
-def test_under_srun_processes_meet_on_the_first_machine_of_the_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames n[3-4]" ] && printf "n3\\nn4\\n"\n')
-    scontrol.chmod(0o755)
-    step = {"SLURM_STEP_NODELIST": "n[3-4]", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "1"}
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert meeting_place(step) == "tcp://n3:20113"
-    assert meeting_place({**step, "SLURM_STEP_ID": "2"}) != meeting_place(step)
-    assert meeting_place({**step, "MASTER_ADDR": "n9", "MASTER_PORT": "29500"}) == "env://"
-    with pytest.raises(SslcliError, match="Slurm does not say where they meet"):
-        meeting_place({**step, "SLURM_STEP_NODELIST": ""})
-
-
-def test_a_process_does_not_wait_for_ever_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    as_second(monkeypatch)
-    monkeypatch.setattr("sslcli.processes.FOUND_WITHIN", timedelta(seconds=1))
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    monkeypatch.setenv("MASTER_PORT", str(free_port()))
-    with pytest.raises(RunFailed, match=r"process 1 did not find the 1 others at 127\.0\.0\.1:"):
-        join("cpu")
-
-
-def test_a_port_that_is_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        for key, value in {
-            "WORLD_SIZE": "2",
-            "RANK": "0",
-            "LOCAL_RANK": "0",
-            "MASTER_ADDR": "127.0.0.1",
-        }.items():
-            monkeypatch.setenv(key, value)
-        monkeypatch.setenv("MASTER_PORT", str(taken.getsockname()[1]))
-        with pytest.raises(RunFailed, match="did not find the 1 others") as caught:
-            join("cpu")
-    assert "port is free" in caught.value.fix
-
-
-def test_a_batch_that_does_not_divide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sslcli.data.batches.size", lambda: 4)
-    with pytest.raises(SslcliError) as caught:
-        Batches(ImageSet(np.zeros((50, 4, 4, 1), np.uint8)), 10, 0, "cpu")
-    assert "a multiple of the 4 processes, got 10" in caught.value.message
-    assert "12" in caught.value.fix
-
-
 TOGETHER = [
     "-m",
     "torch.distributed.run",
@@ -346,80 +221,3 @@ def test_torchrun_makes_one_run_which_ends_as_that_of_one_process(
     )
     assert found == pytest.approx(expected, rel=1e-5)
     assert facts(both)["data"]["fingerprint"] == facts(alone)["data"]["fingerprint"]
-
-
-@pytest.mark.parametrize("words", [["linear-eval", "run=last"], ["pretrain", "-m", "seed=0,1"]])
-def test_what_is_for_one_process_is_refused(
-    words: list[str], sslcli: Sslcli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for key, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
-        monkeypatch.setenv(key, value)
-    outcome = sslcli(*words)
-    assert outcome.status == 2
-    assert "2 processes were started together" in outcome.err
-
-
-def as_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    for key, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
-        monkeypatch.setenv(key, value)
-
-
-def test_the_others_find_the_data_named_from_where_the_command_was_typed(
-    sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    as_second(monkeypatch)
-    roots: list[str] = []
-    run = double_of(pretrain.run, lambda given: roots.append(given["config"].data.root))
-    monkeypatch.setattr(pretrain, "run", run)
-    outcome = sslcli("pretrain", "data=folder", "data.root=photos")
-    assert outcome.status == 0, outcome.err
-    assert roots == [str(tmp_path / "photos")]
-
-
-def test_the_others_leave_a_finished_run_as_it_is(
-    made: Path, sslcli: Sslcli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    as_second(monkeypatch)
-    monkeypatch.setattr("sslcli.cli.guard.FIRST_TELLS", 0.0)
-    outcome = sslcli("resume", str(made))
-    assert outcome.status == 2
-    assert "is finished" in outcome.err
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [("simclr", "(encoder)"), ("adversarial", "(encoder, bottleneck, decoder, d")],
-)
-def test_statistics_that_are_not_shared_are_told_of_by_part(
-    name: str, parts: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    method, heard = METHODS[name](), Heard()
-    warn_of_own_statistics(method, heard)  # type: ignore[arg-type]
-    assert heard.warnings == []
-    monkeypatch.setattr("sslcli.processes.size", lambda: 2)
-    warn_of_own_statistics(method, heard)  # type: ignore[arg-type]
-    assert parts in heard.warnings[0]
-    for module in method.modules().values():
-        without_batch_statistics(module)
-    heard.warnings.clear()
-    warn_of_own_statistics(method, heard)  # type: ignore[arg-type]
-    assert heard.warnings == []
-
-
-def test_what_the_first_did_not_say_another_does(
-    sslcli: Sslcli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    as_second(monkeypatch)
-    waited: list[float] = []
-    monkeypatch.setattr("sslcli.cli.guard.time.sleep", waited.append)
-    outcome = sslcli("pretrain", "method.temperature=-1")
-    assert (outcome.status, len(waited)) == (2, 1)
-    assert "method.temperature must be positive" in outcome.err
