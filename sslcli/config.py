@@ -104,7 +104,9 @@ def _require_text(cls: type[Any], values: dict[str, Any], where: str) -> None:
 def require_finite(config: Any, where: str = "") -> None:
     """Raises SslcliError for a number below the config that is not finite."""
     if isinstance(config, float):
-        require(math.isfinite(config), where, config, "a finite number", "see its default in --help")
+        require(
+            math.isfinite(config), where, config, "a finite number", "see its default in --help"
+        )
     elif isinstance(config, list):
         for value in config:
             require_finite(value, where)

@@ -169,9 +169,7 @@ def restored_group(group: str, saved: Saved, groups: Groups) -> Any:
     return typed(*_class_and_values(group, saved, groups), group)
 
 
-def _class_and_values(
-    group: str, saved: Saved, groups: Groups
-) -> tuple[type[Any], dict[str, Any]]:
+def _class_and_values(group: str, saved: Saved, groups: Groups) -> tuple[type[Any], dict[str, Any]]:
     if group not in saved.choices:
         raise SslcliError(
             f"the saved config of {saved.command} has no {group}", f"name it: {group}=…"

@@ -104,7 +104,9 @@ def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:
         *(f"{key}={value}" for key, value in (sweeper.params or {}).items()),
         *composed.hydra.overrides.task,
     ]
-    return BasicSweeper.split_arguments(OverridesParser.create(config_loader=loader).parse_overrides(words), None)[0]
+    return BasicSweeper.split_arguments(
+        OverridesParser.create(config_loader=loader).parse_overrides(words), None
+    )[0]
 
 
 def _sweeper_words(overrides: list[str]) -> list[str]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, facts, only_run, records
+from doubles import Killed, Sslcli, Steps, facts, only_run, records
 from PIL import Image
 
-from sslcli.console import Console, TrainingLines
+from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments import inpaint as inpainting
 from sslcli.experiments.inpaint import LASTING, warn_of_a_winner
@@ -22,17 +21,11 @@ from sslcli.experiments.inpaint_config import Config
 from sslcli.methods import METHODS
 from sslcli.runs.results import read_results
 
-Sslcli = Callable[..., Outcome]
-
 TINY = [
     "data.limit=32", "data.val_fraction=0.005", "batch_size=16", "epochs=2", "log_every=1", "runtime.threads=1", "num_scored=8",
     "encoder.width=4", "method.bottleneck=8", "method.discriminator_width=4",
 ]  # fmt: skip
 FILLERS = ["mean", "nearest neighbour", "biharmonic", "network"]
-
-
-class Killed(Exception):
-    """As SIGKILL would: nothing is saved on the way out."""
 
 
 def run_of(tmp_path: Path) -> Path:
@@ -80,21 +73,18 @@ def test_trains_both_players_and_scores_the_holes(sslcli: Sslcli, tmp_path: Path
 
 
 def test_killed_it_goes_on_and_ends_the_same(
-    sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Steps
 ) -> None:
     words = [*TINY, "save_every=0.5", "method.masks.kind=centre"]
     assert sslcli("inpaint", *words, "runtime.outputs=whole").status == 0
-    real = TrainingLines.step
+    steps.kill_at = ("ContextEncoder", 3)
+    with pytest.raises(Killed):
+        sslcli("inpaint", *words, "runtime.outputs=cut")
+    steps.kill_at = None
 
-    def killed(watch: TrainingLines | inpainting.Filling, done: object) -> None:
-        if done == 3 or isinstance(watch, inpainting.Filling):
-            raise Killed
-        real(watch, done)
+    def killed(*_: object) -> None:
+        raise Killed
 
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingLines, "step", killed)
-        with pytest.raises(Killed):
-            sslcli("inpaint", *words, "runtime.outputs=cut")
     with monkeypatch.context() as patch:
         patch.setattr(inpainting.Filling, "save", killed)  # trained, but nothing is reported
         with pytest.raises(Killed):
@@ -170,7 +160,7 @@ def test_without_scikit_image_and_without_a_test_part(
     assert "4 validation pictures" in results.protocol.tested_on
 
 
-class Onlooker:
+class Listener:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
@@ -201,7 +191,7 @@ class Onlooker:
 def test_a_player_that_wins_outright_is_announced_once(
     accuracies: list[float], words: list[str]
 ) -> None:
-    errors, onlooker = io.StringIO(), Onlooker()
+    errors, onlooker = io.StringIO(), Listener()
     watch = warn_of_a_winner(onlooker, Console(io.StringIO(), errors))
     told: list[Any] = []
     for step, accuracy in enumerate(accuracies):

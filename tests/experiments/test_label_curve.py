@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY, Outcome, facts, only_run, records
+from doubles import TINY_WITHOUT_LIMIT, Killed, Sslcli, Steps, facts, only_run, records
 
-from sslcli.console import Console
 from sslcli.runs.evaluations import read_evaluations
 from sslcli.runs.results import read_results
-
-Sslcli = Callable[..., Outcome]
 
 FEW = [
     "runtime.threads=1", "training.epochs=2", "training.steps=1", "training.batch_size=8", "labels=[4,0.25]", "subsets=2",
@@ -96,29 +91,17 @@ def test_a_cell_is_what_its_own_command_measures(
 
 
 def test_stopped_it_measures_what_is_missing(
-    sslcli: Sslcli, coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sslcli: Sslcli, coloured: Path, tmp_path: Path, steps: Steps
 ) -> None:
     words = ["label-curve", f"run={coloured}", *FEW, "subsets=1"]
     assert sslcli(*words, "runtime.outputs=whole").status == 0
-    taken: list[str] = []
-    real = Console.training
-
-    class Killed(Exception):
-        pass
-
-    def training(self: Console, label: str, num_steps: int) -> Any:
-        taken.append(label)
-        if len(taken) == 3:
-            raise Killed
-        return real(self, label, num_steps)
-
-    monkeypatch.setattr(Console, "training", training)
+    steps.kill_at = ("0-from_scratch/labels-4-0", 1)
     with pytest.raises(Killed):
         sslcli(*words, "runtime.outputs=cut")
-    before = list(taken)
+    steps.taken, steps.kill_at = {}, None
     cut, whole = (only_run(tmp_path / name) for name in ("cut", "whole"))
     assert sslcli("resume", str(cut)).status == 0
-    assert taken[len(before) :] == ["0-from_scratch/labels-4-0", "0-from_scratch/labels-0.25-0"]
+    assert list(steps.taken) == ["0-from_scratch/labels-4-0", "0-from_scratch/labels-0.25-0"]
     assert records(cut) == records(whole)
     assert json.loads((cut / "results.json").read_text()) == json.loads(
         (whole / "results.json").read_text()
@@ -126,8 +109,12 @@ def test_stopped_it_measures_what_is_missing(
 
 
 def test_several_runs_stand_side_by_side(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
-    tiny = [word for word in TINY if not word.startswith("data.limit")]
-    assert sslcli("pretrain", *tiny, "data=arrays", "data.root=pictures.npz", "seed=1").status == 0
+    assert (
+        sslcli(
+            "pretrain", *TINY_WITHOUT_LIMIT, "data=arrays", "data.root=pictures.npz", "seed=1"
+        ).status
+        == 0
+    )
     runs = sorted(path.parent for path in (tmp_path / "outputs/pretrain").rglob("encoder.json"))
     outcome = sslcli(
         "label-curve", f"runs=[{runs[0]},{runs[1]}]", *FEW, "kinds=[linear_probe,raw_pixels]"

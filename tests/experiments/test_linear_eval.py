@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Outcome, facts, only_run
+from doubles import Sslcli, facts, only_run
 from PIL import Image
 
 from sslcli.runs.evaluations import read_evaluations
 from sslcli.runs.results import read_results
-
-Sslcli = Callable[..., Outcome]
 
 FEW = ["l2=[1e-3,1e-1]", "runtime.threads=1"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, facts, only_run, records
+from doubles import Killed, Sslcli, Steps, facts, only_run, records
 from safetensors.torch import load_file
 
-from sslcli.console import TrainingLines
 from sslcli.data.sample import FashionSampleConfig
 from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.runtime_config import RuntimeConfig
@@ -22,8 +20,6 @@ from sslcli.experiments.stack_pretrain_config import Config, FinetuneConfig, Noi
 from sslcli.nets.encoder_config import Activation, ConvNetConfig, MLPConfig
 from sslcli.runs.results import read_results
 from sslcli.trained.encoder_files import read_encoder
-
-Sslcli = Callable[..., Outcome]
 
 TINY = [
     "data=arrays", "data.root=pictures.npz", "encoder.widths=[10,6]", "epochs=[1]", "finetune.epochs=2", "log_every=1",
@@ -41,37 +37,6 @@ def pictures() -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path) -> None:
     np.savez(tmp_path / "pictures.npz", **pictures())
-
-
-class Killed(Exception):
-    """As SIGKILL would: nothing is saved on the way out."""
-
-
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    """Every step of every phase, as the console is told of them."""
-    told = Steps()
-    real = TrainingLines.step
-
-    def step(self: TrainingLines, done: int) -> None:
-        told(self._label, done)
-        real(self, done)
-
-    monkeypatch.setattr(TrainingLines, "step", step)
-    return told
-
-
-class Steps:
-    """The steps taken, by phase; raises Killed at `kill_at`."""
-
-    def __init__(self) -> None:
-        self.taken: dict[str, list[int]] = {}
-        self.kill_at: tuple[str, int] | None = None
-
-    def __call__(self, phase: str, done: int) -> None:
-        self.taken.setdefault(phase, []).append(done)
-        if (phase, done) == self.kill_at:
-            raise Killed
 
 
 def run_of(tmp_path: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, only_run
+from doubles import Sslcli, only_run
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,7 +25,6 @@ from sslcli.tools.export.weights import Safetensors
 from sslcli.trained.encoder import build_untrained, load_trained
 from sslcli.trained.encoder_files import read_encoder
 
-Sslcli = Callable[..., Outcome]
 COLOURED = ["data=arrays", "data.root=colour.npz", "batch_size=8"]
 WORDS = {
     "convnet": ["encoder.width=2", "data.limit=32", "batch_size=16"],

@@ -8,7 +8,6 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from browser import Opened, colours, opened, overflow
-from conftest import TINY, Outcome, only_run
+from browser import Opened, colours, overflow
+from doubles import TINY, Sslcli, only_run
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from PIL import Image
@@ -25,10 +24,6 @@ from PIL import Image
 from sslcli.report import html_page
 from sslcli.report.charts import Line, draw_curves
 from sslcli.report.frame import written_about
-
-__all__ = ["opened"]  # a fixture
-
-Sslcli = Callable[..., Outcome]
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'\"<b>%{x}"
 
