@@ -46,7 +46,9 @@ FEWEST_STEPS = 20
 def run(config: Config, run: Run, console: Console) -> None:
     """Trains from the last checkpoint or from the start; reads test once, at the end."""
     files = read_encoder(Path(config.run))
-    session = open_evaluation("finetune", run, [files], config.data, config.runtime, console)
+    session = open_evaluation(
+        "finetune", run, [files], config.data, config.runtime, console, config.data_root
+    )
     splits, compute = session.splits, session.compute
     assert splits.train.labels is not None
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 
 from sslcli.data.data_config import DataConfig
 from sslcli.engine.optim_config import OptimConfig
@@ -104,6 +105,9 @@ class Config(RecordingConfig):
         "begin with the run's weights, or, as the supervised baseline, with random ones",
     )
     data: DataConfig | None = setting(None, "other data than the run's: transfer")
+    data_root: str | None = setting(
+        None, "where the run's own data are now, if they moved", changes_results=False
+    )
     labels: float = setting(
         1.0, "labels that are learned from: a part (0.01), or a number per class (10); 1 is all"
     )
@@ -135,7 +139,8 @@ def resolve(config: Config) -> Config:
     if config.init is Initial.run:
         require_unlabelled(source)
     data = None if config.data is None else config.data.resolved()
-    return replace(config, run=str(source.absolute()), data=data)
+    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
+    return replace(config, run=str(source.absolute()), data=data, data_root=root)
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:

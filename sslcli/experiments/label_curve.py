@@ -75,7 +75,9 @@ class LabelCurve:
         Raises SslcliError where labels or test pictures lack, or a run's encoder does not fit them.
         """
         sources = [read_encoder(Path(name)) for name in config.runs]
-        session = open_evaluation("label-curve", run, sources, config.data, config.runtime, console)
+        session = open_evaluation(
+            "label-curve", run, sources, config.data, config.runtime, console, config.data_root
+        )
         splits = session.splits
         assert splits.train.labels is not None
         counts: dict[int, float] = {}

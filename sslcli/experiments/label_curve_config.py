@@ -39,6 +39,9 @@ class Config:
     )
     runs: list[str] = setting([], "several runs side by side under one protocol, in place of `run`")
     data: DataConfig | None = setting(None, "other data than the first run's: transfer")
+    data_root: str | None = setting(
+        None, "where the run's own data are now, if they moved", changes_results=False
+    )
     labels: list[float] = setting(
         [0.005, 0.01, 0.05, 0.1, 1.0], "parts of the labels (up to 1), or numbers per class"
     )
@@ -110,7 +113,8 @@ def resolve(config: Config) -> Config:
         "name each run once",
     )
     data = None if config.data is None else config.data.resolved()
-    return replace(config, run=folders[0], runs=folders, data=data)
+    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
+    return replace(config, run=folders[0], runs=folders, data=data, data_root=root)
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:

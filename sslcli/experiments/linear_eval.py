@@ -65,7 +65,9 @@ def run(config: Config, run: Run, console: Console) -> None:
             message, f"make one of this: sslcli finetune run={shell_quoted(config.run)} init=random"
         )
     sources = [files] if ceiling is None else [files, ceiling]
-    session = open_evaluation("linear-eval", run, sources, config.data, config.runtime, console)
+    session = open_evaluation(
+        "linear-eval", run, sources, config.data, config.runtime, console, config.data_root
+    )
     splits = session.splits
     assert splits.train.labels is not None
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)

@@ -26,6 +26,9 @@ class Config:
         REQUIRED, "the run to evaluate: its folder, the beginning of its name, or `last`"
     )
     data: DataConfig | None = setting(None, "other data than the run's: transfer")
+    data_root: str | None = setting(
+        None, "where the run's own data are now, if they moved", changes_results=False
+    )
     layer: int | None = setting(
         None, "evaluate the encoder cut after this layer, counted from 1 (stacks); null: whole"
     )
@@ -71,10 +74,11 @@ def resolve(config: Config) -> Config:
     """Returns the same config with `run` and `ceiling` as absolute folders, and the data's root."""
     source = resolve_encoder_run(config.run, config.runtime.outputs)
     data = None if config.data is None else config.data.resolved()
+    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     ceiling = config.ceiling and _supervised(
         resolve_run(config.ceiling, Path(config.runtime.outputs).expanduser())
     )
-    return replace(config, run=str(source.absolute()), data=data, ceiling=ceiling)
+    return replace(config, run=str(source.absolute()), data=data, data_root=root, ceiling=ceiling)
 
 
 def _supervised(run: Path) -> str:

@@ -24,7 +24,7 @@ from sslcli.method import Evaluate, Learner
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
 from sslcli.text import shell_quoted
-from sslcli.trained.data import require_same_data, run_data_config
+from sslcli.trained.data import require_present, require_same_data, run_data_config
 from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
         run.mirror = tensorboard_writer(run.folder)
     if processes.rank():
         processes.from_first(None)  # rank 0 downloads, and decodes into a cache, alone
+    if run.facts.get("data", {}).get("fingerprint"):
+        fix = f"say where they are now: sslcli resume {shell_quoted(run.folder)} --data-root FOLDER"
+        require_present(data, fix)
     splits = data.load(console.track)
     if not processes.rank():
         processes.from_first(None)
@@ -103,13 +106,14 @@ def open_evaluation(
     chosen: DataConfig | None,
     runtime: RuntimeConfig,
     console: Console,
+    data_root: str | None = None,
 ) -> Session:
     """Opens a session that measures encoders on `chosen`, or on the first run's data.
 
     Raises SslcliError where these are not the runs' data, lack labels or a test part, or do not fit
     the encoders.
     """
-    session = open_session(run, runtime, run_data_config(sources[0], chosen), console)
+    session = open_session(run, runtime, run_data_config(sources[0], chosen, data_root), console)
     require_labels(session.splits, command)
     require_test(session.splits, command)
     for source in sources:

@@ -7,6 +7,7 @@ import io
 import signal
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sslcli.saved import (
     to_yaml,
 )
 from sslcli.text import shell_quoted
+from sslcli.trained.data import moved
 
 
 def start(
@@ -109,7 +111,17 @@ def _go_on(folder: Path, command: str, config: Any, console: Console) -> None:
                 message, "put it back as it was, or start a run of its own with the new values"
             )
         run.update(status="running", error=None)
+        config = _with_moved_data(config, run.facts.get("data_root"))
         _proceed(EXPERIMENTS[command].load_work(), config, run, console)
+
+
+def _with_moved_data(config: Any, root: str | None) -> Any:
+    """Returns the config with its data where `resume --data-root` says that they are now."""
+    if root is None:
+        return config
+    if config.data is None:
+        return replace(config, data_root=root)
+    return replace(config, data=moved(config.data, root))
 
 
 def _require_unfinished(folder: Path, facts: dict[str, Any]) -> None:

@@ -17,6 +17,14 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_data_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-root",
+        metavar="PATH",
+        help="where the run's data are now, if they moved; they must be the same pictures",
+    )
+
+
 def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
     """Parses; a mistake becomes an SslcliError, so that it reads like every other."""
 

@@ -12,7 +12,7 @@ from sslcli.jobs.sweep import find_sweep, resume_sweep
 from sslcli.processes import place
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import Run, read_facts
-from sslcli.tools.arguments import add_outputs, parse
+from sslcli.tools.arguments import add_data_root, add_outputs, parse
 from sslcli.trained.data import allow_changed_data
 
 
@@ -33,10 +33,11 @@ def main(arguments: list[str], console: Console) -> int:
         action="store_true",
         help="go on although the data are others now; run.json notes it",
     )
+    add_data_root(parser)
     given = parse(parser, arguments)
     sweep = find_sweep(given.run, Path(given.outputs))
     if sweep is not None:
-        if given.from_previous or given.allow_changed_data:
+        if given.from_previous or given.allow_changed_data or given.data_root:
             raise SslcliError(
                 f"{sweep} is a sweep, whose jobs are runs of their own", "name the job's folder"
             )
@@ -61,5 +62,8 @@ def main(arguments: list[str], console: Console) -> int:
     if given.allow_changed_data and leads:
         with Run(folder) as run:
             allow_changed_data(run)
+    if given.data_root and leads:
+        with Run(folder) as run:
+            run.update(data_root=str(Path(given.data_root).expanduser().absolute()))
     resume(folder, console)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from sslcli.data import DATA
@@ -14,11 +15,23 @@ from sslcli.saved import Saved, read, restored_group
 from sslcli.trained.encoder_files import EncoderFiles
 
 
-def run_data_config(files: EncoderFiles, chosen: DataConfig | None) -> DataConfig:
-    """The run's own data, or those `chosen`, at the resolution that the encoder was trained on."""
-    if chosen is None:
-        return restored_group("data", _saved_with_data(files.folder), {"data": DATA})  # type: ignore[no-any-return]
-    return chosen.fitting(files.preprocessing.resolution, files.preprocessing.channels)
+def run_data_config(
+    files: EncoderFiles, chosen: DataConfig | None, root: str | None = None
+) -> DataConfig:
+    """Returns the config of the run's own data, or `chosen` at the encoder's resolution.
+
+    `root`: where the run's own data are now; by default where `resume --data-root` noted, or where
+    they were.
+    """
+    if chosen is not None:
+        return chosen.fitting(files.preprocessing.resolution, files.preprocessing.channels)
+    own: DataConfig = restored_group("data", _saved_with_data(files.folder), {"data": DATA})
+    return moved(own, root or read_facts(files.folder).get("data_root"))
+
+
+def moved(data: DataConfig, root: str | None) -> DataConfig:
+    """Returns the config with the data at `root`; None leaves them where they were."""
+    return data if root is None else replace(data, root=root).resolved()
 
 
 def _saved_with_data(folder: Path) -> Saved:
@@ -47,11 +60,22 @@ def evaluation_label(run: str, choices: dict[str, str]) -> str:
     return re.sub(r"[^\w-]+", "_", words)  # run.json may come from elsewhere: its words are no path
 
 
-def own_data(files: EncoderFiles, track: Track) -> Splits:
-    """The data that the run was made on. Raises SslcliError where they are gone, or are others now."""
-    splits = run_data_config(files, None).load(track)
+def own_data(files: EncoderFiles, track: Track, root: str | None = None) -> Splits:
+    """Loads the data that the run was made on, from `root` if they moved.
+
+    Raises SslcliError where they are gone, or are others now.
+    """
+    config = run_data_config(files, None, root)
+    require_present(config, "--data-root FOLDER says where they are now")
+    splits = config.load(track)
     require_same_data(files.folder, splits, "train again on what is there now")
     return splits
+
+
+def require_present(data: DataConfig, fix: str) -> None:
+    """Raises SslcliError where the data's root is not there any more."""
+    if data.root is not None and not data.location().exists():
+        raise SslcliError(f"the run's data are not at {data.root} any more", fix)
 
 
 def allow_changed_data(run: Run) -> None:

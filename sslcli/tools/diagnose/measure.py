@@ -70,11 +70,13 @@ class ViewScores:
     """`pictures`: their number; `of_each`: the number of views of a picture."""
 
 
-def diagnose(files: EncoderFiles, device: DeviceChoice, console: Console) -> None:
+def diagnose(
+    files: EncoderFiles, device: DeviceChoice, console: Console, data_root: str | None = None
+) -> None:
     """Measures validation pictures; writes numbers and figure, and prints the table."""
     run = files.folder
     compute = Compute.choose(RuntimeConfig(device=device, precision=Precision.fp32))
-    splits = own_data(files, console.track)
+    splits = own_data(files, console.track, data_root)
     if len(splits.val) < 2:
         raise SslcliError(
             f"diagnose looks at validation pictures, and there is {len(splits.val)}",

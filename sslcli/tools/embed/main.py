@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sslcli.engine.runtime_config import DeviceChoice
-from sslcli.tools.arguments import add_outputs, parse
+from sslcli.tools.arguments import add_data_root, add_outputs, parse
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
 if TYPE_CHECKING:
@@ -50,5 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
     )
+    add_data_root(parser)
     add_outputs(parser)
     return parser

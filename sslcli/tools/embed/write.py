@@ -42,7 +42,7 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     chosen_map.require_package()
     if given.output and Path(given.output).expanduser().is_file():
         raise SslcliError(f"{given.output} is a file", "name a folder: --output FOLDER")
-    splits = own_data(files, console.track)
+    splits = own_data(files, console.track, given.data_root)
     part, pictures = _part(splits, given.part)
     chosen_map.require_pictures(len(pictures))
     target = (

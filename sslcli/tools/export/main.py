@@ -9,7 +9,7 @@ from pathlib import Path
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.files import written_whole
-from sslcli.tools.arguments import add_outputs, parse, require_free
+from sslcli.tools.arguments import add_data_root, add_outputs, parse, require_free
 from sslcli.tools.export.formats import FORMATS, require_format
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
@@ -30,7 +30,7 @@ def main(arguments: list[str], console: Console) -> int:
     from sslcli.tools.export.model_card import model_card  # imports torch
     from sslcli.tools.export.verify import pictures_to_compare, write_verified
 
-    pictures = pictures_to_compare(source, console)
+    pictures = pictures_to_compare(source, console, given.data_root)
     with written_whole(target) as folder:
         difference = write_verified(source, chosen, pictures, folder)
         card = model_card(source, chosen, difference, given.data_licence)
@@ -42,7 +42,7 @@ def main(arguments: list[str], console: Console) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    usage = f"sslcli export RUN --to {'|'.join(FORMATS)} [--output FOLDER] [--force] [--data-licence TEXT] [--outputs FOLDER]"
+    usage = f"sslcli export RUN --to {'|'.join(FORMATS)} [--output FOLDER] [--force] [--data-licence TEXT] [--data-root PATH] [--outputs FOLDER]"
     parser = argparse.ArgumentParser(prog="sslcli export", usage=usage, description=__doc__)
     parser.add_argument(
         "run",
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data-licence", metavar="TEXT", help="the licence of the pictures, for the model card"
     )
+    add_data_root(parser)
     add_outputs(parser)
     return parser
 

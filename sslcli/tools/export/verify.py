@@ -51,11 +51,13 @@ class Difference:
         return f"{self.largest:.1e} on {self.pictures.source}, where the largest feature is {self.largest_feature:.3g}"
 
 
-def pictures_to_compare(source: EncoderFiles, console: Console) -> Pictures:
+def pictures_to_compare(
+    source: EncoderFiles, console: Console, data_root: str | None = None
+) -> Pictures:
     """Pictures that the run was not trained on, of its own data; of the embedded sample where those cannot be had."""
     shape = source.preprocessing
     try:
-        splits = own_data(source, console.track)
+        splits = own_data(source, console.track, data_root)
         part, name = (splits.val, "validation") if splits.test is None else (splits.test, "test")
         images, whose = part.images, f"{name} pictures of the run's data"
     except (SslcliError, OSError) as reason:
