@@ -29,7 +29,7 @@ class Compute:
     @classmethod
     def choose(cls, config: RuntimeConfig) -> Compute:
         """Raises SslcliError for a device that is not there or a precision it does not have: nothing falls back silently."""
-        if config.threads:
+        if config.threads not in (0, torch.get_num_threads()):
             torch.set_num_threads(config.threads)
         device = torch.device(_device_type(config.device))
         if device.type == "mps" and place().size > 1:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from sslcli import processes
 from sslcli.data.data_config import DataConfig
@@ -16,7 +18,9 @@ from sslcli.engine.environment import environment
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.engine.slowdown import SlowdownAlarm
 from sslcli.engine.tensorboard import tensorboard_writer
+from sslcli.engine.threads import choose_threads
 from sslcli.engine.train import Periods, Pictures, ProgressListener, train
 from sslcli.evaluation.features import require_fit
 from sslcli.experiments.recording_config import RecordingConfig
@@ -72,7 +76,7 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
 
     Raises SslcliError where the device is missing, or the data are not those of the run's start.
     """
-    compute = Compute.choose(runtime)
+    compute = Compute.choose(_with_threads(run, runtime, console))
     processes.join(compute.device.type)
     if runtime.tensorboard:
         run.mirror = tensorboard_writer(run.folder)
@@ -97,6 +101,22 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
         },
     )
     return Session(run, console, compute, splits)
+
+
+def _with_threads(run: Run, runtime: RuntimeConfig, console: Console) -> RuntimeConfig:
+    """Returns the config with the number of threads settled, and notes it in run.json.
+
+    A resumed run keeps the number that it began with: results depend on it in their last digits.
+    """
+    threads, reason = runtime.threads or run.facts.get("threads"), None
+    if not threads and "environment" in run.facts:  # begun by a version that left it to torch
+        threads = torch.get_num_threads()
+    if not threads:
+        threads, reason = choose_threads()
+    if reason is not None:
+        console.say(reason)
+    run.update(threads=threads)
+    return replace(runtime, threads=threads)
 
 
 def open_evaluation(
@@ -159,5 +179,5 @@ def train_phase(
             Phase(session.run, name, recording.keep_last, training.seed),
             Periods(num_steps, recording.log_every, evaluate_every, save_every),
             session.compute,
-            wrap_listener(listener),
+            wrap_listener(SlowdownAlarm(listener, session.console.warn)),
         )

@@ -1,0 +1,89 @@
+"""Chooses how many threads a run uses where other work shares the machine.
+
+A step of a small network has hundreds of parallel regions, and each waits for its slowest thread.
+With a thread for a core that another process keeps busy, a run is many times slower than with one
+thread fewer: measured by benchmarks.neighbours.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+SAMPLE = 0.25
+"""Seconds over which it is measured how busy the cores are."""
+MOSTLY = 0.4
+"""A core that others use for more than this part of the time counts as theirs."""
+LAUNCHER_CHOSE = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Cores:
+    """The cores that this process may use, and how many of them other processes keep busy."""
+
+    allowed: int
+    busy: float
+
+    @property
+    def free(self) -> int:
+        """At least one."""
+        others = int(self.busy) + (self.busy % 1 > MOSTLY)
+        return max(1, self.allowed - others)
+
+
+def choose_threads() -> tuple[int, str | None]:
+    """Returns the number of threads, and a sentence where other work makes it smaller.
+
+    What OMP_NUM_THREADS says (torchrun sets it) is left as it is.
+    """
+    usual = torch.get_num_threads()
+    if any(name in os.environ for name in LAUNCHER_CHOSE):
+        return usual, None
+    cores = measure_cores()
+    if cores.free >= usual:
+        return usual, None
+    threads = "1 thread" if cores.free == 1 else f"{cores.free} threads"
+    return cores.free, (
+        f"other work keeps {cores.busy:.1f} of {cores.allowed} cores busy: {threads} "
+        f"(runtime.threads={usual} uses them all the same)"
+    )
+
+
+def measure_cores() -> Cores:
+    allowed = allowed_cores()
+    before, own_before, began = _busy_seconds(), time.process_time(), time.monotonic()
+    time.sleep(SAMPLE)
+    after, own = _busy_seconds(), time.process_time() - own_before
+    if before is None or after is None:  # not on Linux
+        return Cores(allowed, 0.0)
+    return Cores(allowed, max(0.0, (after - before - own) / (time.monotonic() - began)))
+
+
+def allowed_cores() -> int:
+    """The cores of the affinity mask, or fewer where a container's quota is smaller."""
+    known = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no container, no quota ("max"), or another system
+        return cores
+
+
+def _busy_seconds() -> float | None:
+    """Seconds that the allowed cores were busy since the system began; None where unknown."""
+    try:
+        lines = Path("/proc/stat").read_text().splitlines()
+    except OSError:
+        return None
+    cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    ticks = 0
+    for name, *values in (line.split() for line in lines if line.startswith("cpu")):
+        if name in cores:
+            user, nice, system, _idle, _iowait, irq, softirq = map(int, values[:7])
+            ticks += user + nice + system + irq + softirq
+    return ticks / os.sysconf("SC_CLK_TCK")
