@@ -66,8 +66,10 @@ Panels = dict[str, list[Line]]
 """Lines by the metric that they show."""
 
 
-def families(records: Records, name: str = "", colour: int | None = None) -> dict[str, Panels]:
-    """Returns the curves over epochs in a run's records, by family: training, validation, ….
+def curves_by_family(
+    records: Records, name: str = "", colour: int | None = None
+) -> dict[str, Panels]:
+    """Returns a run's curves over epochs by family, such as training or validation.
 
     There is a line for every phase, called by it where there are several. `name` is put before;
     `colour` is for all lines, by default one for every phase.
@@ -116,7 +118,7 @@ def draw_settings(
     values: Sequence[float],
     names: Sequence[str],
 ) -> go.Figure:
-    """Draws the metric over every setting, a panel each; a point a run, named by hovering."""
+    """Draws the metric over every setting, a panel each; hovering names the run."""
     figure = _stack(len(settings), GAP_WITH_AXIS)
     for row, (setting, chosen) in enumerate(settings.items(), start=1):
         numbers = [value for value in chosen if is_number(value)]
@@ -140,7 +142,10 @@ def draw_settings(
 
 
 def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str]) -> go.Figure:
-    """Draws counts (K, K), rows true, columns predicted, coloured by share of the true class."""
+    """Draws counts (K, K), rows true, columns predicted.
+
+    A cell is coloured by its share of the true class.
+    """
     shares = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     names = [f"{index} {_escaped(name)}" for index, name in enumerate(classes)]
     heat = go.Heatmap(
@@ -171,7 +176,7 @@ def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str]) -> go.Figu
 def thin(
     x: NDArray[np.float64], y: NDArray[np.float64], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns about `most` of the points (n,): both ends, low and high of every stretch."""
+    """Returns about `most` of the points (n,), the ends and all extremes among them."""
     if len(x) <= most:
         return x, y
     edges = np.linspace(0, len(x), most // 2, dtype=np.int64)
@@ -209,9 +214,10 @@ def _axis_type(values: Sequence[float]) -> str:
 
 
 def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] = ()) -> go.Figure:
-    """Returns a figure of empty panels, one below the other, `gap` and `legend` in pixels.
+    """Returns a figure of empty panels, one below the other.
 
-    Panels with titles share an x axis; those without have one each.
+    `gap` between panels and `legend` are in pixels. Panels with titles share an x axis; those
+    without have one each.
     """
     inner = num * PANEL + (num - 1) * gap
     figure = make_subplots(

@@ -39,9 +39,10 @@ OFFSET = 0.06
 def save_depth_comparison(
     path: Path, results: Sequence[Result], ylabel: str = "test error [%]"
 ) -> None:
-    """Draws the mean error over depth, a line for every pretraining; a point for one depth only.
+    """Draws the mean error over depth, a line for every pretraining.
 
-    Error bars are the standard deviation over seeds, dots the single seeds.
+    For one depth only there is a point each. Error bars are the standard deviation over seeds,
+    dots the single seeds.
     Source: the presentation of Vincent et al. 2010 (figure 10) and Erhan et al. 2010.
     """
     errors = _by_depth(results)
@@ -80,7 +81,7 @@ def comparison_columns(results: Sequence[Result]) -> tuple[str, ...]:
 
 
 def comparison_rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """Returns each pretraining's name, and its errors in percent at every depth as words.
+    """Returns each pretraining's name, and its errors in percent at every depth.
 
     "mean ± standard deviation"; "mean" of one seed, "–" of none.
     """
@@ -141,7 +142,10 @@ def _draw(
     index: int,
     name: str,
 ) -> None:
-    """Draws one pretraining. Over several seeds the mean's marker is hollow, to show their dots."""
+    """Draws one pretraining.
+
+    Over several seeds the mean's marker is hollow, to show their dots.
+    """
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
     means = [values.mean() for values in errors]
     faces = "white" if any(len(values) > 1 for values in errors) else colour

@@ -25,7 +25,7 @@ SAME = 1e-6
 
 
 class Curve(NamedTuple):
-    """Finite values of one metric in one phase: `x`, `y` (n,), in the order of the records."""
+    """Finite values of one metric in one phase, in the order of the records: (n,)."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -62,7 +62,7 @@ def phases_of(curves: Curves) -> list[str]:
 
 
 def running_mean(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Averages over about an 80th of the curve around each point; over less near the ends."""
+    """Averages over about an 80th of the curve around each point; less at the ends."""
     window = np.ones(len(y) // 80 * 2 + 1)
     counts = np.convolve(np.ones(len(y)), window, mode="same")
     mean: NDArray[np.float64] = np.convolve(y, window, mode="same") / counts

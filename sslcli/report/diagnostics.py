@@ -1,4 +1,4 @@
-"""Draws what features are like: spectrum, spread of every dimension, RankMe during training."""
+"""Draws features' spectrum, the spread of every dimension, RankMe in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Draws a map of features: a point for every picture, coloured by class. N pictures, K classes."""
+"""Draws a map of features: a point for every picture, coloured by class.
+
+Shapes: N pictures, K classes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def class_colours(num_classes: int) -> list[str]:
 
 
 def class_names(labels: NDArray[np.int64] | None, classes: Sequence[str] | None) -> list[str]:
-    """Returns the classes' names, numbers where they have none, nothing without labels."""
+    """Returns the classes' names, or numbers instead; nothing without labels."""
     if labels is None:
         return []
     num_classes = int(labels.max(initial=-1)) + 1
@@ -42,7 +45,7 @@ def save_map(
     names: Sequence[str],
     title: str,
 ) -> None:
-    """Draws `points` (N, 2), coloured by `labels` (N,) into `names` (K,), or in one colour."""
+    """Draws `points` (N, 2), coloured by `labels` (N,) into `names` (K,), if any."""
     colours = class_colours(len(names))
     has_legend = 0 < len(names) <= MAX_NAMED
     figure = new_figure(7.5 if has_legend else 6, 6)

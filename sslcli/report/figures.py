@@ -1,4 +1,4 @@
-"""Draws a run's figures as PNG files: the augmentation, the curves, the confusion matrix.
+"""Draws a run's figures as PNG files: augmentation, curves, confusion matrix.
 
 Shapes: N images, V views, C H W, K classes.
 """
@@ -72,7 +72,7 @@ def save_views(
 
 
 def save_curves(path: Path, records: Records) -> None:
-    """Draws a panel for every number in the records, over epochs; a line for every phase.
+    """Draws a panel for every metric, over epochs; a line for every phase.
 
     Raises SslcliError where there is nothing to draw.
     """

@@ -1,6 +1,6 @@
-"""What all pages share: one HTML file that fetches nothing, readable on a phone and in the dark.
+"""Pages: one HTML file each that fetches nothing, also for phones and the dark.
 
-Pages are jinja2 templates. Everything put into one is text and is escaped, unless its type says
+They are jinja2 templates. Everything put into one is text and is escaped, unless its type says
 that it is HTML already: `Html`, which only templates and this file make.
 """
 

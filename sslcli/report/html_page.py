@@ -1,4 +1,4 @@
-"""The page of `sslcli report`, and its parts: sections, tables, pictures, charts, commands.
+"""The page of `sslcli report`, and its parts: tables, charts, pictures and so on.
 
 A part takes values and returns `Html`. plotly's script is put in whole, so that the page needs no
 network.
@@ -88,10 +88,10 @@ def tiles(values: Sequence[tuple[str, str]]) -> Html:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], best: int | None = None) -> Html:
-    """Returns a table that a click on a heading sorts; the row with index `best` is marked.
+    """Returns a table that a click on a heading sorts.
 
-    None is an empty cell, and a float is shown to 5 digits. A (number, text) pair is sorted by
-    the number and shown as the text.
+    The row with index `best` is marked. None is an empty cell, and a float is shown to 5 digits.
+    A (number, text) pair is sorted by the number and shown as the text.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     heads = [

@@ -1,4 +1,4 @@
-"""Writes a map of features as one HTML page; pointing at a picture's point shows the picture.
+"""Writes a map of features as one HTML page: a point shows its picture.
 
 Names and paths are text to the page: the template escapes them, its script adds them as text.
 """
@@ -88,7 +88,7 @@ def _tiles(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _sprite(tiles: NDArray[np.uint8], num_columns: int) -> Html:
-    """Returns all tiles as one picture, row by row, in a data URI: PNG, or JPEG of large tiles."""
+    """Returns all tiles as one picture, row by row: PNG, or JPEG of large tiles."""
     from PIL import Image
 
     num, side = len(tiles), tiles.shape[1]

@@ -1,4 +1,4 @@
-"""Draws pictures as PNG files: beside each other, filters of a first layer, walks among codes.
+"""Draws sheets of pictures, of filters of a first layer, of walks among codes.
 
 Shapes: N pictures, K filters, R strips of S pictures, H W C. Pixels are magnified by whole
 numbers, without smoothing.
@@ -36,7 +36,7 @@ LONGEST_NAME, LONGEST_TITLE = 48, 80
 
 
 def save_grid(path: Path, columns: Mapping[str, NDArray[np.uint8]]) -> None:
-    """Draws a row for each of N pictures, a column for each of `columns`: name -> (N, H, W, C)."""
+    """Draws a row for each of N pictures; `columns`: name -> (N, H, W, C)."""
     assert len({pictures.shape for pictures in columns.values()}) == 1, (
         "columns show the same pictures"
     )
@@ -74,7 +74,7 @@ def save_strips(
     title: str,
     ends: tuple[str, str],
 ) -> None:
-    """Draws R strips (R, S, H, W, C) of pictures that change from `ends[0]` to `ends[1]`."""
+    """Draws R strips (R, S, H, W, C), each changing from `ends[0]` to `ends[1]`."""
     assert len(row_names) == len(strips), f"{len(row_names)} names of {len(strips)} strips"
     start, end = (drawable(words) for words in ends)
     names = [drawable(name, LONGEST_NAME) for name in row_names]

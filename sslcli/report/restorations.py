@@ -1,4 +1,4 @@
-"""Draws what a restoring method does to pictures, and walks among the codes of a decoding one."""
+"""Draws restored pictures, filters of a first layer, and walks among codes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Decoding(Protocol):
 
 
 def save_restorations(figures: Path, method: Method, val: ImageSet, compute: Compute) -> None:
-    """Draws damaged, restored and true pictures, the first layer's filters, and decoded walks.
+    """Draws clean, damaged and restored pictures, filters, and walks among codes.
 
-    Filters are drawn where pixels are seen by some; walks where codes can be decoded.
+    Filters are drawn where `first_filters` finds some, walks where codes can be decoded.
     """
     assert isinstance(method, Restorer)
     modules = nn.ModuleDict(method.modules())
@@ -53,9 +53,9 @@ def save_restorations(figures: Path, method: Method, val: ImageSet, compute: Com
 
 
 def first_filters(encoder: Encoder, shape: torch.Size) -> NDArray[np.float32] | None:
-    """Returns the weights applied to pixels, (K, H, W, C), or None if they show nothing.
+    """Returns the weights that are applied to pixels, (K, H, W, C).
 
-    They are those of a dense layer, or of a convolution of 5 x 5 pixels at least.
+    None if these are not of a dense layer, nor of a convolution of 5 x 5 pixels at least.
     """
     for module in encoder.modules():
         if isinstance(module, nn.Linear) and module.in_features == math.prod(shape):
@@ -72,7 +72,7 @@ def first_filters(encoder: Encoder, shape: torch.Size) -> NDArray[np.float32] | 
 
 
 def _save_walks(figures: Path, encoder: Encoder, method: Decoding, pictures: Tensor) -> None:
-    """Draws decoded codes: moved along principal directions, and from picture to picture.
+    """Draws codes moved in principal directions, and from picture to picture.
 
     Of one picture there is neither.
     """

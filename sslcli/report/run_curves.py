@@ -1,4 +1,4 @@
-"""Draws the curves of several runs: repetitions in one colour, thin, and their mean."""
+"""Draws several runs' curves: repetitions thin, in one colour, and their mean."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_PANELS = 12
 def save_run_curves(
     path: Path, groups: Mapping[str, Sequence[Records]], metrics: Sequence[str]
 ) -> int:
-    """Draws a panel for each of `metrics` that a run recorded, in each phase, over epochs.
+    """Draws a panel for each of `metrics` that was recorded, in each phase.
 
     `groups`: runs that are repetitions of each other, by name. Returns the number of panels:
     those after MAX_PANELS are not drawn, and without any no file is written.

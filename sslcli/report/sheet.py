@@ -1,4 +1,4 @@
-"""Sheets of small pictures on white, magnified by whole numbers, with words around them.
+"""Sheets of small magnified pictures on white, with words around them.
 
 Positions are pixels from the sheet's top left corner. Cells are (rows, columns, h, w, 3) uint8.
 """
@@ -29,7 +29,7 @@ TITLE_SIZE, LABEL_SIZE = 9, 7
 
 
 class Label(NamedTuple):
-    """Words with their middle at (`x`, `y`), or their left or right end where so aligned."""
+    """Words with their middle, or the end named by `align`, at (`x`, `y`)."""
 
     words: str
     x: float
@@ -39,12 +39,12 @@ class Label(NamedTuple):
 
 
 def magnification(width: int, near: int = CELL, at_least: float = 0) -> int:
-    """Returns the whole number that makes `width` pixels about `near`, at least `at_least`."""
+    """Returns the factor that makes `width` pixels about `near`, or `at_least`."""
     return max(1, round(near / width), math.ceil(at_least / width))
 
 
 def magnify(pictures: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """(..., H, W, C) -> (..., factor * H, factor * W, 3), unsmoothed; C is 3, or 1 for grey."""
+    """Repeats pixels: (..., H, W, C) -> (..., factor * H, factor * W, 3); C is 1 or 3."""
     assert pictures.dtype == np.uint8, f"pictures are uint8, not {pictures.dtype}"
     assert pictures.shape[-1] in (1, 3), f"pictures have 1 or 3 channels, not {pictures.shape[-1]}"
     large = pictures.repeat(factor, axis=-3).repeat(factor, axis=-2)
@@ -52,7 +52,7 @@ def magnify(pictures: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 
 def cell_lefts(num_columns: int, width: int, first_gap: int = GAP) -> list[int]:
-    """Returns where the columns begin; `first_gap` stands between the first and the others."""
+    """Returns where the columns begin; `first_gap` follows the first."""
     return [0] + [width + first_gap + column * (width + GAP) for column in range(num_columns - 1)]
 
 

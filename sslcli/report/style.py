@@ -1,4 +1,4 @@
-"""What all figures share: resolution, colours, how axes look, names that the font can draw.
+"""What all figures share: resolution, colours, axes, names that can be drawn.
 
 Only this file imports matplotlib, when a figure is drawn, and without pyplot: nothing global is
 opened, so nothing is left to close.
@@ -62,7 +62,7 @@ def name_lines(figure: Figure, names: Sequence[str], num_columns: int) -> None:
 
 
 def draw_arrow(figure: Figure, start: float, end: float, y: float, head: float) -> None:
-    """Draws a thin arrow from left to right, in pixels from the figure's top left corner."""
+    """Draws a thin arrow from left to right; pixels from the top left corner."""
     from matplotlib.patches import FancyArrowPatch
 
     width, height = figure.get_size_inches() * DPI

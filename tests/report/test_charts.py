@@ -10,10 +10,10 @@ import pytest
 from sslcli.report.charts import (
     PANEL_POINTS,
     Line,
+    curves_by_family,
     draw_confusion,
     draw_curves,
     draw_settings,
-    families,
     thin,
 )
 
@@ -60,7 +60,7 @@ def test_records_become_curves_by_family_and_phase() -> None:
         },
         {"phase": "c", "step": 0, "epoch": 0, "features": "raw", "top1": 0.9},
     ]
-    found = families(records)
+    found = curves_by_family(records)
     assert {family: list(panels) for family, panels in found.items()} == {
         "training": ["loss", "rank_accuracy"],
         "validation": ["knn_accuracy"],
@@ -72,9 +72,9 @@ def test_records_become_curves_by_family_and_phase() -> None:
         ("b", [2.0]),
     ]
     assert len({line.colour for line in found["training"]["loss"]}) == 2
-    (line,) = families(records[:1], "seed=1", 7)["training"]["loss"]
+    (line,) = curves_by_family(records[:1], "seed=1", 7)["training"]["loss"]
     assert (line.name, line.colour) == ("seed=1", 7)
-    assert families([]) == families(records[3:]) == {}
+    assert curves_by_family([]) == curves_by_family(records[3:]) == {}
 
 
 def test_a_long_curve_is_pale_under_its_mean_and_bounded() -> None:

@@ -416,6 +416,11 @@ def test_the_page_of_a_run_in_a_browser(sslcli: Sslcli, tmp_path: Path, opened: 
             "[...document.querySelectorAll('.chart')].every(one => one.querySelector('svg'))"
         )
         assert page.locator(".chart").count() == 5
+        buttons = page.eval_on_selector_all(
+            "[data-title]", "all => all.map(one => one.dataset.title)"
+        )
+        assert "Zoom" in buttons
+        assert not [title for title in buttons if re.search("(?i)share|cloud|edit|plotly", title)]
         page.get_by_text("Config", exact=True).click()
         rows = page.locator("details[open] tbody tr:visible")
         assert rows.count() > 3

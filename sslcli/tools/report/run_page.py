@@ -1,4 +1,4 @@
-"""Composes the report of one run, of any command and in any state; what is missing is named."""
+"""Composes the report of one run, of any command and in any state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from sslcli.console import duration
 from sslcli.errors import SslcliError
 from sslcli.report import html_page as on_page
-from sslcli.report.charts import draw_confusion, draw_curves, families, is_headline
+from sslcli.report.charts import curves_by_family, draw_confusion, draw_curves, is_headline
 from sslcli.report.curves import NOT_CURVES
 from sslcli.report.frame import Html
 from sslcli.runs.folder import read_records
@@ -40,7 +40,8 @@ def run_report(run: Summary) -> tuple[str, list[Html]]:
     records = _records(run.folder, missing)
     settings = _settings(run, missing)
     charts = [
-        on_page.chart(draw_curves(panels), family) for family, panels in families(records).items()
+        on_page.chart(draw_curves(panels), family)
+        for family, panels in curves_by_family(records).items()
     ]
     heat = _confusion(run.folder, missing)
     redrawn = [name for name, drawn in (("curves", charts), ("confusion", heat)) if drawn]
@@ -183,7 +184,7 @@ def _confusion(folder: Path, missing: list[str]) -> Html:
 
 
 def _captions(folder: Path, without: Collection[str]) -> dict[Path, str]:
-    """Returns every picture of the run: its figures, those of `diagnose`, the maps of `embed`."""
+    """Returns all pictures with captions: figures, those of `diagnose` and `embed`."""
     figures = [path for path in sorted(folder.glob("figures/**/*.png")) if path.stem not in without]
     captions = {path: CAPTIONS.get(path.stem, path.stem.replace("_", " ")) for path in figures}
     captions |= dict.fromkeys(

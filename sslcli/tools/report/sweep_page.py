@@ -1,4 +1,4 @@
-"""Composes the report of several runs, of a sweep or in a folder: what varies, and its effect."""
+"""Composes the report of several runs: what varies between them, and its effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sslcli.console import duration
 from sslcli.errors import SslcliError
 from sslcli.jobs.sweep_results import SWEEP_FILE, jobs_of, read_sweep
 from sslcli.report import html_page as on_page
-from sslcli.report.charts import Panels, draw_curves, draw_settings, families, is_headline
+from sslcli.report.charts import Panels, curves_by_family, draw_curves, draw_settings, is_headline
 from sslcli.report.frame import Html
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import (
@@ -81,7 +81,7 @@ def _problems(folder: Path, runs: Sequence[Summary]) -> list[str]:
 
 
 def _started_by(folder: Path, problems: list[str]) -> list[str]:
-    """Returns the words of the command that started a sweep; none if the folder is no sweep's.
+    """Returns the words of the command that started a sweep; none if it is no sweep.
 
     Adds the refused jobs to `problems`.
     """
@@ -170,7 +170,7 @@ def _curves(folder: Path, groups: Sequence[Sequence[Summary]], keys: Sequence[st
     of_all: dict[str, Panels] = {"training": {}, "validation": {}}
     for colour, run in [(colour, run) for colour, group in enumerate(groups) for run in group]:
         try:
-            of_run = families(read_records(run.folder), _name(run, keys, folder), colour)
+            of_run = curves_by_family(read_records(run.folder), _name(run, keys, folder), colour)
         except SslcliError:  # a damaged file: the run has no curve
             continue
         for family, panels in of_all.items():
@@ -206,7 +206,7 @@ def _name(run: Summary, keys: Sequence[str], folder: Path) -> str:
 
 
 def _value(run: Summary, key: str) -> Any:
-    """Returns a number, or text as on the command line; None if the run has no such setting."""
+    """Returns a number, or text as on the command line; None if there is none."""
     value = run.settings.get(key)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value if number or key not in run.settings else as_word(value)
