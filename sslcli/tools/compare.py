@@ -208,7 +208,9 @@ def _values(
                     for run in group
                 ],
                 "metrics": {
-                    name: found._asdict() for name in metrics if (found := spread(group, name))
+                    name: over_seeds._asdict()
+                    for name in metrics
+                    if (over_seeds := spread(group, name))
                 },
             }
             for group in groups
@@ -259,7 +261,9 @@ def _metric_lines(
 ) -> list[tuple[str, ...]]:
     lines = []
     for name in metrics:
-        values = [str(found) if (found := spread(group, name)) else "–" for group in groups]
+        values = [
+            str(over_seeds) if (over_seeds := spread(group, name)) else "–" for group in groups
+        ]
         if (
             choice.best is not None
             and choice.validation is not None

@@ -94,8 +94,8 @@ def write_verified(
     with _failures_explained("written"):
         chosen.write(source, encoder, folder)
     with _failures_explained("loaded back"):
-        found = _features(chosen.read(source, folder), pictures)
-    return _compare(expected, found, pictures, chosen.tolerance)
+        actual = _features(chosen.read(source, folder), pictures)
+    return _compare(expected, actual, pictures, chosen.tolerance)
 
 
 @contextlib.contextmanager
@@ -122,14 +122,14 @@ def _features(function: Features, pictures: Pictures) -> Tensor:
         return torch.cat([function(batch) for batch in whole.tensor_split([1, 4]) if len(batch)])
 
 
-def _compare(expected: Tensor, found: Tensor, pictures: Pictures, tolerance: float) -> Difference:
-    if found.shape != expected.shape:
+def _compare(expected: Tensor, actual: Tensor, pictures: Pictures, tolerance: float) -> Difference:
+    if actual.shape != expected.shape:
         raise RunFailed(
-            f"the file's features have the shape {tuple(found.shape)}, "
+            f"the file's features have the shape {tuple(actual.shape)}, "
             f"the run's {tuple(expected.shape)}",
             "nothing was kept; please report it",
         )
-    largest, largest_feature = float((found - expected).abs().max()), float(expected.abs().max())
+    largest, largest_feature = float((actual - expected).abs().max()), float(expected.abs().max())
     difference = Difference(expected.shape[1], largest, largest_feature, pictures)
     within = largest <= tolerance * largest_feature  # False for NaN too
     if not within:

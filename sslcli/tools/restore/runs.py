@@ -22,7 +22,7 @@ def resolve_restoring_run(name: str, outputs: Path) -> Path:
         name,
         outputs,
         " that can restore pictures",
-        lambda found: _finished(found) and _can_restore(found),
+        lambda folder: _finished(folder) and _can_restore(folder),
     )
     if not _can_restore(run):
         facts = read_facts(run)
