@@ -15,7 +15,7 @@ from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import require
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.settings import REQUIRED, part, setting
-from sslcli.trained.data import evaluation_label
+from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
 
 
@@ -145,5 +145,5 @@ def resolve(config: Config) -> Config:
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method, data and first weights."""
-    trained_on = evaluation_label(config.run, choices)
+    trained_on = evaluation_folder_label(config.run, choices)
     return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"

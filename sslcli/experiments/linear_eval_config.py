@@ -14,7 +14,7 @@ from sslcli.errors import SslcliError, require
 from sslcli.runs.find import resolve_run
 from sslcli.saved import read
 from sslcli.settings import REQUIRED, setting
-from sslcli.trained.data import evaluation_label
+from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import resolve_encoder_run
 
 
@@ -99,4 +99,4 @@ def _supervised(run: Path) -> str:
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method and data."""
-    return evaluation_label(config.run, choices)
+    return evaluation_folder_label(config.run, choices)

@@ -1,4 +1,4 @@
-"""`sslcli compare RUN RUN ...`: in which settings runs differ, what each measured, and their curves in one plot."""
+"""`sslcli compare RUN RUN ...`: compares the settings, metrics and curves of runs."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def main(arguments: list[str], console: Console) -> int:
     metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
     drawn = (not given.json or given.output is not None) and _draw(target, groups, keys, console)
     if given.json:
-        found = {
+        content = {
             **_values(groups, keys, metrics, choice),
             "curves": str(target.absolute()) if drawn else None,
         }
-        print(json.dumps(found, indent=2, allow_nan=False))
+        print(json.dumps(content, indent=2, allow_nan=False))
         return 0
     _show(groups, keys, metrics, choice, console)
     if drawn:
@@ -62,14 +62,16 @@ def main(arguments: list[str], console: Console) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sslcli compare",
-        usage="sslcli compare RUN [RUN ...] [--outputs FOLDER] [--output FILE.png] [--force] [--json]",
+        usage="sslcli compare RUN [RUN ...] [--outputs FOLDER] [--output FILE.png] [--force] "
+        "[--json]",
         description=__doc__,
     )
     parser.add_argument(
         "runs",
         nargs="+",
         metavar="RUN",
-        help="a run's folder, the beginning of its name, or `last`; a sweep's or any other folder: all the runs in it",
+        help="a run's folder, the beginning of its name, or `last`; "
+        "a sweep's or any other folder: all the runs in it",
     )
     add_outputs(parser)
     parser.add_argument(
@@ -98,32 +100,35 @@ def _target(given: argparse.Namespace) -> Path:
 
 
 def _runs(words: Sequence[str], outputs: Path, console: Console) -> list[Summary]:
-    """The runs that the words name, each once. One that a folder stands for and that has no config is passed over."""
-    found: dict[Path, Summary] = {}
+    """Returns the runs that the words name, each once.
+
+    Leaves out, with a warning, one in a folder that has no config.
+    """
+    chosen: dict[Path, Summary] = {}
     for word in words:
         folder = Path(word).expanduser()
         if not folder.is_dir() or (folder / "run.json").exists():
             run = Summary.of(resolve_run(word, outputs))
-            found[run.folder.resolve()] = run
+            chosen[run.folder.resolve()] = run
             continue
         for run in (inside := summaries(folder)):
             if (run.folder / "config.yaml").exists():
-                found[run.folder.resolve()] = run
+                chosen[run.folder.resolve()] = run
             else:
                 console.warn(f"{printable(run.folder)} is left out: it has no config.yaml")
         if not inside:
             raise SslcliError(
                 f"{printable(folder)} holds no runs", "`sslcli runs FOLDER` lists those of a folder"
             )
-    if len(found) < 2:
+    if len(chosen) < 2:
         raise SslcliError(
-            f"{len(found)} run cannot be compared", "name two, or a folder that holds several"
+            f"{len(chosen)} run cannot be compared", "name two, or a folder that holds several"
         )
-    return sorted(found.values(), key=lambda run: run.facts.get("started", 0.0))
+    return sorted(chosen.values(), key=lambda run: run.facts.get("started", 0.0))
 
 
 def _shared(runs: Sequence[Summary]) -> list[str]:
-    """The metrics that every finished run has."""
+    """Returns the metrics that every finished run has."""
     finished = [run.metrics for run in runs if run.metrics]
     return [
         name
@@ -171,7 +176,7 @@ def _letter(index: int) -> str:
 
 
 def _name(index: int, run: Summary, keys: Sequence[str]) -> str:
-    """In the plot: the letter, and what sets the group apart, the keys' last parts being enough there."""
+    """Returns a group's name in the plot: its letter, and the settings that distinguish it."""
     values = [f"{key.rpartition('.')[2]}={_value(run, key)}" for key in keys if key in run.settings]
     return " ".join([_letter(index), *values])
 
@@ -203,7 +208,9 @@ def _values(
                     for run in group
                 ],
                 "metrics": {
-                    name: found._asdict() for name in metrics if (found := spread(group, name))
+                    name: over_seeds._asdict()
+                    for name in metrics
+                    if (over_seeds := spread(group, name))
                 },
             }
             for group in groups
@@ -254,7 +261,9 @@ def _metric_lines(
 ) -> list[tuple[str, ...]]:
     lines = []
     for name in metrics:
-        values = [str(found) if (found := spread(group, name)) else "–" for group in groups]
+        values = [
+            str(over_seeds) if (over_seeds := spread(group, name)) else "–" for group in groups
+        ]
         if (
             choice.best is not None
             and choice.validation is not None
@@ -281,8 +290,7 @@ def _remarks(groups: Sequence[Group], keys: Sequence[str], choice: Choice) -> li
         remarks.append("a seed that is there twice counts twice")
     if choice.best is None or choice.validation is None:
         return [*remarks, f"none is marked as the best: {choice.reason}"]
-    than = "larger" if choice.validation.larger_is_better else "smaller"
-    return [
-        *remarks,
-        f"* the best by {choice.validation.metric.replace('_', ' ')}, measured on validation ({than} is better)",
-    ]
+    metric = choice.validation.metric.replace("_", " ")
+    better = "larger" if choice.validation.larger_is_better else "smaller"
+    best = f"* the best by {metric}, measured on validation ({better} is better)"
+    return [*remarks, best]

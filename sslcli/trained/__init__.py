@@ -1,4 +1,7 @@
-"""What a finished run gives back. What needs torch is exported here, and imported on first use."""
+"""Gives back the encoder, method and data of a finished run.
+
+Names that need torch are exported here, and imported on first use.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads the data that a run was made on, and tells whether they are still the same."""
+"""Loads the data that a run was trained on, and checks that they are still the same."""
 
 from __future__ import annotations
 
@@ -35,32 +35,35 @@ def moved(data: DataConfig, root: str | None) -> DataConfig:
 
 
 def _saved_with_data(folder: Path) -> Saved:
-    """The config that chose the data: the run's, or, where it names none, that of the run it began with."""
+    """Returns the config that names the data: the run's, or that of the run it began with."""
     seen = {folder}
     saved = read(folder / "config.yaml")
     while "data" not in saved.choices and "run" in saved.values:
         folder = Path(str(saved.values["run"]))
         if folder in seen:
-            raise SslcliError(
-                f"{folder} began, its config.yaml says, with itself", "name the data: data=…"
-            )
+            message = f"{folder}/config.yaml names its own run as the one that it began with"
+            raise SslcliError(message, "name the data: data=…")
         seen.add(folder)
         saved = read(folder / "config.yaml")
     return saved
 
 
-def evaluation_label(run: str, choices: dict[str, str]) -> str:
-    """For the path of an evaluation's folder: what its run was trained by and on, and on what else it is evaluated."""
+def evaluation_folder_label(run: str, choices: dict[str, str]) -> str:
+    """Returns the part of an evaluation's path that names method and data of its run.
+
+    Ends in the data that it is evaluated on, where these are others.
+    """
     facts = read_facts(Path(run))
     source = facts.get("choices", {})
     trained_on = "-".join(
         str(source[group]) for group in ("method", "data") if group in source
     ) or facts.get("command", "run")
-    words = f"{trained_on}-to-{choices['data']}" if "data" in choices else trained_on
-    return re.sub(r"[^\w-]+", "_", words)  # run.json may come from elsewhere: its words are no path
+    label = f"{trained_on}-to-{choices['data']}" if "data" in choices else trained_on
+    # run.json may come from elsewhere: what it holds must not lead to another folder.
+    return re.sub(r"[^\w-]+", "_", label)
 
 
-def own_data(files: EncoderFiles, track: Track, root: str | None = None) -> Splits:
+def load_own_data(files: EncoderFiles, track: Track, root: str | None = None) -> Splits:
     """Loads the data that the run was made on, from `root` if they moved.
 
     Raises SslcliError where they are gone, or are others now.
@@ -79,8 +82,10 @@ def require_present(data: DataConfig, fix: str) -> None:
 
 
 def allow_changed_data(run: Run) -> None:
-    """Forgets the run's fingerprint, so that the data may be others the next time; `data_before` in run.json keeps it.
-    A finished run is left as it is."""
+    """Moves the run's fingerprint to `data_before`, so that it resumes with changed data.
+
+    A finished run is left unchanged.
+    """
     facts = run.facts
     if facts.get("status") == "finished":
         return
@@ -92,8 +97,14 @@ def allow_changed_data(run: Run) -> None:
 
 
 def require_same_data(run: Path, splits: Splits, otherwise: str) -> None:
-    """Raises SslcliError where the run recorded another fingerprint; `otherwise` is the fix beside putting the data back."""
+    """Raises SslcliError where the run recorded another fingerprint.
+
+    `otherwise`: the fix for those who cannot put the data back.
+    """
     before = read_facts(run).get("data", {}).get("fingerprint")
     if before is not None and before != splits.fingerprint:
-        message = f"the data changed since the run began ({run}): fingerprint {before} then, {splits.fingerprint} now"
-        raise SslcliError(message, f"put the data back as they were, or {otherwise}")
+        raise SslcliError(
+            f"the data changed since the run began ({run}): "
+            f"fingerprint {before} then, {splits.fingerprint} now",
+            f"put the data back as they were, or {otherwise}",
+        )

@@ -1,4 +1,7 @@
-"""Builds, loads and writes a run's encoder: `encoder.safetensors` with the weights, `encoder.json` with the rest."""
+"""Builds, loads and writes a run's encoder.
+
+`encoder.safetensors` holds the weights, `encoder.json` what is needed to build and feed it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def load_trained(files: EncoderFiles) -> Encoder:
 
     Raises SslcliError unless every weight is there and none is left over.
     """
-    with kept_generators():  # a notebook's random numbers are none of our business
+    with kept_generators():  # a notebook's own random numbers must not change
         encoder = build_untrained(files)
     path = files.folder / WEIGHTS
     try:
@@ -62,7 +65,7 @@ def write_encoder(
     seed: int,
     labels: int = 0,
 ) -> None:
-    """Writes both files. `labels`: how many labels the encoder learned from."""
+    """Writes both files. `labels`: the number of labels that the encoder learned from."""
     description: dict[str, Any] = {
         "format": FORMAT,
         "encoder": name_in(ENCODERS, config),
@@ -83,7 +86,9 @@ def write_encoder(
 
 
 def was_trained(files: EncoderFiles) -> bool:
-    """Whether any weight differs from those that the run began with: stack-pretrain leaves an untrained encoder for
-    compare=[none]."""
+    """Returns whether any weight differs from the run's initial ones.
+
+    With compare=[none], stack-pretrain leaves an untrained encoder.
+    """
     before, after = (make(files).state_dict() for make in (build_untrained, load_trained))
     return any(not after[name].equal(weight) for name, weight in before.items())

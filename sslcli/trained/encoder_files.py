@@ -1,11 +1,10 @@
-"""Describes what survives training: reads encoder.json and finds runs that have an encoder. Does not import torch."""
+"""Reads encoder.json, and finds runs that have an encoder. Imports no torch."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sslcli.config import typed
 from sslcli.errors import SslcliError, unknown
@@ -14,9 +13,6 @@ from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
 from sslcli.runs.find import resolve_run
 from sslcli.text import shell_quoted
 
-if TYPE_CHECKING:
-    pass
-
 FORMAT = 1
 JSON = "encoder.json"
 WEIGHTS = "encoder.safetensors"
@@ -24,24 +20,31 @@ WEIGHTS = "encoder.safetensors"
 
 @dataclass(frozen=True)
 class EncoderFiles:
-    """A run's encoder as it lies in the folder; `seed` is the run's, from which its untrained twin is made. `labels`: learned
-    from so many, 0 by a self-supervised method."""
+    """Describes the encoder in a run's folder, without its weights."""
 
     folder: Path
     config: EncoderConfig
     preprocessing: Preprocessing
     seed: int
+    """The run's, from which its initial weights can be made again."""
     labels: int = 0
+    """The number of labels that it learned from: 0 by a self-supervised method."""
 
 
 def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
-    """The run with an encoder that `name` names: its folder, the beginning of its name under `outputs`, or `last`: the newest
-    that learned without labels, whatever was fine-tuned from it since."""
+    """Returns the run with an encoder that `name` names.
+
+    `name`: a folder, the beginning of a run's name under `outputs`, or `last`: the newest run that
+    learned without labels, even if another was fine-tuned from it since.
+    """
     return resolve_run(name, Path(outputs).expanduser(), " with an encoder", _has_pretrained)
 
 
 def require_unlabelled(folder: Path) -> None:
-    """Raises SslcliError where the run's encoder has learned from labels: what is said of few labels would not count them."""
+    """Raises SslcliError where the run's encoder has learned from labels.
+
+    A score with few labels would not count those.
+    """
     labels = read_encoder(folder).labels
     if labels:
         message = f"{folder} learned from {labels:,} labels, which would not be counted"
@@ -53,7 +56,10 @@ def _has_pretrained(folder: Path) -> bool:
 
 
 def read_encoder(folder: Path) -> EncoderFiles:
-    """Raises SslcliError where the run has no encoder, or one of another format."""
+    """Returns the description of a run's encoder.
+
+    Raises SslcliError where the run has none, or one of another format.
+    """
     path = folder / JSON
     if not path.exists():
         raise SslcliError(
@@ -63,8 +69,11 @@ def read_encoder(folder: Path) -> EncoderFiles:
     try:
         described = json.loads(path.read_text())
         if described["format"] != FORMAT:
-            message = f"{path} has format {described['format']!r}; this version of sslcli reads format {FORMAT}"
-            raise SslcliError(message, "use the version that wrote it")
+            raise SslcliError(
+                f"{path} has format {described['format']!r}; "
+                f"this version of sslcli reads format {FORMAT}",
+                "use the version that wrote it",
+            )
         if described["encoder"] not in ENCODERS:
             raise unknown("encoder", described["encoder"], list(ENCODERS))
         config = typed(ENCODERS[described["encoder"]], described["config"], "encoder")

@@ -25,7 +25,7 @@ PHASE = "pretrain"
 def build_method(
     method: MethodConfig, encoder: EncoderConfig, preprocessing: Preprocessing, seed: int
 ) -> Method:
-    """Returns the method as it is before training, on the CPU."""
+    """Returns the untrained method, on the CPU."""
     built = build_initial(encoder, preprocessing.channels, preprocessing.resolution, seed)
     seed_generators(derive_seed(seed, "method"))
     return method.build(built, preprocessing)

@@ -1,4 +1,4 @@
-"""`sslcli.load_encoder`: a run's encoder in a notebook, fed as it was in training."""
+"""Loads a run's encoder in a notebook, with its preprocessing (`sslcli.load_encoder`)."""
 
 from __future__ import annotations
 
@@ -34,17 +34,20 @@ class PretrainedEncoder(nn.Module):
         self.eval()
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(N, C, H, W) preprocessed pictures -> (N, D), with gradients: for training on top."""
+        """Maps preprocessed pictures (N, C, H, W) to features (N, D), with gradients."""
         result: Tensor = self.encoder(pictures)
         return result
 
     def preprocess(self, pictures: Pictures) -> Tensor:
-        """PIL pictures of any size and mode, or uint8 (N, H, W, C) at the encoder's resolution -> what `forward` takes."""
+        """Returns what `forward` takes, on the encoder's device.
+
+        `pictures`: PIL pictures of any size and mode, or uint8 (N, H, W, C) of the encoder's size.
+        """
         images = as_pictures(torch.from_numpy(self._images(pictures)))
         return self.preprocessing.normalized(images).to(next(self.encoder.parameters()).device)
 
     def features(self, pictures: Pictures) -> Tensor:
-        """The features (N, D) of pictures as `preprocess` takes them, without gradients."""
+        """Returns the features (N, D) of pictures as `preprocess` takes them, without gradients."""
         device = next(self.encoder.parameters()).device
         return features(self.encoder, self._images(pictures), self.preprocessing, device)
 
@@ -63,10 +66,11 @@ class PretrainedEncoder(nn.Module):
 
 
 def load_encoder(run: str | Path, outputs: str | Path = "outputs") -> PretrainedEncoder:
-    """The trained encoder of `run`: a run's folder, the beginning of its name under `outputs`, "last", or a folder that
-    `sslcli export --to safetensors` wrote.
+    """Returns the trained encoder of a run.
 
-    Raises SslcliError where there is no such run, or its encoder's files are not whole.
+    `run`: a run's folder, the beginning of its name under `outputs`, "last", or a folder that
+    `sslcli export --to safetensors` wrote.
+    Raises SslcliError where there is no such run, or the encoder's files are damaged.
     """
     folder = Path(run).expanduser()
     if not (folder / JSON).exists():

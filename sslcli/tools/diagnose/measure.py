@@ -29,7 +29,7 @@ from sslcli.evaluation.view_features import view_features
 from sslcli.files import written_whole
 from sslcli.report.diagnostics import save_diagnostics
 from sslcli.runs.folder import read_records
-from sslcli.trained.data import own_data
+from sslcli.trained.data import load_own_data
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import EncoderFiles
 from sslcli.trained.method import read_method
@@ -76,7 +76,7 @@ def diagnose(
     """Measures validation pictures; writes numbers and figure, and prints the table."""
     run = files.folder
     compute = Compute.choose(RuntimeConfig(device=device, precision=Precision.fp32))
-    splits = own_data(files, console.track, data_root)
+    splits = load_own_data(files, console.track, data_root)
     if len(splits.val) < 2:
         raise SslcliError(
             f"diagnose looks at validation pictures, and there is {len(splits.val)}",

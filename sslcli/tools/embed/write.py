@@ -1,4 +1,4 @@
-"""Writes a run's features as a file, as a map to look at, and as nearest neighbours."""
+"""Writes a run's features as a file, a map of them, and nearest neighbours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sslcli.report.embedding import class_names, save_map
 from sslcli.report.page import save_page
 from sslcli.report.pictures import save_grid
 from sslcli.tools.arguments import require_free
-from sslcli.trained.data import own_data
+from sslcli.trained.data import load_own_data
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import EncoderFiles
 
@@ -36,13 +36,13 @@ FILES = ("features.npz", "map.png", "map.html", "neighbours.png")
 
 
 def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> None:
-    """Writes the files of `given` (part, map, output, force, device) and says where they are."""
+    """Writes the files; `given` holds the options part, map, output, force and device."""
     run = files.folder
     chosen_map = MAPS[given.map]
     chosen_map.require_package()
     if given.output and Path(given.output).expanduser().is_file():
         raise SslcliError(f"{given.output} is a file", "name a folder: --output FOLDER")
-    splits = own_data(files, console.track, given.data_root)
+    splits = load_own_data(files, console.track, given.data_root)
     part, pictures = _part(splits, given.part)
     chosen_map.require_pictures(len(pictures))
     target = (
@@ -114,11 +114,10 @@ def _save_features(path: Path, h: Tensor, pictures: ImageSet, part: str, splits:
 
 
 def _save_neighbours(path: Path, h: Tensor, pictures: ImageSet) -> None:
-    """Queries at even distances, each beside the pictures of the same part that are most similar by cosine."""
+    """Draws pictures at even distances, each beside the most similar ones of its part."""
     queries = evenly(len(pictures), NUM_QUERIES)
-    found = neighbours(h, torch.from_numpy(queries), min(NUM_NEIGHBOURS, len(pictures) - 1)).numpy()
+    count = min(NUM_NEIGHBOURS, len(pictures) - 1)
+    nearest = neighbours(h, torch.from_numpy(queries), count).numpy()
     columns = {"query": pictures.images[queries]}
-    columns.update(
-        {f"{rank + 1}": pictures.images[found[:, rank]] for rank in range(found.shape[1])}
-    )
+    columns.update({f"{rank + 1}": pictures.images[nearest[:, rank]] for rank in range(count)})
     save_grid(path, columns)

@@ -1,4 +1,4 @@
-"""What a format is in which `sslcli export` writes an encoder, and what several of them share. Does not import torch."""
+"""Defines what a format of `sslcli export` is. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,43 +19,49 @@ Features = Callable[["Tensor"], "Tensor"]
 
 
 class Format:
-    """One way to keep an encoder. `packages` are those it needs beyond sslcli's own; the extra of that name brings them."""
+    """One way to store an encoder for other programs."""
 
     holds: str
-    """What is in the file, for its model card."""
+    """The content of the file, for its model card."""
     packages: tuple[str, ...] = ()
+    """Those it needs beyond sslcli's own."""
     extra = "export"
+    """The extra of sslcli that installs them."""
     tolerance = 1e-5
-    """How far features of the file may be from the run's, as a part of the largest feature."""
+    """The largest difference of features allowed, as a fraction of the largest feature."""
     note: str | None = None
-    """What the user should know who asked for it."""
+    """A warning for those who choose the format."""
 
     def files(self, source: EncoderFiles) -> list[str]:
-        """The names of what `write` writes."""
+        """Returns the names of the files that `write` writes."""
         raise NotImplementedError
 
     def misfit(self, source: EncoderFiles) -> str | None:
-        """Why this format cannot hold the encoder; None where it can."""
+        """Returns why this format cannot hold the encoder; None where it can."""
         return None
 
     def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
+        """Writes the files into a folder."""
         raise NotImplementedError
 
     def read(self, source: EncoderFiles, folder: Path) -> Features:
-        """What was written, loaded the way its ecosystem does."""
+        """Loads what was written, as other programs would."""
         raise NotImplementedError
 
     def snippet(self, source: EncoderFiles) -> str:
-        """Python that, run in the folder, makes `features` of `pictures`."""
+        """Returns Python that, run in the folder, makes `features` of `pictures`."""
         raise NotImplementedError
 
 
-def normalizing(source: EncoderFiles, encoder: nn.Module) -> nn.Module:
+def with_normalization(source: EncoderFiles, encoder: nn.Module) -> nn.Module:
+    """Returns the encoder with its normalisation in front: it takes pictures in [0, 1]."""
     return nets.NormalizedEncoder(
         encoder, source.preprocessing.mean, source.preprocessing.std
     ).eval()
 
 
 def random_pictures(source: EncoderFiles) -> str:
+    """Returns the line of a snippet that makes two pictures."""
     shape = source.preprocessing
-    return f"pictures = torch.rand(2, {shape.channels}, {shape.resolution}, {shape.resolution})  # in [0, 1]\n"
+    sizes = f"2, {shape.channels}, {shape.resolution}, {shape.resolution}"
+    return f"pictures = torch.rand({sizes})  # in [0, 1]\n"

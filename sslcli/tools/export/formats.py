@@ -1,4 +1,4 @@
-"""The table of formats that an encoder can be exported to. Does not import torch."""
+"""Lists the formats that an encoder can be exported to. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ FORMATS: dict[str, Format] = {
 
 
 def require_format(name: str, source: EncoderFiles) -> Format:
-    """The format of that name. Raises SslcliError where the encoder does not fit it, or packages are missing."""
+    """Returns the format of that name.
+
+    Raises SslcliError where it cannot hold the encoder, or packages are missing.
+    """
     chosen = FORMATS[name]
     reason = chosen.misfit(source)
     if reason is not None:

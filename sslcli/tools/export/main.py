@@ -1,5 +1,7 @@
-"""`sslcli export RUN --to FORMAT`: a run's encoder in the keys that other programs expect, with a model card. It is loaded
-back and compared with the run's own features on real pictures before it is kept."""
+"""`sslcli export RUN --to FORMAT`: writes a run's encoder for other programs, with a model card.
+
+The file is loaded back, and its features of real pictures are compared with the run's own.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ def main(arguments: list[str], console: Console) -> int:
     chosen = require_format(given.to, source)
     target = run / "export" / given.to if given.output is None else Path(given.output).expanduser()
     files = chosen.files(source)
-    _require_place(target, [*files, CARD], given.force)
+    _require_target(target, [*files, CARD], given.force)
     if chosen.note is not None:
         console.warn(chosen.note)
 
@@ -42,19 +44,23 @@ def main(arguments: list[str], console: Console) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    usage = f"sslcli export RUN --to {'|'.join(FORMATS)} [--output FOLDER] [--force] [--data-licence TEXT] [--data-root PATH] [--outputs FOLDER]"
+    usage = (
+        f"sslcli export RUN --to {'|'.join(FORMATS)} [--output FOLDER] [--force] "
+        "[--data-licence TEXT] [--data-root PATH] [--outputs FOLDER]"
+    )
     parser = argparse.ArgumentParser(prog="sslcli export", usage=usage, description=__doc__)
     parser.add_argument(
         "run",
-        help="the run's folder, the beginning of its name, or `last`: the newest that has an encoder",
+        help="the run's folder, the beginning of its name, or `last`: the newest with an encoder",
     )
     parser.add_argument(
         "--to",
         required=True,
         choices=list(FORMATS),
         metavar="FORMAT",
-        help="safetensors: sslcli's own keys; torchvision: of a ResNet; timm: of a timm model; onnx: a graph, for onnxruntime; "
-        "torchscript: its successor, a program of torch.export (.pt2)",
+        help="safetensors: sslcli's own keys; torchvision: of a ResNet; timm: of a timm model; "
+        "onnx: a graph, for onnxruntime; torchscript: its successor, a program of torch.export "
+        "(.pt2)",
     )
     parser.add_argument(
         "--output", help="the folder to write into (default: export/FORMAT in the run's folder)"
@@ -70,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _require_place(target: Path, names: list[str], force: bool) -> None:
+def _require_target(target: Path, names: list[str], force: bool) -> None:
     """Raises SslcliError where `target` cannot be the folder to write those files into."""
     if (target / "run.json").exists():
         raise SslcliError(

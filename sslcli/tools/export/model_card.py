@@ -58,7 +58,7 @@ Loaded back before it was kept: the largest difference from the run's own featur
 def model_card(
     source: EncoderFiles, chosen: Format, difference: Difference, data_licence: str | None
 ) -> str:
-    """Markdown. `data_licence`: as the user states it."""
+    """Returns the card as Markdown. `data_licence`: as the user states it."""
     facts = read_facts(source.folder)
     encoder = name_in(ENCODERS, source.config)
     method = facts.get("choices", {}).get("method") or facts.get("command", "an unknown method")
@@ -73,13 +73,13 @@ def model_card(
         snippet=chosen.snippet(source),
         difference=difference,
         preprocessing=_preprocessing(source),
-        training=_listed(_training(source, facts, encoder)),
-        measured="\n".join(_measured(source.folder))
+        training=_list(_training(source, facts, encoder)),
+        measured="\n".join(_list_evaluations(source.folder))
         or "Nothing: no evaluation of this run is recorded.",
-        licence=f"As stated by who exported it: {_line(data_licence)}"
+        licence=f"As stated by who exported it: {_one_line(data_licence)}"
         if data_licence
         else "Not stated.",
-        versions=_listed(_versions(chosen, facts)),
+        versions=_list(_versions(chosen, facts)),
     )
 
 
@@ -88,9 +88,10 @@ def _preprocessing(source: EncoderFiles) -> str:
     kind = {1: "grey", 3: "RGB"}.get(shape.channels, f"{shape.channels} channels")
     size = f"{shape.resolution} x {shape.resolution}"
     return (
-        f"Pictures are the middle square, at {size} pixels (bicubic, antialiased), {kind}, laid out "
-        f"(N, {shape.channels}, {shape.resolution}, {shape.resolution}), float32 in [0, 1]. The encoder was trained on them "
-        "minus the mean, over the standard deviation, channel by channel:\n\n"
+        f"Pictures are the middle square, at {size} pixels (bicubic, antialiased), {kind}, "
+        f"laid out (N, {shape.channels}, {shape.resolution}, {shape.resolution}), "
+        "float32 in [0, 1]. The encoder was trained on them minus the mean, over the standard "
+        "deviation, channel by channel:\n\n"
         f"- mean {list(shape.mean)}\n- standard deviation {list(shape.std)}"
     )
 
@@ -118,7 +119,7 @@ def _training(source: EncoderFiles, facts: dict[str, Any], encoder: str) -> dict
     }
 
 
-def _measured(run: Path) -> list[str]:
+def _list_evaluations(run: Path) -> list[str]:
     """Returns a line for every evaluation that was recorded in the run."""
     evaluations, unreadable = read_evaluations(run)
     return [*map(_evaluation, evaluations), *(f"- {message}" for message in unreadable)]
@@ -155,17 +156,17 @@ def _versions(chosen: Format, facts: dict[str, Any]) -> dict[str, Any]:
     }
     exported = {name: package_version(name) for name in names}
     return {
-        "trained with": ", ".join(f"{name} {found}" for name, found in trained.items() if found),
-        "exported with": ", ".join(f"{name} {found}" for name, found in exported.items() if found),
+        f"{done} with": ", ".join(f"{name} {value}" for name, value in versions.items() if value)
+        for done, versions in (("trained", trained), ("exported", exported))
     }
 
 
-def _listed(entries: dict[str, Any]) -> str:
+def _list(entries: dict[str, Any]) -> str:
     return "\n".join(
         f"- {name}: {'not recorded' if value in (None, '') else value}"
         for name, value in entries.items()
     )
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())

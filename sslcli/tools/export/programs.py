@@ -1,11 +1,11 @@
-"""Formats that hold the whole computation, from pictures in [0, 1] to features. Does not import torch."""
+"""Formats that hold the computation from pictures to features. Imports no torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sslcli.tools.export.format import Features, Format, normalizing, random_pictures
+from sslcli.tools.export.format import Features, Format, random_pictures, with_normalization
 from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 
 class Onnx(Format):
-    """A graph for onnxruntime and what else reads ONNX: any number of pictures in [0, 1], normalised inside."""
+    """A graph for onnxruntime and other readers of ONNX, which normalises inside."""
 
-    holds = "a graph with its weights: `pictures` (N, C, H, W), float32 in [0, 1], N free -> `features` (N, D)"
+    holds = (
+        "a graph with its weights: `pictures` (N, C, H, W), float32 in [0, 1], N free "
+        "-> `features` (N, D)"
+    )
     packages = ("onnx", "onnxscript", "onnxruntime")
     tolerance = 1e-4
 
@@ -29,7 +32,7 @@ class Onnx(Format):
 
         path = folder / self.files(source)[0]
         torch.onnx.export(
-            normalizing(source, encoder), (_example(source),), path,
+            with_normalization(source, encoder), (_example(source),), path,
             input_names=["pictures"], output_names=["features"], dynamic_shapes=_free_batch(),
             dynamo=True, external_data=False, verbose=False,
         )  # fmt: skip
@@ -47,27 +50,32 @@ class Onnx(Format):
 
     def snippet(self, source: EncoderFiles) -> str:
         shape = source.preprocessing
+        sizes = f"2, {shape.channels}, {shape.resolution}, {shape.resolution}"
         return (
             "import numpy as np\nimport onnxruntime\n\n"
-            'session = onnxruntime.InferenceSession("encoder.onnx", providers=["CPUExecutionProvider"])\n'
-            f"pictures = np.random.rand(2, {shape.channels}, {shape.resolution}, {shape.resolution})"
-            ".astype(np.float32)  # in [0, 1]\n"
+            'session = onnxruntime.InferenceSession("encoder.onnx", '
+            'providers=["CPUExecutionProvider"])\n'
+            f"pictures = np.random.rand({sizes}).astype(np.float32)  # in [0, 1]\n"
             '(features,) = session.run(["features"], {"pictures": pictures})\n'
         )
 
 
 class TorchScript(Format):
-    """torch.export's program, which needs no sslcli to be loaded.
+    """A program of torch.export, which loads without sslcli.
 
-    Differs: no TorchScript is written. torch 2.15 warns that torch.jit.trace, save and load are deprecated, says that they may
-    break from Python 3.14 on, and names torch.export in their place; this is the file that it saves.
+    Differs: it is no TorchScript. torch 2.15 warns that torch.jit.trace, save and load are
+    deprecated and may break from Python 3.14 on, and recommends torch.export in their place.
     """
 
     holds = (
-        "torch.export's program with its weights: pictures (N, C, H, W), float32 in [0, 1], N free -> features (N, D). "
-        "It is what torch names in place of TorchScript, which it has deprecated"
+        "torch.export's program with its weights: pictures (N, C, H, W), float32 in [0, 1], "
+        "N free -> features (N, D). torch recommends it in place of TorchScript, "
+        "which it has deprecated"
     )
-    note = "torch has deprecated TorchScript: written is what it names in its place, a program of torch.export (.pt2)"
+    note = (
+        "torch has deprecated TorchScript: a program of torch.export (.pt2), which torch "
+        "recommends in its place, is written"
+    )
 
     def files(self, source: EncoderFiles) -> list[str]:
         return ["encoder.pt2"]
@@ -76,7 +84,7 @@ class TorchScript(Format):
         import torch
 
         program = torch.export.export(
-            normalizing(source, encoder), (_example(source),), dynamic_shapes=_free_batch()
+            with_normalization(source, encoder), (_example(source),), dynamic_shapes=_free_batch()
         )
         torch.export.save(program, folder / self.files(source)[0])
 
@@ -94,7 +102,7 @@ class TorchScript(Format):
 
 
 def _example(source: EncoderFiles) -> Tensor:
-    """Two pictures: torch.export takes a batch of one for a constant."""
+    """Returns two pictures: torch.export would take a batch of one for a constant."""
     import torch
 
     shape = source.preprocessing

@@ -1,4 +1,7 @@
-"""Formats that hold weights, in the keys of a library that has the network: pictures are normalised outside. No torch here."""
+"""Formats that hold weights in the keys of a library. Imports no torch.
+
+Their networks take normalised pictures.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sslcli import nets, trained
 from sslcli.nets.encoder_config import Norm, ResNetConfig, TimmConfig
-from sslcli.tools.export.format import Features, Format, normalizing, random_pictures
+from sslcli.tools.export.format import Features, Format, random_pictures, with_normalization
 from sslcli.trained.encoder_files import (
     JSON,
     WEIGHTS,
@@ -23,9 +26,12 @@ if TYPE_CHECKING:
 
 
 class Safetensors(Format):
-    """The run's own two files: plain keys, and the description from which sslcli builds the network."""
+    """The run's own two files: weights, and the description to build the network from."""
 
-    holds = f"the weights under the encoder's own keys, with what is needed to build and to feed it in `{JSON}`"
+    holds = (
+        "the weights under the encoder's own keys, with what is needed to build and to feed it "
+        f"in `{JSON}`"
+    )
 
     def files(self, source: EncoderFiles) -> list[str]:
         return [WEIGHTS, JSON]
@@ -36,21 +42,21 @@ class Safetensors(Format):
         )
 
     def read(self, source: EncoderFiles, folder: Path) -> Features:
-        return normalizing(source, trained.load_trained(read_encoder(folder)))
+        return with_normalization(source, trained.load_trained(read_encoder(folder)))
 
     def snippet(self, source: EncoderFiles) -> str:
         return (
             'import sslcli\nimport torch\n\nencoder = sslcli.load_encoder(".")  # this folder\n'
-            + _fed(source)
+            + _feed(source)
         )
 
 
 class Torchvision(Format):
-    """torchvision's ResNet, whole: it has a classifier, so `fc` is there, of zeros, for torchvision's 1000 classes."""
+    """The whole of torchvision's ResNet: its classifier `fc` is there too, all zeros."""
 
     holds = (
-        "the weights under torchvision's keys. `fc` was never trained: it is all zeros, there because torchvision's "
-        "network has one, so that loading can be strict"
+        "the weights under torchvision's keys. `fc` was never trained: it is all zeros, there "
+        "because torchvision's network has one, so that loading can be strict"
     )
 
     def files(self, source: EncoderFiles) -> list[str]:
@@ -61,17 +67,23 @@ class Torchvision(Format):
         if not isinstance(config, ResNetConfig):
             return "it is no ResNet of torchvision's"
         if config.has_small_stem(shape.resolution):
-            return "its first layer is the 3x3 of small pictures, torchvision's is 7x7 (encoder.stem=imagenet)"
+            return (
+                "its first layer is the 3x3 of small pictures, torchvision's is 7x7 "
+                "(encoder.stem=imagenet)"
+            )
         if config.norm is not Norm.batch:
             return "it was trained with group norm, torchvision's network has batch norm"
         if shape.channels != 3:
-            return f"it was trained on pictures of {shape.channels} channels, torchvision's first layer takes 3"
+            return (
+                f"it was trained on pictures of {shape.channels} channels, "
+                "torchvision's first layer takes 3"
+            )
         return _bottleneck(source)
 
     def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
         import torch
 
-        state = _without_prefix(encoder, "resnet.")
+        state = _strip_prefix(encoder, "resnet.")
         state["fc.weight"], state["fc.bias"] = torch.zeros(1000, encoder.width), torch.zeros(1000)
         _save(state, folder / self.files(source)[0])
 
@@ -84,16 +96,17 @@ class Torchvision(Format):
         network = get_model(source.config.architecture, weights=None)
         network.load_state_dict(load_file(folder / self.files(source)[0]), strict=True)
         network.fc = Identity()
-        return normalizing(source, network)
+        return with_normalization(source, network)
 
     def snippet(self, source: EncoderFiles) -> str:
         name = _resnet(source)
         return (
-            f"import torch\nfrom safetensors.torch import load_file\nfrom torchvision.models import {name}\n\n"
+            "import torch\nfrom safetensors.torch import load_file\n"
+            f"from torchvision.models import {name}\n\n"
             f"encoder = {name}()\n"
             f"encoder.load_state_dict(load_file({dumps(self.files(source)[0])}))\n"
             "encoder.fc = torch.nn.Identity()  # or a classifier of your own, to be trained\n"
-            "encoder.eval()\n" + _fed(source)
+            "encoder.eval()\n" + _feed(source)
         )
 
 
@@ -116,7 +129,7 @@ class Timm(Format):
         )
 
     def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
-        _save(_without_prefix(encoder, "model."), folder / self.files(source)[0])
+        _save(_strip_prefix(encoder, "model."), folder / self.files(source)[0])
 
     def read(self, source: EncoderFiles, folder: Path) -> Features:
         import timm
@@ -125,7 +138,7 @@ class Timm(Format):
         name, arguments = _timm(source)
         network = timm.create_model(name, **arguments)
         network.load_state_dict(load_file(folder / self.files(source)[0]), strict=True)
-        return normalizing(source, network)
+        return with_normalization(source, network)
 
     def snippet(self, source: EncoderFiles) -> str:
         name, arguments = _timm(source)
@@ -134,7 +147,7 @@ class Timm(Format):
             "import timm\nimport torch\nfrom safetensors.torch import load_file\n\n"
             f"encoder = timm.create_model({words})\n"
             f"encoder.load_state_dict(load_file({dumps(self.files(source)[0])}))\n"
-            "encoder.eval()\n" + _fed(source)
+            "encoder.eval()\n" + _feed(source)
         )
 
 
@@ -153,14 +166,14 @@ def _resnet(source: EncoderFiles) -> str:
 
 
 def _timm(source: EncoderFiles) -> tuple[str, dict[str, Any]]:
-    """timm's name of the model, and what else timm.create_model is given."""
+    """Returns timm's name of the model, and the other arguments of timm.create_model."""
     encoder = trained.build_untrained(source)
     assert isinstance(source.config, TimmConfig), "misfit was asked"
     assert isinstance(encoder, nets.TimmEncoder), "TimmConfig builds one"
     return source.config.model, encoder.arguments
 
 
-def _without_prefix(encoder: Encoder, prefix: str) -> dict[str, Tensor]:
+def _strip_prefix(encoder: Encoder, prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in encoder.state_dict().items()}
 
 
@@ -174,11 +187,12 @@ def _save(state: dict[str, Tensor], path: Path) -> None:
     )
 
 
-def _fed(source: EncoderFiles) -> str:
-    """The end of a snippet whose `encoder` must be fed normalised pictures."""
+def _feed(source: EncoderFiles) -> str:
+    """Returns the end of a snippet whose `encoder` takes normalised pictures."""
     shape = source.preprocessing
     return (
         f"{random_pictures(source)}"
         f"mean, std = torch.tensor({list(shape.mean)}), torch.tensor({list(shape.std)})\n"
-        "with torch.no_grad():\n    features = encoder((pictures - mean[:, None, None]) / std[:, None, None])\n"
+        "with torch.no_grad():\n"
+        "    features = encoder((pictures - mean[:, None, None]) / std[:, None, None])\n"
     )

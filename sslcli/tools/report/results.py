@@ -76,7 +76,7 @@ def _protocol_of(evaluation: Evaluation) -> str:
 
 
 def json_of(path: Path) -> dict[str, Any]:
-    """A JSON file's object; nothing where there is none."""
+    """Returns a JSON file's object; an empty one where there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Makes a trained run's method a function of a picture of any size."""
+"""Restores pictures of any size by a trained run's method."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ Hidden = NDArray[np.bool_]
 
 
 def load_restorer(run: Path, device: DeviceChoice) -> Callable[[Pixels, Hidden], Pixels]:
-    """The run's method as a function of a picture of any size; what is not hidden stays as it is."""
+    """Returns the run's method as a function of a picture of any size.
+
+    It changes no pixel that is not hidden.
+    """
     compute = Compute.choose(RuntimeConfig(device=device, precision=Precision.fp32))
     method = read_method(run)
     if not isinstance(method, Restorer):
@@ -39,12 +42,12 @@ def load_restorer(run: Path, device: DeviceChoice) -> Callable[[Pixels, Hidden],
     def restore(pixels: Pixels, hidden: Hidden) -> Pixels:
         picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(255)
         mask = torch.from_numpy(hidden)[None]
-        # What reads the pixels under the mask sees no hole in them: all are restored, and the mask says which are taken.
+        # A denoiser reads the pixels under the mask too: it restores all, and the mask selects.
         mask = torch.ones_like(mask) if method.reads_hidden() else mask
         with torch.no_grad():
             parts = [
                 restored(part, mask, tiles, method.preprocessing.resolution)
-                for part in _fed(picture, method.preprocessing.channels)
+                for part in _channels_for(picture, method.preprocessing.channels)
             ]
         result = torch.cat(parts)
         if len(result) != len(picture):  # a grey picture that was given as a coloured one
@@ -55,9 +58,12 @@ def load_restorer(run: Path, device: DeviceChoice) -> Callable[[Pixels, Hidden],
     return restore
 
 
-def _fed(picture: Tensor, channels: int) -> Iterable[Tensor]:
-    """A picture (C, H, W) as the pictures of `channels` that a network can take: to a grey network every colour is a grey
-    picture, to a network of colours a grey picture is one of three equal colours."""
+def _channels_for(picture: Tensor, channels: int) -> Iterable[Tensor]:
+    """Splits or repeats a picture (C, H, W) into pictures of `channels`.
+
+    A grey network restores each colour on its own; a coloured one gets a grey picture as three
+    equal colours.
+    """
     if channels == len(picture):
         return [picture]
     return picture[:, None] if channels == 1 else [picture.expand(channels, -1, -1)]

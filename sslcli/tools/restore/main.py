@@ -1,4 +1,4 @@
-"""`sslcli restore RUN PICTURE…`: a trained run fills holes in your own pictures (--mask), or takes the noise out of them."""
+"""`sslcli restore RUN PICTURE…`: fills holes (--mask) in your own pictures, or denoises them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.tools.arguments import add_outputs, parse, require_free
-from sslcli.tools.restore.runs import restoring_run
+from sslcli.tools.restore.runs import resolve_restoring_run
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -26,16 +26,16 @@ Pixels = NDArray[np.uint8]
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Exit status 0 when every picture was restored, 1 when some had to be left out."""
+    """Returns 0 when every picture was restored, 1 when some were left out."""
     given = parse(_parser(), arguments)
 
-    from sslcli.tools.restore.pictures import is_jpeg, mask_reader, planned, prepared  # Pillow
+    from sslcli.tools.restore.pictures import is_jpeg, mask_reader, plan_jobs, read_job  # Pillow
 
     sources = [Path(word).expanduser() for word in given.pictures]
     mask_of = None if given.mask is None else mask_reader(given.mask)
-    jobs = planned(sources, given.output)
+    jobs = plan_jobs(sources, given.output)
     require_free([job.target for job in jobs], given.force)
-    run = restoring_run(given.run, Path(given.outputs))
+    run = resolve_restoring_run(given.run, Path(given.outputs))
     if any(is_jpeg(job.target) for job in jobs):
         console.warn(
             "JPEG changes every pixel a little, outside a mask too; a .png keeps them as they are"
@@ -46,7 +46,7 @@ def main(arguments: list[str], console: Console) -> int:
     done: list[Path] = []
     for job in jobs if alone else console.track(jobs, total=len(jobs), label="restoring pictures"):
         try:
-            picture, hidden = prepared(job, mask_of)
+            picture, hidden = read_job(job, mask_of)
         except SslcliError as error:
             if alone:
                 raise
@@ -71,11 +71,15 @@ def main(arguments: list[str], console: Console) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    usage = "sslcli restore RUN PICTURE... [--mask MASK] [--output PATH] [--force] [--device DEVICE] [--outputs FOLDER]"
+    usage = (
+        "sslcli restore RUN PICTURE... [--mask MASK] [--output PATH] [--force] "
+        "[--device DEVICE] [--outputs FOLDER]"
+    )
     parser = argparse.ArgumentParser(prog="sslcli restore", usage=usage, description=__doc__)
     parser.add_argument(
         "run",
-        help="the run's folder, the beginning of its name, or `last`: the newest finished one that can restore",
+        help="the run's folder, the beginning of its name, or `last`: "
+        "the newest finished one that can restore",
     )
     parser.add_argument(
         "pictures",
@@ -85,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--mask",
-        help="what is to be filled: a picture of the same size, white there; a folder of such, named as the pictures are; "
-        "`alpha`: all that is not opaque; a colour, in quotes: '#ff00ff': what has exactly it. Without: everything is "
-        "restored (denoised)",
+        help="the holes: a picture of the same size, white there; a folder of such, named as the "
+        "pictures are; `alpha`: all that is not opaque; a colour, in quotes: '#ff00ff': what has "
+        "exactly it. Without: everything is restored (denoised)",
     )
     parser.add_argument(
         "--output",

@@ -1,4 +1,4 @@
-"""What `sslcli restore` reads, what of it is to be restored, and where the result is written."""
+"""Finds the pictures, masks and targets of `sslcli restore`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,22 @@ Hidden = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Job:
-    """A picture to be read from `source` and written to `target`; `name`: its path below the folder it was found in."""
+    """A picture to restore."""
 
     source: Path
     name: Path
+    """Its path below the folder that was searched."""
     target: Path
 
 
 MaskOf = Callable[[PictureFile, Job], Hidden]
 
 
-def planned(sources: list[Path], output: str | None) -> list[Job]:
-    """What is read, and where it is written. Raises SslcliError before anything is read."""
+def plan_jobs(sources: list[Path], output: str | None) -> list[Job]:
+    """Returns a job for every picture that the arguments name.
+
+    Raises SslcliError, before any picture is read, where one is missing or targets collide.
+    """
     target = None if output is None else Path(output).expanduser()
     if (
         target is not None
@@ -67,7 +71,7 @@ def _means_file(typed: str, path: Path) -> bool:
 
 
 def _jobs_of(source: Path, folder: Path | None) -> list[Job]:
-    """The jobs of one argument, results going below `folder` or, where it is None, beside the source."""
+    """Returns the jobs of one argument; targets are below `folder`, or beside the source."""
     if not source.is_dir():
         beside = source.with_name(f"{source.stem}_restored.png")
         target = beside if folder is None else (folder / source.name).with_suffix(".png")
@@ -98,7 +102,7 @@ def _present(source: Path) -> Path:
 
 
 def mask_reader(word: str) -> MaskOf:
-    """What --mask means, as a function of the picture."""
+    """Returns the function that gives a picture's mask, by the value of --mask."""
     if word == "alpha":
         return _of_alpha
     if word.startswith("#"):
@@ -140,18 +144,16 @@ def _colour(word: str) -> tuple[int, ...]:
 
 def _mask_named(folder: Path, job: Job) -> Path:
     wanted = folder / job.name
-    found = sorted(wanted.parent.iterdir()) if wanted.parent.is_dir() else []
-    found = [path for path in found if is_picture(path.name) and path.stem == wanted.stem]
-    if len(found) != 1:
+    files = sorted(wanted.parent.iterdir()) if wanted.parent.is_dir() else []
+    masks = [path for path in files if is_picture(path.name) and path.stem == wanted.stem]
+    if len(masks) != 1:
         what = (
-            f"{' and '.join(str(path) for path in found)} are both masks"
-            if found
-            else f"{folder} has no mask"
+            f"{' and '.join(map(str, masks))} are both masks" if masks else f"{folder} has no mask"
         )
         raise SslcliError(
             f"{what} of {job.source}", f"it should hold one picture {wanted.with_suffix('.png')}"
         )
-    return found[0]
+    return masks[0]
 
 
 def _of_file(picture: PictureFile, job: Job, path: Path) -> Hidden:
@@ -169,10 +171,10 @@ def _of_file(picture: PictureFile, job: Job, path: Path) -> Hidden:
     return hidden
 
 
-def prepared(job: Job, mask_of: MaskOf | None) -> tuple[PictureFile, Hidden]:
-    """The picture, opaque where it will be filled, and what of it is to be restored: without a mask, everything.
+def read_job(job: Job, mask_of: MaskOf | None) -> tuple[PictureFile, Hidden]:
+    """Returns the picture, and what of it is to be restored: without a mask, everything.
 
-    Raises SslcliError where picture, mask and target do not go together.
+    The picture is made opaque there. Raises SslcliError where picture, mask and target do not fit.
     """
     picture = read_picture(job.source)
     if mask_of is None:
@@ -180,8 +182,11 @@ def prepared(job: Job, mask_of: MaskOf | None) -> tuple[PictureFile, Hidden]:
     else:
         hidden = mask_of(picture, job)
         if not hidden.any():
-            fix = "a mask is white where the picture is to be filled; a colour must be exact, which is rare in a JPEG"
-            raise SslcliError(f"{job.source}: the mask is empty, there is nothing to fill", fix)
+            raise SslcliError(
+                f"{job.source}: the mask is empty, there is nothing to fill",
+                "a mask is white where the picture is to be filled; "
+                "a colour must be exact, which is rare in a JPEG",
+            )
         if hidden.all():
             fix = "leave a part visible; without --mask the whole picture is restored (denoised)"
             raise SslcliError(

@@ -1,4 +1,4 @@
-"""Finds the runs whose method restores pictures. Does not import torch."""
+"""Finds the runs whose method restores pictures. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_facts
 
 
-def restoring_run(name: str, outputs: Path) -> Path:
-    """The run that `name` names. Raises SslcliError, without loading it, where its method restores nothing."""
+def resolve_restoring_run(name: str, outputs: Path) -> Path:
+    """Returns the run that `name` names.
+
+    Raises SslcliError, without loading it, where its method restores nothing.
+    """
     run = resolve_run(
         name,
         outputs,
         " that can restore pictures",
-        lambda found: _finished(found) and _can_restore(found),
+        lambda folder: _finished(folder) and _can_restore(folder),
     )
     if not _can_restore(run):
         facts = read_facts(run)
@@ -43,14 +46,15 @@ def _can_restore(run: Path) -> bool:
 
 
 def restores(config: type[MethodConfig]) -> bool:
-    """Whether the method that `build` says it returns is a Restorer: nothing is built, torch is not imported."""
-    promised = signature(config.build).return_annotation
-    if isinstance(promised, str):
-        promised = getattr(sys.modules[config.build.__module__], promised, None)
-    return isinstance(promised, type) and issubclass(promised, Restorer)
+    """Returns whether the return type of `build` is a Restorer; builds nothing."""
+    annotation = signature(config.build).return_annotation
+    if isinstance(annotation, str):
+        annotation = getattr(sys.modules[config.build.__module__], annotation, None)
+    return isinstance(annotation, type) and issubclass(annotation, Restorer)
 
 
 def cannot_restore(run: Path, reason: str) -> SslcliError:
+    """Returns the error that names the methods which can."""
     able = [name for name, config in METHODS.built_in.items() if restores(config)]
     return SslcliError(
         f"{run} {reason}: it cannot restore pictures", f"name a run of {' or '.join(able)}"
