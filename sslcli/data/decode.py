@@ -72,7 +72,12 @@ def decode_files(
 
 def num_channels(records: NDArray[np.uint8], channels: int | None) -> int:
     """`channels`, or, where that is None, 1 if every good picture is grey, else 3."""
-    return channels or (3 if (records[:, -1] == COLOUR).any() else 1)
+    return channels or (3 if num_coloured(records) else 1)
+
+
+def num_coloured(records: NDArray[np.uint8]) -> int:
+    """How many of the pictures are stored in colour."""
+    return int((records[:, -1] == COLOUR).sum())
 
 
 def bytes_of(path: str | Path) -> bytes:

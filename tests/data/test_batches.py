@@ -85,3 +85,15 @@ def test_batches_on_a_gpu_are_those_of_the_cpu() -> None:
     for step in range(9):
         assert there.at(step).device.type == "cuda"
         assert torch.equal(there.at(step).cpu(), here.at(step))
+
+
+@pytest.mark.parametrize(
+    ("count", "fix"), [(1, "add pictures: training has only 1"), (5, "try 5 or less")]
+)
+def test_the_fix_of_too_large_a_batch_works(count: int, fix: str) -> None:
+    """One picture is no batch for a contrast: below 2, a smaller batch size is refused as well."""
+    with pytest.raises(SslcliError, match="batch_size must be at most") as caught:
+        Batches(pictures(count), 6, seed=0, device="cpu")
+    assert caught.value.fix == fix
+    if "try" in fix:
+        assert Batches(pictures(count), count, seed=0, device="cpu").steps_per_epoch == 1

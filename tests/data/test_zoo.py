@@ -340,7 +340,7 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
 @pytest.mark.parametrize("cache", [Cache.memory, Cache.disk, Cache.none])
 def test_pipes_and_devices_are_named_and_nothing_hangs(tmp_path: Path, cache: Cache) -> None:
     for index in range(8):
-        Image.fromarray(RGB8).save(tmp_path / f"{index}.png")
+        Image.fromarray(RGB8 ^ np.uint8(index)).save(tmp_path / f"{index}.png")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "endless.png").symlink_to("/dev/zero")
     (tmp_path / "nowhere.png").symlink_to(tmp_path / "gone")
