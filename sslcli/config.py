@@ -156,7 +156,13 @@ def _essence(config: Any) -> Any:
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         return values_of(config)
     counting = [
-        field for field in dataclasses.fields(config) if field.metadata.get("changes_results", True)
+        field
+        for field in dataclasses.fields(config)
+        if field.metadata.get("changes_results", True)
+        and not (
+            field.metadata.get("added_later", False)
+            and getattr(config, field.name) == field.default
+        )
     ]
     return {
         "type": type(config).__name__,

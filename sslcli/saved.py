@@ -207,12 +207,16 @@ def _require_keys(cls: type[Any], values: dict[str, Any], saved: Saved, prefix: 
 
 
 def _keys(cls: type[Any], prefix: str = "", counts: bool = True) -> dict[str, bool]:
-    """Every key below a config class, and whether it changes results. Groups, and parts that may be null, are one key."""
+    """Every key below a config class, and whether a saved config must have it: what changes results.
+
+    Groups, and parts that may be null, are one key.
+    """
     keys: dict[str, bool] = {}
     hints = get_type_hints(cls)
     for field in dataclasses.fields(cls):
         key, hint = prefix + field.name, hints[field.name]
-        counting = counts and field.metadata.get("changes_results", True)
+        changes = field.metadata.get("changes_results", True)
+        counting = counts and changes and not field.metadata.get("added_later", False)
         group = field.default == REQUIRED
         nested = dataclasses.is_dataclass(hint) and not group
         keys.update(_keys(hint, f"{key}.", counting) if nested else {key: counting})

@@ -12,9 +12,19 @@ REQUIRED: Any = "???"
 """The default of a field that has none: composing a config without it is an error that names the field."""
 
 
-def setting(default: T, meaning: str, *, changes_results: bool = True) -> T:
-    """A dataclass field. `changes_results=False` keeps it out of the run's identity (where and how, not what)."""
-    metadata = {"meaning": meaning, "changes_results": changes_results}
+def setting(
+    default: T, meaning: str, *, changes_results: bool = True, added_later: bool = False
+) -> T:
+    """A dataclass field. `changes_results=False` keeps it out of the run's identity (where and how, not what).
+
+    `added_later`: configs saved before lack it, and did what its default does: at its default it
+    is no part of the identity either.
+    """
+    metadata = {
+        "meaning": meaning,
+        "changes_results": changes_results,
+        "added_later": added_later,
+    }
     if isinstance(default, list):
         field: Any = dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     else:

@@ -14,6 +14,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from sslcli.data.data_config import DataConfig
+from sslcli.data.duplicates import MEANING, Duplicates, without_duplicates
 from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.split import Stored
 from sslcli.errors import SslcliError
@@ -28,17 +29,24 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(kw_only=True)
 class ArraysConfig(DataConfig):
-    """uint8 pictures (N, H, W) or (N, H, W, C), C being 1 or 3; labels (N,) or (N, 1), or none.
+    """uint8 pictures (N, H, W) or (N, H, W, C), C 1 or 3, or 2 or 4 with alpha, laid on white.
+
+    Labels (N,) or (N, 1), or none; several for each picture, (N, K), are not used.
 
     Keys: x_train y_train x_val y_val x_test y_test, or train_images train_labels val_images ... (MedMNIST);
     `classes`, the names of the labels, where they have any.
     """
 
     root: str | None = setting(REQUIRED, "the .npz file")
+    duplicates: Duplicates = setting(Duplicates.warn, MEANING, added_later=True)
 
     def load(self, track: Track = untracked) -> Splits:
         path = self.location()
         arrays = read_npz(path)
+        several = several_labels(arrays, path)
+        if several is not None:
+            unused = {key for part in PARTS for key in label_keys(part)}
+            arrays = {key: array for key, array in arrays.items() if key not in unused}
         parts = {part: picture_part(arrays, part, path) for part in PARTS}
         train = parts["train"]
         if train is None:
@@ -50,7 +58,9 @@ class ArraysConfig(DataConfig):
         check_alike(present, path, any_size=self.resolution is not None)
         present, classes = numbered(present, arrays.get("classes"), path)
         stored = Stored(present["train"], present.get("val"), present.get("test"), classes)
-        return self.prepared(stored, track)
+        if several is not None:
+            stored = stored.without_labels(several)
+        return without_duplicates(self.prepared(stored, track), self.duplicates)
 
 
 def read_npz(path: Path) -> Arrays:
@@ -105,22 +115,61 @@ def picture_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
     return None
 
 
+def several_labels(arrays: Arrays, path: Path) -> str | None:
+    """Which labels give each picture several, (N, K), and so cannot be used; None where none do."""
+    for part in PARTS:
+        for image_key, key in zip(image_keys(part), label_keys(part), strict=True):
+            images, labels = arrays.get(image_key), arrays.get(key)
+            if images is None or labels is None or labels.ndim != 2 or labels.shape[1] < 2:
+                continue
+            if len(labels) == len(images):
+                return f"{key} in {path} is {labels.shape}, several labels for each picture"
+    return None
+
+
 def _images(images: NDArray[Any], key: str, path: Path) -> NDArray[np.uint8]:
-    found = f"got {images.dtype} {images.shape}"
+    got = f"got {images.dtype} {images.shape}"
+    if 0 in images.shape:
+        raise SslcliError(
+            f"{key} in {path} has no pictures, {got}", "leave the key out, or fill it"
+        )
     if images.dtype != np.uint8:
         raise SslcliError(
-            f"{key} in {path} must be uint8, {found}", "store pixels as uint8, 0 to 255"
+            f"{key} in {path} must be uint8, {got}", "store pixels as uint8, 0 to 255"
         )
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim != 4 or images.shape[3] not in (1, 3):
+    if images.ndim != 4 or images.shape[3] not in (1, 2, 3, 4):
         must_be = "must be (N, H, W) or (N, H, W, C) with C 1 or 3"
-        raise SslcliError(f"{key} in {path} {must_be}, {found}", "put the channels last")
-    if 0 in images.shape:
-        raise SslcliError(
-            f"{key} in {path} has no pictures, {found}", "leave the key out, or fill it"
+        what, fix = _what_else(images.shape)
+        raise SslcliError(f"{key} in {path} {must_be}, {got}{what}", fix)
+    return images if images.shape[3] in (1, 3) else on_white(images)
+
+
+def _what_else(shape: tuple[int, ...]) -> tuple[str, str]:
+    """What an array that holds no pictures seems to hold, and what can be done."""
+    if len(shape) == 4 and shape[1] in (1, 3):
+        return ": the channels are first", "put the channels last: numpy.moveaxis(x, 1, -1)"
+    if len(shape) in (4, 5):
+        volume = "x".join(str(side) for side in shape[1:4])
+        channels = "" if len(shape) == 4 else f", {shape[4]}"
+        fix = (
+            f"store slices: x.reshape(-1, {shape[2]}, {shape[3]}{channels}), and each volume's label "
+            f"{shape[1]} times: numpy.repeat(y, {shape[1]}, axis=0)"
         )
-    return images
+        return f": volumes of {volume}, which are not pictures", fix
+    if len(shape) == 2:
+        return ": each picture is one row", "give them their shape back: x.reshape(-1, H, W)"
+    return "", "put the channels last"
+
+
+def on_white(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures (N, H, W, C + 1), the last channel their alpha, laid on white, as files are."""
+    result = np.empty((*images.shape[:3], images.shape[3] - 1), dtype=np.uint8)
+    for row, picture in enumerate(images):  # one at a time: little memory
+        colours, alpha = picture[..., :-1].astype(np.uint16), picture[..., -1:].astype(np.uint16)
+        result[row] = (colours * alpha + 255 * (255 - alpha) + 127) // 255
+    return result
 
 
 def _labels(labels: NDArray[Any], count: int, key: str, path: Path) -> NDArray[np.int64]:
@@ -156,8 +205,9 @@ def numbered(
     """
     if parts["train"].labels is None:
         return {part: ImageSet(pictures.images) for part, pictures in parts.items()}, None
-    labels = [pictures.labels for pictures in parts.values() if pictures.labels is not None]
-    values = np.unique(np.concatenate(labels))
+    values = np.unique(parts["train"].labels)
+    for part, pictures in parts.items():
+        _refuse_other_classes(part, pictures.labels, values, path)
     if names is None:
         return {part: _renumbered(pictures, values) for part, pictures in parts.items()}, tuple(
             str(value) for value in values
@@ -168,6 +218,20 @@ def numbered(
             "number the labels from 0, and give a name for each, or leave classes out",
         )
     return parts, tuple(str(name) for name in names.tolist())
+
+
+def _refuse_other_classes(
+    part: str, labels: NDArray[np.int64] | None, values: NDArray[np.int64], path: Path
+) -> None:
+    """Raises SslcliError for labels that no training picture has: as wrong they would be counted."""
+    others = [] if labels is None else np.setdiff1d(labels, values).tolist()
+    if others:
+        few = ", ".join(str(value) for value in others[:5]) + (", ..." if len(others) > 5 else "")
+        raise SslcliError(
+            f"{path} has {part} labels that the training pictures have not: {few} "
+            f"(these have {values[0]} to {values[-1]})",
+            "number the classes of all parts alike, and leave pictures of other classes out",
+        )
 
 
 def _renumbered(pictures: ImageSet, values: NDArray[np.int64]) -> ImageSet:

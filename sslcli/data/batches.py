@@ -34,13 +34,11 @@ class Batches:
         together = f"a multiple of the {size()} processes"
         divisible = math.ceil(batch_size / size()) * size()
         require(batch_size == divisible, "batch_size", batch_size, together, f"try {divisible}")
-        require(
-            batch_size <= len(images),
-            "batch_size",
-            batch_size,
-            must_be,
-            f"try {len(images)} or less",
+        most = len(images) // size() * size()
+        fix = (
+            f"try {most} or less" if most > 1 else f"add pictures: training has only {len(images)}"
         )
+        require(batch_size <= len(images), "batch_size", batch_size, must_be, fix)
         self.batch_size = batch_size
         self.seed = seed
         self.device = torch.device(device)

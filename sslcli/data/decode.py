@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
+import stat
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.images import Pixels, Track
 from sslcli.data.resize import in_threads, square
+from sslcli.data.stored_picture import is_grey, load_upright
 
 GREY, COLOUR = 1, 2
+FLOATS = "its pixels are floating-point numbers, of unknown range"
 RECORD = 17
 """Bytes that are kept of a file that was read: the first 16 of its SHA-256, and GREY or COLOUR. Zeros: not known."""
 
@@ -68,11 +72,23 @@ def decode_files(
 
 def num_channels(records: NDArray[np.uint8], channels: int | None) -> int:
     """`channels`, or, where that is None, 1 if every good picture is grey, else 3."""
-    return channels or (3 if (records[:, -1] == COLOUR).any() else 1)
+    return channels or (3 if num_coloured(records) else 1)
 
 
-def bytes_of(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (twice as fast for small ones)
+def num_coloured(records: NDArray[np.uint8]) -> int:
+    """How many of the pictures are stored in colour."""
+    return int((records[:, -1] == COLOUR).sum())
+
+
+def bytes_of(path: str | Path) -> bytes:
+    """The file's content. Raises OSError for what is no file: reading a pipe or device would hang."""
+    # Unbuffered: twice as fast for small files.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:  # noqa: PTH123
+        kind = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(kind):
+            number = errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL
+            what = os.strerror(number) if stat.S_ISDIR(kind) else "Not a file, but a pipe or device"
+            raise OSError(number, what, str(path))
         return file.read()
 
 
@@ -120,7 +136,9 @@ def decoded_pixels(
 def kind_of(source: IO[bytes]) -> int:
     """GREY or COLOUR, from the picture's header alone. Raises whatever PIL raises for what is no picture."""
     with Image.open(source) as image:
-        return GREY if _plain_mode(image) == "L" else COLOUR
+        if image.mode == "F":
+            raise ValueError(FLOATS)
+        return GREY if is_grey(image) else COLOUR
 
 
 def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
@@ -129,48 +147,22 @@ def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
     Raises: whatever PIL raises for a broken file; ValueError for pixels whose range is anyone's guess.
     """
     with Image.open(source) as image:
-        image.draft(
-            None, (2 * resolution, 2 * resolution)
-        )  # a JPEG much larger is decoded at 1/2, 1/4 or 1/8
-        turn_upright(image)
-        return square(plain(image), resolution)
-
-
-def turn_upright(image: Image.Image) -> None:
-    """Decodes the picture and turns it as its EXIF says; broken EXIF leaves it as it is stored.
-
-    Raises: whatever PIL raises for pixels that cannot be decoded whole.
-    """
-    image.load()  # outside of what is suppressed: PIL accepts a broken picture the second time
-    with suppress(Exception):  # broken EXIF makes PIL raise almost anything
-        ImageOps.exif_transpose(image, in_place=True)
+        # A JPEG much larger is decoded at 1/2, 1/4 or 1/8.
+        image.draft(None, (2 * resolution, 2 * resolution))
+        return square(plain(load_upright(image)), resolution)
 
 
 def plain(image: Image.Image) -> Image.Image:
-    """The same picture in mode L where it is grey, else RGB."""
-    mode = _plain_mode(image)
-    if image.mode.startswith("I"):
-        return _from_16_bits(image)
+    """The same picture in mode L where it is grey, else RGB; transparent pixels lie on white."""
+    if image.mode == "F":
+        raise ValueError(FLOATS)
+    mode = "L" if is_grey(image) else "RGB"
     if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):
         with_alpha = image.convert("LA" if mode == "L" else "RGBA")
         canvas = Image.new(mode, image.size, "white")
         canvas.paste(with_alpha.convert(mode), mask=with_alpha.getchannel("A"))
         return canvas
     return image if image.mode == mode else image.convert(mode)
-
-
-def _plain_mode(image: Image.Image) -> str:
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, of unknown range")
-    return "L" if image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I") else "RGB"
-
-
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Scales 0..65535 to 0..255. (PIL's own conversion cuts everything above 255 off.)"""
-    pixels: NDArray[Any] = np.asarray(image).astype(np.int64)
-    if pixels.min() < 0 or pixels.max() > 65535:
-        raise ValueError("its pixels are 32-bit numbers, of unknown range")
-    return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
 
 
 def reason_of(error: Exception) -> str:

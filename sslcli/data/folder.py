@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.data_config import DataConfig
+from sslcli.data.duplicates import MEANING, Duplicates, without_duplicates
 from sslcli.data.images import ImageSet, Splits, Track, selected, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import divide
@@ -77,6 +78,8 @@ class FolderConfig(DataConfig):
         None, "threads that decode; null: one a core", changes_results=False
     )
 
+    duplicates: Duplicates = setting(Duplicates.warn, MEANING, added_later=True)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         require(
@@ -117,14 +120,15 @@ class FolderConfig(DataConfig):
         sets = decoded_sets(listing, files, decoded)
         assert sets["train"] is not None
         assert sets["val"] is not None
-        return Splits(
+        splits = Splits(
             sets["train"],
             sets["val"],
             sets["test"],
             chosen.classes,
-            warnings=(*chosen.warnings, *bad_pictures(bad)),
+            warnings=(*chosen.warnings, *bad_pictures(bad), *self._made_grey(decoded)),
             no_labels=chosen.no_labels,
         )
+        return without_duplicates(splits, self.duplicates)
 
     def _decoded(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
         from sslcli.data.decode import Decoding
@@ -141,6 +145,15 @@ class FolderConfig(DataConfig):
             Cache.none: from_files,
         }
         return place[self.cache](listing, rows, how, track)
+
+    def _made_grey(self, decoded: Decoded) -> list[str]:
+        """A warning where colours are lost: those that differ by hue alone become the same grey."""
+        from sslcli.data.decode import num_coloured
+
+        count = num_coloured(decoded.records) if self.channels == 1 else 0
+        total = len(decoded.records) - len(decoded.bad)
+        said = f"{count} of {total} pictures are in colour, and are made grey (data.channels=1)"
+        return [said] if count else []
 
     def _refuse_too_many(self, bad: list[str], total: int) -> None:
         if len(bad) > self.max_bad * total:

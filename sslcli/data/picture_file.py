@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sslcli.data.decode import plain, turn_upright
+from sslcli.data.decode import bytes_of
+from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright
 from sslcli.errors import SslcliError
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -35,7 +36,6 @@ REFUSED = {
     "HSV": "its pixels are HSV values",
     "F": "its pixels are floating-point numbers, of unknown range",
 }
-ORIENTATION = 0x0112
 LAYOUT = {
     *range(254, 267), 273, *range(277, 282), 284, 317, *range(320, 326), 330, 338, 339, 347, *range(512, 533),
     700, 34377, 34675,
@@ -123,7 +123,7 @@ def read_picture(path: Path) -> PictureFile:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(bytes_of(path))) as image:
                 return _read(image, path)
     except SslcliError:
         raise
@@ -163,10 +163,9 @@ def _read(image: Image.Image, path: Path) -> PictureFile:
         notes.append(f"only the first of its {frames} frames is taken")
     if image.mode.startswith("I") or "16" in str([tile[3] for tile in getattr(image, "tile", [])]):
         notes.append("its 16 bits a channel become 8")
-    image.load()
+    upright = load_upright(image)
     icc_profile, exif = image.info.get("icc_profile"), _exif(image)
-    turn_upright(image)
-    pixels, alpha = _channels(image)
+    pixels, alpha = _channels(upright)
     return PictureFile(pixels, alpha, icc_profile, exif, image.format or "", tuple(notes))
 
 
@@ -185,9 +184,7 @@ def _exif(image: Image.Image) -> bytes | None:
 
 def _channels(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """The picture as pixels (H, W, C) and alpha (H, W) or None."""
-    if image.mode.startswith("I"):
-        return np.asarray(plain(image))[..., None], None
-    grey = image.mode in ("1", "L", "LA", "La")
+    grey = is_grey(image)
     if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):
         pixels = np.asarray(image.convert("LA" if grey else "RGBA"))
         return pixels[..., :-1], pixels[..., -1]

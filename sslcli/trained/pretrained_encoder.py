@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from sslcli.data.decode import plain, turn_upright
+from sslcli.data.decode import plain
 from sslcli.data.resize import square
+from sslcli.data.stored_picture import load_upright
 from sslcli.evaluation.features import features, require_fit
 from sslcli.method import Preprocessing, as_pictures
 from sslcli.nets.encoder import Encoder
@@ -59,9 +60,8 @@ class PretrainedEncoder(nn.Module):
         size = self.preprocessing.resolution
         arrays: list[Any] = []
         for picture in pictures:
-            copy = picture.copy()
-            turn_upright(copy)
-            arrays.append(np.asarray(square(plain(copy), size).convert(mode)))
+            upright = load_upright(picture)
+            arrays.append(np.asarray(square(plain(upright), size).convert(mode)))
         return np.stack(arrays).reshape(len(arrays), size, size, -1)
 
 

@@ -93,3 +93,15 @@ def test_a_batch_that_does_not_divide_is_refused(monkeypatch: pytest.MonkeyPatch
         Batches(ImageSet(np.zeros((50, 4, 4, 1), np.uint8)), 10, 0, "cpu")
     assert "a multiple of the 4 processes, got 10" in caught.value.message
     assert "12" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("count", "fix"), [(1, "add pictures: training has only 1"), (5, "try 5 or less")]
+)
+def test_the_fix_of_too_large_a_batch_works(count: int, fix: str) -> None:
+    """One picture is no batch for a contrast: below 2, a smaller batch size is refused as well."""
+    with pytest.raises(SslcliError, match="batch_size must be at most") as caught:
+        Batches(pictures(count), 6, seed=0, device="cpu")
+    assert caught.value.fix == fix
+    if "try" in fix:
+        assert Batches(pictures(count), count, seed=0, device="cpu").steps_per_epoch == 1

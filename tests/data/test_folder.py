@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -19,10 +20,11 @@ T = TypeVar("T")
 
 
 def fill(folder: Path, count: int, shade: int = 50, ending: str = "png") -> None:
-    """`count` pictures, each of a shade of its own."""
+    """`count` pictures, each of a shade of its own; those of another folder have another blue."""
     folder.mkdir(parents=True, exist_ok=True)
+    blue = zlib.crc32(str(folder).encode()) % 256
     for index in range(count):
-        Image.new("RGB", (10, 8), (shade, index, 0)).save(folder / f"{index:03}.{ending}")
+        Image.new("RGB", (10, 8), (shade, index, blue)).save(folder / f"{index:03}.{ending}")
 
 
 def config(root: Path, **settings: object) -> FolderConfig:

@@ -59,7 +59,10 @@ class Difference:
 def pictures_to_compare(
     source: EncoderFiles, console: Console, data_root: str | None = None
 ) -> Pictures:
-    """Pictures that the run was not trained on, of its own data; of the embedded sample where those cannot be had."""
+    """Returns pictures of the run's data that it was not trained on.
+
+    Of the embedded sample, with a warning, where the data cannot be loaded.
+    """
     shape = source.preprocessing
     try:
         splits = load_own_data(source, console.track, data_root)

@@ -1,0 +1,109 @@
+"""Pictures that lie in two parts of a data set: what is tested on them was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum
+
+import numpy as np
+
+from sslcli.data.images import ImageSet, Splits
+from sslcli.errors import SslcliError
+from sslcli.text import printable
+
+MOST_NAMED = 3
+
+
+class Duplicates(Enum):
+    """What is done about pictures that are in two parts. `drop`: they leave training.
+
+    Or validation, where test has them too.
+    """
+
+    warn = "warn"
+    drop = "drop"
+    refuse = "refuse"
+
+
+MEANING = (
+    "pictures byte for byte the same in two parts: warn; drop (from train, or from val where test "
+    "has them); refuse"
+)
+
+
+def without_duplicates(splits: Splits, how: Duplicates) -> Splits:
+    """`splits` with a warning that counts and names such pictures, or without them.
+
+    Raises SslcliError where there are some and `how` is refuse, or where dropping empties a part.
+    """
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    digests = {name: _digests(part) for name, part in parts.items() if part is not None}
+    found = []
+    for judged, other in (("test", "train"), ("test", "val"), ("val", "train")):
+        if judged in digests:
+            line = _shared(judged, other, digests, parts)
+            found += [line] if line else []
+    if not found:
+        return splits
+    if how is Duplicates.refuse:
+        fix = "data.duplicates=drop leaves them out of training, data.duplicates=warn keeps them"
+        raise SslcliError("; ".join(found), fix)
+    if how is Duplicates.warn:
+        return replace(splits, warnings=(*splits.warnings, *found))
+    in_test = set(digests.get("test", ()))
+    return replace(
+        splits,
+        train=_without("train", splits.train, digests["train"], in_test | set(digests["val"])),
+        val=_without("val", splits.val, digests["val"], in_test),
+        warnings=(
+            *splits.warnings,
+            *(f"{line}; they are left out of the latter" for line in found),
+        ),
+    )
+
+
+def _digests(part: ImageSet) -> list[bytes]:
+    """16 bytes for each picture: of its file, or, where it comes from none, of its pixels."""
+    if part.digests is None:
+        pixels = part.images[:]
+        return [hashlib.blake2b(p.tobytes(), digest_size=16).digest() for p in pixels]
+    width, data = part.digests.shape[1], part.digests.tobytes()
+    return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+def _shared(
+    judged: str,
+    other: str,
+    digests: dict[str, list[bytes]],
+    parts: dict[str, ImageSet | None],
+) -> str | None:
+    """How many pictures of the one part are in the other, with some of their names."""
+    where = {digest: row for row, digest in reversed(list(enumerate(digests[other])))}
+    rows = [row for row, digest in enumerate(digests[judged]) if digest in where]
+    if not rows:
+        return None
+    names = [
+        f"{_name(judged, parts, row)} is {_name(other, parts, where[digests[judged][row]])}"
+        for row in rows[:MOST_NAMED]
+    ]
+    more = ", ..." if len(rows) > MOST_NAMED else ""
+    pictures = "picture is" if len(rows) == 1 else "pictures are"
+    return f"{len(rows)} {judged} {pictures} also in {other}: {', '.join(names)}{more}"
+
+
+def _name(part: str, parts: dict[str, ImageSet | None], row: int) -> str:
+    images = parts[part]
+    paths: Sequence[str] | None = None if images is None else images.paths
+    return f"{part}[{row}]" if paths is None else printable(paths[row])
+
+
+def _without(name: str, part: ImageSet, digests: list[bytes], others: set[bytes]) -> ImageSet:
+    kept = [row for row, digest in enumerate(digests) if digest not in others]
+    if not kept:
+        raise SslcliError(
+            f"every {name} picture is also in another part: data.duplicates=drop would leave none",
+            "bring other pictures, or data.duplicates=warn to keep them",
+        )
+    return part if len(kept) == len(part) else part.subset(np.array(kept, dtype=np.int64))

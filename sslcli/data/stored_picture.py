@@ -1,0 +1,133 @@
+"""A stored picture as its format means it: decoded whole, upright, what Pillow misreads put right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What EXIF's orientation asks for."""
+
+FEW_BITS = {"L;2": 255 // 3, "L;4": 255 // 15}
+"""By which Pillow multiplies grey of 2 and 4 bits, but not the value that is transparent."""
+
+BITS, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT = 258, 262, 284, 339
+"""Tags of a TIFF."""
+MIN_IS_WHITE, SEPARATE_PLANES, SIGNED = 0, 2, 2
+
+
+def load_upright(image: Image.Image) -> Image.Image:
+    """The picture, turned as its EXIF says, in 8 bits but for floating-point numbers.
+
+    Broken EXIF leaves it as it is stored. Raises: whatever Pillow raises for pixels that cannot be
+    decoded whole; ValueError for pixels whose range is unknown, or that Pillow would misread.
+    """
+    stored_as = _stored_as(image)
+    _refuse_misread(image)
+    low_bytes = _low_bytes(image, stored_as)
+    # Outside of what is forgiven: the second time it is asked, Pillow accepts a broken picture.
+    image.load()
+    picture = _as_meant(image, stored_as, low_bytes)
+    turn = TURNS.get(_orientation(image))
+    return picture if turn is None else picture.transpose(turn)
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether an opened picture is grey; that its pixels are so is not looked at."""
+    grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
+    return grey or _stored_as(image) == "LA;16B"  # which Pillow makes RGBA
+
+
+def _stored_as(image: Image.Image) -> str:
+    """Pillow's name of how the pixels are stored, such as RGB;16B; empty once they are decoded."""
+    tiles: Any = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # broken EXIF makes Pillow raise almost anything
+        return 1
+
+
+def _refuse_misread(image: Image.Image) -> None:
+    tags: Any = getattr(image, "tag_v2", None)
+    if image.format != "TIFF" or not tags:
+        return
+    bits = tags.get(BITS, (1,))
+    if tags.get(PLANAR) == SEPARATE_PLANES and len(bits) > 1 and max(bits) > 8:
+        raise ValueError(f"its planes of {max(bits)} bits cannot be read: save it interleaved")
+    if SIGNED in tags.get(SAMPLE_FORMAT, ()) and max(bits) <= 8:
+        raise ValueError("its pixels are signed numbers, of unknown range")
+
+
+def _low_bytes(image: Image.Image, stored_as: str) -> Image.Image | None:
+    """The lower halves of the 16-bit numbers of a PNG that has a transparent colour.
+
+    Pillow keeps the upper ones only, and would never find the colour.
+    """
+    file: Any = getattr(image, "fp", None)
+    if stored_as != "RGB;16B" or image.format != "PNG" or "transparency" not in image.info:
+        return None
+    position = file.tell()
+    file.seek(0)
+    again: Any = Image.open(file)
+    again.tile = [tile._replace(args="RGB;16L") for tile in again.tile]
+    again.load()
+    file.seek(position)
+    return again  # type: ignore[no-any-return]
+
+
+def _as_meant(image: Image.Image, stored_as: str, low_bytes: Image.Image | None) -> Image.Image:
+    key = image.info.get("transparency")
+    if image.mode.startswith("I"):
+        grey = _eight_bits(image, stored_as)
+        if not isinstance(key, int):
+            return grey
+        return Image.merge("LA", (grey, _opaque(np.asarray(image) != key)))
+    if stored_as == "LA;16B":
+        return Image.merge("LA", (image.getchannel(0), image.getchannel("A")))
+    if stored_as in FEW_BITS and image.format == "PNG" and isinstance(key, int):
+        image.info["transparency"] = key * FEW_BITS[stored_as]
+    if image.mode == "RGB" and (
+        low_bytes is not None or (isinstance(key, tuple) and max(key) > 255)
+    ):
+        assert isinstance(key, tuple)
+        numbers = np.asarray(image).astype(np.int64) * 256
+        if low_bytes is None:  # decoded before it was given to us
+            key = tuple(number // 256 * 256 for number in key)
+        else:
+            numbers += np.asarray(low_bytes)
+        return Image.merge("RGBA", (*image.split(), _opaque((numbers != key).any(2))))
+    return image
+
+
+def _opaque(opaque: NDArray[np.bool_]) -> Image.Image:
+    return Image.fromarray(opaque.astype(np.uint8) * np.uint8(255))
+
+
+def _eight_bits(image: Image.Image, stored_as: str) -> Image.Image:
+    """Scales 0..65535, or what 12 bits hold, to 0..255. Pillow cuts off all above 255."""
+    pixels: NDArray[Any] = np.asarray(image).astype(np.int64)
+    most = 4095 if stored_as == "I;12" else 65535
+    if pixels.min() < 0 or pixels.max() > most:
+        raise ValueError("its pixels are 32-bit numbers, of unknown range")
+    tags: Any = getattr(image, "tag_v2", None)
+    if image.format == "TIFF" and tags and tags.get(PHOTOMETRIC) == MIN_IS_WHITE:
+        pixels = most - pixels
+    return Image.fromarray(((pixels * 255 + most // 2) // most).astype(np.uint8))
