@@ -1,9 +1,12 @@
 # Everything happens in .venv; `make demo` is the place to start.
 PYTHON ?= python3
 BIN := .venv/bin
+TWO_CORES := -n 2 --dist worksteal
+LOWER := $(addprefix tests/,augment data engine evaluation losses methods nets report runs) \
+	$(filter-out tests/test_contract.py tests/test_docs.py,$(wildcard tests/test_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check docs format bench clean
+.PHONY: help install demo quick test test-slow check docs format bench clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,11 +26,14 @@ demo: .venv/installed  ## train SimCLR on real pictures and see what it is worth
 	$(BIN)/sslcli pretrain method=simclr
 	$(BIN)/sslcli linear-eval run=last
 
-test: .venv/installed-dev  ## install what tests need, and run them
-	$(BIN)/python -m pytest
+quick: .venv/installed-dev  ## the tests of the lower rooms and of the architecture, in one process (40 s)
+	$(BIN)/python -m pytest -m 'not slow and not commands' $(LOWER)
+
+test: .venv/installed-dev  ## all tests but the slow ones, on two cores (4 minutes)
+	$(BIN)/python -m pytest $(TWO_CORES)
 
 test-slow: .venv/installed-dev  ## the tests that start processes, browsers and launchers (2 minutes)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(TWO_CORES) -m slow
 
 check: .venv/installed-dev  ## lint and types
 	$(BIN)/ruff check .

@@ -16,6 +16,13 @@ import pytest
 from doubles import MADE, TINY_WITHOUT_LIMIT, Outcome, Sslcli, only_run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what runs a whole command."""
+    for item in items:
+        if "command_line" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.commands)
+
+
 @pytest.fixture(scope="session")
 def command_line() -> Callable[..., int]:
     """Runs a command line in this process; returns its exit status. Imports hydra where a test asks for it, and only then."""

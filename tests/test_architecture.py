@@ -90,7 +90,12 @@ def lazy_exports(room: str) -> dict[str, str]:
     return {}
 
 
-def imports(path: Path) -> Iterator[Import]:
+@cache
+def imports(path: Path) -> tuple[Import, ...]:
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[Import]:
     """What a file imports at run time; typing-only imports are left out."""
     tree = ast.parse(path.read_text())
     rooms: dict[str, str] = {}
@@ -116,12 +121,15 @@ def imports(path: Path) -> Iterator[Import]:
                 yield Import(f"sslcli.{home[node.attr]}", True)
 
 
-def arrows(name: str) -> Iterator[tuple[str, bool]]:
+@cache
+def arrows(name: str) -> list[tuple[str, bool]]:
     """The files of the package that a file imports, and whether it does so only when asked."""
-    for imported in imports(FILES[name]):
-        target = file_of(imported.name) if imported.name.split(".")[0] == "sslcli" else None
-        if target is not None and target != name:
-            yield target, imported.deferred
+    of_package = [
+        (file_of(imported.name), imported.deferred)
+        for imported in imports(FILES[name])
+        if imported.name.split(".")[0] == "sslcli"
+    ]
+    return [(target, deferred) for target, deferred in of_package if target not in (None, name)]
 
 
 def room_of(name: str) -> str:
@@ -253,34 +261,28 @@ def test_files_and_functions_stay_small(name: str) -> None:
 
 
 TESTS = Path(__file__).parent
-TEST_FILES = sorted(TESTS.rglob("test_*.py"))
 CLOCKS = {"time", "time_ns", "perf_counter", "perf_counter_ns", "process_time", "process_time_ns"}
 """Functions of `time`. Not `monotonic`: a test may wait for what another process does, until a deadline."""
 
 
-def inside_tests(path: Path) -> str:
-    return path.relative_to(TESTS).as_posix()
-
-
-@pytest.mark.parametrize("path", TEST_FILES, ids=inside_tests)
-def test_what_tests_share_stands_in_doubles(path: Path) -> None:
+def test_what_tests_share_stands_in_doubles() -> None:
     """Not in another test's file, nor in a conftest, which pytest alone imports."""
-    for imported in imports(path):
-        file = imported.name.removeprefix("tests.").split(".")
-        shared = [part for part in file if part.startswith("test_") or part == "conftest"]
-        assert not shared, f"{imported.name}: move what is shared to tests/doubles.py"
+    for path in TESTS.rglob("*.py"):
+        for imported in imports(path):
+            shared = [
+                p for p in imported.name.split(".") if p.startswith("test_") or p == "conftest"
+            ]
+            assert not shared, f"{path} imports {imported.name}: move it to tests/doubles.py"
 
 
-@pytest.mark.parametrize("path", TEST_FILES, ids=inside_tests)
-def test_no_test_depends_on_the_clock(path: Path) -> None:
+def test_no_test_depends_on_the_clock() -> None:
     """It would fail on a busy machine, or at some hours, without a reason in the code."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "time":
-            read = {alias.name for alias in node.names} & CLOCKS
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("time."):
-            read = {ast.unparse(node.func).removeprefix("time.")} & CLOCKS
-        else:
-            continue
-        assert not read, (
-            f"line {node.lineno} reads {read}: use fixed seeds, and times that are given"
-        )
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "time":
+                read = {alias.name for alias in node.names} & CLOCKS
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("time."):
+                read = {ast.unparse(node.func).removeprefix("time.")} & CLOCKS
+            else:
+                continue
+            assert not read, f"{path}:{node.lineno} reads {read}: give it fixed seeds and times"

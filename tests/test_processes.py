@@ -30,6 +30,7 @@ def gradient_of_gathered(folder: Path) -> None:
     torch.save(own.grad / size(), folder / f"{rank()}.pt")
 
 
+@pytest.mark.commands
 def test_gathered_rows_have_the_gradient_of_the_whole(tmp_path: Path) -> None:
     together(2, gradient_of_gathered, tmp_path)
     rows = torch.arange(12.0).view(6, 2).requires_grad_()

@@ -75,6 +75,7 @@ def test_normalisation_is_what_build_is_given() -> None:
     torch.testing.assert_close(plain, images.permute(0, 3, 1, 2) / 255, atol=0, rtol=0)
 
 
+@pytest.mark.commands
 def test_the_config_is_read_without_torch() -> None:
     code = "import sys, sslcli.augment.augmentation_config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

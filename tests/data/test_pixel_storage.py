@@ -272,6 +272,7 @@ def decode_elsewhere(root: Path, kill_after: int = 0) -> subprocess.Popen[bytes]
     )
 
 
+@pytest.mark.commands
 def test_two_processes_at_once_share_the_work_of_one(photos: Path) -> None:
     outputs = [process.communicate()[0] for process in [decode_elsewhere(photos) for _ in range(2)]]
     found = [json.loads(output) for output in outputs]
@@ -279,6 +280,7 @@ def test_two_processes_at_once_share_the_work_of_one(photos: Path) -> None:
     assert {fingerprint for _, fingerprint in found} == {config(photos).load().fingerprint}
 
 
+@pytest.mark.commands
 def test_a_killed_process_leaves_what_it_had_decoded(photos: Path) -> None:
     killed = decode_elsewhere(photos, kill_after=30)
     killed.communicate()

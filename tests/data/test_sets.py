@@ -21,6 +21,7 @@ from sslcli.errors import SslcliError
 RNG = np.random.default_rng(0)
 
 
+@pytest.mark.commands
 def test_importing_the_table_imports_nothing_slow() -> None:
     code = "import sys, sslcli.data; print([m for m in ('torch', 'torchvision', 'PIL') if m in sys.modules])"
     result = subprocess.run(

@@ -29,13 +29,12 @@ def gradients(encoder: nn.Module, pictures: Tensor, chunk_size: int | None) -> l
     return list(torch.autograd.grad(loss, list(encoder.parameters())))
 
 
-@pytest.mark.parametrize("chunk_size", [2, 5, 12, 13, 40])
 @pytest.mark.parametrize(
-    "config",
+    ("config", "chunk_size"),
     [
-        ConvNetConfig(width=8, norm=Norm.group),
-        ResNet18Config(norm=Norm.group, zero_init_residual=False),
-        MLPConfig(widths=[20, 9], batch_norm=False),
+        *((ConvNetConfig(width=8, norm=Norm.group), size) for size in (2, 5, 12, 13, 40)),
+        *((MLPConfig(widths=[20, 9], batch_norm=False), size) for size in (2, 5, 12, 13, 40)),
+        (ResNet18Config(norm=Norm.group, zero_init_residual=False), 5),
     ],
 )
 def test_without_batch_statistics_gradients_are_those_of_the_whole_batch(
