@@ -16,7 +16,7 @@ from torch import nn
 
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
-from sslcli.processes import place, size
+from sslcli.processes import launched_as, size
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Compute:
         if config.threads:
             torch.set_num_threads(config.threads)
         device = torch.device(_device_type(config.device))
-        if device.type == "mps" and place().size > 1:
-            message = f"{place().size} processes were started together, and mps is one device for one of them"
+        if device.type == "mps" and launched_as().size > 1:
+            message = f"{launched_as().size} processes were started together, and mps is one device for one of them"
             raise SslcliError(
                 message, "start it without torchrun or srun, or use runtime.device=cpu"
             )
-        if device.type == "cuda" and place().size > 1:
-            device = torch.device("cuda", _own_device(place().local, torch.cuda.device_count()))
+        if device.type == "cuda" and launched_as().size > 1:
+            device = torch.device("cuda", _own_device(launched_as().local, torch.cuda.device_count()))
             torch.cuda.set_device(device)
         if device.type == "cpu":
             _keep_freed_memory()

@@ -110,7 +110,7 @@ def train(
             if last or done % periods.evaluate_every == 0:
                 clock.catch_up(minimize)
                 began = time.perf_counter()
-                with processes.alone():
+                with processes.as_if_alone():
                     values = evaluate(done) if leads else {}
                 modules.train()
                 journal.record(done, values, {"seconds": round(time.perf_counter() - began, 3)})

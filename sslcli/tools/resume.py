@@ -9,7 +9,7 @@ from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.jobs.job import resume
 from sslcli.jobs.sweep import find_sweep, resume_sweep
-from sslcli.processes import place
+from sslcli.processes import launched_as
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import Run, read_facts
 from sslcli.tools.arguments import add_outputs, parse
@@ -48,7 +48,7 @@ def main(arguments: list[str], console: Console) -> int:
         lambda run: read_facts(run).get("status") != "finished",
     )
     leads = (
-        place().rank == 0
+        launched_as().rank == 0
     )  # of several processes the first changes the folder, the others wait for it in training
     if given.from_previous and leads:
         from sslcli.runs.checkpoint import (

@@ -10,14 +10,14 @@ from sslcli.data.data_config import DataConfig
 from sslcli.data.images import Splits, Track
 from sslcli.errors import SslcliError
 from sslcli.runs.folder import Run, read_facts
-from sslcli.saved import Saved, read, restored_group
+from sslcli.saved import Saved, group_to_config, read
 from sslcli.trained.encoder_files import EncoderFiles
 
 
 def run_data_config(files: EncoderFiles, chosen: DataConfig | None) -> DataConfig:
     """The run's own data, or those `chosen`, at the resolution that the encoder was trained on."""
     if chosen is None:
-        return restored_group("data", _saved_with_data(files.folder), {"data": DATA})  # type: ignore[no-any-return]
+        return group_to_config("data", _saved_with_data(files.folder), {"data": DATA})  # type: ignore[no-any-return]
     return chosen.fitting(files.preprocessing.resolution, files.preprocessing.channels)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.config import typed
+from sslcli.config import to_dataclass
 from sslcli.errors import SslcliError, unknown
 from sslcli.method import Preprocessing
 from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
@@ -67,7 +67,7 @@ def read_encoder(folder: Path) -> EncoderFiles:
             raise SslcliError(message, "use the version that wrote it")
         if described["encoder"] not in ENCODERS:
             raise unknown("encoder", described["encoder"], list(ENCODERS))
-        config = typed(ENCODERS[described["encoder"]], described["config"], "encoder")
+        config = to_dataclass(ENCODERS[described["encoder"]], described["config"], "encoder")
         mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
         preprocessing = Preprocessing(
             int(described["resolution"]), int(described["channels"]), mean, std

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
-from sslcli.cli.compose import config_loader, register, typed
+from sslcli.cli.compose import composed_to_dataclass, config_loader, register
 from sslcli.cli.words import QUOTED, split_words, text_fields
 from sslcli.data.folder import FolderConfig
 from sslcli.errors import SslcliError
@@ -95,7 +95,7 @@ def test_through_the_whole_composition() -> None:
             composed = loader.load_configuration("pretrain", overrides, RunMode.RUN)
             with open_dict(composed):
                 del composed["hydra"]
-            assert typed(composed).data.root == word
+            assert composed_to_dataclass(composed).data.root == word
 
 
 @pytest.mark.parametrize("style", ["{}", "'{}'"])
@@ -110,7 +110,7 @@ def test_an_experiment_file_keeps_text(tmp_path: Path, style: str) -> None:
             composed = loader.load_configuration("pretrain", ["experiment=mine"], RunMode.RUN)
         with open_dict(composed):
             del composed["hydra"]
-        config = typed(composed)
+        config = composed_to_dataclass(composed)
         assert config.data.root == word
         assert (config.epochs, config.optim.lr) == (10, 1e-3)
         assert config.method.projector.batch_norm is False
