@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from sslcli.runs.results import percentage, read_results
+
 DENOISING = {
     "Gaussian 0.3": ["method.corruption.gaussian=0.3", "method.corruption.masking=0"],
     "masking 25 %": ["method.corruption.gaussian=0", "method.corruption.masking=0.25"],
@@ -26,9 +28,12 @@ def sslcli(outputs: Path, *words: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def newest(outputs: Path, name: str) -> dict[str, Any]:
-    path = max(outputs.rglob(name), key=lambda found: found.stat().st_mtime)
-    return dict(json.loads(path.read_text()))
+def newest(outputs: Path, name: str) -> Path:
+    return max(outputs.rglob(name), key=lambda path: path.stat().st_mtime)
+
+
+def newest_facts(outputs: Path) -> dict[str, Any]:
+    return dict(json.loads(newest(outputs, "run.json").read_text()))
 
 
 def main(words: list[str]) -> None:
@@ -50,7 +55,7 @@ def main(words: list[str]) -> None:
             "num_scored=null",
             *words,
         )
-        facts = newest(outputs, "run.json")
+        facts = newest_facts(outputs)
         psnr = {
             name.removeprefix("hole_psnr_"): v
             for name, v in facts["metrics"].items()
@@ -64,12 +69,12 @@ def main(words: list[str]) -> None:
 
 def denoise(outputs: Path, noise: str, encoder: str, words: list[str]) -> None:
     sslcli(outputs, "pretrain", "method=denoising_autoencoder", *words)
-    facts = newest(outputs, "run.json")
+    facts = newest_facts(outputs)
     before, after = (facts["metrics"][f"{which}_psnr"] for which in ("damaged", "restored"))
     sslcli(outputs, "linear-eval", "run=last")
-    probes = newest(outputs, "results.json")["results"]
+    rows = read_results(newest(outputs, "results.json").parent).rows
     top1 = ", ".join(
-        f"{name.replace('_', ' ')} {100 * result['top1']:.2f} %" for name, result in probes.items()
+        f"{row.name.replace('_', ' ')} {percentage(row.scores['top1'])}" for row in rows
     )
     gain = f"{before:.2f} -> {after:.2f} dB (+{after - before:.2f})"
     print(f"{noise}, {encoder}, {facts['seconds']:.0f} s: {gain}; probe: {top1}", flush=True)

@@ -11,16 +11,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+
+from sslcli.runs.results import Results, numbers, percentage, read_results
 
 
 def sslcli(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "sslcli", *words], check=True, stdout=subprocess.DEVNULL)
 
 
-def results(outputs: Path) -> list[dict[str, Any]]:
+def results(outputs: Path) -> list[Results]:
     paths = sorted(outputs.rglob("results.json"), key=lambda path: path.stat().st_mtime)
-    return [json.loads(path.read_text())["results"] for path in paths]
+    return [read_results(path.parent) for path in paths]
 
 
 def main(words: list[str]) -> None:
@@ -36,11 +37,10 @@ def main(words: list[str]) -> None:
         all_labels, *few = results(Path(folder))
     print(f"pretraining: {facts['seconds']:.0f} s, {facts['images_per_second']:.0f} images/s")
     print(f"{'':<20}{'all labels':>12}{'10 a class':>12}")
-    for name in all_labels:
-        mean = statistics.mean(result[name]["top1"] for result in few)
-        print(
-            f"{name.replace('_', ' '):<20}{100 * all_labels[name]['top1']:>10.2f} %{100 * mean:>10.2f} %"
-        )
+    for row in all_labels.rows:
+        mean = statistics.mean(numbers(result.row(row.name).scores)["top1"] for result in few)
+        name = row.name.replace("_", " ")
+        print(f"{name:<20}{percentage(row.scores['top1']):>12}{percentage(mean):>12}")
 
 
 if __name__ == "__main__":

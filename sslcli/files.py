@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; at the end it replaces `path`, durably."""
+    remove_abandoned(path.parent, path.name)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
@@ -43,21 +45,46 @@ def written_whole(folder: Path) -> Iterator[Path]:
     After an error none is moved, and folders that were made for it are removed.
     """
     made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
+    temporary = folder / f".writing.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.TemporaryDirectory(dir=folder, prefix=".")
+        remove_abandoned(folder, "writing")
+        temporary.mkdir()
     except OSError as reason:
         raise SslcliError(
             f"{folder} cannot be written: {reason.strerror}",
             "make it writable, or free some space",
         ) from None
     try:
-        with temporary as path:
-            yield Path(path)
-            for file in sorted(Path(path).iterdir()):
+        try:
+            yield temporary
+            for file in sorted(temporary.iterdir()):
                 file.replace(folder / file.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     except BaseException:
         for empty in made:
             with contextlib.suppress(OSError):  # something else was put there meanwhile
                 empty.rmdir()
         raise
+
+
+def remove_abandoned(folder: Path, name: str) -> None:
+    """Removes what dead processes left behind while they wrote `name` into `folder`."""
+    for path in folder.glob(f".{glob.escape(name)}.*.tmp"):
+        writer = path.name.rsplit(".", 2)[1]
+        if writer.isdigit() and not _is_alive(int(writer)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True

@@ -17,19 +17,19 @@ FLAGS = (
 Opened = Callable[..., AbstractContextManager[Any]]
 
 
-@pytest.fixture(scope="module")
-def opened() -> Iterator[Opened]:
-    """Opens a file as a page, `width` pixels wide, light or dark; at the end nothing may have been complained of or fetched."""
+@contextmanager
+def browser() -> Iterator[Opened]:
+    """Gives what opens a file as a page, `width` pixels wide, light or dark; at the end nothing may have been complained of or fetched."""
     api = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium: apt-get install chromium")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        started = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
 
         @contextmanager
         def look(file: Path, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
-            context = browser.new_context(
+            context = started.new_context(
                 viewport={"width": width, "height": 800}, color_scheme=scheme
             )
             page = context.new_page()
@@ -51,7 +51,7 @@ def opened() -> Iterator[Opened]:
             ]
 
         yield look
-        browser.close()
+        started.close()
 
 
 def overflow(page: Any) -> int:

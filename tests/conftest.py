@@ -1,60 +1,59 @@
-"""What several tests share: a command line in this process, and words that make a run take a second."""
+"""Fixtures of several rooms: a command line in this process, and runs that take a second to make."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch: small work is slower on several, much so on a shared machine
+# Before torch: small work is slower on several threads, much so on a shared machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
-from hydra.core.global_hydra import GlobalHydra
-
-from sslcli.cli.main import main
-
-TINY = [
-    "data.limit=64",
-    "batch_size=16",
-    "epochs=2",
-    "encoder.width=4",
-    "log_every=2",
-    "runtime.threads=1",
-]
-MADE = [*TINY, "epochs=1", "knn_every=0"]
+from doubles import MADE, TINY_WITHOUT_LIMIT, Outcome, Sslcli, only_run
 
 
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
+@pytest.fixture(scope="session")
+def command_line() -> Callable[..., int]:
+    """Runs a command line in this process; returns its exit status. Imports hydra where a test asks for it, and only then."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    from sslcli.cli.main import main
+
+    def run(*words: str) -> int:
+        GlobalHydra.instance().clear()
+        with pytest.raises(SystemExit) as left:
+            main(list(words))
+        return int(left.value.code or 0)
+
+    return run
 
 
 @pytest.fixture
 def sslcli(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
-    """Runs a command line in an empty folder, as a shell would; returns exit status, output and errors."""
+    command_line: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Sslcli:
+    """Runs a command line in an empty folder, as a shell would."""
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> Outcome:
-        GlobalHydra.instance().clear()
-        with pytest.raises(SystemExit) as left:
-            main(list(words))
+        status = command_line(*words)
         captured = capsys.readouterr()
-        return Outcome(int(left.value.code or 0), captured.out, captured.err)
+        return Outcome(status, captured.out, captured.err)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def coloured_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def coloured_source(
+    command_line: Callable[..., int], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The folder that every `coloured` is a copy of."""
     folder = tmp_path_factory.mktemp("coloured")
     rng = np.random.default_rng(0)
@@ -65,12 +64,8 @@ def coloured_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         images[np.arange(count), :, :, labels] += 100
         arrays[f"x_{part}"], arrays[f"y_{part}"] = images.astype(np.uint8), labels
     np.savez(folder / "pictures.npz", **arrays)
-    GlobalHydra.instance().clear()
-    tiny = [word for word in TINY if not word.startswith("data.limit")]
     where = [f"data.root={folder}/pictures.npz", f"runtime.outputs={folder}/outputs"]
-    with pytest.raises(SystemExit) as left:
-        main(["pretrain", *tiny, "data=arrays", *where])
-    assert left.value.code == 0
+    assert command_line("pretrain", *TINY_WITHOUT_LIMIT, "data=arrays", *where) == 0
     return folder
 
 
@@ -86,34 +81,12 @@ def coloured(coloured_source: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(command_line: Callable[..., int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny finished run, without its curves, which are slow to draw: to be copied, not changed."""
-
     from sslcli.experiments import pretrain
 
     outputs = tmp_path_factory.mktemp("made")
-    GlobalHydra.instance().clear()
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(pretrain, "save_curves", lambda *_: None)
-        with pytest.raises(SystemExit) as left:
-            main(["pretrain", *MADE, f"runtime.outputs={outputs}"])
-    assert not left.value.code
+        assert command_line("pretrain", *MADE, f"runtime.outputs={outputs}") == 0
     return only_run(outputs)
-
-
-def only_run(folder: Path) -> Path:
-    """The one run below a folder."""
-    (found,) = (path.parent for path in sorted(folder.rglob("run.json")))
-    return found
-
-
-def records(run: Path) -> list[dict[str, Any]]:
-    """The records of a run without what depends on the clock."""
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [
-        {key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines
-    ]
-
-
-def facts(run: Path) -> dict[str, Any]:
-    return dict(json.loads((run / "run.json").read_text()))

@@ -250,3 +250,37 @@ def test_files_and_functions_stay_small(name: str) -> None:
             taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             given = [argument for argument in taken if argument.arg not in ("self", "cls")]
             assert len(given) <= 8, f"{node.name} takes {len(given)} arguments"
+
+
+TESTS = Path(__file__).parent
+TEST_FILES = sorted(TESTS.rglob("test_*.py"))
+CLOCKS = {"time", "time_ns", "perf_counter", "perf_counter_ns", "process_time", "process_time_ns"}
+"""Functions of `time`. Not `monotonic`: a test may wait for what another process does, until a deadline."""
+
+
+def inside_tests(path: Path) -> str:
+    return path.relative_to(TESTS).as_posix()
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=inside_tests)
+def test_what_tests_share_stands_in_doubles(path: Path) -> None:
+    """Not in another test's file, nor in a conftest, which pytest alone imports."""
+    for imported in imports(path):
+        file = imported.name.removeprefix("tests.").split(".")
+        shared = [part for part in file if part.startswith("test_") or part == "conftest"]
+        assert not shared, f"{imported.name}: move what is shared to tests/doubles.py"
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=inside_tests)
+def test_no_test_depends_on_the_clock(path: Path) -> None:
+    """It would fail on a busy machine, or at some hours, without a reason in the code."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            read = {alias.name for alias in node.names} & CLOCKS
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("time."):
+            read = {ast.unparse(node.func).removeprefix("time.")} & CLOCKS
+        else:
+            continue
+        assert not read, (
+            f"line {node.lineno} reads {read}: use fixed seeds, and times that are given"
+        )

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from doubles import CPU, Killed, build_method, pictures, same, state, train_in
 
 from sslcli.augment.masks_config import MaskConfig, MaskKind
 from sslcli.data.batches import Batches
-from sslcli.data.images import ImageSet
-from sslcli.engine.device import Compute
-from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim_config import AdamWConfig
-from sslcli.engine.train import Periods, Pictures, train
 from sslcli.evaluation.features import features
-from sslcli.generators import seed_generators
-from sslcli.method import Evaluate, Learner, Method, MethodConfig, Preprocessing
+from sslcli.method import Method, MethodConfig
 from sslcli.methods import METHODS
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig, Reconstruction
 from sslcli.methods.simclr import SimCLRConfig
 from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
-from sslcli.runs.checkpoint import Phase
-from sslcli.runs.folder import Run
 from sslcli.trained.encoder import build_untrained, load_trained, write_encoder
 from sslcli.trained.encoder_files import read_encoder
 
-CPU = Compute(torch.device("cpu"), None)
-PREPROCESSING = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
 CASES: dict[str, tuple[MethodConfig, EncoderConfig]] = {
     **{name: (config(), ConvNetConfig(width=4)) for name, config in METHODS.items()},
     "context_encoder, adversarial": (
@@ -48,55 +38,8 @@ CASES: dict[str, tuple[MethodConfig, EncoderConfig]] = {
 """What is trained, by name: every method as it is by default, and the variants."""
 
 
-@dataclass
-class Onlooker:
-    records: list[dict[str, Any]] = field(default_factory=list)
-    stop_at: int | None = None
-
-    def step(self, done: int) -> None:
-        if done == self.stop_at:
-            raise Killed
-
-    def record(self, record: dict[str, Any]) -> None:
-        self.records.append({key: value for key, value in record.items() if key != "timing"})
-
-
-class Killed(Exception):
-    """As SIGKILL would: nothing is saved on the way out."""
-
-
-def pictures() -> ImageSet:
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.randint(0, 256, (24, 4, 4, 3), dtype=torch.uint8, generator=generator)
-    return ImageSet(coarse.repeat_interleave(4, 1).repeat_interleave(4, 2).numpy())
-
-
 def build(name: str) -> Method:
-    seed_generators(1)
-    method, encoder = CASES[name]
-    return method.build(encoder.build(3, 16), PREPROCESSING)
-
-
-def train_in(
-    folder: Path,
-    learner: Learner[Any, Any],
-    batches: Pictures[Any],
-    num_steps: int,
-    stop_at: int | None = None,
-    evaluate: Evaluate = lambda _: {},
-    evaluate_every: int = 1000,
-) -> list[dict[str, Any]]:
-    """Trains in `folder`, from its checkpoint if it has one; checkpoints every 5 steps, records every 2; returns these."""
-    onlooker = Onlooker(stop_at=stop_at)
-    folder.mkdir(exist_ok=True)
-    with Run(folder) as run:
-        if not (folder / "run.json").exists():
-            (folder / "run.json").write_text("{}")
-        train(
-            learner, batches, Minimizer.of(learner, AdamWConfig(lr=3e-3), CPU, lambda _: 3e-3), evaluate,
-            Phase(run, "train", 2, 0), Periods(num_steps, 2, evaluate_every, 5), CPU, onlooker,
-        )  # fmt: skip
-    return onlooker.records
+    return build_method(*CASES[name])
 
 
 def run_training(
@@ -104,18 +47,6 @@ def run_training(
 ) -> tuple[Method, list[dict[str, Any]]]:
     method = build(name)
     return method, train_in(folder, method, Batches(pictures(), 8, 0, "cpu"), num_steps, stop_at)
-
-
-def state(method: Method) -> dict[str, torch.Tensor]:
-    return {
-        f"{part}.{key}": value.clone()
-        for part, module in method.modules().items()
-        for key, value in module.state_dict().items()
-    }
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 @pytest.fixture(params=list(CASES))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from conftest import Outcome
+from doubles import Outcome
 
 from sslcli.console import Console
 from sslcli.experiments.table import EXPERIMENTS

@@ -41,8 +41,8 @@ class DataConfig:
         fraction = self.val_fraction
         require(0 < fraction < 1, "data.val_fraction", fraction, "between 0 and 1", "try 0.1")
 
-    def settled(self) -> Self:
-        """The same with `root` absolute, so that it means the same from another folder."""
+    def resolved(self) -> Self:
+        """Returns the same with `root` absolute: it means the same from another folder."""
         return (
             self
             if self.root is None
@@ -76,6 +76,8 @@ class DataConfig:
             test=parts.test and resized(parts.test, self.resolution, track),
             unlabelled=parts.unlabelled and resized(parts.unlabelled, self.resolution, track),
             classes=parts.classes,
+            warnings=parts.warnings,
+            no_labels=parts.no_labels,
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -138,8 +137,12 @@ def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
 
 
 def turn_upright(image: Image.Image) -> None:
-    """Turns a picture as its EXIF says; where that is broken, the picture is whole."""
-    with suppress(OSError, ValueError, SyntaxError, TypeError, struct.error):
+    """Decodes the picture and turns it as its EXIF says; broken EXIF leaves it as it is stored.
+
+    Raises: whatever PIL raises for pixels that cannot be decoded whole.
+    """
+    image.load()  # outside of what is suppressed: PIL accepts a broken picture the second time
+    with suppress(Exception):  # broken EXIF makes PIL raise almost anything
         ImageOps.exif_transpose(image, in_place=True)
 
 

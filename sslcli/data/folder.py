@@ -104,7 +104,7 @@ class FolderConfig(DataConfig):
     def load(self, track: Track = untracked) -> Splits:
         """As `DataConfig.load`. `limit` comes before decoding: a bad picture among those is one fewer."""
         root = self.location()
-        listing, stored, notes = scan(root)
+        listing, stored = scan(root)
         chosen = divide(stored, self.val_fraction, self.limit, self.split_seed)
         files = {"train": chosen.train, "val": chosen.val, "test": chosen.test}
         rows = np.concatenate([part.rows for part in files.values() if part is not None])
@@ -117,8 +117,14 @@ class FolderConfig(DataConfig):
         sets = decoded_sets(listing, files, decoded)
         assert sets["train"] is not None
         assert sets["val"] is not None
-        warnings = (*notes, *bad_pictures(bad))
-        return Splits(sets["train"], sets["val"], sets["test"], chosen.classes, warnings=warnings)
+        return Splits(
+            sets["train"],
+            sets["val"],
+            sets["test"],
+            chosen.classes,
+            warnings=(*chosen.warnings, *bad_pictures(bad)),
+            no_labels=chosen.no_labels,
+        )
 
     def _decoded(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
         from sslcli.data.decode import Decoding

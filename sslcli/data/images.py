@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol, TypeVar
 
@@ -93,6 +93,9 @@ class ImageSet:
         digests = None if self.digests is None else self.digests[indices]
         return ImageSet(selected(self.images, indices), labels, paths, digests)
 
+    def without_labels(self) -> ImageSet:
+        return replace(self, labels=None)
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of SHA-256 over shape, pixels and labels: equal exactly where the training data are equal.
@@ -113,7 +116,8 @@ class Splits:
     """The parts of a data set. Whatever is chosen is chosen on `val`; `test` is read once, by the final evaluation.
 
     `unlabelled`: pictures beyond `train` that pretraining may use and a probe may not (STL-10's unlabelled part).
-    `warnings`: what the user should know about the data, a line each (pictures that could not be decoded).
+    `warnings`: what the user should know about the data, a line each (pictures that could not be
+    decoded). `no_labels`: why labels that the data bring are not used.
     """
 
     train: ImageSet
@@ -122,6 +126,7 @@ class Splits:
     classes: tuple[str, ...] | None = None
     unlabelled: ImageSet | None = None
     warnings: tuple[str, ...] = field(default=())
+    no_labels: str | None = None
 
     @property
     def num_classes(self) -> int:

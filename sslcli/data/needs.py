@@ -12,6 +12,10 @@ CLASS_FOLDERS = (
 
 def require_labels(splits: Splits, name: str) -> None:
     """Raises SslcliError unless `train` and `val` have labels, of two classes at least. `name` needs them."""
+    if splits.no_labels is not None:
+        raise SslcliError(
+            f"{name} needs labels, and these cannot be used: {splits.no_labels}", CLASS_FOLDERS
+        )
     if splits.train.labels is None or splits.val.labels is None:
         part = "training" if splits.train.labels is None else "validation"
         raise SslcliError(f"{name} needs labels, and the {part} pictures have none", CLASS_FOLDERS)
@@ -22,6 +26,12 @@ def require_labels(splits: Splits, name: str) -> None:
         raise SslcliError(
             f"{name} needs at least two classes, and the training pictures have one, {only}",
             CLASS_FOLDERS,
+        )
+    if found.isdisjoint(splits.val.labels.tolist()):
+        raise SslcliError(
+            f"{name} chooses on validation, which has no picture of any class that training has",
+            "give every class two pictures or more, or bring validation pictures of your own: val/ "
+            "beside train/, or the keys x_val and y_val",
         )
 
 

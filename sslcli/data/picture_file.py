@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from sslcli.data.decode import plain
+from sslcli.data.decode import plain, turn_upright
 from sslcli.errors import SslcliError
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -165,10 +165,7 @@ def _read(image: Image.Image, path: Path) -> PictureFile:
         notes.append("its 16 bits a channel become 8")
     image.load()
     icc_profile, exif = image.info.get("icc_profile"), _exif(image)
-    with suppress(
-        OSError, ValueError, SyntaxError, TypeError, struct.error
-    ):  # broken EXIF, whole picture
-        ImageOps.exif_transpose(image, in_place=True)
+    turn_upright(image)
     pixels, alpha = _channels(image)
     return PictureFile(pixels, alpha, icc_profile, exif, image.format or "", tuple(notes))
 

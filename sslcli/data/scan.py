@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.data.parts import is_passed_over, part_folders, refuse_parts_inside
 from sslcli.data.split import Stored
 from sslcli.errors import SslcliError
-from sslcli.text import shell_quoted
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Folders that are parts of the data, not classes."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +57,24 @@ class PictureFiles:
             self.rows[indices], None if self.labels is None else self.labels[indices]
         )
 
+    def without_labels(self) -> PictureFiles:
+        return PictureFiles(self.rows, None)
 
-def scan(root: Path) -> tuple[Listing, Stored[PictureFiles], list[str]]:
-    """The pictures under `root`, the parts they belong to, and what the user should know about the tree.
 
-    With train/ in it, `root` has the parts train/, val/ and test/, and nothing else in it is read; without,
-    all is for training. Where all training pictures lie in subfolders, those are the classes. Hidden files are
-    left out, and so is what is no picture.
+def scan(root: Path) -> tuple[Listing, Stored[PictureFiles]]:
+    """The pictures under `root`, and the parts they belong to.
+
+    With train/ in it, `root` has the parts train/, val/ and test/, and nothing else in it is read;
+    without, all is for training. Where all training pictures lie in subfolders, those are the
+    classes. Left out: hidden files, those that systems leave behind, and what is no picture.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise SslcliError(f"data.root {what}: {root}", "data.root=path/to/a/folder/of/pictures")
-    folders, notes = part_folders(root)
+    try:
+        folders, notes = part_folders(root)
+    except OSError as error:
+        raise _unreadable(error) from error
     found = {part: listing_of(folder) for part, folder in folders.items()}
     for part, listing in found.items():
         if not len(listing):
@@ -78,52 +82,22 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles], list[str]]:
                 f"there are no pictures in {folders[part]}",
                 f"it should hold files ending in {' '.join(SUFFIXES)}",
             )
+    refuse_parts_inside(folders["train"], found["train"].names)
     class_of = {part: class_folders(listing.names) for part, listing in found.items()}
     classes = None if class_of["train"] is None else tuple(sorted(set(class_of["train"])))
-    if classes is None and any(os.sep in name for name in found["train"].names):
-        notes.append(f"no labels: some pictures lie beside the class folders of {folders['train']}")
     files, start = {}, 0
     for part, listing in found.items():
         labels = labels_of(listing.root, class_of[part], classes)
         files[part] = PictureFiles(np.arange(start, start + len(listing)), labels)
         start += len(listing)
-    stored = Stored(files["train"], files.get("val"), files.get("test"), classes)
-    return _joined(root, list(found.values())), stored, notes
-
-
-def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
-    """The folder of each part, and a note on what lies beside them and is left out."""
-    visible = sorted(
-        entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    stored = Stored(
+        files["train"], files.get("val"), files.get("test"), classes, warnings=tuple(notes)
     )
-    folders: dict[str, Path] = {}
-    for entry in visible:
-        part = PARTS.get(entry.name.lower())
-        if part in folders:
-            raise SslcliError(
-                f"{folders[part]} and {entry} are the same part of the data", "merge them"
-            )
-        if part is not None:
-            folders[part] = entry
-    if not folders:
-        _refuse_parts_below(visible)
-        return {"train": root}, []
-    if "train" not in folders:
-        names = " and ".join(f"{folder.name}/" for folder in folders.values())
-        raise SslcliError(
-            f"{root} has {names} but no train/", "name the folder of training pictures train/"
+    if classes is None and any(os.sep in name for name in found["train"].names):
+        stored = stored.without_labels(
+            f"some pictures lie beside the class folders of {folders['train']}"
         )
-    beside = [f"{entry.name}/" for entry in visible if entry not in folders.values()]
-    return folders, [f"left out, beside train/: {', '.join(beside)}"] if beside else []
-
-
-def _refuse_parts_below(visible: list[Path]) -> None:
-    """Raises SslcliError where the one folder that is there has the parts: all of them, test too, would be trained on."""
-    if len(visible) == 1 and {"train", "test"} <= {
-        PARTS.get(entry.name.lower()) for entry in visible[0].iterdir()
-    }:
-        message = f"{visible[0].parent} holds one folder, which has train/ and test/"
-        raise SslcliError(message, f"data.root={shell_quoted(visible[0])}")
+    return _joined(root, list(found.values())), stored
 
 
 def pictures_under(folder: Path) -> list[Path]:
@@ -138,11 +112,15 @@ def listing_of(folder: Path) -> Listing:
     try:
         _collect(str(folder), "", names, numbers, set())
     except OSError as error:
-        raise SslcliError(
-            f"{error.filename} cannot be read: {error.strerror}", "see to its permissions"
-        ) from error
+        raise _unreadable(error) from error
     sizes, changed = np.array(numbers, dtype=np.int64).reshape(-1, 2).T.copy()
     return Listing(str(folder), tuple(names), sizes, changed)
+
+
+def _unreadable(error: OSError) -> SslcliError:
+    return SslcliError(
+        f"{error.filename} cannot be read: {error.strerror}", "see to its permissions"
+    )
 
 
 def _collect(
@@ -161,7 +139,7 @@ def _collect(
             folders = {entry.name: _is_folder(entry) for entry in entries}
         for name in sorted(folders):
             if folders[name]:
-                if not name.startswith("."):
+                if not is_passed_over(name):
                     _collect(
                         f"{folder}{os.sep}{name}", f"{prefix}{name}{os.sep}", names, numbers, seen
                     )
@@ -188,7 +166,7 @@ def _size_and_change(name: str, folder: int) -> tuple[int, int]:
 
 
 def is_picture(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+    return not is_passed_over(name) and name.lower().endswith(SUFFIXES)
 
 
 def class_folders(names: tuple[str, ...]) -> list[str] | None:

@@ -22,70 +22,144 @@ class Part(Protocol):
 
     def subset(self: P, indices: NDArray[np.int64]) -> P: ...
 
+    def without_labels(self: P) -> P: ...
+
 
 P = TypeVar("P", bound=Part)
+
+MOST_NAMED = 5
+"""Classes that a warning names."""
 
 
 @dataclass(frozen=True)
 class Stored(Generic[P]):
-    """The parts that a data set brings. `val` and `test` are None where it brings none."""
+    """The parts that a data set brings. `val` and `test` are None where it brings none.
+
+    `warnings` and `no_labels` as in `Splits`.
+    """
 
     train: P
     val: P | None = None
     test: P | None = None
     classes: tuple[str, ...] | None = None
     unlabelled: P | None = None
+    warnings: tuple[str, ...] = ()
+    no_labels: str | None = None
+
+    def without_labels(self, reason: str) -> Stored[P]:
+        """The same pictures, none with a label, and the reason as a warning."""
+        return replace(
+            self,
+            train=self.train.without_labels(),
+            val=self.val and self.val.without_labels(),
+            test=self.test and self.test.without_labels(),
+            classes=None,
+            warnings=(*self.warnings, f"no labels: {reason}"),
+            no_labels=reason,
+        )
 
 
 def divide(stored: Stored[P], val_fraction: float, limit: int | None, seed: int) -> Stored[P]:
-    """`stored` with `val` held out of `train` where it was None, and then at most `limit` training pictures.
+    """Holds `val` out of `train` where it is None, then keeps at most `limit` training pictures.
 
-    `limit` holds for `unlabelled` too; `val` and `test` stay whole. Where there are labels, each class gives
-    its share.
+    `limit` holds for `unlabelled` too; `val` and `test` stay whole. Where there are labels, each
+    class gives its share; what a part then lacks of them is a warning.
     """
     train, val = stored.train, stored.val
     if val is None:
         train, val = hold_out(train, val_fraction, derive_seed("validation", seed))
-    if limit is None:
-        return replace(stored, train=train, val=val)
-    must_be = f"at most the {len(train)} training pictures that validation leaves"
-    require(
-        limit <= len(train),
-        "data.limit",
-        limit,
-        must_be,
-        "lower it, or leave it out to use them all",
-    )
-    train = train.subset(stratified(train.labels, len(train), limit, derive_seed("limit", seed)))
+    if limit is not None:
+        must_be = f"at most the {len(train)} training pictures that validation leaves"
+        fix = "lower it, or leave it out to use them all"
+        require(limit <= len(train), "data.limit", limit, must_be, fix)
+        draw = derive_seed("limit", seed)
+        train = train.subset(stratified(train.labels, len(train), limit, draw, first=val.labels))
     unlabelled = stored.unlabelled
-    if unlabelled is not None and limit < len(unlabelled):
+    if unlabelled is not None and limit is not None and limit < len(unlabelled):
         chosen = stratified(None, len(unlabelled), limit, derive_seed("limit", seed))
         unlabelled = unlabelled.subset(chosen)
-    return replace(stored, train=train, val=val, unlabelled=unlabelled)
+    lacking = [
+        *_lacking("training", train.labels, stored.train.labels, stored.classes),
+        *_lacking("validation", val.labels, stored.train.labels, stored.classes),
+    ]
+    warnings = (*stored.warnings, *lacking)
+    return replace(stored, train=train, val=val, unlabelled=unlabelled, warnings=warnings)
+
+
+def _lacking(
+    part: str,
+    labels: NDArray[np.int64] | None,
+    all_labels: NDArray[np.int64] | None,
+    classes: tuple[str, ...] | None,
+) -> list[str]:
+    """A warning that names the classes of which the part has no picture, where there are any."""
+    if labels is None or all_labels is None:
+        return []
+    everywhere = np.unique(all_labels)
+    missing = np.setdiff1d(everywhere, labels).tolist()
+    if not missing:
+        return []
+    names = [repr(classes[label]) if classes else str(label) for label in missing]
+    more = ", ..." if len(names) > MOST_NAMED else ""
+    return [
+        f"{part} has no picture of {len(missing)} of the {len(everywhere)} classes: "
+        f"{', '.join(names[:MOST_NAMED])}{more}"
+    ]
 
 
 def hold_out(train: P, fraction: float, seed: int) -> tuple[P, P]:
-    """Training and validation pictures: `fraction` of `train`, at least one, is the latter."""
+    """Training and validation pictures: `fraction` of `train`, at least one, is the latter.
+
+    The only picture of a class is never validation, unless every class has but one: these labels
+    can train nothing (`require_labels` says so), and pretraining uses none.
+    """
     if len(train) < 2:
         raise SslcliError(
-            f"there must be at least 2 training pictures, one of them for validation, got {len(train)}",
+            "there must be at least 2 training pictures, one of them for validation, "
+            f"got {len(train)}",
             "add pictures",
         )
-    count = min(max(1, round(fraction * len(train))), len(train) - 1)
-    held = stratified(train.labels, len(train), count, seed)
+    labels = train.labels
+    eligible = np.arange(len(train))
+    if labels is not None:
+        _, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+        if sizes.max() > 1:
+            eligible = np.flatnonzero(sizes[numbers] > 1)
+    count = max(1, round(fraction * len(train)))
+    count = min(count, len(eligible), len(train) - 1)
+    held = eligible[
+        stratified(None if labels is None else labels[eligible], len(eligible), count, seed)
+    ]
     kept = np.delete(np.arange(len(train)), held)
     return train.subset(kept), train.subset(held)
 
 
 def stratified(
-    labels: NDArray[np.int64] | None, size: int, count: int, seed: int
+    labels: NDArray[np.int64] | None,
+    size: int,
+    count: int,
+    seed: int,
+    first: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """`count` of `size` indices, ascending; each class in proportion, the largest remainders rounded up."""
+    """`count` of `size` indices, ascending; each class in proportion.
+
+    The largest remainders are rounded up; which of equal ones, the seed draws. In a balanced set
+    (to one picture) of which every class gets some anyway, it is the first classes, as in runs
+    already recorded.
+    Where there are more classes than `count`, those among the labels `first` come first.
+    """
     if labels is None:
         labels = np.zeros(size, dtype=np.int64)
     classes, sizes = np.unique(labels, return_counts=True)
     counts, remainders = np.divmod(sizes * count, size)
-    largest_first = np.argsort(-remainders, kind="stable")
+    last = np.zeros(len(classes), dtype=bool)
+    if first is not None and count < len(classes):
+        last = ~np.isin(classes, first)
+    in_class_order = counts.min() > 0 and sizes.max() - sizes.min() <= 1
+    ties = np.arange(len(classes))
+    if not in_class_order:
+        ties = shuffled(len(classes), derive_seed("ties", seed))
+    largest_first = np.lexsort((ties, -remainders, last))
     counts[largest_first[: count - counts.sum()]] += 1
     return take_per_class(labels, dict(zip(classes.tolist(), counts.tolist(), strict=True)), seed)
 

@@ -32,6 +32,12 @@ def top_k_accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:
     return float((ahead.sum(dim=1) < k).double().mean())
 
 
+def top_accuracies(scores: Tensor, labels: Tensor) -> dict[str, float]:
+    """Returns `top1`, and `top5` where there are more than 5 classes: of 5 it is always 1."""
+    found = {"top1": top_k_accuracy(scores, labels)}
+    return {**found, "top5": top_k_accuracy(scores, labels, 5)} if scores.shape[1] > 5 else found
+
+
 def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> NDArray[np.int64]:
     """(K, K) counts: row the true class, column the predicted one."""
     cells = labels.cpu().numpy().astype(np.int64) * num_classes + predictions.cpu().numpy()

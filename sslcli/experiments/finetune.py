@@ -1,30 +1,37 @@
-"""The work of `finetune`: a labelled subset, a classifier trained on it until validation is no better, test read once."""
+"""Trains a classifier on few labels or all until validation gets no better, and tests it once."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.data.batches import LabelledBatches
-from sslcli.data.images import ImageSet
+from sslcli.data.images import ImageSet, Splits
 from sslcli.data.subset import label_subset
 from sslcli.evaluation.classifier import Classifier
 from sslcli.evaluation.scores import (
     confusion_matrix,
     labels_of,
     per_class_accuracy,
-    top_k_accuracy,
+    top_accuracies,
 )
 from sslcli.experiments.finetune_config import Config, Initial
 from sslcli.experiments.session import Session, Training, open_evaluation, train_phase
-from sslcli.files import write_atomically
 from sslcli.report.figures import save_confusion, save_curves
-from sslcli.runs.evaluations import link
+from sslcli.runs.evaluations import Evaluation, append_evaluation
 from sslcli.runs.folder import Run, Validation, read_records
+from sslcli.runs.results import (
+    Protocol,
+    Results,
+    Row,
+    numbers,
+    percentage,
+    score,
+    write_results,
+)
 from sslcli.trained.encoder import build_initial, load_trained, write_encoder
 from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 
@@ -50,11 +57,19 @@ def run(config: Config, run: Run, console: Console) -> None:
     seed = files.seed if config.init is Initial.run else config.seed
     write_encoder(run.folder, classifier.encoder, files.config, shape, seed, labels=len(labelled))
     run.update(peak_memory_bytes=compute.peak_memory_bytes())
-    report(score_on_test(config, classifier, labelled, session), config, session)
+    results = Results(
+        "finetune",
+        describe_protocol(config, labelled, splits),
+        [score_on_test(classifier, session)],
+        runs=[config.run],
+        settings={"init": config.init.name, "labels": config.labels, "seed": config.seed},
+        classes=session.classes,
+    )
+    report(config, session, results)
 
 
 def build_classifier(config: Config, files: EncoderFiles, session: Session) -> Classifier:
-    """Returns the classifier as it is before training, on the device."""
+    """Returns the untrained classifier, on the device."""
     shape, settings = files.preprocessing, config.training
     encoder = load_trained(files)
     if config.init is Initial.random:
@@ -97,68 +112,66 @@ def train_classifier(
     classifier.best.put_back()
 
 
-def score_on_test(
-    config: Config, classifier: Classifier, labelled: ImageSet, session: Session
-) -> dict[str, Any]:
+def score_on_test(classifier: Classifier, session: Session) -> Row:
     """Reads test, here and only here; the weights were chosen on validation."""
-    splits, compute = session.splits, session.compute
+    splits, device = session.splits, session.compute.device
     assert splits.test is not None
-    found = classifier.logits(splits.test, compute.device)
-    true, count, predictions = (
-        labels_of(splits.test, compute.device),
-        splits.num_classes,
-        found.argmax(dim=1),
+    logits, labels = classifier.logits(splits.test, device), labels_of(splits.test, device)
+    predictions, num_classes = logits.argmax(dim=1), splits.num_classes
+    return Row(
+        "finetuned",
+        scores={
+            **top_accuracies(logits, labels),
+            "val_top1": float(classifier.best.accuracy),
+        },
+        per_class=[score(v) for v in per_class_accuracy(predictions, labels, num_classes)],
+        confusion=confusion_matrix(predictions, labels, num_classes).tolist(),
     )
+
+
+def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Protocol:
+    """Returns how the classifier was trained and measured."""
+    assert splits.test is not None
     settings = config.training
-    began = (
+    initial = (
         f"the run's weights ({config.run})"
         if config.init is Initial.run
         else f"random weights, seed {config.seed}"
     )
-    return {
-        "top1": top_k_accuracy(found, true),
-        "top5": top_k_accuracy(found, true, min(5, count)),
-        "val_top1": float(classifier.best.accuracy),
-        "classes": list(splits.classes or map(str, range(count))),
-        "per_class": per_class_accuracy(predictions, true, count).tolist(),
-        "confusion": confusion_matrix(predictions, true, count).tolist(),
-        "protocol": {
-            "network": f"encoder and a linear layer on its output, trained together from {began}",
-            "trained_on": f"{len(labelled)} labels, crops of at least {settings.crop_scale[0]:g} of the area"
-            f"{', mirrored' if settings.flip else ''}",
-            "stopped_and_weights_chosen_on": f"{len(splits.val)} validation pictures, evaluated whole, in eval mode",
-            "tested_on": f"{len(splits.test)} test pictures, once",
-            "label_seed": config.seed,
-            "data_fingerprint": splits.fingerprint,
+    crops = f"crops of at least {settings.crop_scale[0]:g} of the area"
+    mirrored = ", mirrored" if settings.flip else ""
+    return Protocol(
+        trained_on=f"{len(labelled)} labels, {crops}{mirrored}",
+        chosen_on=f"{len(splits.val)} validation pictures, whole, in eval mode: "
+        "when training ends, and whose weights are taken",
+        tested_on=f"{len(splits.test)} test pictures, once",
+        data_fingerprint=splits.fingerprint,
+        details={
+            "network": f"encoder and a linear layer on its output, trained together from {initial}"
         },
-    }
-
-
-def report(result: dict[str, Any], config: Config, session: Session) -> None:
-    """Writes results.json, the figures and the source run's link; prints the table."""
-    run, console = session.run, session.console
-    summary = {
-        "run": config.run,
-        "init": config.init.name,
-        "labels": config.labels,
-        "seed": config.seed,
-    }
-    write_atomically(
-        run.folder / "results.json", json.dumps({**summary, "results": result}, indent=2).encode()
     )
-    matrix = np.array(result["confusion"], dtype=np.int64)
+
+
+def report(config: Config, session: Session, results: Results) -> None:
+    """Writes results.json, the figures and a line into the evaluated run; prints the table."""
+    run, console = session.run, session.console
+    (row,) = results.rows
+    write_results(run.folder, results)
     save_confusion(
-        session.figures / "confusion.png", run.folder / "confusion.csv", matrix, result["classes"]
+        session.figures / "confusion.png",
+        run.folder / "confusion.csv",
+        np.array(row.confusion, dtype=np.int64),
+        results.classes,
     )
     save_curves(session.figures / "curves.png", read_records(run.folder))
-    metrics = {key: result[key] for key in ("top1", "top5", "val_top1")}
-    about = {**summary, "command": "finetune", "run": str(run.folder.absolute())}
-    link(Path(config.run), {**about, **metrics}, console)
+    metrics, folder = numbers(row.scores), str(run.folder.absolute())
+    evaluation = Evaluation("finetune", folder, results.settings, metrics)
+    append_evaluation(Path(config.run), evaluation, console)
     run.finish(metrics, Validation("val_top1"))
-    title = f"test accuracy, {result['protocol']['trained_on']}"
-    row = (
-        f"from {config.init.name} weights",
-        *(f"{100 * metrics[key]:.2f} %" for key in ("top1", "top5", "val_top1")),
+    columns = {"top1": "top-1", "top5": "top-5", "val_top1": "validation"}
+    console.table(
+        f"test accuracy, {results.protocol.trained_on}",
+        ("fine-tuned", *(columns[name] for name in row.scores)),
+        [(f"from {config.init.name} weights", *map(percentage, row.scores.values()))],
     )
-    console.table(title, ("fine-tuned", "top-1", "top-5", "validation"), [row])
     console.say(f"run: {run.folder}")

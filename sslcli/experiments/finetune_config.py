@@ -19,7 +19,7 @@ from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
 
 
 class Initial(Enum):
-    """The weights that training begins with: the run's, or freshly drawn ones of the same network."""
+    """The weights that training begins with: the run's, or random ones of the same network."""
 
     run = "run"
     random = "random"
@@ -129,16 +129,16 @@ class Config(RecordingConfig):
         super().__post_init__()
 
 
-def settle(config: Config) -> Config:
-    """The same config with `run` as a folder, so that it means the same tomorrow."""
+def resolve(config: Config) -> Config:
+    """Returns the same config with `run` as an absolute folder, and the data's root."""
     source = resolve_encoder_run(config.run, config.runtime.outputs)
     if config.init is Initial.run:
         require_unlabelled(source)
-    data = None if config.data is None else config.data.settled()
+    data = None if config.data is None else config.data.resolved()
     return replace(config, run=str(source.absolute()), data=data)
 
 
-def label(config: Config, choices: dict[str, str]) -> str:
-    """The part of the run folder's path that tells what is trained on, and from which weights."""
+def folder_label(config: Config, choices: dict[str, str]) -> str:
+    """Returns the part of the run folder's path that names method, data and first weights."""
     trained_on = evaluation_label(config.run, choices)
     return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"

@@ -1,4 +1,4 @@
-"""The config groups and their choices: what `method=`, `encoder=`, … can be. Does not import torch."""
+"""Lists the config groups and the choices of each."""
 
 from __future__ import annotations
 

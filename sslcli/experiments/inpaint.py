@@ -1,9 +1,7 @@
-"""The second half of `inpaint`: holes of test pictures filled by the network and by others, scored, shown."""
+"""Trains a context encoder, and scores how it fills holes of test pictures."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,10 +19,10 @@ from sslcli.evaluation.restoration_monitor import as_images, damage, restore, so
 from sslcli.experiments.inpaint_config import Config
 from sslcli.experiments.pretrain import Trained, finish, train_method
 from sslcli.experiments.session import Session, open_session
-from sslcli.files import write_atomically
 from sslcli.method import Restorer
 from sslcli.report.pictures import save_grid
 from sslcli.runs.folder import Run
+from sslcli.runs.results import Protocol, Results, Row, numbers, score, write_results
 from sslcli.text import shell_quoted
 
 if TYPE_CHECKING:
@@ -51,7 +49,8 @@ def run(config: Config, run: Run, console: Console) -> None:
 def warn_without_biharmonic(console: Console) -> None:
     if find_spec("skimage") is None:
         console.warn(
-            "scikit-image is not installed, so biharmonic filling is not compared: pip install 'sslcli[inpainting]'"
+            "scikit-image is not installed, so biharmonic filling is not compared: "
+            "pip install 'sslcli[inpainting]'"
         )
 
 
@@ -84,7 +83,8 @@ class _Referee:
             )
         elif max(self.accuracies) < 0.4:
             self._warn(
-                f"the generator wins: the discriminator was right about less than 40 % of the patches {since}",
+                "the generator wins: the discriminator was right about less than 40 % "
+                f"of the patches {since}",
                 "raise",
             )
 
@@ -97,7 +97,10 @@ class _Referee:
 
 @dataclass(frozen=True)
 class Filling:
-    """The same pictures with the same holes, filled by each. Pictures are (N, C, H, W) in [0, 1], on the CPU."""
+    """The same pictures with the same holes, filled in several ways.
+
+    Pictures are (N, C, H, W) in [0, 1], on the CPU.
+    """
 
     part: str
     truth: Tensor
@@ -137,49 +140,45 @@ class Filling:
         )
 
     @cached_property
-    def scores(self) -> dict[str, dict[str, float]]:
-        """By who filled: errors on the hole alone, and how sharp it is; `true` tells how sharp it should be."""
-        found = {
-            name: restoration_scores(pictures, self.truth, self.hidden)
-            for name, pictures in self.filled.items()
-        }
+    def rows(self) -> list[Row]:
+        """The scores of every filler on the holes alone; `true`: how sharp they should be."""
         sharpness = {
             name: float(gradient_magnitude(pictures, self.hidden).nanmean())
             for name, pictures in {**self.filled, "true": self.truth}.items()
         }
-        scores = {
-            name: {**found.get(name, {}), "gradient": value} for name, value in sharpness.items()
-        }
-        return {
-            name: {k: v for k, v in values.items() if not math.isnan(v)}
+        scores = {name: {**self._errors(name), "gradient": g} for name, g in sharpness.items()}
+        return [
+            Row(name, {key: score(value) for key, value in values.items()})
             for name, values in scores.items()
-        }
+        ]
+
+    def _errors(self, name: str) -> dict[str, float]:
+        if name not in self.filled:
+            return {}
+        return restoration_scores(self.filled[name], self.truth, self.hidden)
 
     def metrics(self) -> dict[str, float]:
-        """For run.json: every filler's PSNR on the holes, and the network's other scores."""
-        scores = self.scores
-        by_filler = {
-            f"hole_psnr_{name.replace(' ', '_')}": scores[name]["psnr"] for name in self.filled
-        }
+        """Returns every filler's PSNR on the holes, and the network's other scores."""
+        scores = {row.name: numbers(row.scores) for row in self.rows if row.name in self.filled}
+        others = {name: value for name, value in scores["network"].items() if name != "psnr"}
+        psnr = {name: row["psnr"] for name, row in scores.items() if "psnr" in row}
         return {
-            **by_filler,
-            **{
-                f"hole_{name}": value for name, value in scores["network"].items() if name != "psnr"
-            },
+            **{f"hole_psnr_{name.replace(' ', '_')}": value for name, value in psnr.items()},
+            **{f"hole_{name}": value for name, value in others.items()},
         }
 
     def save(self, session: Session) -> None:
-        """results.json with the protocol beside the numbers, and the grid of pictures."""
-        protocol = {
-            "scored_on": f"{len(self.truth)} {self.part} pictures, the hidden pixels alone, means over pictures",
-            "hidden": f"{100 * float(self.hidden.float().mean()):.1f} % of the pixels",
-            "nearest_neighbour": "of the training pictures, by L2 on the visible pixels",
-            "data_fingerprint": self.fingerprint,
-        }
-        content = {"protocol": protocol, "results": self.scores}
-        write_atomically(
-            session.run.folder / "results.json", json.dumps(content, indent=2).encode()
+        """Writes results.json and the grid of pictures."""
+        protocol = Protocol(
+            tested_on=f"{len(self.truth)} {self.part} pictures, the hidden pixels alone, "
+            "means over pictures",
+            data_fingerprint=self.fingerprint,
+            details={
+                "hidden": f"{100 * float(self.hidden.float().mean()):.1f} % of the pixels",
+                "nearest_neighbour": "of the training pictures, by L2 on the visible pixels",
+            },
         )
+        write_results(session.run.folder, Results("inpaint", protocol, self.rows))
         shown = evenly(len(self.truth), NUM_SHOWN)
         columns = {"masked": self.damaged, **self.filled, "true": self.truth}
         save_grid(
@@ -188,26 +187,21 @@ class Filling:
         )
 
     def report(self, session: Session) -> None:
+        """Prints the table, and how to fill other pictures."""
         run, console = session.run, session.console
-
-        def row(name: str, scores: dict[str, float]) -> tuple[str, ...]:
-            cells = (("l1", " %"), ("l2", " %"), ("psnr", " dB"), ("ssim", ""), ("gradient", ""))
-            digits = {"ssim": 3, "gradient": 4}
-            return (
-                name,
-                *(
-                    f"{scores[key]:.{digits.get(key, 2)}f}{unit}" if key in scores else ""
-                    for key, unit in cells
-                ),
-            )
-
+        formats = {"l1": "{:.2f} %", "l2": "{:.2f} %", "psnr": "{:.2f} dB", "ssim": "{:.3f}"}
+        formats["gradient"] = "{:.4f}"
+        rows = []
+        for row in self.rows:
+            scores = numbers(row.scores)
+            cells = (text.format(scores[k]) if k in scores else "" for k, text in formats.items())
+            rows.append((row.name, *cells))
         title = f"the holes of {len(self.truth)} {self.part} pictures"
-        rows = [row(name, scores) for name, scores in self.scores.items()]
         console.table(title, ("filled by", "L1", "L2", "PSNR", "SSIM", "mean gradient"), rows)
-        if bool(
-            (self.hidden != self.hidden[:1]).any()
-        ):  # where all holes are one, it learned to fill no other
+        # A network that only ever saw one hole learned to fill no other.
+        if bool((self.hidden != self.hidden[:1]).any()):
+            folder = shell_quoted(run.folder)
             console.say(
-                f"fill your own pictures: sslcli restore {shell_quoted(run.folder)} picture.png --mask mask.png"
+                f"fill your own pictures: sslcli restore {folder} picture.png --mask mask.png"
             )
         console.say(f"run: {run.folder}")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sslcli.errors import SslcliError, require
 from sslcli.experiments import pretrain_config as pretrain
-from sslcli.experiments.pretrain_config import label, settle
+from sslcli.experiments.pretrain_config import folder_label, resolve
 from sslcli.method import MethodConfig
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.settings import setting
 
-__all__ = ["Config", "label", "settle"]
+__all__ = ["Config", "folder_label", "resolve"]
 
 
 @dataclass(kw_only=True)

@@ -1,5 +1,8 @@
-"""`sslcli label-curve run=…`: how accuracy grows with the labels: linear probe, fine-tuned, the same network from scratch,
-and a probe of raw pixels, over several subsets of labels each. Importing this does not import torch."""
+"""Settings of `sslcli label-curve run=…`: measures how accuracy grows with the number of labels.
+
+Of a linear probe, the fine-tuned network, the same network from scratch, and a probe of raw pixels,
+each over several subsets of the labels.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,8 @@ class Config:
     )
     subsets: int = setting(
         3,
-        "subsets of labels for each, drawn by seeds 0, 1, …; where all are seen, seeds alone differ",
+        "subsets of labels for each, drawn by seeds 0, 1, …; "
+        "where all are seen, seeds alone differ",
     )
     kinds: list[Kind] = setting(
         list(Kind), "what is measured: linear_probe, finetuned, from_scratch, raw_pixels"
@@ -90,14 +94,14 @@ class Config:
         require(self.subsets >= 1, "subsets", self.subsets, "at least 1", "3 is the default")
 
 
-def settle(config: Config) -> Config:
-    """The same config with the runs as folders, so that it means the same tomorrow."""
-    found = [
+def resolve(config: Config) -> Config:
+    """Returns the same config with the runs as absolute folders, and the data's root."""
+    sources = [
         resolve_encoder_run(name, config.runtime.outputs) for name in config.runs or [config.run]
     ]
-    for source in found:
+    for source in sources:
         require_unlabelled(source)
-    folders = [str(folder.absolute()) for folder in found]
+    folders = [str(folder.absolute()) for folder in sources]
     require(
         len(set(folders)) == len(folders),
         "runs",
@@ -105,12 +109,12 @@ def settle(config: Config) -> Config:
         "without repetition",
         "name each run once",
     )
-    data = None if config.data is None else config.data.settled()
+    data = None if config.data is None else config.data.resolved()
     return replace(config, run=folders[0], runs=folders, data=data)
 
 
-def label(config: Config, choices: dict[str, str]) -> str:
-    """The part of the run folder's path that tells what is measured, and on what."""
+def folder_label(config: Config, choices: dict[str, str]) -> str:
+    """Returns the part of the run folder's path that names methods and data."""
     sources = [read_facts(Path(run)).get("choices", {}) for run in config.runs]
     methods = "-".join(dict.fromkeys(source.get("method", "run") for source in sources))
     return f"{methods}-{choices.get('data') or sources[0].get('data', 'data')}"

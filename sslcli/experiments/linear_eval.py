@@ -1,17 +1,18 @@
-"""Measures a run's encoder by a linear probe and kNN, beside raw pixels and the untrained encoder."""
+"""Measures a run's encoder by a linear probe and kNN, beside raw pixels and no training."""
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sslcli.console import duration
-from sslcli.data.images import ImageSet, evenly
+from sslcli.data.images import ImageSet, Pixels, Splits, evenly
 from sslcli.data.subset import label_subset
 from sslcli.engine.device import Compute
 from sslcli.errors import SslcliError
@@ -22,15 +23,25 @@ from sslcli.evaluation.scores import (
     confusion_matrix,
     labels_of,
     per_class_accuracy,
+    top_accuracies,
     top_k_accuracy,
 )
 from sslcli.experiments.linear_eval_config import Config
 from sslcli.experiments.session import Session, open_evaluation
-from sslcli.files import write_atomically
 from sslcli.nets.encoder import Encoder
 from sslcli.report.figures import save_confusion
-from sslcli.runs.evaluations import link
+from sslcli.runs.evaluations import Evaluation, append_evaluation
 from sslcli.runs.folder import Run, Validation, read_facts
+from sslcli.runs.results import (
+    Protocol,
+    Results,
+    Row,
+    Value,
+    numbers,
+    percentage,
+    score,
+    write_results,
+)
 from sslcli.text import shell_quoted
 from sslcli.trained.encoder import build_untrained, load_trained
 from sslcli.trained.encoder_files import EncoderFiles, read_encoder
@@ -38,12 +49,14 @@ from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 if TYPE_CHECKING:
     from sslcli.console import Console
 
+Extract: TypeAlias = Callable[[Pixels], Tensor]
+"""From pictures (N, H, W, C) to features (N, D)."""
 NUM_STANDARDIZED = 10_000
 """Training pictures, at even distances, that standardise features where few are labelled."""
 
 
 def run(config: Config, run: Run, console: Console) -> None:
-    """Features once, a probe and kNN on them, for the trained encoder and the baselines; test is read here, once."""
+    """Fits a probe and kNN on features extracted once; reads test here, once."""
     files = read_encoder(Path(config.run))
     ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling))
     if ceiling is not None and ceiling.config != files.config:
@@ -58,40 +71,42 @@ def run(config: Config, run: Run, console: Console) -> None:
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)
     labelled = splits.train.subset(chosen)
 
-    results: dict[str, Any] = {}
-    for step, (name, extract) in enumerate(
-        _subjects(config, files, ceiling, session.compute).items()
-    ):
-        began = time.perf_counter()
-        results[name] = _evaluate(extract, labelled, session, config)
-        seconds = round(time.perf_counter() - began, 3)
-        results[name]["seconds"] = seconds
-        scores = {key: results[name][key] for key in ("top1", "top5", "knn", "val_top1", "l2")}
-        run.record(
-            {
-                "phase": "linear-eval",
-                "step": step,
-                "epoch": 0,
-                "features": name,
-                **scores,
-                "timing": {"seconds": seconds},
-            }
-        )
-        if results[name].pop("at_edge"):
-            where = "l2 of the probe on the " + name.replace("_", " ")
+    rows = []
+    extractors = build_extractors(config, files, ceiling, session.compute)
+    for step, (name, extract) in enumerate(extractors.items()):
+        row = measure(name, extract, labelled, session, config)
+        rows.append(row)
+        record = {"phase": "linear-eval", "step": step, "epoch": 0, "features": name}
+        l2, timing = row.settings["l2"], {"seconds": row.seconds}
+        run.record({**record, **row.scores, "l2": l2, "timing": timing})
+        if row.settings["l2_at_edge"]:
             console.warn(
-                f"{where} is {results[name]['l2']:g}, the edge of the grid; a better one may lie beyond (set l2=[…])"
+                f"l2 of the probe on the {name.replace('_', ' ')} is {l2:g}, the edge of the grid; "
+                "a better one may lie beyond (set l2=[…])"
             )
-    _finish(config, session, results, files.labels)
-    _report(config, session, results, files.labels)
+    results = Results(
+        "linear-eval",
+        describe_protocol(config, labelled, splits),
+        rows,
+        runs=[config.run],
+        settings={
+            "labels": config.labels,
+            "seed": config.seed,
+            "ceiling": config.ceiling,
+            "encoder_learned_from_labels": files.labels,
+        },
+        classes=session.classes,
+    )
+    finish(config, session, results)
+    report(config, session, results, files.labels)
 
 
-def _subjects(
+def build_extractors(
     config: Config, files: EncoderFiles, ceiling: EncoderFiles | None, compute: Compute
-) -> dict[str, Any]:
-    """What is compared: functions from pictures (N, H, W, C) uint8 to features (N, D)."""
+) -> dict[str, Extract]:
+    """Returns what is compared, by name."""
 
-    def of(encoder: Any, source: EncoderFiles = files) -> Any:
+    def extract_with(encoder: Encoder, source: EncoderFiles = files) -> Extract:
         compute.to_device(encoder)
         if config.runtime.compile:
             encoder.compile()
@@ -100,17 +115,33 @@ def _subjects(
     def cut(encoder: Encoder) -> Encoder:
         return encoder if config.layer is None else encoder.up_to(config.layer)
 
-    subjects: dict[str, Any] = {"trained_encoder": of(cut(load_trained(files)))}
+    extractors = {"trained_encoder": extract_with(cut(load_trained(files)))}
     if config.baselines:
-        subjects["untrained_encoder"] = of(cut(build_untrained(files)))
-        subjects["raw_pixels"] = lambda images: pixels(images).to(compute.device)
+        extractors["untrained_encoder"] = extract_with(cut(build_untrained(files)))
+        extractors["raw_pixels"] = lambda images: pixels(images).to(compute.device)
     if ceiling is not None:
-        subjects["supervised_ceiling"] = of(load_trained(ceiling), ceiling)
-    return subjects
+        extractors["supervised_ceiling"] = extract_with(load_trained(ceiling), ceiling)
+    return extractors
 
 
-def _evaluate(extract: Any, labelled: ImageSet, session: Session, config: Config) -> dict[str, Any]:
-    """One subject's scores on test; whatever is chosen is chosen on validation."""
+def refits_on_validation(config: Config, labelled: ImageSet, splits: Splits) -> bool:
+    """True if the probe learns from validation's labels too, once l2 is chosen on them.
+
+    With few labels, validation's would be more than the probe may see.
+    """
+    return config.labels == 1 and len(splits.val) <= len(labelled)
+
+
+def standardizing(splits: Splits) -> NDArray[np.int64]:
+    """Returns the training pictures that standardise the features of a probe not fitted again."""
+    return evenly(len(splits.train), NUM_STANDARDIZED)
+
+
+def measure(
+    name: str, extract: Extract, labelled: ImageSet, session: Session, config: Config
+) -> Row:
+    """Returns one extractor's scores on test; what is chosen is chosen on validation."""
+    began = time.perf_counter()
     splits, compute = session.splits, session.compute
     assert splits.test is not None
     train, val, test = (extract(part.images) for part in (labelled, splits.val, splits.test))
@@ -118,10 +149,7 @@ def _evaluate(extract: Any, labelled: ImageSet, session: Session, config: Config
         labels_of(part, compute.device) for part in (labelled, splits.val, splits.test)
     )
     num_classes = splits.num_classes
-    # With few labels the validation part's are more than the probe may see: it chooses l2 on them and learns from its own.
-    refit = config.labels == 1 and len(val) <= len(train)
-    seen = evenly(len(splits.train), NUM_STANDARDIZED)
-    standardizer = None if refit else Standardizer.fit(extract(splits.train.images[seen]))
+    refit = refits_on_validation(config, labelled, splits)
     selection = select_probe(
         train,
         train_labels,
@@ -130,102 +158,103 @@ def _evaluate(extract: Any, labelled: ImageSet, session: Session, config: Config
         num_classes,
         config.l2,
         refit=refit,
-        standardizer=standardizer,
+        standardizer=None
+        if refit
+        else Standardizer.fit(extract(splits.train.images[standardizing(splits)])),
     )
     logits = selection.probe.logits(test)
     k = min(config.knn_k, len(train))
     votes = knn_scores(train, train_labels, test, num_classes, k, config.knn_temperature)
     predictions = logits.argmax(dim=1)
-    layer = "encoder output" if config.layer is None else f"output of layer {config.layer}"
-    return {
-        "top1": top_k_accuracy(logits, test_labels),
-        "top5": top_k_accuracy(logits, test_labels, min(5, num_classes)),
-        "knn": top_k_accuracy(votes, test_labels),
-        "val_top1": selection.accuracies[selection.l2],
-        "l2": selection.l2,
-        "at_edge": selection.at_edge,
-        "val_top1_by_l2": {f"{l2:g}": accuracy for l2, accuracy in selection.accuracies.items()},
-        "width": train.shape[1],
-        "per_class": per_class_accuracy(predictions, test_labels, num_classes).tolist(),
-        "confusion": confusion_matrix(predictions, test_labels, num_classes).tolist(),
-        "protocol": {
-            "probe": "multinomial logistic regression, L-BFGS, on features standardised by those "
-            + (
-                "it was fitted on"
-                if refit
-                else f"of {len(seen):,} training pictures, without their labels"
-            ),
-            "features": f"{layer}, eval mode, float32, no augmentation",
-            "l2_chosen_on": f"{len(val_labels)} validation pictures",
-            "fitted_on": f"{len(train_labels)} training"
-            + (f" + {len(val_labels)} validation" if refit else "")
-            + " labels",
-            "tested_on": f"{len(test_labels)} test pictures, once",
-            "knn_k": k,
-            "knn_temperature": config.knn_temperature,
+    return Row(
+        name,
+        scores={
+            **top_accuracies(logits, test_labels),
+            "knn": top_k_accuracy(votes, test_labels),
+            "val_top1": selection.accuracies[selection.l2],
         },
-    }
-
-
-def _finish(config: Config, session: Session, results: dict[str, Any], learned_from: int) -> None:
-    """Writes results.json with its protocol, the confusion matrix, and the source run's link."""
-    run, splits = session.run, session.splits
-    trained = results["trained_encoder"]
-    summary = {
-        "run": config.run,
-        "encoder_learned_from_labels": learned_from,
-        "ceiling": config.ceiling,
-        "labels": config.labels,
-        "seed": config.seed,
-        "data_fingerprint": splits.fingerprint,
-    }
-    text = json.dumps({**summary, "results": results}, indent=2)
-    write_atomically(run.folder / "results.json", text.encode())
-    matrix = _matrix(trained["confusion"])
-    classes = splits.classes or tuple(str(index) for index in range(len(matrix)))
-    save_confusion(session.figures / "confusion.png", run.folder / "confusion.csv", matrix, classes)
-    metrics = {key: trained[key] for key in ("top1", "top5", "knn", "val_top1")}
-    metrics.update(
-        {
-            f"{name}_top1": result["top1"]
-            for name, result in results.items()
-            if name != "trained_encoder"
-        }
+        settings={
+            "width": train.shape[1],
+            "l2": selection.l2,
+            "l2_at_edge": selection.at_edge,
+        },
+        candidates={f"{l2:g}": accuracy for l2, accuracy in selection.accuracies.items()},
+        per_class=[score(v) for v in per_class_accuracy(predictions, test_labels, num_classes)],
+        confusion=confusion_matrix(predictions, test_labels, num_classes).tolist(),
+        seconds=round(time.perf_counter() - began, 3),
     )
-    about = {
-        "command": "linear-eval",
-        "run": str(run.folder.absolute()),
-        "labels": config.labels,
-        "seed": config.seed,
+
+
+def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Protocol:
+    """Returns how the rows were measured."""
+    assert splits.test is not None
+    refit = refits_on_validation(config, labelled, splits)
+    standardized_by = (
+        "it was fitted on"
+        if refit
+        else f"of {len(standardizing(splits)):,} training pictures, without their labels"
+    )
+    layer = "encoder output" if config.layer is None else f"output of layer {config.layer}"
+    details: dict[str, Value] = {
+        "probe": "multinomial logistic regression, L-BFGS, on features standardised by those "
+        + standardized_by,
+        "features": f"{layer}, eval mode, float32, no augmentation",
     }
-    link(Path(config.run), {**about, **metrics}, session.console)
+    if config.baselines:
+        details["raw_pixels"] = "the same on pixels in [0, 1]"
+    if config.ceiling is not None and config.layer is not None:
+        details["supervised_ceiling"] = "the same on the output of its whole encoder"
+    details["knn_k"] = min(config.knn_k, len(labelled))
+    details["knn_temperature"] = config.knn_temperature
+    also = f" + {len(splits.val)} validation" if refit else ""
+    return Protocol(
+        trained_on=f"{len(labelled)} training{also} labels",
+        chosen_on=f"{len(splits.val)} validation pictures",
+        tested_on=f"{len(splits.test)} test pictures, once",
+        data_fingerprint=splits.fingerprint,
+        details=details,
+    )
+
+
+def finish(config: Config, session: Session, results: Results) -> None:
+    """Writes results.json, the confusion matrix, run.json, and a line into the evaluated run."""
+    run, trained = session.run, results.row("trained_encoder")
+    write_results(run.folder, results)
+    matrix = np.array(trained.confusion, dtype=np.int64)
+    save_confusion(
+        session.figures / "confusion.png", run.folder / "confusion.csv", matrix, results.classes
+    )
+    metrics = numbers(trained.scores)
+    settings = {"labels": config.labels, "seed": config.seed}
+    others = {f"{row.name}_top1": row.scores["top1"] for row in results.rows if row is not trained}
+    metrics.update(numbers(others))
+    evaluation = Evaluation("linear-eval", str(run.folder.absolute()), settings, metrics)
+    append_evaluation(Path(config.run), evaluation, session.console)
     run.finish(
         metrics, Validation("val_top1"), peak_memory_bytes=session.compute.peak_memory_bytes()
     )
 
 
-def _matrix(rows: list[list[int]]) -> NDArray[np.int64]:
-    return np.array(rows, dtype=np.int64)
-
-
-def _report(config: Config, session: Session, results: dict[str, Any], learned_from: int) -> None:
-    console = session.console
-
-    def row(name: str, result: dict[str, Any]) -> tuple[str, ...]:
-        accuracies = (f"{100 * result[key]:.2f} %" for key in ("top1", "top5", "knn"))
-        return (name.replace("_", " "), *accuracies, f"{result['seconds']:.1f} s")
-
-    source, here = Path(config.run), Path.cwd()
-    title = f"test accuracy, {results['trained_encoder']['protocol']['fitted_on']}"
-    columns = (
-        "features",
-        "linear probe",
-        "top-5",
-        f"kNN (k={results['trained_encoder']['protocol']['knn_k']})",
-        "time",
+def report(config: Config, session: Session, results: Results, learned_from: int) -> None:
+    """Prints the table. `learned_from`: the number of labels that the encoder saw."""
+    console, protocol = session.console, results.protocol
+    knn = f"kNN (k={protocol.details['knn_k']})"
+    columns = {"top1": "linear probe", "top5": "top-5", "knn": knn}
+    shown = [key for key in columns if key in results.rows[0].scores]
+    console.table(
+        f"test accuracy, {protocol.trained_on}",
+        ("features", *(columns[key] for key in shown), "time"),
+        [
+            (
+                row.name.replace("_", " "),
+                *(percentage(row.scores[key]) for key in shown),
+                f"{row.seconds:.1f} s",
+            )
+            for row in results.rows
+        ],
     )
-    console.table(title, columns, [row(name, result) for name, result in results.items()])
+    source, here = Path(config.run), Path.cwd()
     how = f"trained on {learned_from:,} labels" if learned_from else "pretrained"
-    named = source.relative_to(here) if source.is_relative_to(here) else source
-    console.say(f"{how} in {duration(read_facts(source)['seconds'])}: {named}")
+    folder = source.relative_to(here) if source.is_relative_to(here) else source
+    console.say(f"{how} in {duration(read_facts(source)['seconds'])}: {folder}")
     console.say(f"run: {session.run.folder}")

@@ -1,4 +1,4 @@
-"""Settings of `sslcli linear-eval run=…`: what a run's encoder is worth to a linear classifier and kNN.
+"""Settings of `sslcli linear-eval run=…`: measures a run's encoder by probe and kNN.
 
 Architecture, preprocessing and data come from the run.
 """
@@ -42,7 +42,8 @@ class Config:
     baselines: bool = setting(True, "also evaluate raw pixels and the untrained encoder")
     ceiling: str | None = setting(
         None,
-        "also evaluate this run of `finetune init=random`: what full supervision of the same network gives",
+        "also evaluate this run of `finetune init=random`: "
+        "what full supervision of the same network gives",
     )
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
 
@@ -66,10 +67,10 @@ class Config:
         )
 
 
-def settle(config: Config) -> Config:
-    """The same config with `run` as a folder, so that it means the same tomorrow."""
+def resolve(config: Config) -> Config:
+    """Returns the same config with `run` and `ceiling` as absolute folders, and the data's root."""
     source = resolve_encoder_run(config.run, config.runtime.outputs)
-    data = None if config.data is None else config.data.settled()
+    data = None if config.data is None else config.data.resolved()
     ceiling = config.ceiling and _supervised(
         resolve_run(config.ceiling, Path(config.runtime.outputs).expanduser())
     )
@@ -77,18 +78,21 @@ def settle(config: Config) -> Config:
 
 
 def _supervised(run: Path) -> str:
-    """The run's folder. Raises SslcliError unless it began with random weights and saw every label."""
+    """Returns the run's absolute folder.
+
+    Raises SslcliError unless it began with random weights and saw every label.
+    """
     saved = read(run / "config.yaml")
     kind = (saved.command, saved.values.get("init"), saved.values.get("labels"))
     if kind != ("finetune", "random", 1.0):
-        message = f"ceiling={run} is a run of {saved.command}, not one of full supervision from random weights"
         raise SslcliError(
-            message,
+            f"ceiling={run} is a run of {saved.command}, "
+            "not one of full supervision from random weights",
             "make one: sslcli finetune run=… init=random labels=1.0; or leave ceiling=… out",
         )
     return str(run.absolute())
 
 
-def label(config: Config, choices: dict[str, str]) -> str:
-    """The part of the run folder's path that tells what is evaluated, and on what."""
+def folder_label(config: Config, choices: dict[str, str]) -> str:
+    """Returns the part of the run folder's path that names method and data."""
     return evaluation_label(config.run, choices)

@@ -50,6 +50,8 @@ A training loss is none: it does not compare across temperatures, batch sizes or
 
 @dataclass(frozen=True)
 class Trained:
+    """The outcome of `train_method`."""
+
     session: Session
     method: Method
     images_per_second: float
@@ -135,6 +137,7 @@ def build(config: Config, session: Session) -> Method:
 
 
 def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
+    """Warns where the code has more values than the picture."""
     units, shape = config.encoder.bottleneck, method.preprocessing
     num_inputs = shape.channels * shape.resolution**2
     if units is not None and units > num_inputs:
@@ -166,7 +169,7 @@ def _is_own_norm(module: nn.Module) -> bool:
 
 
 def evaluation(session: Session, method: Method, knn_every: int, num_steps: int) -> Evaluate:
-    """Returns what measures validation during training; `knn_every` in steps.
+    """Returns the function that measures validation during training; `knn_every` in steps.
 
     Features are always measured, restorations where the method makes them.
     """
@@ -197,9 +200,7 @@ def save_views(session: Session, method: Method, pictures: Pictures[Tensor], see
     views = views.view(-1, len(images), *views.shape[1:])
     shown = slice(0, 12)
     shape = method.preprocessing
-    if isinstance(
-        method, Restorer
-    ):  # its views are pictures in [0, 1], whatever its encoder is fed
+    if isinstance(method, Restorer):  # its views are not normalised yet
         shape = shape.without_normalization()
     path = session.figures / "views.png"
     pixels, drawn = images[shown].cpu().numpy(), views[:, shown].cpu()

@@ -46,11 +46,11 @@ class Config(RecordingConfig):
         )
 
 
-def settle(config: Config) -> Config:
-    """The same config with nothing in it that would mean something else tomorrow, or in another folder."""
-    return replace(config, data=config.data.settled())
+def resolve(config: Config) -> Config:
+    """Returns the same config with the data's root absolute."""
+    return replace(config, data=config.data.resolved())
 
 
-def label(config: Config, choices: dict[str, str]) -> str:
-    """The part of the run folder's path that tells what is run."""
+def folder_label(config: Config, choices: dict[str, str]) -> str:
+    """Returns the part of the run folder's path that names method and data."""
     return f"{choices['method']}-{choices['data']}"

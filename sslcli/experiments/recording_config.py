@@ -1,4 +1,4 @@
-"""Settings of how often a run is recorded and saved. Does not import torch."""
+"""Settings of how often a run is recorded and saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens what an experiment works with: the run, the console, the device, and the checked data."""
+"""Opens the run, console, device and checked data that an experiment works with."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """What an experiment works with. Made once, and handed on as one value."""
+    """Bundles what every step of an experiment needs. Made once."""
 
     run: Run
     console: Console
@@ -42,14 +42,19 @@ class Session:
 
     @property
     def figures(self) -> Path:
-        """The run's folder of pictures, made when it is asked for."""
+        """The run's folder of pictures, created on first use."""
         self.run.figures.mkdir(exist_ok=True)
         return self.run.figures
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes; their numbers where the data name none."""
+        return list(self.splits.classes or map(str, range(self.splits.num_classes)))
 
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained, on which batches, by which optimizer, and for how many steps."""
+    """States what is trained, on which batches, by which optimizer, for how many steps."""
 
     learner: Learner[Any, Any]
     pictures: Pictures[Any]
@@ -63,9 +68,9 @@ class Training:
 
 
 def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Console) -> Session:
-    """Chooses the device, joins the processes, loads the data, and records what was found.
+    """Chooses the device, joins the processes, loads the data; records all three in run.json.
 
-    Raises SslcliError where the device is not there, or the data are not those of the run's start.
+    Raises SslcliError where the device is missing, or the data are not those of the run's start.
     """
     compute = Compute.choose(runtime)
     processes.join(compute.device.type)
@@ -99,7 +104,7 @@ def open_evaluation(
     runtime: RuntimeConfig,
     console: Console,
 ) -> Session:
-    """As `open_session`, to measure the encoders of `sources` on `chosen` or the first run's data.
+    """Opens a session that measures encoders on `chosen`, or on the first run's data.
 
     Raises SslcliError where these are not the runs' data, lack labels or a test part, or do not fit
     the encoders.
@@ -125,7 +130,7 @@ def train_phase(
 ) -> float:
     """Trains from the phase's last checkpoint, or from the start; returns images per second.
 
-    `label` is what a person sees, by default the phase's name.
+    `label`: the name that the console shows, by default the phase's.
     """
     pictures, optim, num_steps = training.pictures, training.optim, training.num_steps
     in_epoch = pictures.steps_per_epoch

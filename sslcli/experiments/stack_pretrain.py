@@ -1,12 +1,15 @@
-"""The work of `stack-pretrain`: for every seed and kind of pretraining, layer after layer and then the fine-tuning of every
-depth, each an ordinary training in a phase of its own. A finished phase is skipped on resume."""
+"""Trains deep networks layer after layer, fine-tunes every depth, and compares them.
+
+For every seed and kind of pretraining. Each layer and each fine-tuning is an ordinary training in a
+phase of its own; a finished phase is skipped on resume.
+"""
 
 from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -33,6 +36,7 @@ from sslcli.report.comparison import (
 from sslcli.report.figures import save_curves
 from sslcli.runs.checkpoint import skip_finished
 from sslcli.runs.folder import Run, Validation, read_records
+from sslcli.runs.results import Protocol, Results, Row, write_results
 from sslcli.seeding import derive_seed
 from sslcli.trained.encoder import build_initial, write_encoder
 
@@ -45,7 +49,10 @@ NUM_WATCHED = 1000
 
 @dataclass(frozen=True)
 class Cell:
-    """One trained network of the comparison. Errors in percent; `test_error` None where there is no test part."""
+    """One fine-tuned network, and the content of its file.
+
+    Errors in percent; `test_error` is None where the data have no test part.
+    """
 
     pretraining: str
     depth: int
@@ -56,12 +63,22 @@ class Cell:
 
     @property
     def error(self) -> float:
+        """On test, or on validation where there is no test part."""
         return self.val_error if self.test_error is None else self.test_error
+
+    def row(self) -> Row:
+        """Returns the cell as results.json lists it."""
+        return Row(
+            self.pretraining,
+            {"val_error": self.val_error, "test_error": self.test_error},
+            {"depth": self.depth, "seed": self.seed, "epochs": self.epochs},
+        )
 
 
 def run(config: Config, run: Run, console: Console) -> None:
-    """Trains every network of the comparison that is not yet; leaves encoder, table and plot."""
-    Stacking.open(config, run, console).run()
+    """Trains every network that is not trained yet; leaves encoder, table and plot."""
+    stacking = Stacking.open(config, run, console)
+    report(stacking, stacking.train())
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,10 @@ class Stacking:
 
     @classmethod
     def open(cls, config: Config, run: Run, console: Console) -> Stacking:
+        """Loads and checks everything before any training.
+
+        Raises SslcliError where nothing would be trained, or labels lack.
+        """
         session = open_session(run, config.runtime, config.data, console)
         splits = session.splits
         labelled = None
@@ -90,9 +111,9 @@ class Stacking:
                 "the pictures have no labels: the layers are trained, and nothing is fine-tuned"
             )
         if labelled is None and config.compare == [Pretraining.none]:
-            message = "nothing would be trained: compare=[none] pretrains no layer, and there is no fine-tuning"
             raise SslcliError(
-                message,
+                "nothing would be trained: compare=[none] pretrains no layer, "
+                "and there is no fine-tuning",
                 "compare=[denoising], or fine-tune: finetune.epochs above 0, pictures with labels",
             )
         channels = splits.train.channels
@@ -101,13 +122,13 @@ class Stacking:
         )
         return cls(config, session, labelled, plain)
 
-    def run(self) -> None:
-        """Trains what is not trained yet, and reports."""
+    def train(self) -> list[Cell]:
+        """Trains what is not trained yet, and writes the encoder; returns every cell."""
         cells: list[Cell] = []
         first = True
         for seed in self.config.seeds:
             for pretraining in self.config.compare:
-                encoder = self.pretrained(pretraining, seed)
+                encoder = self.pretrain(pretraining, seed)
                 if first and pretraining is self.result:
                     write_encoder(
                         self.session.run.folder,
@@ -119,20 +140,23 @@ class Stacking:
                     first = False
                 if self.labelled is not None:
                     depths = self.config.finetuned_depths(len(encoder.layers))
-                    cells += [self.finetuned(encoder, pretraining, depth, seed) for depth in depths]
-        self.report(cells)
+                    cells += [self.finetune(encoder, pretraining, depth, seed) for depth in depths]
+        return cells
 
     @property
     def result(self) -> Pretraining:
-        """Whose encoder the run leaves, of the first seed: the last of the comparison that was pretrained."""
+        """The kind whose encoder the run leaves, of the first seed: the last one pretrained."""
         return [
             kind
             for kind in self.config.compare
             if kind is not Pretraining.none or len(self.config.compare) == 1
         ][-1]
 
-    def pretrained(self, pretraining: Pretraining, seed: int) -> LayeredEncoder:
-        """The network of a seed, its layers trained one after another. All kinds begin with the same weights."""
+    def pretrain(self, pretraining: Pretraining, seed: int) -> LayeredEncoder:
+        """Trains the layers of a seed's network, one after another.
+
+        All kinds begin with the same weights.
+        """
         config = self.config
         shape = self.preprocessing
         encoder = build_initial(config.encoder, shape.channels, shape.resolution, seed)
@@ -175,10 +199,13 @@ class Stacking:
             encoder.eval()
         return encoder
 
-    def finetuned(
+    def finetune(
         self, pretrained: LayeredEncoder, pretraining: Pretraining, depth: int, seed: int
     ) -> Cell:
-        """The network's first `depth` layers with a classifier on top, trained as a whole; test is read once."""
+        """Trains the first `depth` layers and a classifier on top; reads test once.
+
+        Only reads the result where it is there already.
+        """
         phase = f"{pretraining.name}-{seed}/finetune-{depth}"
         result = self.session.run.folder / phase / "result.json"
         if result.exists():
@@ -214,49 +241,53 @@ class Stacking:
         ]
         assert errors[0] is not None
         cell = Cell(pretraining.name, depth, seed, errors[0], errors[1], self.last_epoch(phase))
-        write_atomically(result, json.dumps(cell.__dict__).encode())
+        write_atomically(result, json.dumps(asdict(cell), allow_nan=False).encode())
         return cell
 
     def last_epoch(self, phase: str) -> float:
+        """Returns the last epoch that the phase recorded."""
         records = read_records(self.session.run.folder)
         return float(max(record["epoch"] for record in records if record["phase"] == phase))
 
-    def report(self, cells: list[Cell]) -> None:
-        """Table, plot and results.json, with the protocol beside the numbers."""
-        run, test = self.session.run, self.session.splits.test
-        save_curves(self.session.figures / "curves.png", read_records(run.folder))
-        metrics: dict[str, Any] = {}
-        if cells:
-            tested = "test" if test is not None else "validation"
-            protocol = {
-                "classifier": "linear layer on the last code, whole network trained by cross-entropy",
-                "finetuned_on": f"{len(self.labelled or [])} labels",
-                "stopped_and_chosen_on": f"{len(self.session.splits.val)} validation pictures",
-                "tested_on": "no test part"
-                if test is None
-                else f"{len(test)} test pictures, once a network",
-                "data_fingerprint": self.session.splits.fingerprint,
-            }
-            content = {"protocol": protocol, "networks": [cell.__dict__ for cell in cells]}
-            write_atomically(run.folder / "results.json", json.dumps(content, indent=2).encode())
-            results = [(cell.pretraining, cell.depth, cell.seed, cell.error) for cell in cells]
-            save_depth_comparison(
-                self.session.figures / "depths.png", results, f"{tested} error [%]"
-            )
-            title = f"{tested} error [%], fine-tuned on {len(self.labelled or [])} labels"
-            self.session.console.table(title, comparison_columns(results), comparison_rows(results))
-            metrics = {
-                f"{cell.pretraining}-{cell.depth}-seed{cell.seed}_error": cell.error
-                for cell in cells
-            }
-            # What a sweep is chosen by: not the networks that stand beside it for comparison, which its settings may not touch.
-            deepest = max(cell.depth for cell in cells)
-            kept = [
-                c.val_error
-                for c in cells
-                if (c.pretraining, c.depth) == (self.result.name, deepest)
-            ]
-            metrics["val_error"] = sum(kept) / len(kept)
-        validation = Validation("val_error", larger_is_better=False) if cells else None
-        run.finish(metrics, validation, peak_memory_bytes=self.session.compute.peak_memory_bytes())
-        self.session.console.say(f"run: {run.folder}")
+
+def report(stacking: Stacking, cells: list[Cell]) -> None:
+    """Writes the curves, the comparison and run.json's final entries."""
+    session = stacking.session
+    save_curves(session.figures / "curves.png", read_records(session.run.folder))
+    metrics: dict[str, float] = {}
+    if cells:
+        compare(stacking, cells)
+        metrics = {
+            f"{cell.pretraining}-{cell.depth}-seed{cell.seed}_error": cell.error for cell in cells
+        }
+        # A sweep is chosen by the network that the run leaves. Its settings need not touch those
+        # that are trained beside it for comparison.
+        deepest = max(cell.depth for cell in cells)
+        left = (stacking.result.name, deepest)
+        errors = [cell.val_error for cell in cells if (cell.pretraining, cell.depth) == left]
+        metrics["val_error"] = sum(errors) / len(errors)
+    validation = Validation("val_error", larger_is_better=False) if cells else None
+    session.run.finish(metrics, validation, peak_memory_bytes=session.compute.peak_memory_bytes())
+    session.console.say(f"run: {session.run.folder}")
+
+
+def compare(stacking: Stacking, cells: list[Cell]) -> None:
+    """Writes results.json and the plot, and prints the table."""
+    session, splits = stacking.session, stacking.session.splits
+    num_labels, test = len(stacking.labelled or []), splits.test
+    protocol = Protocol(
+        trained_on=f"{num_labels} labels",
+        chosen_on=f"{len(splits.val)} validation pictures",
+        tested_on="no test part" if test is None else f"{len(test)} test pictures, once a network",
+        data_fingerprint=splits.fingerprint,
+        details={
+            "classifier": "linear layer on the last code, whole network trained by cross-entropy"
+        },
+    )
+    rows = [cell.row() for cell in cells]
+    write_results(session.run.folder, Results("stack-pretrain", protocol, rows))
+    error = f"{'validation' if test is None else 'test'} error [%]"
+    results = [(cell.pretraining, cell.depth, cell.seed, cell.error) for cell in cells]
+    save_depth_comparison(session.figures / "depths.png", results, error)
+    title = f"{error}, fine-tuned on {num_labels} labels"
+    session.console.table(title, comparison_columns(results), comparison_rows(results))

@@ -29,12 +29,13 @@ class Noise(Enum):
     salt_and_pepper = "salt_and_pepper"
 
     def at(self, level: float) -> CorruptionConfig:
+        """Returns this corruption alone, at a level."""
         fields: dict[str, float] = {self.name: level}
         return CorruptionConfig(**fields)
 
 
 class Pretraining(Enum):
-    """How a network's weights begin, before it is fine-tuned: as drawn, or after a stack of plain or denoising autoencoders."""
+    """How the layers are trained before fine-tuning: not at all, or as autoencoders."""
 
     none = "none"
     autoencoder = "autoencoder"
@@ -43,7 +44,7 @@ class Pretraining(Enum):
 
 @dataclass(kw_only=True)
 class FinetuneConfig:
-    """Training of the whole network with a linear classifier on top, by the same kind of optimizer."""
+    """How the whole network is trained with a linear classifier on top, by the same optimizer."""
 
     epochs: int = setting(
         100, "at most so many passes over the labelled pictures; 0: no fine-tuning"
@@ -168,7 +169,7 @@ class Config(RecordingConfig):
         )
 
     def of_layer(self, depth: int) -> tuple[float, int]:
-        """Corruption and epochs of the `depth`-th layer, counted from 1."""
+        """Returns corruption and epochs of the `depth`-th layer, counted from 1."""
         level, epochs = (
             values[0] if len(values) == 1 else values[depth - 1]
             for values in (self.corruption, self.epochs)
@@ -176,6 +177,7 @@ class Config(RecordingConfig):
         return float(level), int(epochs)
 
     def finetuned_depths(self, num_layers: int) -> list[int]:
+        """Returns the numbers of layers that are fine-tuned."""
         return self.depths or [num_layers]
 
 
@@ -222,11 +224,11 @@ def _check_network(config: Config) -> None:
         )
 
 
-def settle(config: Config) -> Config:
-    """The same config with nothing in it that would mean something else tomorrow, or in another folder."""
-    return replace(config, data=config.data.settled())
+def resolve(config: Config) -> Config:
+    """Returns the same config with the data's root absolute."""
+    return replace(config, data=config.data.resolved())
 
 
-def label(config: Config, choices: dict[str, str]) -> str:
-    """The part of the run folder's path that tells what is run."""
+def folder_label(config: Config, choices: dict[str, str]) -> str:
+    """Returns the part of the run folder's path that names network and data."""
     return f"{choices['encoder']}-{choices['data']}"

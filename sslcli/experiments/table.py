@@ -1,4 +1,4 @@
-"""The table of experiments: joins each one's settings with its work. Importing it imports neither."""
+"""Joins the settings of each experiment with its work. Importing it imports neither."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from typing import Any
 class Experiment:
     """A command that makes a run from `key=value` words.
 
-    `<module>_config` holds `Config` (the dataclass), `settle(config)` (replaces `last` and relative
-    paths by what they mean now) and `label(config, choices)` (a part of the run folder's path).
-    `<module>` holds `run(config, run, console)`, which trains or evaluates until the run is finished.
+    `<module>_config` holds three names:
+        `Config`: the dataclass of the settings.
+        `resolve(config)`: replaces `last` and relative paths by the absolute paths they mean now.
+        `folder_label(config, choices)`: the part of the run folder's path that names its subject.
+    `<module>` holds one:
+        `run(config, run, console)`: trains or evaluates until the run is finished.
     """
 
     module: str
     summary: str
     by_processes: bool = False
-    """Whether several processes can do it together (torchrun, srun)."""
+    """True if several processes can work on one run (torchrun, srun)."""
 
     def load_config(self) -> Any:
         """Returns the module of the settings; imports no torch."""

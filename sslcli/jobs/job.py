@@ -43,7 +43,7 @@ def start(
 def create(command: str, config: Any, overrides: list[str], folder: Path | None = None) -> Path:
     """Makes the folder of a waiting run, which `resume` starts; returns it."""
     module = EXPERIMENTS[command].load_config()
-    config = module.settle(config)
+    config = module.resolve(config)
     choices = choices_of(config, GROUPS)
     files = {
         "config.yaml": to_yaml(command, config, GROUPS),
@@ -57,8 +57,8 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
         "started": time.time(),
     }
     try:
-        label = module.label(config, choices)
-        folder = folder or new_folder(Path(config.runtime.outputs).expanduser() / command / label)
+        outputs = Path(config.runtime.outputs).expanduser()
+        folder = folder or new_folder(outputs / command / module.folder_label(config, choices))
         folder.mkdir(parents=True, exist_ok=True)
         with Run.create(folder, files, facts):
             return folder

@@ -241,7 +241,7 @@ def run_job(
 
 
 def _job_folder(sweep: Path, number: int, command: str, words: list[str], config: Any) -> Path:
-    config = EXPERIMENTS[command].load_config().settle(config)
+    config = EXPERIMENTS[command].load_config().resolve(config)
     folder = sweep / f"{number:03d}-{identity(command, config)[:8]}"
     others = [
         other.parent for other in sweep.glob(f"{number:03d}-*/run.json") if other.parent != folder

@@ -1,4 +1,4 @@
-"""What features are like, as one figure: their spectrum, the spread of every dimension, and RankMe during training."""
+"""Draws what features are like: spectrum, spread of every dimension, RankMe during training."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sslcli.report.style import COLOURS, DPI, MUTED, PALE, style_axes
+from sslcli.report.style import COLOURS, PALE, label_axes, marker, new_figure, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NOTHING = 1e-8
-"""Of the largest: what is smaller is rounding, and drawn as this."""
+SMALLEST = 1e-8
+"""Of the largest value. What is smaller is rounding, and drawn as this."""
 
 
 def save_diagnostics(
@@ -23,12 +23,12 @@ def save_diagnostics(
     dimension_std: Sequence[float],
     history: Sequence[tuple[float, float]],
 ) -> None:
-    """`spectrum` (K,) descending; `dimension_std` (D,) in any order; `history`: (epoch, RankMe), none recorded: no panel."""
-    from matplotlib.figure import Figure
+    """Draws a figure of two panels, or three where there is a history.
 
+    `spectrum` (K,) descending; `dimension_std` (D,) in any order; `history`: (epoch, RankMe).
+    """
     num_panels = 3 if history else 2
-    figure = Figure(figsize=(4.0 * num_panels, 2.9), dpi=DPI)
-    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    figure = new_figure(4.0 * num_panels, 2.9)
     first, second, *rest = figure.subplots(1, num_panels)
     _draw_spectrum(first, np.asarray(spectrum))
     _draw_std(second, np.sort(np.asarray(dimension_std))[::-1])
@@ -39,29 +39,29 @@ def save_diagnostics(
 
 def _draw_spectrum(axes: Axes, values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
     style_axes(axes, "spectrum: std along principal directions")
-    axes.set_xlabel("direction", fontsize=8, color=MUTED)
+    label_axes(axes, "direction")
     largest = float(values.max(initial=0))
     if largest > 0:
         axes.set_yscale("log")
         axes.tick_params(which="minor", color=PALE, length=1)
-        values = np.maximum(values, NOTHING * largest)
+        values = np.maximum(values, SMALLEST * largest)
     axes.plot(
         np.arange(1, len(values) + 1),
         values,
         color=COLOURS[0],
         linewidth=1.5,
-        marker=_marker(len(values)),
+        marker=marker(len(values)),
         markersize=3,
     )
 
 
 def _draw_std(axes: Axes, values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
     style_axes(axes, "std of every dimension, sorted")
-    axes.set_xlabel("dimension", fontsize=8, color=MUTED)
-    places = np.arange(1, len(values) + 1)
-    axes.fill_between(places, values, color=COLOURS[1], alpha=0.2, linewidth=0)
+    label_axes(axes, "dimension")
+    numbers = np.arange(1, len(values) + 1)
+    axes.fill_between(numbers, values, color=COLOURS[1], alpha=0.2, linewidth=0)
     axes.plot(
-        places, values, color=COLOURS[1], linewidth=1.5, marker=_marker(len(values)), markersize=3
+        numbers, values, color=COLOURS[1], linewidth=1.5, marker=marker(len(values)), markersize=3
     )
     axes.set_ylim(0, 1.1 * float(values.max(initial=0)) or None)
 
@@ -69,14 +69,9 @@ def _draw_std(axes: Axes, values: np.ndarray[tuple[int, ...], np.dtype[np.float6
 def _draw_history(axes: Axes, history: Sequence[tuple[float, float]]) -> None:
     epochs, ranks = np.array(history).T
     style_axes(axes, "RankMe during training", f"{ranks[-1]:.4g}")
-    axes.set_xlabel("epoch", fontsize=8, color=MUTED)
+    label_axes(axes, "epoch")
     axes.plot(
-        epochs, ranks, color=COLOURS[2], linewidth=1.5, marker=_marker(len(ranks)), markersize=3
+        epochs, ranks, color=COLOURS[2], linewidth=1.5, marker=marker(len(ranks)), markersize=3
     )
     axes.set_ylim(0, 1.1 * float(ranks.max()) or None)
     axes.set_xlim(0, 1.02 * float(epochs.max()) or None)
-
-
-def _marker(num_points: int) -> str | None:
-    """A few points are seen one by one."""
-    return "o" if num_points <= 30 else None

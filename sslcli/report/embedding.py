@@ -1,4 +1,4 @@
-"""A map of features as a PNG: a point for every picture, coloured by class. N pictures, K classes."""
+"""Draws a map of features: a point for every picture, coloured by class. N pictures, K classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.report.style import COLOURS, DPI, drawable, style_axes
+from sslcli.report.style import COLOURS, drawable, new_figure, style_axes
 
 TEN = (*COLOURS, "#65a30d", "#dc2626", "#78716c", "#c026d3")
 MAX_NAMED = 20
@@ -17,7 +17,7 @@ MAX_NAMED = 20
 
 
 def class_colours(num_classes: int) -> list[str]:
-    """A colour for every class: hues all around the circle where there are more than ten."""
+    """Returns a colour for every class: hues all around the circle for more than ten."""
     if num_classes <= len(TEN):
         return list(TEN[:num_classes])
     colours = []
@@ -28,7 +28,7 @@ def class_colours(num_classes: int) -> list[str]:
 
 
 def class_names(labels: NDArray[np.int64] | None, classes: Sequence[str] | None) -> list[str]:
-    """The classes' names, or numbers where they have none; nothing where there are no labels."""
+    """Returns the classes' names, numbers where they have none, nothing without labels."""
     if labels is None:
         return []
     num_classes = int(labels.max(initial=-1)) + 1
@@ -42,13 +42,10 @@ def save_map(
     names: Sequence[str],
     title: str,
 ) -> None:
-    """`points` (N, 2), `labels` (N,) into `names` (K,); without labels all points have one colour."""
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
+    """Draws `points` (N, 2), coloured by `labels` (N,) into `names` (K,), or in one colour."""
     colours = class_colours(len(names))
-    figure = Figure(figsize=(7.5 if 0 < len(names) <= MAX_NAMED else 6, 6), dpi=DPI)
-    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    has_legend = 0 < len(names) <= MAX_NAMED
+    figure = new_figure(7.5 if has_legend else 6, 6)
     axes = figure.add_subplot()
     shown = COLOURS[0] if labels is None else [colours[label] for label in labels]
     axes.scatter(points[:, 0], points[:, 1], c=shown, s=9, alpha=0.75, linewidths=0)
@@ -56,11 +53,8 @@ def save_map(
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_aspect("equal", adjustable="datalim")
-    if 0 < len(names) <= MAX_NAMED:
-        dots = [
-            Line2D([], [], linestyle="", marker="o", markersize=5, color=colour)
-            for colour in colours
-        ]
+    if has_legend:
+        dots = [axes.plot([], [], "o", markersize=5, color=colour)[0] for colour in colours]
         axes.legend(
             dots,
             [drawable(name) for name in names],

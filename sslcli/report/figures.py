@@ -1,6 +1,5 @@
-"""Figures of a run, as PNG files: what the augmentation does, how training went, what is mistaken for what.
+"""Draws a run's figures as PNG files: the augmentation, the curves, the confusion matrix.
 
-matplotlib is imported inside the functions and without pyplot: nothing global is opened, nothing is left to close.
 Shapes: N images, V views, C H W, K classes.
 """
 
@@ -10,23 +9,36 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.errors import SslcliError
+from sslcli.report.curves import (
+    MANY_POINTS,
+    Curve,
+    Records,
+    curves_of,
+    phases_of,
+    running_mean,
+    title_of,
+    y_limits,
+)
 from sslcli.report.sheet import magnification, save_blocks
 from sslcli.report.style import (
-    DPI,
     INK,
     MAX_LINES,
     MUTED,
     PALE,
     Dashes,
+    bare_figure,
     drawable,
+    label_axes,
     look,
+    marker,
     name_lines,
+    new_figure,
     style_axes,
 )
 
@@ -36,16 +48,6 @@ if TYPE_CHECKING:
 
 GAP_AFTER_ORIGINAL = 12
 """Pixels."""
-
-NOT_CURVES = ("step", "epoch", "collapsed")
-"""Numbers of a record that are not worth a panel."""
-TITLES = {"knn_accuracy": "kNN accuracy", "feature_std": "spread of features"}
-"""Where a metric's name with spaces for underscores would not do."""
-FROM_ZERO = ("feature_std", "effective_rank")
-"""Drawn from zero, where collapse is."""
-MANY_POINTS = 120
-"""From here on a curve is drawn pale, and its running mean over it."""
-
 MAX_PRINTED, MAX_NAMED = 20, 60
 """Classes up to which a confusion matrix shows its values, and its classes' names."""
 
@@ -57,9 +59,10 @@ def save_views(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> None:
-    """The contact sheet: `images` (N, H, W, C), each followed by its V views, (V, N, C, H, W) as training gets them.
+    """Draws the contact sheet: each of `images` (N, H, W, C), followed by its views.
 
-    `mean` and `std` (C,) undo the views' normalisation. Pixels are magnified by a whole number, without smoothing.
+    `views` (V, N, C, H, W) are those that training gets; `mean` and `std` (C,) undo their
+    normalisation. Pixels are magnified by a whole number, without smoothing.
     """
     size = views.shape[-1] * magnification(views.shape[-1])
     columns = [images, *_denormalized(views, mean, std)]
@@ -68,45 +71,37 @@ def save_views(
     save_blocks(path, cells, headings, GAP_AFTER_ORIGINAL)
 
 
-def save_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """One panel for every number in the records of metrics.jsonl, over epochs; a line for every phase.
+def save_curves(path: Path, records: Records) -> None:
+    """Draws a panel for every number in the records, over epochs; a line for every phase.
 
     Raises SslcliError where there is nothing to draw.
     """
-    from matplotlib.figure import Figure
-
     x_axis = "epoch" if all("epoch" in record for record in records) else "step"
-    curves = _curves(records, x_axis)
+    curves = curves_of(records, x_axis)
     if not curves:
         raise SslcliError(
             "the run has no metrics to draw", "train it for at least one log_every steps"
         )
     num_columns = min(len(curves), 3 if len(curves) != 4 else 2)
     num_rows = math.ceil(len(curves) / num_columns)
-    phases = list(dict.fromkeys(phase for lines in curves.values() for phase in lines))
+    phases = phases_of(curves)
     named = phases if 1 < len(phases) <= MAX_LINES else []
-    below = 0.2 * math.ceil(len(named) / num_columns)
-    figure = Figure(figsize=(4.0 * num_columns, 2.6 * num_rows + 0.2 + below), dpi=DPI)
-    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    legend = 0.2 * math.ceil(len(named) / num_columns)
+    figure = new_figure(4.0 * num_columns, 2.6 * num_rows + 0.2 + legend)
     longest = max(record[x_axis] for record in records)
     looks = {phase: look(index) for index, phase in enumerate(phases)}
-    for index, (name, lines) in enumerate(curves.items()):
+    for index, (metric, by_phase) in enumerate(curves.items()):
         axes = figure.add_subplot(num_rows, num_columns, index + 1)
-        for phase, points in lines.items():
-            _draw_curve(axes, points, *looks[phase])
-        last = points[-1, 1]
+        for phase, curve in by_phase.items():
+            _draw_curve(axes, curve, *looks[phase])
         axes.set_xlim(0, 1.02 * longest or None)
-        if name in FROM_ZERO:
-            axes.set_ylim(
-                0, 1.1 * max(float(points[:, 1].max()) for points in lines.values()) or None
-            )
-        style_axes(
-            axes,
-            TITLES.get(name, name.replace("_", " ")),
-            f"{last:.4g}" if len(phases) == 1 else "",
-        )
+        limits = y_limits(metric, [curve.y for curve in by_phase.values()])
+        if limits is not None:
+            axes.set_ylim(limits)
+        last = f"{curve.y[-1]:.4g}" if len(phases) == 1 else ""
+        style_axes(axes, drawable(title_of(metric), 40), last)
         if index >= len(curves) - num_columns:
-            axes.set_xlabel(x_axis, fontsize=8, color=MUTED)
+            label_axes(axes, x_axis)
     if named:
         name_lines(figure, named, num_columns)
     figure.savefig(path)
@@ -115,12 +110,11 @@ def save_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
 def save_confusion(
     path_png: Path, path_csv: Path, matrix: NDArray[np.int64], classes: Sequence[str]
 ) -> None:
-    """The confusion matrix (K, K) of counts, rows true, columns predicted.
+    """Draws the confusion matrix (K, K) of counts, rows true, columns predicted.
 
-    The picture shows the share of every true class in percent; the CSV the counts, under a heading of the classes.
+    The picture shows percentages of every true class; the CSV holds the counts, under a heading
+    of the classes.
     """
-    from matplotlib.figure import Figure
-
     assert matrix.shape == (len(classes), len(classes)), (
         f"{matrix.shape} counts of {len(classes)} classes"
     )
@@ -131,7 +125,7 @@ def save_confusion(
 
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(max(0.45 * len(classes) + 1.6, 4.0), 12.0)
-    figure = Figure(figsize=(side, side), dpi=DPI)
+    figure = bare_figure(side, side)
     axes = figure.add_subplot()
     heat = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     _name_classes(axes, classes)
@@ -159,59 +153,32 @@ def save_confusion(
 
 def _denormalized(views: Tensor, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
     """(V, N, C, H, W) normalised -> (V, N, H, W, C) uint8."""
-    values = views.float().cpu().numpy().transpose(0, 1, 3, 4, 2) * np.asarray(std) + np.asarray(
-        mean
-    )
-    pictures: NDArray[np.uint8] = (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+    normalized = views.float().cpu().numpy().transpose(0, 1, 3, 4, 2)
+    values = np.clip(normalized * np.asarray(std) + np.asarray(mean), 0, 1)
+    pictures: NDArray[np.uint8] = (values * 255).round().astype(np.uint8)
     return pictures
 
 
 def _resized(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """(N, H, W, C) -> (N, size, size, 3), every pixel being its nearest one; grey stays grey."""
+    """(N, H, W, C) -> (N, size, size, 3): repeats or drops pixels; grey stays grey."""
     rows = np.arange(size) * pictures.shape[1] // size
     columns = np.arange(size) * pictures.shape[2] // size
     resized = pictures[:, rows][:, :, columns]
     return resized.repeat(3, axis=3) if resized.shape[3] == 1 else resized[..., :3]
 
 
-def _curves(
-    records: Sequence[dict[str, Any]], x_axis: str
-) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """name -> phase -> (n, 2) finite points; the loss first, then in the order of appearance."""
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {"loss": {}}
-    for record in records:
-        for name, value in record.items():
-            number = (
-                isinstance(value, (int, float))
-                and not isinstance(value, bool)
-                and math.isfinite(value)
-            )
-            if number and name not in NOT_CURVES:
-                found.setdefault(name, {}).setdefault(str(record.get("phase", "")), []).append(
-                    (record[x_axis], value)
-                )
-    return {
-        name: {phase: np.array(points, dtype=np.float64) for phase, points in lines.items()}
-        for name, lines in found.items()
-        if lines
-    }
-
-
-def _draw_curve(axes: Axes, points: NDArray[np.float64], colour: str, line: Dashes) -> None:
-    x, y = points.T
-    if len(points) < MANY_POINTS:
-        marker = "o" if len(points) <= 30 else None
-        axes.plot(x, y, line, color=colour, linewidth=1.5, marker=marker, markersize=3)
+def _draw_curve(axes: Axes, curve: Curve, colour: str, dashes: Dashes) -> None:
+    if len(curve.x) < MANY_POINTS:
+        axes.plot(
+            *curve, dashes, color=colour, linewidth=1.5, marker=marker(len(curve.x)), markersize=3
+        )
         return
-    axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.3)
-    window = np.ones(len(points) // 80 * 2 + 1)
-    counts = np.convolve(np.ones(len(points)), window, mode="same")
-    axes.plot(x, np.convolve(y, window, mode="same") / counts, line, color=colour, linewidth=1.6)
+    axes.plot(*curve, color=colour, linewidth=0.6, alpha=0.3)
+    axes.plot(curve.x, running_mean(curve.y), dashes, color=colour, linewidth=1.6)
 
 
 def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
-    axes.set_xlabel("predicted", fontsize=8, color=MUTED)
-    axes.set_ylabel("true", fontsize=8, color=MUTED)
+    label_axes(axes, "predicted", "true")
     if len(classes) > MAX_NAMED:
         return
     names = [drawable(name) for name in classes]

@@ -1,11 +1,11 @@
-"""Accuracy over the number of labels."""
+"""Draws accuracy over the number of labels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sslcli.report.style import COLOURS, DPI, MUTED, drawable, style_axes
+from sslcli.report.style import COLOURS, drawable, label_axes, new_figure, style_axes
 
 Point = tuple[int, float, "float | None"]
 """Number of labels, mean accuracy in [0, 1], half the width of its interval where there is one."""
@@ -14,11 +14,11 @@ MARKERS = "osD^vPX"
 
 
 def save_label_curve(path: Path, curves: Mapping[str, Sequence[Point]]) -> None:
-    """A line for every curve, its interval as a band; the number of labels on a logarithmic axis, accuracy in percent."""
-    from matplotlib.figure import Figure
+    """Draws a line for every curve, its interval as a band.
 
-    figure = Figure(figsize=(6.4, 4.2), dpi=DPI)
-    figure.set_layout_engine("constrained")
+    The number of labels has a logarithmic axis; accuracy is in percent.
+    """
+    figure = new_figure(6.4, 4.2)
     axes = figure.add_subplot()
     for index, (name, points) in enumerate(curves.items()):
         points = sorted(points, key=lambda point: point[0])
@@ -43,6 +43,6 @@ def save_label_curve(path: Path, curves: Mapping[str, Sequence[Point]]) -> None:
     ticks = sorted({point[0] for points in curves.values() for point in points})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("labels", fontsize=8, color=MUTED)
+    label_axes(axes, "labels")
     axes.legend(fontsize=8, frameon=False, loc="lower right")
     figure.savefig(path)

@@ -1,6 +1,7 @@
-"""What an autoencoder makes of pictures, as PNG files: pictures beside each other, its filters, ways through its code.
+"""Draws pictures as PNG files: beside each other, filters of a first layer, walks among codes.
 
-Shapes: N pictures, K filters, R strips of S pictures, H W C. Pixels are magnified by whole numbers, without smoothing.
+Shapes: N pictures, K filters, R strips of S pictures, H W C. Pixels are magnified by whole
+numbers, without smoothing.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,58 +19,52 @@ from sslcli.report.sheet import (
     LABEL_SIZE,
     MARGIN,
     Label,
-    drawn,
+    draw_sheet,
     magnification,
-    magnified,
+    magnify,
     save_blocks,
     text_width,
-    tiled,
+    tile,
 )
-from sslcli.report.style import DPI, MUTED, drawable
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from sslcli.report.style import draw_arrow, drawable
 
 MAX_FILTERS = 100
 FILTER, TITLE, GAP_OF_STRIPS, GAP_OF_WORDS = 60, 24, 10, 10
-"""Pixels: a magnified filter, about; the line of a title; between strips; beside words."""
+"""Pixels: the side of a magnified filter, about; a title's height; between strips; beside words."""
 LONGEST_NAME, LONGEST_TITLE = 48, 80
 """Characters."""
 
 
 def save_grid(path: Path, columns: Mapping[str, NDArray[np.uint8]]) -> None:
-    """N pictures, one below the other, as every column shows them: name -> (N, H, W, C)."""
+    """Draws a row for each of N pictures, a column for each of `columns`: name -> (N, H, W, C)."""
     assert len({pictures.shape for pictures in columns.values()}) == 1, (
         "columns show the same pictures"
     )
     cells = np.stack(list(columns.values()), axis=1)
     headings = [drawable(name) for name in columns]
     factor = magnification(cells.shape[3], at_least=max(map(text_width, headings)))
-    save_blocks(path, magnified(cells, factor), headings)
+    save_blocks(path, magnify(cells, factor), headings)
 
 
 def save_filters(path: Path, filters: NDArray[np.float32]) -> None:
-    """The filters (K, H, W, C) of a first layer, C being 1 or 3; of many, MAX_FILTERS at even distances.
+    """Draws the filters (K, H, W, C) of a first layer, C being 1 or 3.
 
-    Grey is zero; black and white are minus and plus the largest absolute weight of each.
+    Of more than MAX_FILTERS, so many at even distances. Grey is zero; black and white are minus
+    and plus the largest absolute weight of each.
     """
     num_filters, height, width, _ = filters.shape
     chosen = np.linspace(0, num_filters - 1, min(num_filters, MAX_FILTERS)).round().astype(int)
-    pictures = magnified(_around_grey(filters[chosen]), magnification(width, near=FILTER))
+    pictures = magnify(_around_grey(filters[chosen]), magnification(width, near=FILTER))
     num_columns = _num_columns(len(chosen))
     missing = np.full((-len(chosen) % num_columns, *pictures.shape[1:]), 255, np.uint8)
     cells = np.concatenate([pictures, missing]).reshape(-1, num_columns, *pictures.shape[1:])
     title = f"{len(chosen):,} of {num_filters:,} filters, {height}×{width}"
+    scale = "each scaled to its largest weight, grey is 0"
     labels = [
         Label(title, MARGIN, MARGIN + TITLE / 2, "left", title=True),
-        Label(
-            "each scaled to its largest weight, grey is 0",
-            MARGIN,
-            MARGIN + TITLE + HEADING / 2,
-            "left",
-        ),
+        Label(scale, MARGIN, MARGIN + TITLE + HEADING / 2, "left"),
     ]
-    drawn(tiled(cells), labels, top=MARGIN + TITLE + HEADING).savefig(path)
+    draw_sheet(tile(cells), labels, top=MARGIN + TITLE + HEADING).savefig(path)
 
 
 def save_strips(
@@ -80,14 +74,14 @@ def save_strips(
     title: str,
     ends: tuple[str, str],
 ) -> None:
-    """R strips (R, S, H, W, C) of pictures that change from left to right: from `ends[0]` to `ends[1]`."""
+    """Draws R strips (R, S, H, W, C) of pictures that change from `ends[0]` to `ends[1]`."""
     assert len(row_names) == len(strips), f"{len(row_names)} names of {len(strips)} strips"
     start, end = (drawable(words) for words in ends)
     names = [drawable(name, LONGEST_NAME) for name in row_names]
     num_pictures, height, width = strips.shape[1:4]
     words_width = text_width(start) + text_width(end) + 4 * GAP_OF_WORDS
     factor = magnification(width, at_least=words_width / num_pictures - GAP)
-    tiles = tiled(magnified(strips, factor), row_gap=GAP_OF_STRIPS)
+    tiles = tile(magnify(strips, factor), row_gap=GAP_OF_STRIPS)
     names_width = math.ceil(max(map(text_width, names)))
     left = MARGIN + (names_width + GAP_OF_WORDS if names_width else 0)
     right, line = left + tiles.shape[1], MARGIN + TITLE + HEADING / 2
@@ -100,13 +94,12 @@ def save_strips(
     for row, name in enumerate(names):
         middle = top + row * (height * factor + GAP_OF_STRIPS) + height * factor / 2
         labels.append(Label(name, left - GAP_OF_WORDS, middle, "right"))
-    figure = drawn(tiles, labels, top, left)
-    _draw_arrow(
-        figure,
+    figure = draw_sheet(tiles, labels, top, left)
+    ends_of_arrow = (
         left + text_width(start) + GAP_OF_WORDS,
         right - text_width(end) - GAP_OF_WORDS,
-        line,
     )
+    draw_arrow(figure, *ends_of_arrow, line, head=LABEL_SIZE)
     figure.savefig(path)
 
 
@@ -118,21 +111,11 @@ def _around_grey(filters: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _num_columns(num_tiles: int) -> int:
-    """Of the shapes from a square to about twice as wide as high the one with the fewest holes, then the squarest."""
+    """Chooses the sheet with the fewest holes, then the squarest.
+
+    It is between a square and about twice as wide as high.
+    """
     squarest = math.ceil(math.sqrt(num_tiles))
     return min(
         range(squarest, 3 * squarest // 2 + 1), key=lambda num_columns: -num_tiles % num_columns
     )
-
-
-def _draw_arrow(figure: Figure, start: float, end: float, y: float) -> None:
-    """From left to right, in pixels from the top left corner."""
-    from matplotlib.patches import FancyArrowPatch
-
-    width, height = figure.get_size_inches() * DPI
-    y = 1 - y / height
-    arrow = FancyArrowPatch(
-        (start / width, y), (end / width, y), arrowstyle="->", mutation_scale=LABEL_SIZE
-    )
-    arrow.set(transform=figure.transFigure, color=MUTED, linewidth=0.6)
-    figure.add_artist(arrow)

@@ -1,4 +1,4 @@
-"""Draws what a method that restores pictures does, and walks among the codes of one that decodes."""
+"""Draws what a restoring method does to pictures, and walks among the codes of a decoding one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sslcli.nets.encoder import Encoder
 from sslcli.report.pictures import save_filters, save_grid, save_strips
 
 NUM_SHOWN, NUM_STRIPS, NUM_STEPS = 18, 6, 9
-"""Validation pictures that are shown; rows and columns of the latent figures."""
+"""Validation pictures that are shown; rows and columns of the figures of decoded codes."""
 
 
 @runtime_checkable
@@ -31,7 +31,10 @@ class Decoding(Protocol):
 
 
 def save_restorations(figures: Path, method: Method, val: ImageSet, compute: Compute) -> None:
-    """Damaged, restored and true pictures; the first layer's filters; and, where codes can be decoded, walks among them."""
+    """Draws damaged, restored and true pictures, the first layer's filters, and decoded walks.
+
+    Filters are drawn where pixels are seen by some; walks where codes can be decoded.
+    """
     assert isinstance(method, Restorer)
     modules = nn.ModuleDict(method.modules())
     pictures = some_of(val, NUM_SHOWN, compute.device)
@@ -50,7 +53,10 @@ def save_restorations(figures: Path, method: Method, val: ImageSet, compute: Com
 
 
 def first_filters(encoder: Encoder, shape: torch.Size) -> NDArray[np.float32] | None:
-    """The weights that look at pixels, (K, H, W, C): of a dense layer or of a convolution of 5 x 5 at least; else None."""
+    """Returns the weights applied to pixels, (K, H, W, C), or None if they show nothing.
+
+    They are those of a dense layer, or of a convolution of 5 x 5 pixels at least.
+    """
     for module in encoder.modules():
         if isinstance(module, nn.Linear) and module.in_features == math.prod(shape):
             weights = module.weight.view(-1, *shape)
@@ -66,17 +72,18 @@ def first_filters(encoder: Encoder, shape: torch.Size) -> NDArray[np.float32] | 
 
 
 def _save_walks(figures: Path, encoder: Encoder, method: Decoding, pictures: Tensor) -> None:
-    """Codes are moved along their principal directions, and from one picture's to another's, and decoded. One picture has
-    neither."""
+    """Draws decoded codes: moved along principal directions, and from picture to picture.
+
+    Of one picture there is neither.
+    """
     if len(pictures) < 2:
         return
     codes = encoder.code(pictures)
     flat = codes.flatten(1).double()
     centre = flat.mean(dim=0)
     _, spread, directions = torch.linalg.svd(flat - centre, full_matrices=False)
-    share = spread.square() / spread.square().sum().clamp(
-        min=torch.finfo(spread.dtype).tiny
-    )  # of equal codes: 0
+    total = spread.square().sum()  # 0 where all codes are equal
+    share = spread.square() / total.clamp(min=torch.finfo(spread.dtype).tiny)
     steps = torch.linspace(-3, 3, NUM_STEPS, dtype=flat.dtype, device=flat.device).view(1, -1, 1)
     num_rows = min(NUM_STRIPS, len(directions))
     scale = (spread[:num_rows] / math.sqrt(len(flat))).view(-1, 1, 1)
@@ -87,20 +94,24 @@ def _save_walks(figures: Path, encoder: Encoder, method: Decoding, pictures: Ten
     ]
     title = "codes moved along their principal directions, decoded"
     save_strips(
-        figures / "traversals.png", _decoded(method, moved, codes), names, title, ("−3 sd", "+3 sd")
+        figures / "traversals.png",
+        _decode_walks(method, moved, codes),
+        names,
+        title,
+        ("−3 sd", "+3 sd"),
     )
 
     num_pairs = min(NUM_STRIPS, len(flat) // 2)
     way = torch.linspace(0, 1, NUM_STEPS, dtype=flat.dtype, device=flat.device).view(1, -1, 1)
     starts, ends = flat[:num_pairs, None], flat[num_pairs : 2 * num_pairs, None]
-    between = _decoded(method, starts + way * (ends - starts), codes)
+    between = _decode_walks(method, starts + way * (ends - starts), codes)
     title = "from one picture's code to another's, decoded"
     save_strips(
         figures / "interpolations.png", between, [""] * num_pairs, title, ("one", "another")
     )
 
 
-def _decoded(method: Decoding, walks: Tensor, codes: Tensor) -> NDArray[np.uint8]:
-    """(R, S, D) codes -> (R, S, H, W, C)."""
+def _decode_walks(method: Decoding, walks: Tensor, codes: Tensor) -> NDArray[np.uint8]:
+    """Decodes codes (R, S, D) to pictures (R, S, H, W, C)."""
     pictures = as_images(method.decode(walks.to(codes.dtype).view(-1, *codes.shape[1:])))
     return pictures.reshape(*walks.shape[:2], *pictures.shape[1:])

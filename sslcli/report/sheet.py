@@ -1,6 +1,6 @@
 """Sheets of small pictures on white, magnified by whole numbers, with words around them.
 
-Everything is placed in pixels from the sheet's top left corner. Cells are (rows, columns, h, w, 3) uint8.
+Positions are pixels from the sheet's top left corner. Cells are (rows, columns, h, w, 3) uint8.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.report.style import DPI, INK, MUTED
+from sslcli.report.style import DPI, INK, MUTED, bare_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,13 +23,13 @@ CELL = 84
 GAP, GAP_BETWEEN_BLOCKS, MARGIN, HEADING = 4, 36, 16, 20
 """Pixels."""
 SHEET_SHAPE = 1.6
-"""Width over height that a sheet comes near to."""
+"""Width over height of a sheet, about."""
 TITLE_SIZE, LABEL_SIZE = 9, 7
 """Points."""
 
 
 class Label(NamedTuple):
-    """Words; `x`, `y` are the pixels of their middle, or of their left or right end where so aligned."""
+    """Words with their middle at (`x`, `y`), or their left or right end where so aligned."""
 
     words: str
     x: float
@@ -39,12 +39,12 @@ class Label(NamedTuple):
 
 
 def magnification(width: int, near: int = CELL, at_least: float = 0) -> int:
-    """The whole number that makes `width` pixels about `near`, and no fewer than `at_least`."""
+    """Returns the whole number that makes `width` pixels about `near`, at least `at_least`."""
     return max(1, round(near / width), math.ceil(at_least / width))
 
 
-def magnified(pictures: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """(..., H, W, C) -> (..., factor * H, factor * W, 3), without smoothing; C is 3, or 1 for grey."""
+def magnify(pictures: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """(..., H, W, C) -> (..., factor * H, factor * W, 3), unsmoothed; C is 3, or 1 for grey."""
     assert pictures.dtype == np.uint8, f"pictures are uint8, not {pictures.dtype}"
     assert pictures.shape[-1] in (1, 3), f"pictures have 1 or 3 channels, not {pictures.shape[-1]}"
     large = pictures.repeat(factor, axis=-3).repeat(factor, axis=-2)
@@ -52,11 +52,12 @@ def magnified(pictures: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 
 def cell_lefts(num_columns: int, width: int, first_gap: int = GAP) -> list[int]:
-    """Where the columns begin; `first_gap` parts the first from the others."""
+    """Returns where the columns begin; `first_gap` stands between the first and the others."""
     return [0] + [width + first_gap + column * (width + GAP) for column in range(num_columns - 1)]
 
 
-def tiled(cells: NDArray[np.uint8], row_gap: int = GAP, first_gap: int = GAP) -> NDArray[np.uint8]:
+def tile(cells: NDArray[np.uint8], row_gap: int = GAP, first_gap: int = GAP) -> NDArray[np.uint8]:
+    """Puts cells beside each other on white."""
     num_rows, num_columns, height, width, _ = cells.shape
     lefts = cell_lefts(num_columns, width, first_gap)
     tiles = np.full((num_rows * (height + row_gap) - row_gap, lefts[-1] + width, 3), 255, np.uint8)
@@ -70,12 +71,15 @@ def tiled(cells: NDArray[np.uint8], row_gap: int = GAP, first_gap: int = GAP) ->
 def save_blocks(
     path: Path, cells: NDArray[np.uint8], headings: Sequence[str], first_gap: int = GAP
 ) -> None:
-    """A row of cells for every picture, in blocks side by side that make a sheet of good shape."""
+    """Draws a row of cells for every picture, in blocks side by side.
+
+    There are as many blocks as give the sheet a good shape.
+    """
     num_pictures, num_columns, height, width, _ = cells.shape
     num_rows = _num_rows(num_pictures, num_columns * width / height)
     missing = np.full((-num_pictures % num_rows, *cells.shape[1:]), 255, np.uint8)
     blocks = np.split(np.concatenate([cells, missing]), range(num_rows, num_pictures, num_rows))
-    tiles = [tiled(block, first_gap=first_gap) for block in blocks]
+    tiles = [tile(block, first_gap=first_gap) for block in blocks]
     gap = np.full((tiles[0].shape[0], GAP_BETWEEN_BLOCKS, 3), 255, np.uint8)
     sheet = np.concatenate([part for block in tiles for part in (gap, block)][1:], axis=1)
     starts = [
@@ -86,40 +90,41 @@ def save_blocks(
         for start in starts
         for words, left in zip(headings, cell_lefts(num_columns, width, first_gap), strict=True)
     ]
-    drawn(sheet, labels, top=MARGIN + HEADING).savefig(path)
+    draw_sheet(sheet, labels, top=MARGIN + HEADING).savefig(path)
 
 
-def drawn(
+def draw_sheet(
     tiles: NDArray[np.uint8], labels: Sequence[Label], top: int, left: int = MARGIN
 ) -> Figure:
-    """The figure of `tiles` at (`left`, `top`), with a margin, and wide enough for every label."""
-    from matplotlib.figure import Figure
-
+    """Returns a figure of `tiles` at (`left`, `top`), wide enough for every label."""
     ends = [
         label.x + text_width(label.words, label.title) for label in labels if label.align == "left"
     ]
     right = max([MARGIN, *(math.ceil(end) + MARGIN - left - tiles.shape[1] for end in ends)])
     sheet = np.pad(tiles, ((top, MARGIN), (left, right), (0, 0)), constant_values=255)
     height, width = sheet.shape[:2]
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    figure = bare_figure(width / DPI, height / DPI)
     figure.figimage(sheet, origin="upper")
     for label in labels:
         size, colour = (TITLE_SIZE, INK) if label.title else (LABEL_SIZE, MUTED)
-        place = (label.x / width, 1 - label.y / height)
-        figure.text(*place, label.words, ha=label.align, va="center", fontsize=size, color=colour)
+        position = (label.x / width, 1 - label.y / height)
+        figure.text(
+            *position, label.words, ha=label.align, va="center", fontsize=size, color=colour
+        )
     return figure
 
 
 def text_width(words: str, title: bool = False) -> float:
-    """Pixels."""
-    from matplotlib.figure import Figure
-
-    text = Figure(dpi=DPI).text(0, 0, words, fontsize=TITLE_SIZE if title else LABEL_SIZE)
+    """Returns pixels."""
+    text = bare_figure(1, 1).text(0, 0, words, fontsize=TITLE_SIZE if title else LABEL_SIZE)
     return float(text.get_window_extent().width)
 
 
 def _num_rows(num_pictures: int, row_shape: float) -> int:
-    """How many pictures stand in one block; `row_shape` is the width over the height of one picture's row."""
+    """Chooses the number of pictures in a block.
+
+    `row_shape`: the width of one picture's row over its height.
+    """
 
     def distance(num_rows: int) -> float:
         return abs(

@@ -1,4 +1,8 @@
-"""What all figures share: resolution, colours, how axes look, names that the font can draw."""
+"""What all figures share: resolution, colours, how axes look, names that the font can draw.
+
+Only this file imports matplotlib, when a figure is drawn, and without pyplot: nothing global is
+opened, so nothing is left to close.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,37 @@ INK, MUTED, PALE = "#1f2937", "#6b7280", "#e5e7eb"
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2")
 LINES: tuple[Dashes, ...] = ("-", "--", ":", "-.")
 MAX_LINES = len(COLOURS) * len(LINES)
-"""That are told apart by colour and dashes: what more there is looks like one of them, and is not named."""
+"""Lines that differ in colour or dashes. Any more look like one of these and are not named."""
+FEW_POINTS = 30
+"""Points of a line up to which each has its marker."""
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Returns an empty figure, in inches, that leaves room for its labels."""
+    figure = bare_figure(width, height)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    return figure
+
+
+def bare_figure(width: float, height: float) -> Figure:
+    """Returns an empty figure, in inches, on which everything stays where it is put."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI)
 
 
 def look(index: int) -> tuple[str, Dashes]:
-    """Colour and dashes of a line."""
+    """Returns the colour and the dashes of a line."""
     return COLOURS[index % len(COLOURS)], LINES[index // len(COLOURS) % len(LINES)]
 
 
+def marker(num_points: int) -> str | None:
+    """Returns the marker of a line whose few points should be seen one by one."""
+    return "o" if num_points <= FEW_POINTS else None
+
+
 def name_lines(figure: Figure, names: Sequence[str], num_columns: int) -> None:
-    """A legend below the figure, of the lines that look as `look` says."""
+    """Adds a legend below the figure, of lines drawn as `look` says."""
     from matplotlib.lines import Line2D
 
     named = [(*look(index), drawable(name, 48)) for index, name in enumerate(names[:MAX_LINES])]
@@ -36,7 +61,19 @@ def name_lines(figure: Figure, names: Sequence[str], num_columns: int) -> None:
     )
 
 
+def draw_arrow(figure: Figure, start: float, end: float, y: float, head: float) -> None:
+    """Draws a thin arrow from left to right, in pixels from the figure's top left corner."""
+    from matplotlib.patches import FancyArrowPatch
+
+    width, height = figure.get_size_inches() * DPI
+    ends = ((start / width, 1 - y / height), (end / width, 1 - y / height))
+    arrow = FancyArrowPatch(*ends, arrowstyle="->", mutation_scale=head)
+    arrow.set(transform=figure.transFigure, color=MUTED, linewidth=0.6)
+    figure.add_artist(arrow)
+
+
 def style_axes(axes: Axes, title: str, value: str = "", grid: bool = True) -> None:
+    """Gives axes their colours and sizes, a title, and a value at the title's right."""
     axes.set_title(title, loc="left", fontsize=9, color=INK)
     axes.set_title(value, loc="right", fontsize=9, color=MUTED)
     axes.tick_params(labelsize=7, labelcolor=MUTED, color=PALE, length=2)
@@ -50,8 +87,16 @@ def style_axes(axes: Axes, title: str, value: str = "", grid: bool = True) -> No
         axes.yaxis.get_offset_text().set(fontsize=7, color=MUTED)
 
 
+def label_axes(axes: Axes, x: str = "", y: str = "") -> None:
+    axes.set_xlabel(x, fontsize=8, color=MUTED)
+    axes.set_ylabel(y, fontsize=8, color=MUTED)
+
+
 def drawable(name: str, longest: int = 24) -> str:
-    """A name as matplotlib's default font can draw it on one line: "?" for other characters, "…" for a long end."""
+    """Returns a name as matplotlib's default font can draw it on one line.
+
+    Other characters become "?", a long end "…".
+    """
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     font = get_font(findfont(FontProperties()))

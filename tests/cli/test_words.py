@@ -90,7 +90,7 @@ def test_what_is_no_text_is_left_to_hydra() -> None:
 def test_through_the_whole_composition() -> None:
     register()
     with config_loader([]) as loader:
-        for word in ["2024_01", "1.10", "1e5", "it's, \"x\" {y} = ${z} \\", "~", "true", " a "]:
+        for word in ["2024_01", "1.10", "1e5", 'it\'s, "x" {y} = ${z} \\', "~", "true", " a "]:
             overrides, _ = split_words(["data=folder", f"data.root={word}"])
             composed = loader.load_configuration("pretrain", overrides, RunMode.RUN)
             with open_dict(composed):
@@ -103,7 +103,9 @@ def test_an_experiment_file_keeps_text(tmp_path: Path, style: str) -> None:
     register()
     (tmp_path / "experiment").mkdir()
     for word in ["2024_01", "1.10", "1e5", "0x1F", "1:30", "yes", "2024-01-02"]:
-        text = f"# @package _global_\ndefaults:\n  - override /data: folder\ndata:\n  root: {style}\n"
+        text = (
+            f"# @package _global_\ndefaults:\n  - override /data: folder\ndata:\n  root: {style}\n"
+        )
         rest = "epochs: 1_0\noptim:\n  lr: 1e-3\nmethod:\n  projector:\n    batch_norm: off\n"
         (tmp_path / "experiment/mine.yaml").write_text(text.format(word) + rest)
         with config_loader([f"--config-dir={tmp_path}"]) as loader:
@@ -159,7 +161,9 @@ def test_a_copied_command_means_the_same_in_a_shell_and_through_hydra() -> None:
 
 def test_the_fields_are_those_that_hold_text() -> None:
     fields = text_fields(())
-    assert {"data.root", "run", "runs", "ceiling", "encoder.model", "runtime.outputs"} <= set(fields)
+    assert {"data.root", "run", "runs", "ceiling", "encoder.model", "runtime.outputs"} <= set(
+        fields
+    )
     assert fields["runs"].is_list
     assert "labels" not in fields
     assert LabelCurveConfig.__dataclass_fields__["runs"].type == "list[str]"

@@ -85,3 +85,11 @@ def test_batches_on_a_gpu_are_those_of_the_cpu() -> None:
     for step in range(9):
         assert there.at(step).device.type == "cuda"
         assert torch.equal(there.at(step).cpu(), here.at(step))
+
+
+def test_a_batch_that_does_not_divide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sslcli.data.batches.size", lambda: 4)
+    with pytest.raises(SslcliError) as caught:
+        Batches(ImageSet(np.zeros((50, 4, 4, 1), np.uint8)), 10, 0, "cpu")
+    assert "a multiple of the 4 processes, got 10" in caught.value.message
+    assert "12" in caught.value.fix

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import torch
+from doubles import CPU, Killed, Onlooker, same, state
 from PIL import Image
 
 from sslcli.data import disk, folder, scan, statistics
@@ -26,7 +26,6 @@ from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import Rows, Splits
 from sslcli.data.pixel_cache import SETTLED
 from sslcli.data.statistics import channel_moments
-from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.train import Periods, train
@@ -222,9 +221,10 @@ def test_a_change_within_a_tick_of_the_clock_is_noticed(
     photos: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Same name, same size, same time: all that a listing can tell."""
-    moment = time.time_ns()
+    moment = 1_700_000_000 * 10**9
     monkeypatch.setattr(scan, "_size_and_change", lambda name, folder: (300, moment))
     monkeypatch.setattr("sslcli.data.pixel_cache.SETTLED", SETTLED)
+    monkeypatch.setattr("sslcli.data.pixel_cache.time.time_ns", lambda: moment + SETTLED)
     fingerprint = config(photos, cache).load().fingerprint
     change_a_byte(photos / "train/dog/003.jpg")
     assert config(photos, cache).load().fingerprint != fingerprint
@@ -427,27 +427,11 @@ def test_statistics_are_of_a_sample_where_pictures_come_from_files(
     np.testing.assert_allclose(deviation, sample.std((0, 1, 2)))
 
 
-class Killed(Exception):
-    pass
-
-
-class Killer:
-    def __init__(self, after: int | None) -> None:
-        self._after = after
-
-    def step(self, done: int) -> None:
-        if done == self._after:
-            raise Killed
-
-    def record(self, record: dict[str, Any]) -> None: ...
-
-
 def trained(
     photos: Path, place: Path, cache: Cache, workers: int, kill_after: int | None
 ) -> dict[str, torch.Tensor]:
     """SimCLR's weights after two epochs, resumed where the process was killed."""
     part = config(photos, cache, workers=workers).load().train
-    compute = Compute(torch.device("cpu"), None)
     place.mkdir()
     Run.create(place, {}, {"status": "running"}).__exit__()
     for after in [kill_after, None] if kill_after else [None]:
@@ -455,17 +439,13 @@ def trained(
         encoder = ENCODERS["convnet"](width=4).build(3, 8)
         method = SimCLRConfig().build(encoder, Preprocessing(8, 3, *channel_moments(part)))
         pictures = Batches(part, 8, 0, "cpu")
-        minimize = Minimizer.of(method, SGDConfig(lr=0.1), compute, lambda step: 0.1)
+        minimize = Minimizer.of(method, SGDConfig(lr=0.1), CPU, lambda step: 0.1)
         with Run(place) as run, suppress(Killed):
             train(
                 method, pictures, minimize, lambda step: {}, Phase(run, "pretrain", 1, 0),
-                Periods(2 * pictures.steps_per_epoch, 1, 100, 2), compute, Killer(after),
+                Periods(2 * pictures.steps_per_epoch, 1, 100, 2), CPU, Onlooker(stop_at=after),
             )  # fmt: skip
-    return {
-        f"{name}.{key}": value
-        for name, m in method.modules().items()
-        for key, value in m.state_dict().items()
-    }
+    return state(method)
 
 
 def test_training_gives_the_same_weights_wherever_the_pixels_are(
@@ -473,6 +453,5 @@ def test_training_gives_the_same_weights_wherever_the_pixels_are(
 ) -> None:
     ways = [(Cache.memory, 1, None), (Cache.disk, 2, 5), (Cache.none, 1, None), (Cache.none, 3, 5)]
     first, *others = (trained(photos, tmp_path / str(i), *way) for i, way in enumerate(ways))
-    for weights in others:
-        for name, expected in first.items():
-            assert torch.equal(weights[name], expected), name
+    for way, weights in zip(ways[1:], others, strict=True):
+        assert same(weights, first), way

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import MADE, Outcome, facts, only_run
+from doubles import MADE, Outcome, Sslcli, facts, only_run
 from PIL import Image
 
 from sslcli.config import to_dataclass as config_to_dataclass
@@ -23,8 +23,6 @@ from sslcli.data.folder import FolderConfig
 from sslcli.runs.checkpoint import FORMAT
 from sslcli.saved import read
 from sslcli.text import shell_quoted
-
-Sslcli = Callable[..., Outcome]
 
 
 @pytest.fixture

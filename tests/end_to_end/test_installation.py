@@ -78,6 +78,9 @@ def test_a_wheel_carries_all_it_needs_and_works_from_any_folder(
     assert carried == {str(path.relative_to(ROOT / "conf")) for path in there}
     assert "sslcli/data/fashion_12k.npz" in names
     assert "sslcli/data/fashion_12k.LICENSE" in names
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "sslcli").rglob("*.jinja")}
+    assert templates
+    assert templates <= set(names)
     subprocess.run([*PIP, "--target", str(tmp_path / "site"), str(wheel)], check=True)
     (tmp_path / "anywhere").mkdir()
     done = sslcli("pretrain", "--cfg", "job", path=tmp_path / "site", cwd=tmp_path / "anywhere")

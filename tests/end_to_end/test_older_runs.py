@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Outcome, facts, records
+from doubles import Sslcli, facts, records
 
 import sslcli as package
 
@@ -18,8 +17,6 @@ WRITTEN = Path(__file__).parent.parent / "written_by_0_1_0"
 FINISHED = "2026-11-25_21-05-49"
 INTERRUPTED = "2026-11-25_21-05-59"
 SWEEP = "2026-11-25_21-06-03-a5291b7e"
-
-Sslcli = Callable[..., Outcome]
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from doubles import CPU
 from torch import nn
 
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer, Player
 from sslcli.engine.optim_config import SGDConfig
 from sslcli.errors import RunFailed
-
-CPU = Compute(torch.device("cpu"), None)
 
 
 def player(*modules: nn.Module, clip_norm: float = 0.0) -> Player:

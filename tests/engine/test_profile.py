@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TINY, Outcome, only_run
-
-Sslcli = Callable[..., Outcome]
+from doubles import TINY, Sslcli, only_run
 
 
 @pytest.mark.slow

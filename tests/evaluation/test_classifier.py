@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_contract import PREPROCESSING, Killed, pictures, same, train_in
-from torch import Tensor, nn
+from doubles import PREPROCESSING, Killed, pictures, same, state, train_in
+from torch import nn
 
 from sslcli.data.batches import LabelledBatches
 from sslcli.data.images import ImageSet
@@ -108,14 +108,6 @@ def finetune(
     return classifier, script, records
 
 
-def weights(classifier: Classifier) -> dict[str, Tensor]:
-    return {
-        f"{part}.{key}": value.clone()
-        for part, module in classifier.modules().items()
-        for key, value in module.state_dict().items()
-    }
-
-
 ACCURACIES = [0.3, 0.7, 0.6, 0.7, 0.9]
 
 
@@ -128,11 +120,11 @@ def test_training_ends_early_and_a_resumed_phase_does_not_go_on(tmp_path: Path) 
     assert script.asked == 0
     assert records == []
     assert (tmp_path / "run/metrics.jsonl").read_bytes() == written
-    assert same(weights(again), weights(classifier))
+    assert same(state(again), state(classifier))
     at_best, _, _ = finetune(tmp_path / "until the best", [*ACCURACIES[:2], 0.0, 0.0])
     at_best.best.put_back()
     again.best.put_back()
-    assert same(weights(again), weights(at_best))
+    assert same(state(again), state(at_best))
 
 
 @pytest.mark.parametrize("killed_at", [4, 8, 11])
@@ -141,7 +133,7 @@ def test_patience_and_best_weights_go_on_after_a_resume(tmp_path: Path, killed_a
     with pytest.raises(Killed):
         finetune(tmp_path / "cut", ACCURACIES, stop_at=killed_at)
     resumed, _, _ = finetune(tmp_path / "cut", ACCURACIES)
-    assert same(weights(resumed), weights(whole))
+    assert same(state(resumed), state(whole))
     lines = [
         (tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("whole", "cut")
     ]

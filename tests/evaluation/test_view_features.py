@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from doubles import CPU
 from torch import Tensor, nn
 
 from sslcli.data.images import ImageSet
-from sslcli.engine.device import Compute
 from sslcli.errors import RunFailed
 from sslcli.evaluation.diagnostics import alignment
 from sslcli.evaluation.monitor import Monitor
@@ -21,7 +21,6 @@ from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.simclr import SimCLRConfig
 from sslcli.nets.encoder_config import ConvNetConfig
 
-CPU = Compute(torch.device("cpu"), None)
 SHAPE = Preprocessing(8, 1, (0.5,), (0.25,))
 IMAGES = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 1), dtype=np.uint8)
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, facts, only_run, records
+from doubles import Killed, Sslcli, Steps, facts, only_run, records
 
-from sslcli.console import TrainingLines
 from sslcli.runs.checkpoint import read_checkpoint
+from sslcli.runs.evaluations import read_evaluations
+from sslcli.runs.results import read_results
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import read_encoder
-
-Sslcli = Callable[..., Outcome]
 
 FEW = [
     "runtime.threads=1",
@@ -41,16 +39,17 @@ def test_learns_from_few_labels_and_reads_test_once(
     assert outcome.status == 0, outcome.err
     assert "from run weights" in outcome.out
     run = run_of(tmp_path)
-    content = json.loads((run / "results.json").read_text())
-    assert content["results"]["top1"] > 0.8
-    protocol = content["results"]["protocol"]
-    assert protocol["trained_on"].startswith("15 labels")
-    assert str(coloured) in protocol["network"]
-    assert facts(run)["metrics"]["top1"] == content["results"]["top1"]
-    link = json.loads((coloured / "evaluations.jsonl").read_text().splitlines()[-1])
-    assert link["command"] == "finetune"
-    assert link["run"] == str(run)
-    assert link["labels"] == 5
+    results = read_results(run)
+    (row,) = results.rows
+    assert row.scores["top1"] is not None
+    assert row.scores["top1"] > 0.8
+    assert str(results.protocol.trained_on).startswith("15 labels")
+    assert str(coloured) in str(results.protocol.details["network"])
+    assert facts(run)["metrics"] == row.scores
+    evaluation = read_evaluations(coloured)[0][-1]
+    assert (evaluation.command, evaluation.run) == ("finetune", str(run))
+    assert evaluation.settings == {"init": "run", "labels": 5, "seed": 0}
+    assert evaluation.metrics == row.scores
     assert {path.name for path in (run / "figures").iterdir()} >= {"confusion.png", "curves.png"}
 
 
@@ -103,24 +102,14 @@ def test_a_frozen_encoder_stays_to_the_last_bit(
 
 
 def test_killed_it_goes_on_and_ends_the_same(
-    sslcli: Sslcli, coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sslcli: Sslcli, coloured: Path, tmp_path: Path, steps: Steps
 ) -> None:
     words = ["finetune", f"run={coloured}", *FEW, "labels=8", "save_every=1"]
     assert sslcli(*words, "runtime.outputs=whole").status == 0
-    real = TrainingLines.step
-
-    class Killed(Exception):
-        pass
-
-    def step(self: TrainingLines, done: int) -> None:
-        if done == 5:
-            raise Killed
-        real(self, done)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(TrainingLines, "step", step)
-        with pytest.raises(Killed):
-            sslcli(*words, "runtime.outputs=cut")
+    steps.kill_at = ("finetune", 5)
+    with pytest.raises(Killed):
+        sslcli(*words, "runtime.outputs=cut")
+    steps.kill_at = None
     cut, whole = (only_run(tmp_path / name) for name in ("cut", "whole"))
     assert sslcli("resume", str(cut)).status == 0
     assert records(cut) == records(whole)

@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, facts, only_run, records
+from doubles import Killed, Sslcli, Steps, facts, only_run, records
 from PIL import Image
 
-from sslcli.console import Console, TrainingLines
+from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments import inpaint as inpainting
 from sslcli.experiments.inpaint import LASTING, warn_of_a_winner
 from sslcli.experiments.inpaint_config import Config
 from sslcli.methods import METHODS
-
-Sslcli = Callable[..., Outcome]
+from sslcli.runs.results import read_results
 
 TINY = [
     "data.limit=32", "data.val_fraction=0.005", "batch_size=16", "epochs=2", "log_every=1", "runtime.threads=1", "num_scored=8",
     "encoder.width=4", "method.bottleneck=8", "method.discriminator_width=4",
 ]  # fmt: skip
 FILLERS = ["mean", "nearest neighbour", "biharmonic", "network"]
-
-
-class Killed(Exception):
-    """As SIGKILL would: nothing is saved on the way out."""
 
 
 def run_of(tmp_path: Path) -> Path:
@@ -44,15 +37,15 @@ def test_trains_both_players_and_scores_the_holes(sslcli: Sslcli, tmp_path: Path
     assert outcome.status == 0, outcome.err
     run = run_of(tmp_path)
     assert run.parent.name == "context_encoder-fashion_sample"
-    content = json.loads((run / "results.json").read_text())
-    results = content["results"]
+    measured = read_results(run)
+    results = {row.name: row.scores for row in measured.rows}
     assert list(results) == [*FILLERS, "true"]
     for name in FILLERS:
         assert results[name].keys() == {"l1", "l2", "psnr", "ssim", "gradient"}
         assert 0 < results[name]["l2"] <= results[name]["l1"] <= 100
     assert results["true"].keys() == {"gradient"}
     assert results["mean"]["gradient"] == pytest.approx(0, abs=1e-6)
-    assert "8 test pictures" in content["protocol"]["scored_on"]
+    assert "8 test pictures" in measured.protocol.tested_on
     metrics = facts(run)["metrics"]
     for name in FILLERS:
         assert metrics[f"hole_psnr_{name.replace(' ', '_')}"] == results[name]["psnr"]
@@ -80,21 +73,18 @@ def test_trains_both_players_and_scores_the_holes(sslcli: Sslcli, tmp_path: Path
 
 
 def test_killed_it_goes_on_and_ends_the_same(
-    sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Steps
 ) -> None:
     words = [*TINY, "save_every=0.5", "method.masks.kind=centre"]
     assert sslcli("inpaint", *words, "runtime.outputs=whole").status == 0
-    real = TrainingLines.step
+    steps.kill_at = ("ContextEncoder", 3)
+    with pytest.raises(Killed):
+        sslcli("inpaint", *words, "runtime.outputs=cut")
+    steps.kill_at = None
 
-    def killed(watch: TrainingLines | inpainting.Filling, done: object) -> None:
-        if done == 3 or isinstance(watch, inpainting.Filling):
-            raise Killed
-        real(watch, done)
+    def killed(*_: object) -> None:
+        raise Killed
 
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingLines, "step", killed)
-        with pytest.raises(Killed):
-            sslcli("inpaint", *words, "runtime.outputs=cut")
     with monkeypatch.context() as patch:
         patch.setattr(inpainting.Filling, "save", killed)  # trained, but nothing is reported
         with pytest.raises(Killed):
@@ -165,12 +155,12 @@ def test_without_scikit_image_and_without_a_test_part(
         "warning: the data have no test part: what is reported is measured on validation"
         in outcome.err
     )
-    content = json.loads((run_of(tmp_path) / "results.json").read_text())
-    assert list(content["results"]) == ["mean", "nearest neighbour", "network", "true"]
-    assert "4 validation pictures" in content["protocol"]["scored_on"]
+    results = read_results(run_of(tmp_path))
+    assert [row.name for row in results.rows] == ["mean", "nearest neighbour", "network", "true"]
+    assert "4 validation pictures" in results.protocol.tested_on
 
 
-class Onlooker:
+class Listener:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
@@ -201,7 +191,7 @@ class Onlooker:
 def test_a_player_that_wins_outright_is_announced_once(
     accuracies: list[float], words: list[str]
 ) -> None:
-    errors, onlooker = io.StringIO(), Onlooker()
+    errors, onlooker = io.StringIO(), Listener()
     watch = warn_of_a_winner(onlooker, Console(io.StringIO(), errors))
     told: list[Any] = []
     for step, accuracy in enumerate(accuracies):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY, Outcome, facts, only_run, records
+from doubles import TINY_WITHOUT_LIMIT, Killed, Sslcli, Steps, facts, only_run, records
 
-from sslcli.console import Console
-
-Sslcli = Callable[..., Outcome]
+from sslcli.runs.evaluations import read_evaluations
+from sslcli.runs.results import read_results
 
 FEW = [
     "runtime.threads=1", "training.epochs=2", "training.steps=1", "training.batch_size=8", "labels=[4,0.25]", "subsets=2",
@@ -28,20 +25,19 @@ def test_every_cell_is_measured_and_summed_up(
     outcome = sslcli("label-curve", *FEW)
     assert outcome.status == 0, outcome.err
     run = only_run(tmp_path / "outputs/label-curve")
-    content = json.loads((run / "results.json").read_text())
-    cells = content["cells"]
-    assert len(cells) == 4 * 2 * 2
-    assert {cell["num_labels"] for cell in cells} == {12, 30}
-    assert content["protocol"]["runs"] == [str(coloured.absolute())]
-    pixels = [cell["top1"] for cell in cells if cell["kind"] == "raw_pixels"]
+    results = read_results(run)
+    assert len(results.rows) == 4 * 2 * 2
+    assert {row.settings["num_labels"] for row in results.rows} == {12, 30}
+    assert results.runs == [str(coloured.absolute())]
+    pixels = [row.scores["top1"] for row in results.rows if row.name == "raw_pixels"]
     assert min(pixels) > 0.8
     with (run / "label_curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 * 2
     few = [
-        cell["top1"]
-        for cell in cells
-        if cell["kind"] == "linear_probe" and cell["num_labels"] == 12
+        row.scores["top1"]
+        for row in results.rows
+        if row.name == "linear_probe" and row.settings["num_labels"] == 12
     ]
     (row,) = (row for row in rows if row["curve"] == "linear probe" and row["labels"] == "12")
     assert float(row["mean_top1"]) == pytest.approx(np.mean(few))
@@ -49,10 +45,8 @@ def test_every_cell_is_measured_and_summed_up(
     assert (run / "figures/label_curve.png").exists()
     assert facts(run)["metrics"]["linear_probe_12"] == pytest.approx(np.mean(few))
     assert "from scratch" in outcome.out
-    assert (
-        json.loads((coloured / "evaluations.jsonl").read_text().splitlines()[-1])["command"]
-        == "label-curve"
-    )
+    evaluation = read_evaluations(coloured)[0][-1]
+    assert (evaluation.command, evaluation.metrics) == ("label-curve", facts(run)["metrics"])
 
 
 @pytest.mark.parametrize("all_of_them", ["1.0", "40"])
@@ -66,10 +60,8 @@ def test_all_labels_have_one_subset_for_a_probe(
         ).status
         == 0
     )
-    cells = json.loads((only_run(tmp_path / "outputs/label-curve") / "results.json").read_text())[
-        "cells"
-    ]
-    assert [cell["kind"] for cell in cells] == ["linear_probe", "from_scratch", "from_scratch"]
+    rows = read_results(only_run(tmp_path / "outputs/label-curve")).rows
+    assert [row.name for row in rows] == ["linear_probe", "from_scratch", "from_scratch"]
 
 
 def test_a_cell_is_what_its_own_command_measures(
@@ -81,53 +73,35 @@ def test_a_cell_is_what_its_own_command_measures(
         ).status
         == 0
     )
-    probe, tuned = json.loads(
-        (only_run(tmp_path / "outputs/label-curve") / "results.json").read_text()
-    )["cells"]
+    probe, tuned = read_results(only_run(tmp_path / "outputs/label-curve")).rows
     words = [word for word in FEW if word.startswith(("runtime", "training"))]
     assert sslcli("finetune", f"run={coloured}", "labels=4", *words).status == 0
-    alone = json.loads((only_run(tmp_path / "outputs/finetune") / "results.json").read_text())[
-        "results"
-    ]
+    (alone,) = read_results(only_run(tmp_path / "outputs/finetune")).rows
     assert (
         sslcli(
             "linear-eval", f"run={coloured}", "labels=4", "l2=[1e-2,1e-1]", "baselines=false"
         ).status
         == 0
     )
-    evaluated = json.loads(
-        (only_run(tmp_path / "outputs/linear-eval") / "results.json").read_text()
-    )["results"]
-    assert probe["top1"] == evaluated["trained_encoder"]["top1"]
-    assert tuned["val_top1"] == pytest.approx(
-        alone["val_top1"], abs=0.15
+    evaluated = read_results(only_run(tmp_path / "outputs/linear-eval"))
+    assert probe.scores["top1"] == evaluated.row("trained_encoder").scores["top1"]
+    assert tuned.scores["val_top1"] == pytest.approx(
+        alone.scores["val_top1"], abs=0.15
     )  # another phase, so other crops
 
 
 def test_stopped_it_measures_what_is_missing(
-    sslcli: Sslcli, coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sslcli: Sslcli, coloured: Path, tmp_path: Path, steps: Steps
 ) -> None:
     words = ["label-curve", f"run={coloured}", *FEW, "subsets=1"]
     assert sslcli(*words, "runtime.outputs=whole").status == 0
-    taken: list[str] = []
-    real = Console.training
-
-    class Killed(Exception):
-        pass
-
-    def training(self: Console, label: str, num_steps: int) -> Any:
-        taken.append(label)
-        if len(taken) == 3:
-            raise Killed
-        return real(self, label, num_steps)
-
-    monkeypatch.setattr(Console, "training", training)
+    steps.kill_at = ("0-from_scratch/labels-4-0", 1)
     with pytest.raises(Killed):
         sslcli(*words, "runtime.outputs=cut")
-    before = list(taken)
+    steps.taken, steps.kill_at = {}, None
     cut, whole = (only_run(tmp_path / name) for name in ("cut", "whole"))
     assert sslcli("resume", str(cut)).status == 0
-    assert taken[len(before) :] == ["0-from_scratch/labels-4-0", "0-from_scratch/labels-0.25-0"]
+    assert list(steps.taken) == ["0-from_scratch/labels-4-0", "0-from_scratch/labels-0.25-0"]
     assert records(cut) == records(whole)
     assert json.loads((cut / "results.json").read_text()) == json.loads(
         (whole / "results.json").read_text()
@@ -135,8 +109,12 @@ def test_stopped_it_measures_what_is_missing(
 
 
 def test_several_runs_stand_side_by_side(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
-    tiny = [word for word in TINY if not word.startswith("data.limit")]
-    assert sslcli("pretrain", *tiny, "data=arrays", "data.root=pictures.npz", "seed=1").status == 0
+    assert (
+        sslcli(
+            "pretrain", *TINY_WITHOUT_LIMIT, "data=arrays", "data.root=pictures.npz", "seed=1"
+        ).status
+        == 0
+    )
     runs = sorted(path.parent for path in (tmp_path / "outputs/pretrain").rglob("encoder.json"))
     outcome = sslcli(
         "label-curve", f"runs=[{runs[0]},{runs[1]}]", *FEW, "kinds=[linear_probe,raw_pixels]"
@@ -181,7 +159,5 @@ def test_an_encoder_that_saw_labels_is_no_point_of_a_curve(
     assert outcome.status == 2
     assert f"{finetuned} learned from 12 labels" in outcome.err
     assert sslcli("label-curve", "run=last", *FEW, "kinds=[linear_probe]", "subsets=1").status == 0
-    protocol = json.loads(
-        (only_run(tmp_path / "outputs/label-curve") / "results.json").read_text()
-    )["protocol"]
-    assert protocol["runs"] == [str(coloured)], "last is the newest that was pretrained"
+    results = read_results(only_run(tmp_path / "outputs/label-curve"))
+    assert results.runs == [str(coloured)], "last is the newest that was pretrained"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Outcome, facts, only_run
+from doubles import Sslcli, facts, only_run
 from PIL import Image
 
-Sslcli = Callable[..., Outcome]
+from sslcli.runs.evaluations import read_evaluations
+from sslcli.runs.results import read_results
 
 FEW = ["l2=[1e-3,1e-1]", "runtime.threads=1"]
 
@@ -35,25 +35,27 @@ def test_measures_the_encoder_beside_its_baselines(
     run = only_run(tmp_path / "outputs/linear-eval")
     assert facts(run)["status"] == "finished"
     assert facts(run)["metrics"]["raw_pixels_top1"] > 0.9
-    results = json.loads((run / "results.json").read_text())["results"]
-    assert results.keys() == {"trained_encoder", "untrained_encoder", "raw_pixels"}
-    for result in results.values():
-        assert result["top1"] <= result["top5"] == 1.0  # three classes
-        assert sum(map(sum, result["confusion"])) == 60
-        assert result["top1"] == pytest.approx(
-            sum(result["confusion"][i][i] for i in range(3)) / 60
-        )
-        assert result["l2"] in (1e-3, 1e-1)
-        assert result["protocol"]["fitted_on"] == "120 training + 30 validation labels"
-    assert results["trained_encoder"]["width"] == 32
-    assert results["raw_pixels"]["width"] == 12 * 12 * 3
+    results = read_results(run)
+    assert [row.name for row in results.rows] == [
+        "trained_encoder",
+        "untrained_encoder",
+        "raw_pixels",
+    ]
+    for row in results.rows:
+        assert row.scores.keys() == {"top1", "knn", "val_top1"}, "of three classes no top-5"
+        assert sum(map(sum, row.confusion)) == 60
+        right = sum(row.confusion[i][i] for i in range(3))
+        assert row.scores["top1"] == pytest.approx(right / 60)
+        assert row.settings["l2"] in (1e-3, 1e-1)
+    assert results.protocol.trained_on == "120 training + 30 validation labels"
+    assert results.row("trained_encoder").settings["width"] == 32
+    assert results.row("raw_pixels").settings["width"] == 12 * 12 * 3
     assert (run / "figures/confusion.png").exists()
     assert (run / "confusion.csv").exists()
-    (link,) = (
-        json.loads(line) for line in (coloured / "evaluations.jsonl").read_text().splitlines()
-    )
-    assert link["run"] == str(run)
-    assert link["top1"] == results["trained_encoder"]["top1"]
+    (evaluation,), unreadable = read_evaluations(coloured)
+    assert (evaluation.run, unreadable) == (str(run), [])
+    assert evaluation.metrics == facts(run)["metrics"]
+    assert evaluation.metrics["top1"] == results.row("trained_encoder").scores["top1"]
 
 
 def test_same_seed_same_numbers_and_rerun_says_so(sslcli: Sslcli, coloured: Path) -> None:
@@ -89,10 +91,8 @@ def test_a_few_training_pictures_are_not_outvoted_by_validation(
 ) -> None:
     words = ["data=arrays", "data.root=pictures.npz", "data.limit=21", "baselines=false"]
     assert sslcli("linear-eval", "run=last", *words, *FEW).status == 0
-    result = json.loads((only_run(tmp_path / "outputs/linear-eval") / "results.json").read_text())[
-        "results"
-    ]
-    assert result["trained_encoder"]["protocol"]["fitted_on"] == "21 training labels"
+    results = read_results(only_run(tmp_path / "outputs/linear-eval"))
+    assert results.protocol.trained_on == "21 training labels"
 
 
 def test_another_network_is_no_ceiling(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
@@ -120,14 +120,13 @@ def test_few_labels_are_all_that_the_probe_learns_from(
 ) -> None:
     assert sslcli("linear-eval", "run=last", "labels=4", "baselines=false", *FEW).status == 0
     run = only_run(tmp_path / "outputs/linear-eval")
-    result = json.loads((run / "results.json").read_text())["results"]["trained_encoder"]
-    assert result["protocol"]["fitted_on"] == "12 training labels"
-    assert (
-        "standardised by those of 120 training pictures, without their labels"
-        in result["protocol"]["probe"]
+    protocol = read_results(run).protocol
+    assert protocol.trained_on == "12 training labels"
+    assert "standardised by those of 120 training pictures, without their labels" in str(
+        protocol.details["probe"]
     )
-    assert result["protocol"]["knn_k"] == 12
-    assert facts(run)["metrics"].keys() == {"top1", "top5", "knn", "val_top1"}
+    assert protocol.details["knn_k"] == 12
+    assert facts(run)["metrics"].keys() == {"top1", "knn", "val_top1"}
 
 
 def test_transfer_to_other_data_at_the_encoders_resolution(
@@ -215,9 +214,9 @@ def test_the_ceiling_of_full_supervision_stands_in_the_same_table(
     outcome = sslcli("linear-eval", "run=last", f"ceiling={supervised}", "baselines=false", *FEW)
     assert outcome.status == 0, outcome.err
     assert "supervised ceiling" in outcome.out
-    content = json.loads((only_run(tmp_path / "outputs/linear-eval") / "results.json").read_text())
-    assert content["results"].keys() == {"trained_encoder", "supervised_ceiling"}
-    assert content["encoder_learned_from_labels"] == 0
+    results = read_results(only_run(tmp_path / "outputs/linear-eval"))
+    assert [row.name for row in results.rows] == ["trained_encoder", "supervised_ceiling"]
+    assert results.settings["encoder_learned_from_labels"] == 0
     alone = sslcli("linear-eval", f"run={supervised}", "baselines=false", *FEW)
     assert alone.status == 0, alone.err
     assert "trained on 120 labels" in alone.out
@@ -225,11 +224,11 @@ def test_the_ceiling_of_full_supervision_stands_in_the_same_table(
         (tmp_path / "outputs/linear-eval").rglob("results.json"),
         key=lambda path: path.stat().st_mtime_ns,
     )
-    found = json.loads(newest.read_text())
-    assert found["encoder_learned_from_labels"] == 120
+    again = read_results(newest.parent)
+    assert again.settings["encoder_learned_from_labels"] == 120
     assert (
-        found["results"]["trained_encoder"]["top1"]
-        == content["results"]["supervised_ceiling"]["top1"]
+        again.row("trained_encoder").scores["top1"]
+        == results.row("supervised_ceiling").scores["top1"]
     )
 
 

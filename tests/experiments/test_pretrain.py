@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import yaml
-from conftest import MADE, TINY, Outcome, facts, only_run, records
+from doubles import (
+    TINY,
+    Sslcli,
+    build_method,
+    double_of,
+    facts,
+    only_run,
+    pictures,
+    records,
+    without_batch_statistics,
+)
+from PIL import Image
 from safetensors.torch import load_file
 
 from sslcli.data.batches import Batches
 from sslcli.errors import SslcliError
-from sslcli.methods.simclr import SimCLR
-from sslcli.runs.folder import read_records
-
-Sslcli = Callable[..., Outcome]
+from sslcli.evaluation.restoration_monitor import (
+    as_images,
+)
+from sslcli.experiments import pretrain as training
+from sslcli.experiments.pretrain import warn_of_own_statistics
+from sslcli.method import MethodConfig
+from sslcli.methods.context_encoder import ContextEncoderConfig
+from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
+from sslcli.methods.simclr import SimCLRConfig
+from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
+from sslcli.runs.folder import Run
 
 
 def test_leaves_everything_in_the_run_folder(sslcli: Sslcli, tmp_path: Path) -> None:
@@ -61,30 +79,6 @@ def test_leaves_everything_in_the_run_folder(sslcli: Sslcli, tmp_path: Path) -> 
         "figures/curves.png",
     ):
         assert (run / name).stat().st_size > 0
-
-
-def delayed(function: Callable[..., Any]) -> Callable[..., Any]:
-    def late(*arguments: Any) -> Any:
-        time.sleep(0.25)
-        return function(*arguments)
-
-    return late
-
-
-@pytest.mark.parametrize(("late", "waits"), [((Batches, "at"), True), ((SimCLR, "views"), False)])
-def test_records_tell_how_long_steps_waited_for_their_pictures(
-    sslcli: Sslcli,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    late: tuple[type, str],
-    waits: bool,
-) -> None:
-    monkeypatch.setattr(*late, delayed(getattr(*late)))
-    assert sslcli("pretrain", *MADE).status == 0
-    recorded = read_records(only_run(tmp_path / "outputs"))
-    shares = [record["timing"]["data_share"] for record in recorded if "loss" in record]
-    assert len(shares) == 2
-    assert all((share > 0.5) == waits for share in shares)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +143,6 @@ def test_a_changed_config_is_not_resumed(sslcli: Sslcli, tmp_path: Path) -> None
 
 def test_own_pictures_whose_validation_has_no_labels(sslcli: Sslcli, tmp_path: Path) -> None:
     import numpy as np
-    from PIL import Image
 
     rng = np.random.default_rng(0)
     for index in range(48):
@@ -181,7 +174,6 @@ def test_a_folder_that_cannot_be_written(sslcli: Sslcli, tmp_path: Path) -> None
 def test_the_encoder_in_a_notebook(sslcli: Sslcli, tmp_path: Path) -> None:
     import numpy as np
     import torch
-    from PIL import Image
 
     import sslcli as package
 
@@ -211,3 +203,93 @@ def test_the_encoder_in_a_notebook(sslcli: Sslcli, tmp_path: Path) -> None:
     assert all(
         torch.equal(value, weights[key]) for key, value in encoder.encoder.state_dict().items()
     )
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize(
+    ("config", "encoder", "parts"),
+    [
+        (SimCLRConfig(), ConvNetConfig(width=4), "(encoder)"),
+        (
+            ContextEncoderConfig(adversarial=True, bottleneck=4),
+            ContextConfig(width=2),
+            "(encoder, bottleneck, decoder, d",
+        ),
+    ],
+)
+def test_statistics_that_are_not_shared_are_told_of_by_part(
+    config: MethodConfig, encoder: EncoderConfig, parts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, heard = build_method(config, encoder), Heard()
+    warn_of_own_statistics(method, heard)  # type: ignore[arg-type]
+    assert heard.warnings == []
+    monkeypatch.setattr("sslcli.processes.size", lambda: 2)
+    warn_of_own_statistics(method, heard)  # type: ignore[arg-type]
+    assert parts in heard.warnings[0]
+    for module in method.modules().values():
+        without_batch_statistics(module)
+    heard.warnings.clear()
+    warn_of_own_statistics(method, heard)  # type: ignore[arg-type]
+    assert heard.warnings == []
+
+
+def test_pictures_of_8_pixels(sslcli: Sslcli, tmp_path: Path) -> None:
+    """They are smaller than SSIM's window."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "small.npz", x_train=rng.integers(0, 256, (40, 8, 8), dtype=np.uint8))
+    outcome = sslcli(
+        "pretrain", "method=denoising_autoencoder", "data=arrays", "data.root=small.npz", "encoder.widths=[8]",
+        "epochs=1", "batch_size=12", "runtime.threads=1",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    metrics: dict[str, Any] = facts(only_run(tmp_path / "outputs"))["metrics"]
+    assert metrics["restored_psnr"] > 0
+    assert "restored_ssim" not in metrics
+
+
+@pytest.mark.parametrize("method", ["denoising_autoencoder", "context_encoder"])
+def test_a_handful_of_pictures_is_enough(sslcli: Sslcli, tmp_path: Path, method: str) -> None:
+    """One is held out for validation. A code that is wider than the picture is warned of."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "few.npz", x_train=rng.integers(0, 256, (10, 16, 16), dtype=np.uint8))
+    wide = method == "denoising_autoencoder"
+    small = ["encoder.widths=[8]", "encoder.bottleneck=257"] if wide else ["encoder.width=2"]
+    outcome = sslcli(
+        "pretrain", f"method={method}", "data=arrays", "data.root=few.npz", *small, "epochs=1", "batch_size=4",
+        "runtime.threads=1",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    assert (
+        "warning: encoder.bottleneck=257 is wider than the picture's 256 values" in outcome.err
+    ) is wide
+    assert (only_run(tmp_path / "outputs") / "figures/restorations.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "encoder"),
+    [
+        (DenoisingAutoencoderConfig(), MLPConfig(widths=[8])),
+        (ContextEncoderConfig(bottleneck=4), ContextConfig(width=2)),
+    ],
+)
+def test_the_sheet_of_views_shows_pictures_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: MethodConfig, encoder: EncoderConfig
+) -> None:
+    """These methods' views are in [0, 1], also where the encoder is fed normalised pictures."""
+    shown: list[dict[str, Any]] = []
+    sheet = double_of(training.save_contact_sheet, shown.append)
+    monkeypatch.setattr(training, "save_contact_sheet", sheet)
+    with Run(tmp_path) as run:
+        training.save_views(run, build_method(config, encoder), Batches(pictures(), 8, 0, "cpu"), 0)
+    (given,) = shown
+    mean, std = (torch.tensor(given[name]).view(-1, 1, 1) for name in ("mean", "std"))
+    drawn = as_images(given["views"][0] * std + mean)
+    for view, image in zip(drawn, given["images"], strict=True):
+        assert np.array_equal(view, image) or np.array_equal(view, image[:, ::-1]), "or mirrored"

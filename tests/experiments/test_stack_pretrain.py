@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, facts, only_run, records
+from doubles import Killed, Sslcli, Steps, facts, only_run, records
 from safetensors.torch import load_file
 
-from sslcli.console import TrainingLines
 from sslcli.data.sample import FashionSampleConfig
 from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.experiments.stack_pretrain_config import Config, FinetuneConfig, Noise, Pretraining
 from sslcli.nets.encoder_config import Activation, ConvNetConfig, MLPConfig
+from sslcli.runs.results import read_results
 from sslcli.trained.encoder_files import read_encoder
-
-Sslcli = Callable[..., Outcome]
 
 TINY = [
     "data=arrays", "data.root=pictures.npz", "encoder.widths=[10,6]", "epochs=[1]", "finetune.epochs=2", "log_every=1",
@@ -41,37 +37,6 @@ def pictures() -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path) -> None:
     np.savez(tmp_path / "pictures.npz", **pictures())
-
-
-class Killed(Exception):
-    """As SIGKILL would: nothing is saved on the way out."""
-
-
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    """Every step of every phase, as the console is told of them."""
-    told = Steps()
-    real = TrainingLines.step
-
-    def step(self: TrainingLines, done: int) -> None:
-        told(self._label, done)
-        real(self, done)
-
-    monkeypatch.setattr(TrainingLines, "step", step)
-    return told
-
-
-class Steps:
-    """The steps taken, by phase; raises Killed at `kill_at`."""
-
-    def __init__(self) -> None:
-        self.taken: dict[str, list[int]] = {}
-        self.kill_at: tuple[str, int] | None = None
-
-    def __call__(self, phase: str, done: int) -> None:
-        self.taken.setdefault(phase, []).append(done)
-        if (phase, done) == self.kill_at:
-            raise Killed
 
 
 def run_of(tmp_path: Path) -> Path:
@@ -102,26 +67,25 @@ def test_compares_networks_and_leaves_an_encoder(sslcli: Sslcli, tmp_path: Path)
     run = run_of(tmp_path)
     found = facts(run)
     assert found["status"] == "finished"
-    content = json.loads((run / "results.json").read_text())
-    networks = content["networks"]
-    assert [(cell["pretraining"], cell["depth"], cell["seed"]) for cell in networks] == [
+    results = read_results(run)
+    assert [(row.name, row.settings["depth"], row.settings["seed"]) for row in results.rows] == [
         (kind, depth, seed) for seed in (0, 1) for kind in ("none", "denoising") for depth in (1, 2)
     ]
-    for cell in networks:
-        assert 0 <= cell["val_error"] <= 100
-        assert cell["epochs"] == 2
-        key = f"{cell['pretraining']}-{cell['depth']}-seed{cell['seed']}_error"
-        assert found["metrics"][key] == cell["test_error"]
+    for row in results.rows:
+        assert 0 <= row.scores["val_error"] <= 100
+        assert row.settings["epochs"] == 2
+        key = f"{row.name}-{row.settings['depth']}-seed{row.settings['seed']}_error"
+        assert found["metrics"][key] == row.scores["test_error"]
     kept = [
-        cell["val_error"]
-        for cell in networks
-        if (cell["pretraining"], cell["depth"]) == ("denoising", 2)
+        row.scores["val_error"]
+        for row in results.rows
+        if (row.name, row.settings["depth"]) == ("denoising", 2)
     ]
     assert found["metrics"]["val_error"] == pytest.approx(sum(kept) / 2), (
         "of the network that is kept, over seeds"
     )
-    assert content["protocol"]["finetuned_on"] == "45 labels"
-    assert content["protocol"]["tested_on"] == "10 test pictures, once a network"
+    assert results.protocol.trained_on == "45 labels"
+    assert results.protocol.tested_on == "10 test pictures, once a network"
     for words in ("none", "denoising", "depth 1", "depth 2", "±", str(run.relative_to(tmp_path))):
         assert words in outcome.out
     for name in ("figures/depths.png", "figures/curves.png", "encoder.safetensors"):
@@ -233,11 +197,11 @@ def test_fine_tuning_ends_early_and_the_best_weights_are_scored(
     ]
     assert sslcli("stack-pretrain", *words).status == 0
     run = run_of(tmp_path)
-    (cell,) = json.loads((run / "results.json").read_text())["networks"]
+    (row,) = read_results(run).rows
     accuracies = [record["val_accuracy"] for record in records(run) if "val_accuracy" in record]
-    assert cell["epochs"] == len(accuracies) == accuracies.index(max(accuracies)) + 1 + 2
+    assert row.settings["epochs"] == len(accuracies) == accuracies.index(max(accuracies)) + 1 + 2
     assert len(accuracies) < 30
-    assert cell["val_error"] == pytest.approx(100 * (1 - max(accuracies)))
+    assert row.scores["val_error"] == pytest.approx(100 * (1 - max(accuracies)))
 
 
 def test_its_encoder_is_evaluated_at_any_depth(sslcli: Sslcli, tmp_path: Path) -> None:
@@ -256,9 +220,10 @@ def test_its_encoder_is_evaluated_at_any_depth(sslcli: Sslcli, tmp_path: Path) -
             (tmp_path / "outputs/linear-eval").rglob("results.json"),
             key=lambda path: path.stat().st_mtime_ns,
         )
-        result = json.loads(newest.read_text())["results"]["trained_encoder"]
-        assert result["width"] == width
-        assert result["protocol"]["features"].startswith(f"output of layer {layer},")
+        results = read_results(newest.parent)
+        assert results.row("trained_encoder").settings["width"] == width
+        features = str(results.protocol.details["features"])
+        assert features.startswith(f"output of layer {layer},")
     outcome = sslcli("linear-eval", *few, "layer=9")
     assert outcome.status == 2
     assert "layer must be 1 to 2, got 9" in outcome.err
@@ -310,11 +275,11 @@ def test_a_convolutional_stack_with_the_modern_choices(sslcli: Sslcli, tmp_path:
     assert outcome.status == 0, outcome.err
     run = run_of(tmp_path)
     assert run.parent.name == "conv_stack-arrays"
-    content = json.loads((run / "results.json").read_text())
-    (cell,) = content["networks"]
-    assert cell["test_error"] is None
-    assert content["protocol"]["finetuned_on"] == "10 labels"
-    assert content["protocol"]["tested_on"] == "no test part"
+    results = read_results(run)
+    (row,) = results.rows
+    assert row.scores["test_error"] is None
+    assert results.protocol.trained_on == "10 labels"
+    assert results.protocol.tested_on == "no test part"
     assert "validation error" in outcome.out
     ends = {record["phase"]: record["epoch"] for record in records(run)}
     assert (ends["denoising-0/layer-1"], ends["denoising-0/layer-2"]) == (1, 2)

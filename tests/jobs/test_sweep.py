@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import TINY, Outcome, facts
+from doubles import TINY, Sslcli, double_of, facts
 from hydra.types import RunMode
 
 from sslcli.cli.compose import config_loader, register
@@ -31,7 +31,6 @@ from sslcli.runs.folder import Run, Validation
 from sslcli.runs.lock import Lock
 from sslcli.text import hydra_quoted
 
-Sslcli = Callable[..., Outcome]
 ACCURACY = Validation("knn_accuracy")
 
 
@@ -42,7 +41,8 @@ class Processes:
         self.began: list[str] = []
         self.ending: Callable[[Run, dict[str, Any]], int] = self.finishes
 
-    def call(self, words: list[str], _: Callable[[], bool], output: Any = None) -> int:
+    def call(self, given: dict[str, Any]) -> int:
+        words = given["words"]
         assert words[0] == "resume"
         folder = Path(words[1])
         self.began.append(folder.name[:3])
@@ -66,7 +66,7 @@ class Processes:
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
     found = Processes()
-    monkeypatch.setattr(process, "call", found.call)
+    monkeypatch.setattr(process, "call", double_of(process.call, found.call))
     monkeypatch.setattr(sweeping, "POLL", 0.01)
     monkeypatch.setattr(process, "POLL", 0.01)
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_contract import CPU, state
+from doubles import CPU, state
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from test_contract import CPU, PREPROCESSING, pictures, train_in
+from doubles import CPU, PREPROCESSING, pictures, train_in
 from torch import Tensor, nn
 
 from sslcli.augment.corruption_config import CorruptionConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_contract import pictures, train_in
+from doubles import pictures, train_in
 from torch import Tensor
 
 from sslcli.augment.corruption_config import CorruptionConfig

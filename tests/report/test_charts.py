@@ -10,11 +10,11 @@ import pytest
 from sslcli.report.charts import (
     PANEL_POINTS,
     Line,
-    confusion,
-    curves,
+    draw_confusion,
+    draw_curves,
+    draw_settings,
     families,
-    settings_against,
-    thinned,
+    thin,
 )
 
 
@@ -22,7 +22,7 @@ from sslcli.report.charts import (
 def test_thinned_curves_keep_ends_and_extremes(num: int) -> None:
     x = np.arange(num, dtype=np.float64)
     y = np.random.default_rng(0).normal(size=num)
-    few_x, few_y = thinned(x, y, 100)
+    few_x, few_y = thin(x, y, 100)
     assert len(few_x) <= 102
     assert (few_x[0], few_x[-1]) == (0, num - 1)
     assert (few_y.min(), few_y.max()) == (y.min(), y.max())
@@ -80,29 +80,32 @@ def test_records_become_curves_by_family_and_phase() -> None:
 def test_a_long_curve_is_pale_under_its_mean_and_bounded() -> None:
     x = np.linspace(0, 100, 10_000)
     lines = [Line(f"run {index}", x, np.sin(x) + index) for index in range(20)]
-    chart = curves({"loss": lines})
-    assert len(chart["data"]) == 40
-    assert sum(len(trace["x"]) for trace in chart["data"]) < 2.1 * PANEL_POINTS
-    assert all("name" in trace and trace["hoverinfo"] == "skip" for trace in chart["data"][1::2])
-    assert chart["layout"]["hovermode"] == "closest"
-    assert not chart["layout"]["showlegend"]  # 20 names would hide the curves
-    json.dumps(chart, allow_nan=False)
+    chart = draw_curves({"loss": lines})
+    assert len(chart.data) == 40
+    assert sum(len(trace.x) for trace in chart.data) < 2.1 * PANEL_POINTS
+    assert all(trace.opacity == 0.35 for trace in chart.data[::2])
+    assert all(trace.name and trace.hoverinfo == "skip" for trace in chart.data[1::2])
+    assert all(trace.opacity is None and trace.line.width == 2 for trace in chart.data[1::2])
+    assert chart.layout.hovermode == "closest"
+    assert not chart.layout.showlegend  # 20 names would hide the curves
+    json.dumps(chart.to_plotly_json(), allow_nan=False)
 
 
 def test_panels_lie_one_below_the_other_and_a_name_is_in_the_legend_once() -> None:
     x = np.arange(3.0)
-    chart = curves(
+    chart = draw_curves(
         {"loss": [Line("a", x, x), Line("b", x, x)], "accuracy": [Line("b", x, x), Line("c", x, x)]}
     )
-    assert [(trace["name"], trace["yaxis"], trace["showlegend"]) for trace in chart["data"]] == [
+    assert [(trace.name, trace.yaxis, trace.showlegend) for trace in chart.data] == [
         ("a", "y", True),
         ("b", "y", True),
         ("b", "y2", False),
         ("c", "y2", True),
     ]
-    upper, lower = chart["layout"]["yaxis"]["domain"], chart["layout"]["yaxis2"]["domain"]
+    upper, lower = chart.layout.yaxis.domain, chart.layout.yaxis2.domain
     assert 0 <= lower[0] < lower[1] < upper[0] < upper[1] == 1
-    assert chart["layout"]["xaxis"]["anchor"] == "y2"
+    assert chart.layout.xaxis.matches == "x2"  # they are zoomed together
+    assert [axis.title.text for axis in chart.select_xaxes()] == [None, "epoch"]
 
 
 def test_settings_have_the_axis_that_suits_them() -> None:
@@ -112,16 +115,28 @@ def test_settings_have_the_axis_that_suits_them() -> None:
         "method": ["a", None, "<b>"],
         "mixed": [1, "null", 2],
     }
-    chart = settings_against("top1", settings, [0.1, 0.2, 0.3], ["<i>", "y", "z"])
-    axes = [chart["layout"][f"xaxis{number}"]["type"] for number in ("", 2, 3, 4)]
+    chart = draw_settings("top1", settings, [0.1, 0.2, 0.3], ["<i>", "y", "z"])
+    axes = [axis.type for axis in chart.select_xaxes()]
     assert axes == ["log", "linear", "category", "category"]
-    assert chart["layout"]["xaxis"]["tickvals"] == [0.01, 0.1, 1.0]
-    assert chart["data"][2]["x"] == ["a", "null", "&lt;b&gt;"]
-    assert chart["data"][0]["text"] == ["&lt;i&gt;", "y", "z"]
+    assert chart.layout.xaxis.tickvals == (0.01, 0.1, 1.0)
+    assert chart.data[2].x == ("a", "null", "&lt;b&gt;")
+    assert chart.data[0].text == ("&lt;i&gt;", "y", "z")
 
 
 def test_confusion_is_coloured_by_share_and_tells_counts() -> None:
-    (heat,) = confusion(np.array([[3, 1], [0, 0]]), ["same", "same"])["data"]
-    assert heat["z"] == [[75, 25], [0, 0]]
-    assert heat["customdata"] == [[3, 1], [0, 0]]
-    assert len(set(heat["x"])) == 2  # plotly would merge classes of one name
+    (heat,) = draw_confusion(np.array([[3, 1], [0, 0]]), ["same", "same"]).data
+    assert heat.z == ([75, 25], [0, 0])
+    assert heat.customdata == ([3, 1], [0, 0])
+    assert len(set(heat.x)) == 2  # plotly would merge classes of one name
+
+
+def test_a_chart_leaves_colours_of_paper_and_grid_to_the_page() -> None:
+    x = np.arange(3.0)
+    charts = [
+        draw_curves({"loss": [Line("a", x, x)]}),
+        draw_settings("top1", {"epochs": [1, 2]}, [0.1, 0.2], ["a", "b"]),
+        draw_confusion(np.eye(2, dtype=np.int64), ["a", "b"]),
+    ]
+    for chart in charts:
+        assert not chart.to_plotly_json()["layout"]["template"]
+        assert chart.layout.height > 200

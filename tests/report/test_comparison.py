@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from doubles import pixels
 from numpy.typing import NDArray
-from test_figures import pixels
 
 from sslcli.report.comparison import comparison_columns, comparison_rows, save_depth_comparison
 

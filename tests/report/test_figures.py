@@ -10,28 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from doubles import contains, pixels
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image
 
 from sslcli.errors import SslcliError
 from sslcli.report.figures import drawable, save_confusion, save_curves, save_views
 from sslcli.report.style import MAX_LINES
-
-
-def pixels(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-def contains(sheet: NDArray[np.uint8], patch: NDArray[np.uint8]) -> bool:
-    """Whether the patch stands somewhere in the sheet, pixel for pixel."""
-    height, width = patch.shape[:2]
-    corners = np.argwhere((sheet[: -height + 1, : -width + 1] == patch[0, 0]).all(axis=2))
-    return any(
-        np.array_equal(sheet[top : top + height, left : left + width], patch)
-        for top, left in corners
-    )
 
 
 @pytest.mark.parametrize("channels", [1, 3])

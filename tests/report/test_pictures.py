@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from doubles import contains, pixels
 from numpy.typing import NDArray
-from test_figures import contains, pixels
 
 from sslcli.data.sample import FILE
 from sslcli.report.pictures import save_filters, save_grid, save_strips

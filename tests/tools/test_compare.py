@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import Outcome
+from doubles import HOSTILE_NAMES, Outcome, Sslcli, make_run, measured
 from PIL import Image
-from tools.test_runs import HOSTILE, make_run, measured
 
 from sslcli.report import run_curves
 from sslcli.report.run_curves import save_run_curves
 from sslcli.report.style import COLOURS, MAX_LINES
-
-Sslcli = Callable[..., Outcome]
 
 
 def with_records(run: Path, values: Sequence[float]) -> Path:
@@ -216,12 +213,12 @@ def test_runs_without_curves(sslcli: Sslcli, sweep: Path, tmp_path: Path) -> Non
 
 
 def test_any_name_can_be_compared(sslcli: Sslcli, tmp_path: Path) -> None:
-    for number, name in enumerate(HOSTILE):
+    for number, name in enumerate(HOSTILE_NAMES):
         run = make_run(
             tmp_path / "outputs" / name, method="$dae$", temperature=number, **measured(0.1)
         )
         with_records(run, [1, 2])
-    outcome = sslcli("compare", *(f"outputs/{name}" for name in HOSTILE))
+    outcome = sslcli("compare", *(f"outputs/{name}" for name in HOSTILE_NAMES))
     assert outcome.status == 0, outcome.err
     for shown in (
         "with space",

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, Outcome, only_run, records
+from doubles import TINY, Sslcli, only_run, records
 from PIL import Image
 from safetensors.torch import load_file, save_file
-
-Sslcli = Callable[..., Outcome]
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Opened, colours, opened, overflow
-from conftest import TINY, Outcome, facts, only_run
+from browser import Opened, colours, overflow
+from doubles import TINY_WITHOUT_LIMIT, Sslcli, facts, only_run
 from PIL import Image
 
 import sslcli as package
@@ -18,12 +17,7 @@ from sslcli.evaluation import maps
 from sslcli.tools.embed import main as embed
 from sslcli.tools.embed import write
 
-__all__ = ["opened"]  # a fixture
-
-Sslcli = Callable[..., Outcome]
-
 HOSTILE = "<img src=x onerror=alert(1)>&amp;"
-FEW = [word for word in TINY if not word.startswith("data.limit")]
 
 
 @pytest.fixture
@@ -38,7 +32,7 @@ def trained(sslcli: Sslcli, tmp_path: Path) -> Path:
             Image.fromarray(pixels).save(folder / f"{index}.png")
     outcome = sslcli(
         "pretrain",
-        *FEW,
+        *TINY_WITHOUT_LIMIT,
         "data=folder",
         "data.root=photos",
         "data.resolution=12",
@@ -114,7 +108,7 @@ def test_tsne_of_the_training_part_into_a_folder_of_ones_own(
 def test_unlabelled_pictures_and_test_pictures(sslcli: Sslcli, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (60, 12, 12, 1), dtype=np.uint8)
     np.savez(tmp_path / "bare.npz", x_train=images[:50], x_test=images[50:])
-    assert sslcli("pretrain", *FEW, "data=arrays", "data.root=bare.npz").status == 0
+    assert sslcli("pretrain", *TINY_WITHOUT_LIMIT, "data=arrays", "data.root=bare.npz").status == 0
     assert sslcli("embed", "last", "--device", "cpu").status == 0
     content = np.load(only_run(tmp_path / "outputs") / "embeddings/test-pca/features.npz")
     assert sorted(content) == ["features", "fingerprint", "part", "protocol"]

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, only_run
+from doubles import Sslcli, only_run
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import sslcli as package
 from sslcli.cli.main import main
+from sslcli.runs.evaluations import read_evaluations
 from sslcli.tools.export import formats
 from sslcli.tools.export.programs import Onnx
 from sslcli.tools.export.weights import Safetensors
 from sslcli.trained.encoder import build_untrained, load_trained
 from sslcli.trained.encoder_files import read_encoder
 
-Sslcli = Callable[..., Outcome]
 COLOURED = ["data=arrays", "data.root=colour.npz", "batch_size=8"]
 WORDS = {
     "convnet": ["encoder.width=2", "data.limit=32", "batch_size=16"],
@@ -379,7 +379,7 @@ def test_the_card_tells_what_is_known_and_no_more(
     words = ["--to", "safetensors", "--force", "--data-licence", "CC BY 4.0,\n# of the museum"]
     assert sslcli("export", str(run), *words).status == 0
     card = (run / "export/safetensors/MODEL_CARD.md").read_text()
-    top1 = json.loads((run / "evaluations.jsonl").read_text().splitlines()[0])["top1"]
+    top1 = read_evaluations(run)[0][0].metrics["top1"]
     assert re.search(
         rf"- `linear-eval` \(labels 1.0, seed 0, data the run's own; run .*\): top1 {top1:.4f}, top5",
         card,
@@ -388,6 +388,7 @@ def test_the_card_tells_what_is_known_and_no_more(
         "- `linear-eval` (labels 0.1, data not known, its run is gone; run gone): top1 0.5000"
         in card
     )
+    assert "- line 3 of evaluations.jsonl cannot be read" in card
     assert "As stated by who exported it: CC BY 4.0, # of the museum" in card
     assert str(tmp_path) not in card
 

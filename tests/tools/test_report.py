@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import html
 import json
 import math
 import re
-from collections.abc import Callable
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from browser import Opened, colours, opened, overflow
-from conftest import TINY, Outcome, only_run
+from browser import Opened, colours, overflow
+from doubles import TINY, Sslcli, only_run
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 from PIL import Image
 
 from sslcli.report import html_page
-
-__all__ = ["opened"]  # a fixture
-
-Sslcli = Callable[..., Outcome]
+from sslcli.report.charts import Line, draw_curves
+from sslcli.report.frame import written_about
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'\"<b>%{x}"
 
@@ -257,6 +258,58 @@ def test_all_text_is_escaped(sslcli: Sslcli, tmp_path: Path) -> None:
         assert "<img" not in drawn  # plotly reads a little markup
 
 
+@pytest.mark.parametrize(
+    "name", ["a b", "it's", 'say "x"', "$HOME `id`", "${a}", "b\\", "a=b,c", "\n"]
+)
+def test_the_commands_of_any_path_are_right(sslcli: Sslcli, tmp_path: Path, name: str) -> None:
+    run = make_run(tmp_path / name / "run", status="failed")
+    (run / "encoder.json").write_text("{}")
+    assert sslcli("report", str(run), "--output", "run.html").status == 0
+    assert sslcli("report", str(run.parent), "--output", "runs.html").status == 0
+    commands = [shlex.split(command) for command in commands_of(tmp_path / "run.html")]
+    assert [words[1] for words in commands] == [
+        *("resume", "rerun", "linear-eval", "diagnose", "embed", "report")
+    ]
+    for _, command, word in commands:
+        assert (value_for_hydra(word) if command == "linear-eval" else word) == str(run)
+    for words in map(shlex.split, commands_of(tmp_path / "runs.html")):
+        assert words[2] == str(run.parent)
+
+
+def commands_of(page: Path) -> list[str]:
+    commands = re.findall("<pre>(.*?)</pre>", page.read_text(), flags=re.DOTALL)
+    return [html.unescape(command) for command in commands]
+
+
+def value_for_hydra(word: str) -> str:
+    (override,) = OverridesParser.create().parse_overrides([word])
+    config = OmegaConf.create({override.key_or_group: override.value()})
+    return str(config[override.key_or_group])
+
+
+def test_a_page_of_an_older_version_is_recognised(tmp_path: Path) -> None:
+    page = b'<meta name="sslcli-report" content="a/&lt;b&gt;&quot;&#x27;/c">'
+    assert written_about(page, html_page.ORIGIN) == "a/<b>\"'/c"
+    assert written_about(html_page.page("a/<b>\"'&", "", []), html_page.ORIGIN) == "a/<b>\"'&"
+    assert written_about(page, "sslcli-embed") is None
+
+
+def test_every_part_escapes_its_text() -> None:
+    parts = [
+        html_page.section(HOSTILE, html_page.paragraph(HOSTILE)),
+        html_page.folded(HOSTILE, html_page.notes([HOSTILE])),
+        html_page.tiles([(HOSTILE, HOSTILE)]),
+        html_page.table([HOSTILE], [[HOSTILE], [(HOSTILE, HOSTILE)]]),
+        html_page.searched(HOSTILE, html_page.joined([])),
+        html_page.commands([(HOSTILE, [HOSTILE])]),
+        html_page.chart(draw_curves({HOSTILE: [Line(HOSTILE, np.ones(1), np.ones(1))]}), HOSTILE),
+    ]
+    for part in parts:
+        assert "<img" not in part
+        assert part.count("<script") == part.count("</script>") == ("chart" in part)
+        assert '"<b>' not in part
+
+
 def test_only_its_own_report_is_replaced(sslcli: Sslcli, tmp_path: Path) -> None:
     make_run(tmp_path / "a")
     make_run(tmp_path / "b")
@@ -314,7 +367,7 @@ def test_a_sweep_is_compared(sslcli: Sslcli, tmp_path: Path) -> None:
         "sslcli pretrain epochs=2 method.temperature=0.1,0.5 seed=0,1",
     ):
         assert said in page.text, said
-    (best,) = re.findall("<tr class=best>(.*?)</tr>", (sweep / "report.html").read_text())
+    (best,) = re.findall('<tr class="best">(.*?)</tr>', (sweep / "report.html").read_text())
     assert ">0.5<" in best  # by validation; top1, of test, would choose the other
     against, training, validation = page.charts
     assert against["data"][0]["x"] == [0.1, 0.1, 0.5, 0.5]
@@ -336,7 +389,7 @@ def test_without_repetitions_the_best_run_is_marked(sslcli: Sslcli, tmp_path: Pa
         )
     assert sslcli("report", "runs").status == 0
     (best,) = re.findall(
-        "<tr class=best>(.*?)</tr>", (tmp_path / "runs" / "report.html").read_text()
+        '<tr class="best">(.*?)</tr>', (tmp_path / "runs" / "report.html").read_text()
     )
     assert best.startswith("<td>b</td>")
     assert "Settings\n" not in Page(tmp_path / "runs" / "report.html").text

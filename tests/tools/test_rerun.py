@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import MADE, Outcome, facts, only_run, records
+from doubles import MADE, Sslcli, facts, only_run, records
 
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError
@@ -26,8 +26,6 @@ from sslcli.saved import (
     values_of_saved,
     with_values,
 )
-
-Sslcli = Callable[..., Outcome]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome
+from doubles import Outcome, make_run
 from PIL import Image, ImageCms
 from torch import Tensor, nn
 
@@ -56,25 +55,17 @@ class Other(Method):
     preprocessing: Preprocessing
 
 
-def make_run(
-    folder: Path, method: str | None, started: float = 0.0, status: str = "finished"
-) -> Path:
-    folder.mkdir(parents=True)
-    choices = {"method": method} if method else {}
-    facts = {"status": status, "command": "pretrain", "choices": choices, "started": started}
-    (folder / "run.json").write_text(json.dumps(facts))
-    return folder
-
-
 @pytest.fixture
 def filler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MeanFiller:
     """What every run holds; the newest of the runs under outputs/ is one that cannot restore."""
     method = MeanFiller(nn.Linear(1, 1), Preprocessing(16, 3, (0.0,) * 3, (1.0,) * 3), [])
     monkeypatch.setattr(fill, "read_method", lambda folder: method)
-    make_run(tmp_path / "outputs/pretrain/denoise", "denoising_autoencoder", 1.0)
-    make_run(tmp_path / "outputs/pretrain/died", "denoising_autoencoder", 2.0, "running")
-    make_run(tmp_path / "outputs/pretrain/contrast", "simclr", 3.0)
-    make_run(tmp_path / "outputs/linear-eval/probe", None, 4.0)
+    make_run(tmp_path / "outputs/pretrain/denoise", "denoising_autoencoder", started=1.0)
+    make_run(
+        tmp_path / "outputs/pretrain/died", "denoising_autoencoder", started=2.0, status="running"
+    )
+    make_run(tmp_path / "outputs/pretrain/contrast", "simclr", started=3.0)
+    make_run(tmp_path / "outputs/linear-eval/probe", started=4.0, command="linear-eval", choices={})
     (tmp_path / "outputs/pretrain/damaged").mkdir()
     (tmp_path / "outputs/pretrain/damaged/run.json").write_text("{")
     monkeypatch.chdir(tmp_path)

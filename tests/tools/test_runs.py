@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Outcome
+from doubles import HOSTILE_NAMES, Outcome, Sslcli, make_run, measured
 
 from sslcli.runs.folder import Run
 from sslcli.runs.summary import (
@@ -21,47 +20,6 @@ from sslcli.runs.summary import (
     spread,
 )
 from sslcli.text import as_word
-
-Sslcli = Callable[..., Outcome]
-HOSTILE = (
-    "with space",
-    "quo'te\"s",
-    "new\nline",
-    "ünï—字",
-    "[bold]x",
-    "a*b?[c]",
-    "\x1b[2J",
-    "b\udcffd",
-)
-
-
-def make_run(
-    folder: Path, /, method: str = "simclr", temperature: float | None = 0.5, **facts: Any
-) -> Path:
-    """A run as its folder tells it; `temperature` and `seed` are its settings."""
-    seed, command = facts.pop("seed", 0), facts.get("command", "pretrain")
-    choices = {"method": method, "data": "fashion_sample"}
-    settings = "" if temperature is None else f"  temperature: {temperature}\n"
-    header = f"sslcli:\n  format: 1\n  version: 0.1.0\n  command: {command}\n  choices:\n"
-    header += "".join(f"    {group}: {choice}\n" for group, choice in choices.items())
-    config = f"{header}method:\n{settings}  size: [1.0, 2.0]\n  views: null\nseed: {seed}\n"
-    folder.mkdir(parents=True)
-    given = {
-        "status": "finished",
-        "command": command,
-        "choices": choices,
-        "started": 1e9,
-        "seconds": 5.0,
-        **facts,
-    }
-    with Run.create(folder, {"config.yaml": config}, given):
-        pass
-    return folder
-
-
-def measured(knn_accuracy: float, **metrics: float) -> dict[str, Any]:
-    validation = {"metric": "knn_accuracy", "larger_is_better": True}
-    return {"metrics": {"knn_accuracy": knn_accuracy, **metrics}, "validation": validation}
 
 
 @pytest.fixture
@@ -199,7 +157,7 @@ def test_no_runs(sslcli: Sslcli, tmp_path: Path) -> None:
 
 
 def test_names_that_could_do_harm(sslcli: Sslcli, tmp_path: Path) -> None:
-    for name in HOSTILE:
+    for name in HOSTILE_NAMES:
         make_run(tmp_path / "outputs" / name)
     out = sslcli("runs").out
     assert out.splitlines()[-1] == "8 runs under outputs"
@@ -215,7 +173,7 @@ def test_names_that_could_do_harm(sslcli: Sslcli, tmp_path: Path) -> None:
     ):
         assert f"{shown} " in out
     assert {Path(run["run"]).name for run in json.loads(sslcli("runs", "--json").out)} == set(
-        HOSTILE
+        HOSTILE_NAMES
     )
     assert len(list(csv.reader(io.StringIO(sslcli("runs", "--csv").out)))) == 9
     assert "0 of 8 runs" in sslcli("runs", "method=new\nline").out

@@ -1,4 +1,4 @@
-"""`sslcli diagnose RUN`: measures a run's features without labels, and says whether they collapsed."""
+"""`sslcli diagnose RUN`: measures features without labels, and warns of a collapse."""
 
 from __future__ import annotations
 

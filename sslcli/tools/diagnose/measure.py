@@ -1,10 +1,11 @@
-"""Measures a run's features without labels, and writes what was found into the run's folder."""
+"""Measures a run's features without labels, and writes the figures into its folder."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -37,8 +38,36 @@ if TYPE_CHECKING:
     from sslcli.console import Console
 
 NUM_PICTURES, NUM_VIEWED, NUM_DRAWS = 5_000, 500, 5
-"""Validation pictures at most; those that views are made of; how often views are drawn of each."""
+"""Validation pictures at most; those with views; draws of views of each."""
 FOLDER = "diagnostics"
+
+
+@dataclass(frozen=True)
+class FeatureScores:
+    """The scores of N features of width D; see evaluation/diagnostics.py."""
+
+    feature_std: float
+    effective_rank: float
+    uniformity: float
+    dead_dimensions: float
+    spectrum: list[float]
+    dimension_std: list[float]
+
+    @property
+    def width(self) -> int:
+        """D, the number of dimensions."""
+        return len(self.dimension_std)
+
+
+@dataclass(frozen=True)
+class ViewScores:
+    """The scores of several views of each picture."""
+
+    alignment: float
+    separation: float
+    lidar: float
+    views: dict[str, int]
+    """`pictures`: their number; `of_each`: the number of views of a picture."""
 
 
 def diagnose(files: EncoderFiles, device: DeviceChoice, console: Console) -> None:
@@ -52,10 +81,17 @@ def diagnose(files: EncoderFiles, device: DeviceChoice, console: Console) -> Non
             "train with a larger data.val_fraction",
         )
     pictures = splits.val.subset(evenly(len(splits.val), NUM_PICTURES))
-    found = {**_of_pictures(files, pictures, compute), **_of_views(run, pictures, compute, console)}
-    words = _words(found)
-    protocol = _protocol(len(pictures), found, splits.fingerprint)
-    content = {"run": str(run.absolute()), **found, "words": words, "protocol": protocol}
+    scores = _measure_pictures(files, pictures, compute)
+    of_views = _measure_views(run, pictures, compute, console)
+    warnings = _warnings(scores, of_views)
+    protocol = _protocol(len(pictures), of_views, splits.fingerprint)
+    content = {
+        "run": str(run.absolute()),
+        **asdict(scores),
+        **({} if of_views is None else asdict(of_views)),
+        "words": warnings,
+        "protocol": protocol,
+    }
     with written_whole(run / FOLDER) as folder:
         (folder / "diagnostics.json").write_text(
             json.dumps(content, indent=2, allow_nan=False) + "\n"
@@ -65,35 +101,41 @@ def diagnose(files: EncoderFiles, device: DeviceChoice, console: Console) -> Non
             for record in read_records(run)
             if "effective_rank" in record and "epoch" in record
         ]
-        save_diagnostics(
-            folder / "diagnostics.png", found["spectrum"], found["dimension_std"], history
-        )
-    _report(run, found, words, protocol, console)
+        figure = folder / "diagnostics.png"
+        save_diagnostics(figure, scores.spectrum, scores.dimension_std, history)
+    console.table(protocol["pictures"], ("features", "value"), _table(scores, of_views))
+    for warning in warnings:
+        console.warn(warning)
+    if not warnings:
+        console.say("nothing looks collapsed")
+    console.say(f"written: {run / FOLDER}")
 
 
-def _of_pictures(files: EncoderFiles, pictures: ImageSet, compute: Compute) -> dict[str, Any]:
+def _measure_pictures(files: EncoderFiles, pictures: ImageSet, compute: Compute) -> FeatureScores:
     encoder = load_trained(files)
     compute.to_device(encoder)
     h = features(encoder, pictures.images, files.preprocessing, compute.device)
-    return {
-        "feature_std": feature_std(h),
-        "effective_rank": effective_rank(h),
-        "uniformity": uniformity(h),
-        "dead_dimensions": dead_dimensions(h),
-        "spectrum": spectrum(h).tolist(),
-        "dimension_std": dimension_std(h).tolist(),
-    }
+    return FeatureScores(
+        feature_std=feature_std(h),
+        effective_rank=effective_rank(h),
+        uniformity=uniformity(h),
+        dead_dimensions=dead_dimensions(h),
+        spectrum=spectrum(h).tolist(),
+        dimension_std=dimension_std(h).tolist(),
+    )
 
 
-def _of_views(run: Path, pictures: ImageSet, compute: Compute, console: Console) -> dict[str, Any]:
-    """What is measured on the method's own views, where it makes two or more of a picture."""
+def _measure_views(
+    run: Path, pictures: ImageSet, compute: Compute, console: Console
+) -> ViewScores | None:
+    """Measures the method's own views; None where it does not make two or more of a picture."""
     try:
         method = read_method(run)
     except SslcliError as error:
         console.warn(
             f"alignment and LiDAR are left out, they need the method's views: {error.message}"
         )
-        return {}
+        return None
     for module in method.modules().values():
         compute.to_device(module)
     chosen = pictures.images[evenly(len(pictures), NUM_VIEWED)]
@@ -102,40 +144,43 @@ def _of_views(run: Path, pictures: ImageSet, compute: Compute, console: Console)
         console.say(
             f"{type(method).__name__} makes no two views of a picture: no alignment and no LiDAR"
         )
-        return {}
-    return {
-        "alignment": alignment(h[0], h[1]),
-        "separation": separation(h[0], h[1]),
-        "lidar": lidar(h),
-        "views": {"pictures": h.shape[1], "of_each": h.shape[0]},
-    }
-
-
-def _words(found: dict[str, Any]) -> list[str]:
-    alarm = collapse_alarm(
-        found["feature_std"], found["effective_rank"], len(found["dimension_std"])
+        return None
+    return ViewScores(
+        alignment=alignment(h[0], h[1]),
+        separation=separation(h[0], h[1]),
+        lidar=lidar(h),
+        views={"pictures": h.shape[1], "of_each": h.shape[0]},
     )
-    others = findings(found["dead_dimensions"], found.get("alignment"), found.get("separation"))
+
+
+def _warnings(scores: FeatureScores, of_views: ViewScores | None) -> list[str]:
+    alarm = collapse_alarm(scores.feature_std, scores.effective_rank, scores.width)
+    aligned, separated = (
+        (None, None) if of_views is None else (of_views.alignment, of_views.separation)
+    )
+    others = findings(scores.dead_dimensions, aligned, separated)
     return ([] if alarm is None else [alarm]) + others
 
 
-def _protocol(num_pictures: int, found: dict[str, Any], fingerprint: str) -> dict[str, Any]:
+def _protocol(num_pictures: int, of_views: ViewScores | None, fingerprint: str) -> dict[str, str]:
     protocol = {
         "features": "encoder output, eval mode, no augmentation, float32",
         "pictures": f"{num_pictures} validation pictures at even distances, without their labels",
-        "effective_rank": "RankMe (Garrido et al. 2023), not centred; depends on the number of pictures, "
-        "which is 512 at most during training",
+        "effective_rank": "RankMe (Garrido et al. 2023), not centred; depends on the number of "
+        "pictures, which is 512 at most during training",
         "uniformity": "Wang & Isola 2020, t = 2, on L2-normalised features",
-        "spectrum": "standard deviations along principal directions: singular values of centred features over sqrt(N)",
+        "spectrum": "standard deviations along principal directions: singular values of centred "
+        "features over sqrt(N)",
         "data_fingerprint": fingerprint,
     }
-    if "views" in found:
-        num, each = found["views"]["pictures"], found["views"]["of_each"]
+    if of_views is not None:
+        num, each = of_views.views["pictures"], of_views.views["of_each"]
         protocol["views"] = (
             f"{each} views of each of {num} of them, as in training, the same at every call"
         )
         protocol["alignment"] = (
-            "Wang & Isola 2020, alpha = 2, of two views; separation: the same of two pictures' views"
+            "Wang & Isola 2020, alpha = 2, of two views; "
+            "separation: the same of two pictures' views"
         )
         protocol["lidar"] = (
             "Thilak et al. 2024, delta = 1e-4; depends on the numbers of pictures and of views"
@@ -143,28 +188,22 @@ def _protocol(num_pictures: int, found: dict[str, Any], fingerprint: str) -> dic
     return protocol
 
 
-def _report(
-    run: Path, found: dict[str, Any], words: list[str], protocol: dict[str, Any], console: Console
-) -> None:
-    width = len(found["dimension_std"])
+def _table(scores: FeatureScores, of_views: ViewScores | None) -> list[tuple[str, str]]:
+    width = scores.width
     rows = [
-        ("RankMe: directions that the features use", f"{found['effective_rank']:.2f} of {width}"),
-        ("spread of L2-normalised features, 0 collapsed, 1 uniform", f"{found['feature_std']:.4g}"),
-        ("uniformity, 0 collapsed, lower is more even", f"{found['uniformity']:.4g}"),
-        ("dead dimensions", f"{100 * found['dead_dimensions']:.1f} %"),
+        ("RankMe: directions that the features use", f"{scores.effective_rank:.2f} of {width}"),
+        ("spread of L2-normalised features, 0 collapsed, 1 uniform", f"{scores.feature_std:.4g}"),
+        ("uniformity, 0 collapsed, lower is more even", f"{scores.uniformity:.4g}"),
+        ("dead dimensions", f"{100 * scores.dead_dimensions:.1f} %"),
     ]
-    if "views" in found:
-        rows += [
-            ("alignment: squared distance of two views of a picture", f"{found['alignment']:.4g}"),
-            ("separation: the same of two pictures", f"{found['separation']:.4g}"),
-            (
-                "LiDAR: directions in which pictures differ more than views",
-                f"{found['lidar']:.2f} of {width}",
-            ),
-        ]
-    console.table(protocol["pictures"], ("features", "value"), rows)
-    for word in words:
-        console.warn(word)
-    if not words:
-        console.say("nothing looks collapsed")
-    console.say(f"written: {run / FOLDER}")
+    if of_views is None:
+        return rows
+    return [
+        *rows,
+        ("alignment: squared distance of two views of a picture", f"{of_views.alignment:.4g}"),
+        ("separation: the same of two pictures", f"{of_views.separation:.4g}"),
+        (
+            "LiDAR: directions in which pictures differ more than views",
+            f"{of_views.lidar:.2f} of {width}",
+        ),
+    ]

@@ -10,7 +10,7 @@ from sslcli.choices import name_in
 from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.nets.encoder_config import ENCODERS
-from sslcli.runs.evaluations import FILE as EVALUATIONS
+from sslcli.runs.evaluations import Evaluation, read_evaluations
 from sslcli.runs.folder import read_facts
 from sslcli.saved import read
 from sslcli.text import package_version
@@ -119,33 +119,21 @@ def _training(source: EncoderFiles, facts: dict[str, Any], encoder: str) -> dict
 
 
 def _measured(run: Path) -> list[str]:
-    """A line for every evaluation that was recorded in the run."""
-    path = run / EVALUATIONS
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            record = dict(json.loads(line))
-        except (ValueError, TypeError):  # cut off by a crash
-            continue
-        folder = Path(str(record.pop("run", "")))
-        command = record.pop("command", "evaluation")
-        metrics = {
-            key: record.pop(key) for key, value in list(record.items()) if _is_metric(key, value)
-        }
-        settings = ", ".join(
-            f"{key} {value}" for key, value in {**record, **_conditions(folder)}.items()
-        )
-        scores = ", ".join(f"{key} {value:.4f}" for key, value in metrics.items())
-        found.append(f"- `{command}` ({settings}; run {folder.name}): {scores}")
-    return found
+    """Returns a line for every evaluation that was recorded in the run."""
+    evaluations, unreadable = read_evaluations(run)
+    return [*map(_evaluation, evaluations), *(f"- {message}" for message in unreadable)]
 
 
-def _is_metric(key: str, value: object) -> bool:
-    return isinstance(value, float) and key != "labels"
+def _evaluation(evaluation: Evaluation) -> str:
+    folder = Path(evaluation.run)
+    settings = {**evaluation.settings, **_conditions(folder)}
+    about = ", ".join(f"{key} {value}" for key, value in settings.items())
+    scores = ", ".join(f"{key} {value:.4f}" for key, value in evaluation.metrics.items())
+    return f"- `{evaluation.command}` ({about}; run {folder.name}): {scores}"
 
 
 def _conditions(evaluation: Path) -> dict[str, Any]:
-    """What an evaluation's line does not tell: on which data, and after which layer."""
+    """Returns what an evaluation's line does not say: on which data, and after which layer."""
     try:
         saved = read(evaluation / "config.yaml")
     except SslcliError:

@@ -1,4 +1,4 @@
-"""`sslcli report RUN|SWEEP`: one HTML page of a run, or of all runs in a folder, that needs nothing beside it."""
+"""`sslcli report RUN|SWEEP`: writes one self-contained HTML page of a run or of several."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "run",
         metavar="RUN|SWEEP",
-        help="the folder of a run or a sweep, or the beginning of its name, or `last`; or any folder that holds runs",
+        help="the folder of a run or a sweep, the beginning of its name, or `last`; "
+        "or any folder that holds runs",
     )
     parser.add_argument(
         "--output", metavar="FILE", help=f"the page (default: {FILE} in the folder itself)"
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="overwrite FILE, whatever it is; a report of the same run always is",
+        help="overwrite FILE, whatever it is; an older report of the same run needs no --force",
     )
     add_outputs(parser)
     return parser
@@ -84,15 +85,18 @@ def _folder(name: str, outputs: Path) -> Path:
 
 
 def _is_run(folder: Path) -> bool:
-    """Damaged ones too, one of whose two files is lost."""
+    """Tells whether a folder is a run's, also of a damaged run that lost one of the two files."""
     return (folder / "run.json").exists() or (folder / "config.yaml").exists()
 
 
 def _is_own(target: Path, folder: Path, about: str) -> bool:
-    """Whether it is a report of the same run: one that lies in the run's folder, which may have been moved, or one that says
-    so, by the last three folders of the run's path."""
+    """Tells whether the file is a report of the same run.
+
+    It lies in the run's folder, which may have been moved, or it holds the last three folders of
+    the run's path.
+    """
     if not target.is_file():
         return False
     with target.open("rb") as file:
-        found = written_about(file.read(10_000), ORIGIN)
-    return found == about or (found is not None and target.parent.samefile(folder))
+        written = written_about(file.read(10_000), ORIGIN)
+    return written == about or (written is not None and target.parent.samefile(folder))

@@ -1,4 +1,4 @@
-"""What `sslcli report` says of one run, whatever the command and however it ended: what is missing is named."""
+"""Composes the report of one run, of any command and in any state; what is missing is named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 from sslcli.console import duration
 from sslcli.errors import SslcliError
 from sslcli.report import html_page as on_page
-from sslcli.report.charts import confusion, curves, families, headline
+from sslcli.report.charts import draw_confusion, draw_curves, families, is_headline
+from sslcli.report.curves import NOT_CURVES
 from sslcli.report.frame import Html
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import Summary
@@ -21,10 +22,10 @@ from sslcli.trained.encoder_files import JSON as ENCODER
 
 CAPTIONS = {
     "views": "What training sees: each picture, and views of it as the augmentation makes them",
-    "restorations": "Restorations of validation pictures: the picture, what was hidden or damaged, what came back",
+    "restorations": "Restorations of validation pictures: clean, damaged, restored",
     "reconstructions": "Reconstructions of validation pictures",
     "fillings": "Holes in test pictures, filled by the network and by simpler ways",
-    "traversals": "Walks between the codes of two pictures",
+    "traversals": "Codes moved along their principal directions, decoded",
     "label_curve": "Accuracy by the number of labels",
     "depths": "Errors after fine-tuning, by depth and kind of pretraining",
     "confusion": "Confusion matrix: the percentage of each true class",
@@ -34,11 +35,13 @@ MAX_CLASSES, MAX_TILES, MAX_WARNINGS, MAX_ROWS = 100, 6, 20, 20
 
 
 def run_report(run: Summary) -> tuple[str, list[Html]]:
-    """The title, and the page's parts."""
+    """Returns the title, and the page's parts."""
     missing: list[str] = []
     records = _records(run.folder, missing)
     settings = _settings(run, missing)
-    charts = [on_page.chart(curves(panels), family) for family, panels in families(records).items()]
+    charts = [
+        on_page.chart(draw_curves(panels), family) for family, panels in families(records).items()
+    ]
     heat = _confusion(run.folder, missing)
     redrawn = [name for name, drawn in (("curves", charts), ("confusion", heat)) if drawn]
     pictures, unreadable = on_page.pictures(_captions(run.folder, redrawn))
@@ -89,7 +92,7 @@ def _subtitle(run: Summary) -> str:
 
 
 def _state(run: Summary) -> list[str]:
-    """What there is to say of a run that did not end well."""
+    """Says why a run has not finished."""
     facts, lines = run.facts, []
     if run.status != "finished":
         planned = facts.get("derived", {}).get("num_steps")
@@ -99,7 +102,8 @@ def _state(run: Summary) -> list[str]:
             else ""
         )
         lines.append(
-            f"not finished: {run.status}{steps}; final numbers are missing, those shown are the newest"
+            f"not finished: {run.status}{steps}; "
+            "final numbers are missing, those shown are the newest"
         )
     if facts.get("error"):
         lines.append(str(facts["error"]))
@@ -123,17 +127,18 @@ def _settings(run: Summary, missing: list[str]) -> dict[str, Any]:
 
 
 def _newest(records: list[dict[str, Any]]) -> dict[str, float]:
-    """The last value of everything measured."""
-    where = ("step", "epoch", "collapsed")
-    everything = {
-        name: value for record in records for name, value in record.items() if name not in where
+    """Returns the last value of everything measured."""
+    last = {name: value for record in records for name, value in record.items()}
+    return {
+        name: value
+        for name, value in last.items()
+        if isinstance(value, (int, float)) and name not in NOT_CURVES
     }
-    return {name: value for name, value in everything.items() if isinstance(value, (int, float))}
 
 
 def _tiles(run: Summary, numbers: Mapping[str, float]) -> list[tuple[str, str]]:
     chosen = run.validation.metric if run.validation else None
-    names = sorted(filter(headline, numbers), key=lambda name: name != chosen)[:MAX_TILES]
+    names = sorted(filter(is_headline, numbers), key=lambda name: name != chosen)[:MAX_TILES]
     shown = [
         (f"{name.replace('_', ' ')}{' (chosen by)' * (name == chosen)}", f"{numbers[name]:.4g}")
         for name in names
@@ -159,7 +164,7 @@ def _warnings(run: Summary) -> list[str]:
 
 
 def _confusion(folder: Path, missing: list[str]) -> Html:
-    """confusion.csv as a chart, where there is one that a screen can show."""
+    """Draws confusion.csv, where there is one that a screen can show."""
     import numpy as np
 
     path = folder / "confusion.csv"
@@ -171,33 +176,35 @@ def _confusion(folder: Path, missing: list[str]) -> Html:
         matrix = np.array([[int(count) for count in row[1:]] for row in rows])
         if len(classes) > MAX_CLASSES or matrix.shape != (len(classes), len(classes)):
             return Html("")
-        return on_page.chart(confusion(matrix, classes))
+        return on_page.chart(draw_confusion(matrix, classes))
     except (ValueError, OSError, csv.Error) as reason:
         missing.append(f"confusion.csv cannot be read: {reason}")
         return Html("")
 
 
 def _captions(folder: Path, without: Collection[str]) -> dict[Path, str]:
-    """Every picture of the run: its figures, what `diagnose` drew, the maps that `embed` drew."""
+    """Returns every picture of the run: its figures, those of `diagnose`, the maps of `embed`."""
     figures = [path for path in sorted(folder.glob("figures/**/*.png")) if path.stem not in without]
-    found = {path: CAPTIONS.get(path.stem, path.stem.replace("_", " ")) for path in figures}
-    found |= dict.fromkeys(
+    captions = {path: CAPTIONS.get(path.stem, path.stem.replace("_", " ")) for path in figures}
+    captions |= dict.fromkeys(
         folder.glob("diagnostics/*.png"), "What the features are like (sslcli diagnose)"
     )
     for path in sorted(folder.glob("embeddings/*/*.png")):
         also = "; to hover over: map.html beside it" if path.stem == "map" else ""
-        found[path] = f"Features of {path.parent.name} (sslcli embed): {path.stem}{also}"
-    return found
+        captions[path] = f"Features of {path.parent.name} (sslcli embed): {path.stem}{also}"
+    return captions
 
 
 def _diagnostics(folder: Path) -> Html:
-    found = json_of(folder / "diagnostics" / "diagnostics.json")
-    if not found:
+    measured = json_of(folder / "diagnostics" / "diagnostics.json")
+    if not measured:
         return Html("")
     numbers = [
-        (key.replace("_", " "), value) for key, value in found.items() if isinstance(value, float)
+        (key.replace("_", " "), value)
+        for key, value in measured.items()
+        if isinstance(value, float)
     ]
-    words = [str(word) for word in found.get("words", [])]
+    words = [str(word) for word in measured.get("words", [])]
     return _section(
         "Features (sslcli diagnose)",
         on_page.joined([on_page.notes(words), on_page.table(("", "value"), numbers)]),
@@ -205,23 +212,23 @@ def _diagnostics(folder: Path) -> Html:
 
 
 def _environment(run: Summary) -> dict[str, Any]:
-    """run.json without the numbers that are shown elsewhere."""
+    """Returns run.json without the numbers that are shown elsewhere."""
     return {key: value for key, value in run.facts.items() if key != "metrics"}
 
 
-def _commands(run: Summary) -> list[tuple[str, str]]:
+def _commands(run: Summary) -> list[tuple[str, list[str]]]:
     folder = str(run.folder.absolute())
     quoted, word = shell_quoted(folder), hydra_word("run", folder)
-    lines = [] if run.status == "finished" else [("Go on with it", f"sslcli resume {quoted}")]
-    lines.append(
-        ("Run it again, and say whether the result is identical", f"sslcli rerun {quoted}")
-    )
+    commands = [
+        ("Run it again, and say whether the result is identical", [f"sslcli rerun {quoted}"])
+    ]
+    if run.status != "finished":
+        commands.insert(0, ("Resume it", [f"sslcli resume {quoted}"]))
     if (run.folder / ENCODER).exists():
-        lines.append(
-            (
-                "Evaluate its encoder",
-                f"sslcli linear-eval {word}\nsslcli diagnose {quoted}\nsslcli embed {quoted}",
-            )
-        )
-    lines.append(("Write this report again", f"sslcli report {quoted}"))
-    return lines
+        evaluations = [
+            f"sslcli linear-eval {word}",
+            f"sslcli diagnose {quoted}",
+            f"sslcli embed {quoted}",
+        ]
+        commands.append(("Evaluate its encoder", evaluations))
+    return [*commands, ("Write this report again", [f"sslcli report {quoted}"])]

@@ -1,4 +1,4 @@
-"""What `sslcli report` says of several runs, a sweep's or any that lie in a folder: what varies, and what it is worth."""
+"""Composes the report of several runs, of a sweep or in a folder: what varies, and its effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sslcli.console import duration
 from sslcli.errors import SslcliError
 from sslcli.jobs.sweep_results import SWEEP_FILE, jobs_of, read_sweep
 from sslcli.report import html_page as on_page
-from sslcli.report.charts import Line, curves, families, headline, settings_against
+from sslcli.report.charts import Panels, draw_curves, draw_settings, families, is_headline
 from sslcli.report.frame import Html
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import (
@@ -31,7 +31,7 @@ MAX_METRICS, MAX_NAME = 6, 60
 
 
 def sweep_report(folder: Path, runs: Sequence[Summary]) -> tuple[str, list[Html]]:
-    """The title, and the page's parts: `runs` are those in the folder."""
+    """Returns the title, and the page's parts; `runs` are those in the folder."""
     every = sorted(runs, key=lambda run: str(run.folder))
     shown = [run for run in every if _has_settings(run)]
     keys = differing(shown, [WHERE])
@@ -40,23 +40,21 @@ def sweep_report(folder: Path, runs: Sequence[Summary]) -> tuple[str, list[Html]
     counts = ", ".join(
         f"{count} {status}" for status, count in Counter(run.status for run in every).most_common()
     )
-    troubles = _troubles(folder, every)
-    begun_by = _begun_by(folder, troubles)
+    problems = _problems(folder, every)
+    started_by = _started_by(folder, problems)
     parts = [
         on_page.paragraph(f"{len(every)} runs: {counts} · {folder.absolute()}"),
-        on_page.notes([*troubles, *([f"no best: {choice.reason}"] if choice.best is None else [])]),
+        on_page.notes([*problems, *([f"no best: {choice.reason}"] if choice.best is None else [])]),
         _table_of_settings(groups, keys, choice),
         _table_of_runs(
             folder, shown, keys, choice, choice.best if len(groups) == len(shown) else None
         ),
         _against(folder, shown, keys, choice),
         _curves(folder, groups, keys),
-        on_page.section("Commands", on_page.commands(_commands(folder, begun_by))),
+        on_page.section("Commands", on_page.commands(_commands(folder, started_by))),
     ]
-    return (
-        f"{folder.absolute().name}: {', '.join(sorted({str(run.settings['command']) for run in shown}))}",
-        parts,
-    )
+    commands = sorted({str(run.settings["command"]) for run in shown})
+    return f"{folder.absolute().name}: {', '.join(commands)}", parts
 
 
 def _has_settings(run: Summary) -> bool:
@@ -66,38 +64,43 @@ def _has_settings(run: Summary) -> bool:
         return False
 
 
-def _troubles(folder: Path, runs: Sequence[Summary]) -> list[str]:
-    """Which runs did not end well, and why."""
-    found = []
+def _problems(folder: Path, runs: Sequence[Summary]) -> list[str]:
+    """Says which runs did not finish, and why."""
+    problems = []
     for run in runs:
         if run.status != "finished":
             error = run.facts.get("error")
-            found.append(f"{_place(run, folder)}: {run.status}" + (f": {error}" if error else ""))
+            because = f": {error}" if error else ""
+            problems.append(f"{_path_of(run, folder)}: {run.status}{because}")
         if not _has_settings(run):
-            found.append(
-                f"{_place(run, folder)}: no config that can be read, so it is in no table and no chart"
+            problems.append(
+                f"{_path_of(run, folder)}: no config that can be read, "
+                "so it is in no table and no chart"
             )
-    return found
+    return problems
 
 
-def _begun_by(folder: Path, troubles: list[str]) -> list[str]:
-    """The words that a sweep is; none where the folder is no sweep's. Tells of the jobs that were not even begun."""
+def _started_by(folder: Path, problems: list[str]) -> list[str]:
+    """Returns the words of the command that started a sweep; none if the folder is no sweep's.
+
+    Adds the refused jobs to `problems`.
+    """
     if not (folder / SWEEP_FILE).exists():
         return []
     try:
         refused = [job for job in jobs_of(folder) if job.status == "refused"]
         sweep = read_sweep(folder)
     except SslcliError as damaged:
-        troubles.append(damaged.message)
+        problems.append(damaged.message)
         return []
-    troubles += [f"{' '.join(job.what)}: refused: {job.facts.get('error')}" for job in refused]
+    problems += [f"{' '.join(job.what)}: refused: {job.facts.get('error')}" for job in refused]
     return [sweep["command"], *sweep["words"]]
 
 
 def _table_of_settings(
     groups: Sequence[Sequence[Summary]], keys: Sequence[str], choice: Choice
 ) -> Html:
-    """A row a setting, where there are repetitions: their mean, and the standard deviation."""
+    """Shows mean and standard deviation over repetitions, a row a setting."""
     if all(len(group) == 1 for group in groups):
         return Html("")
     settings = [key for key in keys if key != SEED]
@@ -105,14 +108,17 @@ def _table_of_settings(
     rows: list[list[Any]] = []
     for group in groups:
         spreads = [spread(group, metric) for metric in metrics]
-        measured = [None if found is None else (found.mean, str(found)) for found in spreads]
+        measured = [None if one is None else (one.mean, str(one)) for one in spreads]
         finished = sum(run.status == "finished" for run in group)
         rows.append(
             [*(_value(group[0], key) for key in settings), f"{finished} of {len(group)}", *measured]
         )
-    told = "Mean ± standard deviation over seeds. The best is marked; it is chosen by validation, never by test."
+    caption = (
+        "Mean ± standard deviation over seeds. "
+        "The best is marked; it is chosen by validation, never by test."
+    )
     table = on_page.table([*settings, "finished", *_titles(metrics, choice)], rows, choice.best)
-    return on_page.section("Settings", on_page.paragraph(told), table)
+    return on_page.section("Settings", on_page.paragraph(caption), table)
 
 
 def _table_of_runs(
@@ -125,14 +131,20 @@ def _table_of_runs(
         measured = [run.metrics.get(metric) for metric in metrics]
         time = None if seconds is None else (seconds, duration(seconds))
         rows.append(
-            [_place(run, folder), *(_value(run, key) for key in keys), *measured, run.status, time]
+            [
+                _path_of(run, folder),
+                *(_value(run, key) for key in keys),
+                *measured,
+                run.status,
+                time,
+            ]
         )
     columns = ["run", *keys, *_titles(metrics, choice), "status", "time"]
     return on_page.section("Runs", on_page.table(columns, rows, best)) if rows else Html("")
 
 
 def _metrics(runs: Sequence[Summary], choice: Choice) -> list[str]:
-    every = dict.fromkeys(metric for run in runs for metric in filter(headline, run.metrics))
+    every = dict.fromkeys(metric for run in runs for metric in filter(is_headline, run.metrics))
     first = [choice.validation.metric] if choice.validation else []
     return list(dict.fromkeys([*first, *every]))[:MAX_METRICS]
 
@@ -149,54 +161,52 @@ def _against(folder: Path, runs: Sequence[Summary], keys: Sequence[str], choice:
     if not settings or len(measured) < 2:
         return Html("")
     values = [run.metrics[metric] for run in measured]
-    chart = settings_against(
-        metric, settings, values, [_name(run, keys, folder) for run in measured]
-    )
+    chart = draw_settings(metric, settings, values, [_name(run, keys, folder) for run in measured])
     return on_page.section("Settings and the validation metric", on_page.chart(chart))
 
 
 def _curves(folder: Path, groups: Sequence[Sequence[Summary]], keys: Sequence[str]) -> Html:
-    """Of all runs; repetitions have one colour."""
-    found: dict[str, dict[str, list[Line]]] = {"training": {}, "validation": {}}
+    """Draws the curves of all runs; repetitions share a colour."""
+    of_all: dict[str, Panels] = {"training": {}, "validation": {}}
     for colour, run in [(colour, run) for colour, group in enumerate(groups) for run in group]:
         try:
             of_run = families(read_records(run.folder), _name(run, keys, folder), colour)
         except SslcliError:  # a damaged file: the run has no curve
             continue
-        for family, panels in found.items():
+        for family, panels in of_all.items():
             for metric, lines in of_run.get(family, {}).items():
                 panels.setdefault(metric, []).extend(lines)
-    shown = [on_page.chart(curves(panels), family) for family, panels in found.items() if panels]
+    shown = [
+        on_page.chart(draw_curves(panels), family) for family, panels in of_all.items() if panels
+    ]
     return on_page.section("Curves", on_page.charts(shown)) if shown else Html("")
 
 
-def _commands(folder: Path, begun_by: list[str]) -> list[tuple[str, str]]:
-    quoted = shell_quoted(str(folder.absolute()))
-    begun = shlex.join(["sslcli", *begun_by])
-    again = (
-        [("Go on with the sweep", f"sslcli resume {quoted}"), ("It was begun by", begun)]
-        if begun_by
-        else []
-    )
-    others = [
-        ("Compare the runs", f"sslcli compare {quoted}"),
-        ("Write this report again", f"sslcli report {quoted}"),
+def _commands(folder: Path, started_by: list[str]) -> list[tuple[str, list[str]]]:
+    quoted = shell_quoted(folder.absolute())
+    commands = []
+    if started_by:
+        commands.append(("Resume the sweep", [f"sslcli resume {quoted}"]))
+        commands.append(("It was started by", [shlex.join(["sslcli", *started_by])]))
+    return [
+        *commands,
+        ("Compare the runs", [f"sslcli compare {quoted}"]),
+        ("Write this report again", [f"sslcli report {quoted}"]),
     ]
-    return again + others
 
 
-def _place(run: Summary, folder: Path) -> str:
+def _path_of(run: Summary, folder: Path) -> str:
     return str(run.folder.relative_to(folder))
 
 
 def _name(run: Summary, keys: Sequence[str], folder: Path) -> str:
-    """By what varies, where that is little."""
+    """Returns the settings that vary, or the folder where those are too long."""
     varied = " ".join(f"{key.rsplit('.', 1)[-1]}={_value(run, key)}" for key in keys)
-    return varied if 0 < len(varied) <= MAX_NAME else _place(run, folder)
+    return varied if 0 < len(varied) <= MAX_NAME else _path_of(run, folder)
 
 
 def _value(run: Summary, key: str) -> Any:
-    """A number, or as it is typed; None where the run has no such setting."""
+    """Returns a number, or text as on the command line; None if the run has no such setting."""
     value = run.settings.get(key)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value if number or key not in run.settings else as_word(value)

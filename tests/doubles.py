@@ -1,0 +1,279 @@
+"""What several test files share: a command's outcome, words of tiny runs, doubles, and runs read back."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from sslcli.data.images import ImageSet
+from sslcli.engine.device import Compute
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.optim_config import AdamWConfig
+from sslcli.engine.train import Periods, Pictures, train
+from sslcli.generators import seed_generators
+from sslcli.method import Evaluate, Learner, Method, MethodConfig, Preprocessing
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.processes import join, leave
+from sslcli.runs.checkpoint import Phase
+from sslcli.runs.folder import Run
+
+TINY = [
+    "data.limit=64",
+    "batch_size=16",
+    "epochs=2",
+    "encoder.width=4",
+    "log_every=2",
+    "runtime.threads=1",
+]
+"""Words that make a run of `pretrain` take a second."""
+TINY_WITHOUT_LIMIT = TINY[1:]
+"""The same, for data of which there are few anyway."""
+MADE = [*TINY, "epochs=1", "knn_every=0"]
+"""The words of the fixture `made`."""
+HOSTILE_NAMES = (
+    "with space", "quo'te\"s", "new\nline", "ünï—字", "[bold]x", "a*b?[c]", "\x1b[2J", "b\udcffd",
+)  # fmt: skip
+"""Names that a folder may have."""
+CPU = Compute(torch.device("cpu"), None)
+PREPROCESSING = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
+"""Of `pictures()`."""
+
+
+class Outcome(NamedTuple):
+    """What a command left: its exit status, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Sslcli = Callable[..., Outcome]
+"""The type of the fixture `sslcli`."""
+
+
+class Killed(Exception):
+    """Ends a training as SIGKILL would: nothing is saved on the way out."""
+
+
+@dataclass
+class Onlooker:
+    """Listens to a training, and kills it after step `stop_at`."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    stop_at: int | None = None
+
+    def step(self, done: int) -> None:
+        if done == self.stop_at:
+            raise Killed
+
+    def record(self, record: dict[str, Any]) -> None:
+        self.records.append({key: value for key, value in record.items() if key != "timing"})
+
+
+class Steps:
+    """The steps that a command took, by phase; raises Killed at `kill_at`, a phase and a step of it."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, list[int]] = {}
+        self.kill_at: tuple[str, int] | None = None
+
+    def __call__(self, phase: str, done: int) -> None:
+        self.taken.setdefault(phase, []).append(done)
+        if (phase, done) == self.kill_at:
+            raise Killed
+
+
+def double_of(
+    function: Callable[..., Any], answer: Callable[[dict[str, Any]], Any]
+) -> Callable[..., Any]:
+    """What stands in for a function: `answer` gets the arguments by name, in whatever order they come."""
+    signature = inspect.signature(function)
+
+    def double(*arguments: Any, **named: Any) -> Any:
+        given = signature.bind(*arguments, **named)
+        given.apply_defaults()
+        return answer(given.arguments)
+
+    return double
+
+
+def pictures() -> ImageSet:
+    """24 coloured pictures of 16 x 16 pixels, in blocks of 4 x 4."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randint(0, 256, (24, 4, 4, 3), dtype=torch.uint8, generator=generator)
+    return ImageSet(coarse.repeat_interleave(4, 1).repeat_interleave(4, 2).numpy())
+
+
+def build_method(
+    config: MethodConfig, encoder: EncoderConfig, resolution: int = 16, channels: int = 3
+) -> Method:
+    """A method with freshly drawn weights; by default, for `pictures()`."""
+    seed_generators(1)
+    preprocessing = Preprocessing(resolution, channels, (0.5,) * channels, (0.25,) * channels)
+    return config.build(encoder.build(channels, resolution), preprocessing)
+
+
+def train_in(
+    folder: Path,
+    learner: Learner[Any, Any],
+    batches: Pictures[Any],
+    num_steps: int,
+    stop_at: int | None = None,
+    evaluate: Evaluate = lambda _: {},
+    evaluate_every: int = 1000,
+) -> list[dict[str, Any]]:
+    """Trains in `folder`, from its checkpoint if it has one; checkpoints every 5 steps, records every 2; returns these."""
+    onlooker = Onlooker(stop_at=stop_at)
+    folder.mkdir(exist_ok=True)
+    with Run(folder) as run:
+        if not (folder / "run.json").exists():
+            (folder / "run.json").write_text("{}")
+        train(
+            learner, batches, Minimizer.of(learner, AdamWConfig(lr=3e-3), CPU, lambda _: 3e-3), evaluate,
+            Phase(run, "train", 2, 0), Periods(num_steps, 2, evaluate_every, 5), CPU, onlooker,
+        )  # fmt: skip
+    return onlooker.records
+
+
+def state(learner: Learner[Any, Any]) -> dict[str, Tensor]:
+    """Copies of a learner's parameters and buffers."""
+    return {
+        f"{part}.{key}": value.clone()
+        for part, module in learner.modules().items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    """Whether two states are equal, bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def make_run(
+    folder: Path, /, method: str = "simclr", temperature: float | None = 0.5, **facts: Any
+) -> Path:
+    """A run that has config.yaml and run.json, and no more; `temperature` and `seed` are its settings."""
+    seed, command = facts.pop("seed", 0), facts.get("command", "pretrain")
+    choices = {"method": method, "data": "fashion_sample"}
+    settings = "" if temperature is None else f"  temperature: {temperature}\n"
+    header = f"sslcli:\n  format: 1\n  version: 0.1.0\n  command: {command}\n  choices:\n"
+    header += "".join(f"    {group}: {choice}\n" for group, choice in choices.items())
+    config = f"{header}method:\n{settings}  size: [1.0, 2.0]\n  views: null\nseed: {seed}\n"
+    folder.mkdir(parents=True)
+    given = {
+        "status": "finished",
+        "command": command,
+        "choices": choices,
+        "started": 1e9,
+        "seconds": 5.0,
+        **facts,
+    }
+    with Run.create(folder, {"config.yaml": config}, given):
+        pass
+    return folder
+
+
+def measured(knn_accuracy: float, **metrics: float) -> dict[str, Any]:
+    """Facts for `make_run`: metrics, by one of which runs are chosen."""
+    validation = {"metric": "knn_accuracy", "larger_is_better": True}
+    return {"metrics": {"knn_accuracy": knn_accuracy, **metrics}, "validation": validation}
+
+
+def only_run(folder: Path) -> Path:
+    """The one run below a folder."""
+    (found,) = (path.parent for path in sorted(folder.rglob("run.json")))
+    return found
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    """The records of a run without what depends on the clock."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [
+        {key: value for key, value in json.loads(line).items() if key != "timing"} for line in lines
+    ]
+
+
+def facts(run: Path) -> dict[str, Any]:
+    """The content of run.json."""
+    return dict(json.loads((run / "run.json").read_text()))
+
+
+def pixels(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) of a picture's file."""
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def contains(sheet: NDArray[np.uint8], patch: NDArray[np.uint8]) -> bool:
+    """Whether the patch stands somewhere in the sheet, pixel for pixel."""
+    height, width = patch.shape[:2]
+    corners = np.argwhere((sheet[: -height + 1, : -width + 1] == patch[0, 0]).all(axis=2))
+    return any(
+        np.array_equal(sheet[top : top + height, left : left + width], patch)
+        for top, left in corners
+    )
+
+
+def without_batch_statistics(module: nn.Module) -> None:
+    """Puts group norm in place of every batch norm, so that pictures of a batch do not depend on each other."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+            setattr(module, name, nn.GroupNorm(1, child.num_features))
+        without_batch_statistics(child)
+
+
+def together(num: int, work: Callable[..., None], *arguments: object) -> None:
+    """Runs `work(*arguments)` in so many processes that are one group."""
+    port = free_port()
+    context = get_context("forkserver")  # which imports torch once, and not for every process
+    context.set_forkserver_preload(
+        ["torch", "torch.distributed", "sslcli.engine.train", "sslcli.engine.optim_config"]
+    )
+    processes = [
+        context.Process(target=_member, args=(r, num, port, work, *arguments)) for r in range(num)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * num
+
+
+def _member(
+    rank_here: int, num: int, port: int, work: Callable[..., None], *arguments: object
+) -> None:
+    told = {"RANK": rank_here, "WORLD_SIZE": num, "LOCAL_RANK": rank_here, "MASTER_PORT": port}
+    os.environ.update(
+        {"MASTER_ADDR": "127.0.0.1", **{key: str(value) for key, value in told.items()}}
+    )
+    torch.set_num_threads(1)
+    join("cpu")
+    work(*arguments)
+    leave()
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def as_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets this process take itself for the second of two that torchrun started."""
+    for key, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(key, value)

@@ -1,0 +1,223 @@
+"""Several processes train as one: the same pictures, views, losses and weights (gloo, on the CPU)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from doubles import (
+    CPU,
+    PREPROCESSING,
+    TINY,
+    Killed,
+    Onlooker,
+    Sslcli,
+    facts,
+    only_run,
+    state,
+    together,
+    without_batch_statistics,
+)
+
+from sslcli.augment.masks_config import MaskConfig, MaskKind
+from sslcli.data.batches import Batches
+from sslcli.data.images import ImageSet
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.optim_config import SGDConfig
+from sslcli.engine.train import Periods, train
+from sslcli.generators import seed_generators
+from sslcli.method import Method
+from sslcli.methods.context_encoder import ContextEncoderConfig
+from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
+from sslcli.methods.simclr import SimCLR, SimCLRConfig
+from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, MLPConfig
+from sslcli.processes import rank
+from sslcli.runs.checkpoint import Phase
+from sslcli.runs.folder import Run, read_records
+
+PROJECTED = "simclr, batch norm in the projector"
+
+METHODS: dict[str, Callable[[], Method]] = {
+    PROJECTED: lambda: SimCLRConfig().build(ConvNetConfig(width=4).build(3, 16), PREPROCESSING),
+    "simclr": lambda: SimCLRConfig(chunk_size=5, loss_block=7).build(
+        ConvNetConfig(width=4).build(3, 16), PREPROCESSING
+    ),
+    "denoising": lambda: DenoisingAutoencoderConfig().build(
+        MLPConfig(widths=[20], batch_norm=False).build(3, 16), PREPROCESSING
+    ),
+    "adversarial": lambda: ContextEncoderConfig(
+        adversarial=True, masks=MaskConfig(kind=MaskKind.blocks), bottleneck=None
+    ).build(ContextConfig(width=4).build(3, 16), PREPROCESSING),
+}
+
+
+def train_here(name: str, folder: Path, stop_at: int | None = None) -> None:
+    seed_generators(1)
+    method = METHODS[name]()
+    for part, module in method.modules().items():
+        if (name, part) != (PROJECTED, "projector"):
+            without_batch_statistics(module)
+        CPU.to_device(module)
+    images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
+    pictures = Batches(ImageSet(images), 12, 0, "cpu")
+    own = folder / str(rank())
+    own.mkdir(parents=True, exist_ok=True)
+    if not (own / "run.json").exists():
+        Run.create(own, {}, {"status": "running"}).__exit__()
+    with Run(own) as run, suppress(Killed):
+        train(
+            method, pictures, Minimizer.of(method, SGDConfig(lr=0.05), CPU, lambda step: 0.05), lambda step: {},
+            Phase(run, "pretrain", 1, 0), Periods(20, 1, 1000, 10), CPU, Onlooker(stop_at=stop_at),
+        )  # fmt: skip
+    torch.save(state(method), own / "weights.pt")
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    kept = ("loss", "discriminator_loss", "rank_accuracy")
+    return [
+        {key: record[key] for key in kept if key in record}
+        for record in read_records(folder)
+        if "loss" in record
+    ]
+
+
+def all_methods(folder: Path) -> None:
+    for name in METHODS:
+        train_here(name, folder / name)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every method trained by 1, 2 and 4 processes."""
+    folder = tmp_path_factory.mktemp("together")
+    all_methods(folder / "1")
+    for num in (2, 4):
+        together(num, all_methods, folder / str(num))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num", [2, 4])
+@pytest.mark.parametrize("name", list(METHODS))
+def test_losses_and_weights_are_those_of_one_process(trained: Path, name: str, num: int) -> None:
+    alone, shared = losses(trained / "1" / name / "0"), losses(trained / str(num) / name / "0")
+    assert len(alone) == len(shared) == 20
+    if (
+        name == PROJECTED
+    ):  # which sees the pictures of all processes; its statistics make much of the last digit, step by step
+        assert [found["loss"] for found in shared[:4]] == pytest.approx(
+            [one["loss"] for one in alone[:4]], rel=1e-5
+        )
+        return
+    for expected, found in zip(alone, shared, strict=True):
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    expected_weights = torch.load(trained / "1" / name / "0/weights.pt")
+    for member in range(num):
+        found_weights = torch.load(trained / str(num) / name / f"{member}/weights.pt")
+        for key, expected_weight in expected_weights.items():
+            assert torch.allclose(found_weights[key], expected_weight, rtol=1e-4, atol=1e-5), key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(METHODS))
+def test_only_the_first_process_saves(trained: Path, name: str) -> None:
+    assert (trained / "2" / name / "0/pretrain/last.pt").exists()
+    assert not (trained / "2" / name / "1/pretrain/last.pt").exists()
+
+
+@pytest.mark.slow
+def test_a_run_of_two_goes_on_alone(trained: Path, tmp_path: Path) -> None:
+    together(2, train_here, "simclr", tmp_path, 14)
+    assert 10 <= len(losses(tmp_path / "0")) < 20
+    train_here("simclr", tmp_path)
+    for expected, found in zip(losses(trained / "1/simclr/0"), losses(tmp_path / "0"), strict=True):
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def train_until_the_first_is_satisfied(folder: Path) -> None:
+    """Which it is after its second evaluation; the others do not evaluate."""
+
+    class Satisfied(SimCLR):
+        def satisfied(self) -> bool:
+            return len(evaluated) == 2
+
+    seed_generators(1)
+    evaluated: list[int] = []
+    method = METHODS["simclr"]()
+    assert isinstance(method, SimCLR)
+    method = Satisfied(**{field.name: getattr(method, field.name) for field in fields(method)})
+    for module in method.modules().values():
+        without_batch_statistics(module)
+    images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
+
+    def evaluate(step: int) -> dict[str, float]:
+        evaluated.append(step)
+        return {}
+
+    with Run.create(folder / str(rank()), {}, {"status": "running"}) as run:
+        train(
+            method, Batches(ImageSet(images), 12, 0, "cpu"), Minimizer.of(method, SGDConfig(lr=0.05), CPU, lambda step: 0.05),
+            evaluate, Phase(run, "pretrain", 1, 0), Periods(20, 5, 3, 10), CPU, Onlooker(),
+        )  # fmt: skip
+    expected = [3, 6] if rank() == 0 else []
+    assert evaluated == expected
+    assert read_records(run.folder)[-1]["step"] == 6
+
+
+@pytest.mark.slow
+def test_what_satisfies_the_first_ends_the_training_of_all(tmp_path: Path) -> None:
+    for member in range(2):
+        (tmp_path / str(member)).mkdir()
+    together(2, train_until_the_first_is_satisfied, tmp_path)
+
+
+TOGETHER = [
+    "-m",
+    "torch.distributed.run",
+    "--nproc-per-node=2",
+    f"--master-port={29_000 + os.getpid() % 999}",
+    "-m",
+    "sslcli",
+]
+
+
+def torchrun(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    return subprocess.run(
+        [sys.executable, *TOGETHER, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.slow
+def test_torchrun_makes_one_run_which_ends_as_that_of_one_process(
+    sslcli: Sslcli, tmp_path: Path
+) -> None:
+    tiny = [word for word in TINY if not word.startswith("encoder.width")]
+    network = ["method=denoising_autoencoder", "encoder.widths=[16]", "encoder.batch_norm=false"]
+    words = [*tiny, *network, "runtime.precision=fp32"]
+    assert sslcli("pretrain", *words, "runtime.outputs=alone").status == 0
+    done = torchrun(tmp_path, "pretrain", *words, "runtime.outputs=both")
+    assert done.returncode == 0, done.stderr
+    alone, both = only_run(tmp_path / "alone"), only_run(tmp_path / "both")
+    assert done.stdout.count("run: ") == 1, "one of them speaks"
+    assert facts(both)["status"] == "finished"
+    assert [facts(run)["environment"]["processes"] for run in (alone, both)] == [1, 2]
+    expected, found = (
+        [record["loss"] for record in read_records(run) if "loss" in record]
+        for run in (alone, both)
+    )
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert facts(both)["data"]["fingerprint"] == facts(alone)["data"]["fingerprint"]
