@@ -1,4 +1,4 @@
-"""The table of one kind of choice: names built in, and names that installed packages bring."""
+"""Tables of choices: names built in, and names that installed packages add."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 class Choices(Mapping[str, type[T]], Generic[T]):
     """Maps a name to its config class; a package's class is imported when it is looked up.
 
-    `kind` is the group's word in messages ("method"); installed packages add theirs through the
-    entry point group `entry_group`, and each must be a subclass of `base`.
+    `kind` names the table in messages ("method"). Installed packages add classes through the
+    entry point group `entry_group`; each must be a subclass of `base`.
     """
 
     def __init__(
@@ -29,12 +29,12 @@ class Choices(Mapping[str, type[T]], Generic[T]):
 
     @cached_property
     def installed(self) -> dict[str, EntryPoint]:
-        """Entry points of the choices that packages bring, by name; none is imported."""
+        """The entry points of installed packages, by name; none is imported."""
         points = entry_points(group=self._entry_group)
         return {point.name: point for point in points if point.name not in self.built_in}
 
     def __getitem__(self, name: str) -> type[T]:
-        """Raises SslcliError where an installed package's class cannot be imported or is another."""
+        """Raises SslcliError for a package's class that cannot be imported or has another base."""
         if name in self.built_in:
             return self.built_in[name]
         return self._imported(self.installed[name])

@@ -1,7 +1,6 @@
-"""Typed configs to plain values and back; with cli.py the only place that knows omegaconf. Does not import torch.
+"""Converts configs (dataclasses) to plain values and back, and computes their identity.
 
-A saved config.yaml holds every value as typed, and under `sslcli` what is needed to run it again: the command, the format,
-and which choice every group was. Nothing in it can name a callable: a choice is a word from a table.
+With cli/ the only place that uses omegaconf. Does not import torch.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
@@ -28,23 +26,20 @@ from omegaconf.errors import (
 from sslcli.errors import SslcliError, require, unknown
 from sslcli.text import escape_interpolation, first_line
 
-SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Reads data only, no objects; libyaml's, where it is there, ten times faster."""
-
 T = TypeVar("T")
 Groups = Mapping[str, Mapping[str, type[Any]]]
-"""For every group of a config (a field whose type is a table's base), the choices by name."""
+"""The table of choices of every group; a group is a config's field chosen by name."""
 
 
 def conf_folder() -> Path:
-    """Where conf/ is: beside the package in a checkout, inside it when installed as a wheel."""
-    found = import_module("sslcli.conf").__file__
-    assert found is not None, "conf/ is a package with an __init__.py"
-    return Path(found).parent
+    """Returns the folder conf/: beside the package in a checkout, inside it in a wheel."""
+    init = import_module("sslcli.conf").__file__
+    assert init is not None, "conf/ is a package with an __init__.py"
+    return Path(init).parent
 
 
 def values_of(config: Any) -> Any:
-    """A config as plain values: dicts, lists, words and numbers."""
+    """Returns a config as plain values: dicts, lists, strings, numbers, booleans and None."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return {
             field.name: values_of(getattr(config, field.name))
@@ -57,10 +52,10 @@ def values_of(config: Any) -> Any:
     return config
 
 
-def typed(cls: type[T], values: dict[str, Any], where: str = "") -> T:
-    """Returns an instance of the config class.
+def to_dataclass(cls: type[T], values: dict[str, Any], where: str = "") -> T:
+    """Converts plain values to an instance of the config class.
 
-    Raises SslcliError for a key that it lacks, a value of another type, a number that is not finite.
+    Raises SslcliError for an unknown key, a value of another type, a number that is not finite.
     """
     try:
         config = cast(T, OmegaConf.to_object(node(cls, values, where)))
@@ -71,7 +66,7 @@ def typed(cls: type[T], values: dict[str, Any], where: str = "") -> T:
 
 
 def node(cls: type[Any], values: dict[str, Any], where: str = "") -> DictConfig:
-    """Returns the values as OmegaConf's node of the config class. Errors are those of `typed`."""
+    """Returns the values as OmegaConf's node of the config class. Raises as `to_dataclass`."""
     _require_text(cls, values, where)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(cls), _literal(values))
@@ -81,7 +76,7 @@ def node(cls: type[Any], values: dict[str, Any], where: str = "") -> DictConfig:
 
 
 def _literal(values: Any) -> Any:
-    """Returns the values with `${` escaped: they are values, and nothing in them is looked up."""
+    """Escapes `${` in all values: they are text, not OmegaConf's interpolations."""
     if isinstance(values, dict):
         return {key: _literal(value) for key, value in values.items()}
     if isinstance(values, list):
@@ -104,9 +99,8 @@ def _require_text(cls: type[Any], values: dict[str, Any], where: str) -> None:
 def require_finite(config: Any, where: str = "") -> None:
     """Raises SslcliError for a number below the config that is not finite."""
     if isinstance(config, float):
-        require(
-            math.isfinite(config), where, config, "a finite number", "see its default in --help"
-        )
+        good, fix = math.isfinite(config), "see its default in --help"
+        require(good, where, config, "a finite number", fix)
     elif isinstance(config, list):
         for value in config:
             require_finite(value, where)
@@ -117,7 +111,7 @@ def require_finite(config: Any, where: str = "") -> None:
 
 
 def explained(reason: OmegaConfBaseException, where: str = "") -> SslcliError:
-    """What omegaconf found wrong, in two lines."""
+    """Returns omegaconf's error as one with a fix."""
     key = f"{where}.{reason.full_key}" if where and reason.full_key else reason.full_key or where
     if isinstance(reason, MissingMandatoryValue):
         key = key or str(reason).rsplit(": ", 1)[-1].strip()
@@ -136,17 +130,20 @@ def explained(reason: OmegaConfBaseException, where: str = "") -> SslcliError:
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by dotted key."""
-    found: dict[str, Any] = {}
+    """Returns nested values by dotted key."""
+    by_key: dict[str, Any] = {}
     for key, value in values.items():
-        found.update(
+        by_key.update(
             flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
         )
-    return found
+    return by_key
 
 
 def identity(command: str, config: Any) -> str:
-    """12 hex digits that are equal for configs that train alike: where and how they run does not count."""
+    """Returns 12 hex digits that are equal for configs that train alike.
+
+    Fields with `changes_results=False` do not count.
+    """
     return hashlib.sha256(
         json.dumps([command, _essence(config)], sort_keys=True).encode()
     ).hexdigest()[:12]

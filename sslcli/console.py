@@ -1,6 +1,6 @@
-"""What a person sees: progress, tables, the error panel. With cli.py the only place that knows rich.
+"""Prints results, progress, tables and errors. The only module that uses rich.
 
-On a terminal a bar moves; elsewhere plain lines come, few enough for a log file.
+A terminal shows a moving bar; a file or pipe gets plain lines, few enough for a log.
 """
 
 from __future__ import annotations
@@ -32,12 +32,17 @@ from sslcli.text import printable
 T = TypeVar("T")
 
 LAYOUT = "\n\t"
+"""Control characters that are printed as they are."""
 LINE_EVERY = 10.0
-"""Seconds between two lines of progress where there is no terminal."""
+"""Seconds between two progress lines without a terminal."""
 
 
 class JobState(NamedTuple):
-    """A job of a sweep, as it is shown. `what`: what sets it apart; `newest`: its last loss or result, or its error."""
+    """A sweep's job as it is shown.
+
+    `what`: the overrides in which it differs from the other jobs; `newest`: its last loss, its
+    result or its error.
+    """
 
     name: str
     what: str
@@ -48,7 +53,7 @@ class JobState(NamedTuple):
 
 
 class Console:
-    """Results go to standard output; progress, warnings and errors to standard error."""
+    """Prints results to standard output, and progress, warnings and errors to standard error."""
 
     def __init__(self, output: IO[str] | None = None, errors: IO[str] | None = None) -> None:
         self._output = RichConsole(file=output or sys.stdout, highlight=False, soft_wrap=True)
@@ -60,7 +65,7 @@ class Console:
 
     @contextlib.contextmanager
     def logged(self, path: Path) -> Iterator[None]:
-        """Inside, what is said, warned of and shown of a training's progress is also appended to the file, a line each."""
+        """Inside, messages, warnings and progress lines are also appended to the file."""
         with path.open("a", encoding="utf-8") as self._log:
             try:
                 yield
@@ -68,11 +73,13 @@ class Console:
                 self._log = None
 
     def say(self, text: str) -> None:
-        self._output.print(_as_it_is(text))
+        """Prints a message to standard output."""
+        self._output.print(_escaped(text))
         self._note(text)
 
     def warn(self, text: str) -> None:
-        self._errors.print(f"[yellow]warning:[/yellow] {_as_it_is(text)}")
+        """Prints a warning to standard error."""
+        self._errors.print(f"[yellow]warning:[/yellow] {_escaped(text)}")
         self._note(f"warning: {text}")
 
     def _note(self, text: str) -> None:
@@ -84,17 +91,18 @@ class Console:
 
     def _progress_line(self, text: str) -> None:
         if not self._errors.is_terminal:
-            self._errors.print(_as_it_is(text))
+            self._errors.print(_escaped(text))
         self._note(text)
 
     def error(self, error: SslcliError) -> None:
-        self._errors.print(f"[bold red]error:[/bold red] {_as_it_is(error.message)}")
-        self._errors.print(f"[bold]fix:  [/bold] {_as_it_is(error.fix)}")
+        """Prints an error and its fix in two lines."""
+        self._errors.print(f"[bold red]error:[/bold red] {_escaped(error.message)}")
+        self._errors.print(f"[bold]fix:  [/bold] {_escaped(error.fix)}")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """The first column is text, the others are numbers."""
+        """Prints a table: its first column is text, the others are numbers."""
         table = Table(
-            title=_as_it_is(title) or None,
+            title=_escaped(title) or None,
             title_justify="left",
             box=None,
             pad_edge=False,
@@ -103,33 +111,33 @@ class Console:
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
         for row in rows:
-            table.add_row(*(_as_it_is(cell) for cell in row))
+            table.add_row(*(_escaped(cell) for cell in row))
         self._output.print(table)
 
     def columns(self, title: str, rows: Iterable[tuple[str, str]]) -> None:
-        """Two columns of text under a heading; the second is wrapped."""
+        """Prints two columns of text under a heading; the second one wraps."""
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2))
         table.add_column(no_wrap=True)
         table.add_column(max_width=90)
         for left, right in rows:
-            table.add_row(f"  {_as_it_is(left)}", _as_it_is(right))
-        self._output.print(f"[bold]{_as_it_is(title)}[/bold]")
+            table.add_row(f"  {_escaped(left)}", _escaped(right))
+        self._output.print(f"[bold]{_escaped(title)}[/bold]")
         self._output.print(table)
         self._output.print()
 
     def track(self, items: Iterable[T], *, total: int, label: str) -> Iterable[T]:
-        """Passes `items` on, showing how many of `total` have gone by."""
+        """Yields the items, and shows how many of `total` are done."""
         if total:
             self._progress_line(label)
         with self._progress() as progress:
-            task = progress.add_task(_as_it_is(label), total=total, note="")
+            task = progress.add_task(_escaped(label), total=total, note="")
             for item in items:
                 yield item
                 progress.advance(task)
 
     @contextlib.contextmanager
     def training(self, label: str, num_steps: int) -> Iterator[TrainingWatch]:
-        """Shows a training loop of `num_steps`."""
+        """Shows the progress of a training of `num_steps`; yields what listens to it."""
         lines = TrainingLines(self._progress_line, label, num_steps)
         if not self._errors.is_terminal:
             yield lines
@@ -139,7 +147,7 @@ class Console:
 
     @contextlib.contextmanager
     def jobs(self) -> Iterator[Callable[[Sequence[JobState]], None]]:
-        """Shows the jobs of a sweep; yields what is to be told of them now and then."""
+        """Shows the jobs of a sweep; yields the function to call with their newest states."""
         if not self._errors.is_terminal:
             yield JobLines(self._progress_line).show
             return
@@ -161,14 +169,14 @@ class Console:
 
 
 class TrainingBar:
-    """A moving bar with the newest loss, speed and time left."""
+    """Shows a moving bar with the newest loss, speed and time left."""
 
     def __init__(
         self, progress: Progress, label: str, num_steps: int, lines: TrainingLines
     ) -> None:
         self._progress = progress
         self._lines = lines
-        self._task = progress.add_task(_as_it_is(label), total=num_steps, note="")
+        self._task = progress.add_task(_escaped(label), total=num_steps, note="")
 
     def step(self, done: int) -> None:
         self._progress.update(self._task, completed=done)
@@ -180,12 +188,12 @@ class TrainingBar:
             self._progress.update(self._task, note=_summary(record))
         else:
             self._progress.console.print(
-                _as_it_is(f"epoch {record['epoch']:g}: {_measured(record)}")
+                _escaped(f"epoch {record['epoch']:g}: {_measured(record)}")
             )
 
 
 class TrainingLines:
-    """A line now and then, and one for everything that was evaluated."""
+    """Writes a line every LINE_EVERY seconds, and one for every evaluation."""
 
     def __init__(self, write: Callable[[str], None], label: str, num_steps: int) -> None:
         self._write, self._label, self._num_steps = write, label, num_steps
@@ -220,7 +228,7 @@ TrainingWatch = TrainingBar | TrainingLines
 
 
 class JobLines:
-    """A line when a job begins, and one when it ends."""
+    """Writes a line when a job starts, and one when it ends."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -232,21 +240,18 @@ class JobLines:
                 job.name, job.status if job.status in ("waiting", "finished") else ""
             )
             self._known[job.name] = job.status
-            if job.status not in (
-                before,
-                "waiting",
-                "died",
-            ):  # one that just died will be said to have failed
-                said = ", ".join(
+            # A job that just died is reported once its status becomes `failed`.
+            if job.status not in (before, "waiting", "died"):
+                details = ", ".join(
                     word for word in (job.time, job.newest) if word and job.status != "running"
                 )
                 self._write(
-                    f"job {job.name} ({job.what}): {job.status}{f': {said}' if said else ''}"
+                    f"job {job.name} ({job.what}): {job.status}{f': {details}' if details else ''}"
                 )
 
 
 def _job_table(jobs: Sequence[JobState], height: int) -> Table:
-    """What fits of the jobs: where not all do, those that are not finished."""
+    """Returns a table of at most `height` jobs: if not all fit, those that are not finished."""
     finished = sum(job.status == "finished" for job in jobs)
     shown = (
         jobs if len(jobs) <= height else [job for job in jobs if job.status != "finished"][:height]
@@ -265,17 +270,17 @@ def _job_table(jobs: Sequence[JobState], height: int) -> Table:
         style = {"running": "bold", "failed": "red", "refused": "red", "finished": "green"}.get(
             job.status, ""
         )
-        table.add_row(*map(_as_it_is, job), style=style)
+        table.add_row(*map(_escaped, job), style=style)
     return table
 
 
-def _as_it_is(text: str) -> str:
-    """No markup in it means anything, nor does a terminal's command."""
+def _escaped(text: str) -> str:
+    """Escapes rich's markup and the terminal's control codes."""
     return escape(printable(text, kept=LAYOUT))
 
 
 def duration(seconds: float) -> str:
-    """As a person says it: 8.2 s, 3 min 5 s, 2 h 10 min."""
+    """Returns a duration in words: 8.2 s, 3 min 5 s, 2 h 10 min."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -285,7 +290,8 @@ def duration(seconds: float) -> str:
 
 
 def _summary(record: dict[str, Any]) -> str:
-    return f"loss {record['loss']:.4g}, lr {record['learning_rate']:.3g}, {record['timing']['images_per_second']:.0f} images/s"
+    speed = f"{record['timing']['images_per_second']:.0f} images/s"
+    return f"loss {record['loss']:.4g}, lr {record['learning_rate']:.3g}, {speed}"
 
 
 def _measured(record: dict[str, Any]) -> str:

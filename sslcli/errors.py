@@ -1,4 +1,4 @@
-"""What goes wrong, said in two lines: what is wrong with the value seen, and the fix."""
+"""Errors for users, in two lines: what is wrong with the value seen, and the fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterable
 
 
 class SslcliError(Exception):
-    """A user's mistake or the machine's refusal. `cli.py` prints it as two lines and exits with `exit_code`."""
+    """A user's mistake, or something that this machine cannot do.
+
+    cli/guard.py prints it as two lines and exits with `exit_code`.
+    """
 
     exit_code = 2
 
@@ -18,13 +21,13 @@ class SslcliError(Exception):
 
 
 class RunFailed(SslcliError):
-    """The run itself went wrong (a loss that is not finite, a full disk): nothing was wrong with the command."""
+    """A failure during a run (a loss that is not finite, a full disk): the command was right."""
 
     exit_code = 1
 
 
 class Interrupted(SslcliError):
-    """A signal asked the run to stop; its state is saved. `exit_code` is 128 + the signal's number."""
+    """A run was stopped by a signal. `exit_code` is 128 + the signal's number."""
 
     def __init__(self, message: str, fix: str, signal_number: int) -> None:
         super().__init__(message, fix)
@@ -32,13 +35,13 @@ class Interrupted(SslcliError):
 
 
 def require(condition: bool, field: str, value: object, must_be: str, fix: str) -> None:
-    """Raises SslcliError("<field> must be <must_be>, got <value>", fix) unless `condition` holds."""
+    """Raises SslcliError("<field> must be <must_be>, got <value>", fix) unless `condition`."""
     if not condition:
         raise SslcliError(f"{field} must be {must_be}, got {value!r}", fix)
 
 
 def unknown(what: str, name: str, there_is: Iterable[str]) -> SslcliError:
-    """Returns the error for a name that there is not: what was perhaps meant, and what there is."""
+    """Returns the error for an unknown name, with the nearest and all known names."""
     known = list(there_is)
     close = nearest(name, known)[:1]
     hint = f"did you mean {close[0]}? " if close else ""
@@ -48,7 +51,7 @@ def unknown(what: str, name: str, there_is: Iterable[str]) -> SslcliError:
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three of the known names that are spelt alike; of dotted keys the last part counts."""
+    """Returns up to three known names spelt alike; of a dotted key the last part counts."""
     by_last: dict[str, list[str]] = {}
     for full in known:
         by_last.setdefault(full.rpartition(".")[2], []).append(full)

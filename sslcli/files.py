@@ -1,4 +1,4 @@
-"""Writes files whole or not at all."""
+"""Writes files completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sslcli.errors import SslcliError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces `path` whole: whoever reads it, at any moment and after any crash, finds the old content or the new."""
+    """Replaces a file: a reader finds the old content or the new, at any moment or crash."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; what was written there takes its place at the end, durably."""
+    """Yields a temporary path beside `path`; at the end it replaces `path`, durably."""
     remove_abandoned(path.parent, path.name)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
@@ -40,8 +40,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder inside `folder`; at the end what was written there takes its place in `folder`, file by file.
-    After an error nothing does, and folders made for it are gone again."""
+    """Yields an empty folder; at the end its files are moved into `folder`, one by one.
+
+    After an error none is moved, and folders that were made for it are removed.
+    """
     made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
     temporary = folder / f".writing.{os.getpid()}.tmp"
     try:
@@ -51,7 +53,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
     except OSError as reason:
         raise SslcliError(
             f"{folder} cannot be written: {reason.strerror}",
-            "make it writable, or see to the space left",
+            "make it writable, or free some space",
         ) from None
     try:
         try:
@@ -68,7 +70,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path, name: str) -> None:
-    """Removes what processes that are dead left of `name`, which they were writing into `folder`."""
+    """Removes what dead processes left behind while they wrote `name` into `folder`."""
     for path in folder.glob(f".{glob.escape(name)}.*.tmp"):
         writer = path.name.rsplit(".", 2)[1]
         if writer.isdigit() and not _is_alive(int(writer)):

@@ -1,4 +1,4 @@
-"""The random generators that a step draws from: seeds them, and sets them aside."""
+"""Seeds, saves and restores the random generators that a step draws from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 def seed_generators(seed: int) -> None:
     """Seeds every generator that a step may draw from.
 
-    As torch.manual_seed does, which for a device not in use takes a millisecond and remembers every call.
+    As torch.manual_seed does, except for devices that are not in use: there that function takes a
+    millisecond, and remembers every call.
     """
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
@@ -26,7 +27,7 @@ def seed_generators(seed: int) -> None:
 
 @contextlib.contextmanager
 def kept_generators() -> Iterator[None]:
-    """Whatever is seeded or drawn inside, the generators go on afterwards as if it had not been."""
+    """Restores the generators' states at the end, whatever was seeded or drawn inside."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():

@@ -1,6 +1,6 @@
-"""Exports the names of a room's modules without importing them: a module is imported on first use.
+"""Exports the names of a package's modules, which are imported on first use.
 
-Configs build parts through a room (`nets.ConvNet(…)`), so that reading a config imports no torch.
+Configs build parts through these names (`nets.ConvNet(…)`), so reading a config imports no torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The processes that train one model together, as torchrun or srun started them: the only place that knows torch.distributed.
+"""Connects the processes of one training, which torchrun or srun started.
 
-Each holds the rows of the global batch at its rank: rank r of W has rows r·N … (r+1)·N of W·N. With one process, which is what
-most runs are, every function here gives back what it was given. Importing this does not import torch.
+The only module that uses torch.distributed. Rank r of W processes holds rows r·N … (r+1)·N of the
+global batch of W·N rows. In a run of one process, the usual case, every function here returns what
+it was given. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -24,115 +25,137 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FIRST_PORT, NUM_PORTS, NUM_STEPS = 20_000, 12_000, 16
-"""Of the processes that srun starts: below the ports that systems give out by themselves; so many steps of a job before two
-jobs in a row could meet at one."""
+"""Ports for processes that srun starts, below the range that systems assign by themselves.
 
-FOUND_WITHIN = timedelta(minutes=5)
-"""From when one process is ready until the last must be: importing torch on another machine may take a minute or two."""
+Each Slurm job has NUM_STEPS of them, so that the job steps of two jobs in a row use different ones.
+"""
 
-_alone = False
+RENDEZVOUS_TIMEOUT = timedelta(minutes=5)
+"""How long a process waits for the others: importing torch may take a minute or two elsewhere."""
+
+_as_if_alone = False
 
 
 @dataclass(frozen=True)
-class Place:
-    """One process among `size`; `local` counts those of its machine."""
+class Launch:
+    """A process's rank among `size` processes, as the launcher set them.
+
+    `local`: its rank among the processes of its machine.
+    """
 
     rank: int
     size: int
     local: int
 
 
-def place(environment: Mapping[str, str] = os.environ) -> Place:
-    """Where torchrun, or srun, put this process; the only one where neither did."""
+def launched_as(environment: Mapping[str, str] = os.environ) -> Launch:
+    """Returns the rank and size that torchrun or srun set; rank 0 of 1 without a launcher."""
     if int(environment.get("WORLD_SIZE", "1")) > 1:
         missing = [key for key in ("RANK", "LOCAL_RANK") if key not in environment]
         if missing:
-            message = f"WORLD_SIZE says that {environment['WORLD_SIZE']} processes were started, and {missing[0]} is not set"
+            message = (
+                f"WORLD_SIZE says that {environment['WORLD_SIZE']} processes were started, "
+                f"and {missing[0]} is not set"
+            )
             raise SslcliError(message, "start them with torchrun or srun, or unset WORLD_SIZE")
-        return Place(*(int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+        return Launch(*(int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "SLURM_PROCID" in environment:
-        return Place(
+        return Launch(
             *(
                 int(environment[key])
                 for key in ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
             )
         )
-    return Place(0, 1, 0)
+    return Launch(0, 1, 0)
 
 
-def meeting_place(environment: Mapping[str, str] = os.environ) -> str:
-    """Where the processes find each other, as torch.distributed is told it: where MASTER_ADDR and MASTER_PORT say, which
-    torchrun sets; under srun, which does not, the first machine of the job's step, at a port made of their numbers.
+def rendezvous_address(environment: Mapping[str, str] = os.environ) -> str:
+    """Returns the URL at which the processes meet, for torch.distributed.
 
-    Raises SslcliError where Slurm does not say which machine that is.
+    `env://` where MASTER_ADDR and MASTER_PORT are set, as torchrun does. Under srun, which sets
+    neither: the first machine of the job step, at a port computed from the job's and step's
+    numbers. Raises SslcliError where Slurm does not name that machine.
     """
     if {"MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
         return "env://"
     asked = ["scontrol", "show", "hostnames", environment.get("SLURM_STEP_NODELIST", "")]
     try:
-        found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+        machines = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
     except (OSError, subprocess.CalledProcessError):
-        found = []
-    if not found:
-        message = "srun started several processes, and Slurm does not say where they meet: scontrol names no machine"
+        machines = []
+    if not machines:
+        message = (
+            "srun started several processes, and Slurm does not say where they meet: "
+            "scontrol names no machine"
+        )
         raise SslcliError(
             message, "export MASTER_ADDR=<the first machine> MASTER_PORT=29500 before srun"
         )
     job, step = (int(environment.get(key, "0")) for key in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
-    return f"tcp://{found[0]}:{FIRST_PORT + (NUM_STEPS * job + step) % NUM_PORTS}"
+    return f"tcp://{machines[0]}:{FIRST_PORT + (NUM_STEPS * job + step) % NUM_PORTS}"
 
 
 def num_sharing_cores(environment: Mapping[str, str] = os.environ) -> int:
-    """How many processes torchrun started on this machine, all of which may use every core. 1 under srun: which cores a task
-    may use is for Slurm to say, and the system then tells."""
+    """Returns how many processes torchrun started on this machine: they share its cores.
+
+    1 under srun, where Slurm assigns cores to each task and the system reports only those.
+    """
     return int(environment.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def rank_told(environment: Mapping[str, str] = os.environ) -> int:
-    """This process's rank, as it was told, before they are joined too; 0 where nobody told it."""
+def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """Returns the rank that the launcher set, known before `join` too; 0 without a launcher.
+
+    Unlike `launched_as` it never raises, so that the error handler can use it.
+    """
     return int(environment.get("RANK", environment.get("SLURM_PROCID", "0")))
 
 
 def join(device_type: str) -> None:
-    """Makes the processes one group: what is on CUDA devices is sent by NCCL, all else by gloo; nothing for a single one.
+    """Connects the processes: NCCL sends CUDA tensors, gloo all others. One process: nothing.
 
-    Raises RunFailed where they do not find each other within FOUND_WITHIN.
+    Raises RunFailed where they do not find each other within RENDEZVOUS_TIMEOUT.
     """
-    here = place()
+    here = launched_as()
     if here.size == 1:
         return
     from torch import distributed
     from torch.distributed.rendezvous import rendezvous
 
-    where = meeting_place()
+    where = rendezvous_address()
     try:
-        store, _, _ = next(rendezvous(where, here.rank, here.size, timeout=FOUND_WITHIN))
+        store, _, _ = next(rendezvous(where, here.rank, here.size, timeout=RENDEZVOUS_TIMEOUT))
     except (RuntimeError, ValueError, OSError) as reason:
         if where == "env://":
             where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        message = f"process {here.rank} did not find the {here.size - 1} others at {where}: {first_line(reason)}"
-        fix = "an earlier message may tell why; else see to the address, and that its port is free and not blocked"
+        message = (
+            f"process {here.rank} did not find the {here.size - 1} others at {where}: "
+            f"{first_line(reason)}"
+        )
+        fix = (
+            "an earlier message may tell why; "
+            "else check the address, and that its port is free and not blocked"
+        )
         raise RunFailed(message, fix) from reason
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo",
         store=store,
         rank=here.rank,
         world_size=here.size,
-        timeout=timedelta(
-            days=1
-        ),  # the others wait while the first downloads, decodes or evaluates
+        # The other ranks wait while rank 0 downloads, decodes or evaluates.
+        timeout=timedelta(days=1),
     )
 
 
 def leave() -> None:
-    """From here on each process is on its own."""
-    if _together():
+    """Disconnects this process from the others."""
+    if _is_joined():
         _distributed().destroy_process_group()
 
 
 @contextlib.contextmanager
-def losing_none() -> Iterator[None]:
-    """Raises RunFailed where another process has ended, in place of what the broken connection is called."""
+def name_lost_processes() -> Iterator[None]:
+    """Raises RunFailed where another process has ended, instead of torch's connection error."""
     try:
         yield
     except RuntimeError as reason:  # torch has no narrower type for it
@@ -140,51 +163,63 @@ def losing_none() -> Iterator[None]:
             word in str(reason) for word in ("onnection", "gloo", "NCCL", "peer")
         ):
             raise
-        message = f"process {rank()} has lost the others of the {size()} of this run ({first_line(reason)})"
-        fix = "where one of them ended, its own message tells why; then start them again with `sslcli resume`"
+        message = (
+            f"process {rank()} has lost the others of the {size()} of this run "
+            f"({first_line(reason)})"
+        )
+        fix = (
+            "where one of them ended, its own message tells why; "
+            "then start them again with `sslcli resume`"
+        )
         raise RunFailed(message, fix) from reason
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Inside, this process acts as if it were the only one: for what one of them does while the others wait."""
-    global _alone
-    before, _alone = _alone, True
+def as_if_alone() -> Iterator[None]:
+    """Inside, `size()` is 1: for work that one rank does while the other ranks wait."""
+    global _as_if_alone
+    before, _as_if_alone = _as_if_alone, True
     try:
         yield
     finally:
-        _alone = before
+        _as_if_alone = before
 
 
 def size() -> int:
-    return _distributed().get_world_size() if _together() else 1
+    """Returns the number of connected processes: 1 before `join` and inside `as_if_alone`."""
+    return _distributed().get_world_size() if _is_joined() else 1
 
 
 def rank() -> int:
-    return _distributed().get_rank() if _together() else 0
+    """Returns this process's rank among the connected processes."""
+    return _distributed().get_rank() if _is_joined() else 0
 
 
 def own_rows(draw: Callable[[int], T], num: int, groups: int = 1) -> T:
-    """This process's rows of `draw(number of rows)`, drawn for the pictures of all processes, whose seeds agree: so a picture's
-    views are the same however many processes there are. `num`: pictures here; there are `groups` rows each, group by group."""
-    everyone = size()
-    drawn = draw(groups * everyone * num)
-    if everyone == 1:
+    """Returns this rank's rows of `draw(number of rows)`, drawn for the pictures of all ranks.
+
+    The ranks share a seed, so a picture's views do not depend on the number of processes.
+    `num`: pictures of this rank; each has one row in every one of `groups` consecutive groups.
+    """
+    world_size = size()
+    drawn = draw(groups * world_size * num)
+    if world_size == 1:
         return drawn
     if groups == 1:  # a slice, which makes no device wait
         return drawn[rank() * num : (rank() + 1) * num]  # type: ignore[index, no-any-return]
     import torch
 
     here = torch.arange(rank() * num, (rank() + 1) * num)
-    rows = torch.cat([group * everyone * num + here for group in range(groups)])
+    rows = torch.cat([group * world_size * num + here for group in range(groups)])
     return drawn[rows]  # type: ignore[index, no-any-return]
 
 
 def gathered(rows: Tensor, groups: int = 1) -> Tensor:
-    """(V·N, …) of every process -> (V·W·N, …), in every process, with gradient; group by group, and by rank in each of the V.
+    """Gathers the rows of all ranks, with gradient: (V·N, …) on each -> (V·W·N, …) on all.
 
-    Every process then computes the same loss of all rows, so nothing has to be sent back: the gradient here is W times the part
-    of its own rows, and the mean over processes, which `minimize` takes of every gradient, is the gradient.
+    The V = `groups` groups stay in order, and within a group the ranks. Every rank then computes
+    the same loss of all rows, so no gradient has to be sent back: a rank's gradient is W times that
+    of its own rows, and the mean over ranks, which `minimize` takes, is the loss's gradient.
     """
     num = size()
     if num == 1:
@@ -203,8 +238,8 @@ def gathered(rows: Tensor, groups: int = 1) -> Tensor:
 
 
 def average_(tensors: list[Tensor]) -> None:
-    """Replaces each tensor by its mean over the processes."""
-    if not _together() or not tensors:
+    """Replaces each tensor by its mean over all ranks."""
+    if not _is_joined() or not tensors:
         return
     import torch
 
@@ -218,28 +253,28 @@ def average_(tensors: list[Tensor]) -> None:
 
 
 def largest(number: int) -> int:
-    """The largest of the processes' numbers. They wait for each other, but not for what their devices still have to do."""
-    if not _together():
+    """Returns the largest number of all ranks. They wait for each other, not for their devices."""
+    if not _is_joined():
         return number
     import torch
 
-    found = torch.tensor(number)
-    _distributed().all_reduce(found, op=_distributed().ReduceOp.MAX)
-    return int(found)
+    maximum = torch.tensor(number)
+    _distributed().all_reduce(maximum, op=_distributed().ReduceOp.MAX)
+    return int(maximum)
 
 
 def from_first(value: T) -> T:
-    """What process 0 has; the others wait for it."""
-    if not _together():
+    """Returns rank 0's value on every rank; the other ranks wait for it."""
+    if not _is_joined():
         return value
     box: list[Any] = [value]
     _distributed().broadcast_object_list(box, src=0)
     return box[0]  # type: ignore[no-any-return]
 
 
-def _together() -> bool:
-    # Without torch.distributed imported nobody can have joined: help and errors need not pay for it.
-    if _alone or "torch.distributed" not in sys.modules:
+def _is_joined() -> bool:
+    # Before torch.distributed is imported no process can have joined; help must not import torch.
+    if _as_if_alone or "torch.distributed" not in sys.modules:
         return False
     distributed = _distributed()
     return bool(

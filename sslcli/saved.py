@@ -1,8 +1,8 @@
-"""Saves a config as config.yaml, and reads it back as data. Does not import torch.
+"""Writes a config as config.yaml, and reads it back as data. Does not import torch.
 
-The file holds every value as typed, and under `sslcli` what is needed to run it again: the command,
-the format, and which choice every group was. Nothing in it can name a callable: a choice is a word
-from a table.
+The file holds every value as the user typed it, and under `sslcli` what is needed to run it again:
+the command, the format, and the choice of every group. It cannot name a callable: a choice is a
+name from a table.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 
 from sslcli.choices import name_in
-from sslcli.config import Groups, flat, node, typed, values_of
+from sslcli.config import Groups, flat, node, to_dataclass, values_of
 from sslcli.errors import SslcliError, unknown
 from sslcli.settings import REQUIRED
 from sslcli.text import first_line
 
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Reads data only, no objects; libyaml's, where it is there, ten times faster."""
+"""Reads data only, no objects. libyaml's loader, if present, is ten times faster."""
 
 T = TypeVar("T")
 
@@ -30,10 +30,10 @@ FORMAT = 1
 
 MOST_CHARACTERS = 200_000
 MOST_LEVELS = 30
-"""Of a saved config; the largest of ours has a hundredth of the one and a fifth of the other."""
+"""Limits of a saved config; our largest has a hundredth of the one and a fifth of the other."""
 
-_NONSENSE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError)
-"""As which the parts of yaml report what they can make nothing of."""
+_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError)
+"""What the parts of the yaml package raise for text that they cannot read."""
 
 _OPENING = (
     yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken,
@@ -44,7 +44,7 @@ _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndTo
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
-    """A config read back. `choices`: the name of the choice made in every group."""
+    """A config read from a file. `choices`: the name of every group's choice."""
 
     command: str
     choices: dict[str, str]
@@ -53,7 +53,7 @@ class Saved:
 
 
 def choices_of(config: Any, groups: Groups) -> dict[str, str]:
-    """Which choice every group of the config is, by its type."""
+    """Returns the name of every group's choice, found by the type of its config."""
     return {
         group: name_in(table, part)
         for group, table in groups.items()
@@ -62,7 +62,7 @@ def choices_of(config: Any, groups: Groups) -> dict[str, str]:
 
 
 def to_yaml(command: str, config: Any, groups: Groups) -> str:
-    """The text of config.yaml."""
+    """Returns the text of config.yaml."""
     header = {
         "format": FORMAT,
         "version": version("sslcli"),
@@ -75,14 +75,17 @@ def to_yaml(command: str, config: Any, groups: Groups) -> str:
 
 
 def read(path: Path) -> Saved:
-    """A saved config.yaml, read as data: no tags or aliases; `${` is text. Raises SslcliError where it is not one."""
+    """Reads a saved config.yaml as data: no tags, no aliases; `${` is text.
+
+    Raises SslcliError where it is not one.
+    """
     try:
         content = _plain_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SslcliError(
             f"there is no {path}", "name a run's folder; `sslcli runs` lists them"
         ) from None
-    except _NONSENSE as reason:
+    except _YAML_ERRORS as reason:
         message = f"{path} is not a saved config: {first_line(reason).rstrip('.')}"
         raise SslcliError(message, "give a config.yaml that sslcli wrote") from None
     header = content.pop("sslcli", None) if isinstance(content, dict) else None
@@ -96,7 +99,10 @@ def read(path: Path) -> Saved:
             "give a config.yaml that sslcli wrote",
         )
     if header["format"] != FORMAT:
-        message = f"{path} has config format {header['format']!r}; this version of sslcli reads format {FORMAT}"
+        message = (
+            f"{path} has config format {header['format']!r}; "
+            f"this version of sslcli reads format {FORMAT}"
+        )
         raise SslcliError(
             message, f"run it with the version that wrote it ({header.get('version')})"
         )
@@ -105,7 +111,7 @@ def read(path: Path) -> Saved:
 
 
 def _plain_yaml(text: str) -> Any:
-    """The text's content. Bounded: a few bytes must not become a gigabyte, nor a million levels."""
+    """Parses YAML within limits: a small file must not expand to a gigabyte or deep nesting."""
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"it has {len(text)} characters")
     depth = 0
@@ -117,12 +123,15 @@ def _plain_yaml(text: str) -> Any:
 
 
 def values_of_saved(saved: Saved) -> dict[str, Any]:
-    """Every value of a saved config by dotted key, and every group's choice by the group's name."""
+    """Returns a saved config's values by dotted key, and its choices by group."""
     return {**saved.choices, **flat(saved.values)}
 
 
 def with_values(saved: Saved, changes: dict[str, str]) -> Saved:
-    """The saved config with other values, as words typed. Raises SslcliError for a key that it does not have."""
+    """Returns the saved config with other values, given as typed on the command line.
+
+    Raises SslcliError for an unknown key.
+    """
     values = copy.deepcopy(saved.values)
     for key, word in changes.items():
         keys = flat(saved.values)
@@ -144,7 +153,10 @@ def with_values(saved: Saved, changes: dict[str, str]) -> Saved:
 
 
 def _value(word: str, before: Any) -> Any:
-    """What a word typed stands for: omegaconf makes numbers of words, but lists only of lists."""
+    """Returns the value that a typed word stands for.
+
+    Numbers stay text, which omegaconf converts by the field's type; it does not parse lists.
+    """
     if word == "null":
         return None
     if not isinstance(before, list):
@@ -155,18 +167,18 @@ def _value(word: str, before: Any) -> Any:
         return word
 
 
-def restored(cls: type[T], saved: Saved, groups: Groups) -> T:
-    """Returns the saved config as its command's class, every group of the type it was."""
+def to_config(cls: type[T], saved: Saved, groups: Groups) -> T:
+    """Returns the saved config as its command's class, every group of its chosen class."""
     _require_keys(cls, {**saved.values, **dict.fromkeys(saved.choices)}, saved)
     parts = {
         group: node(*_class_and_values(group, saved, groups), group) for group in saved.choices
     }
-    return typed(cls, {**saved.values, **parts})
+    return to_dataclass(cls, {**saved.values, **parts})
 
 
-def restored_group(group: str, saved: Saved, groups: Groups) -> Any:
-    """Returns one group of a saved config, of the type it was."""
-    return typed(*_class_and_values(group, saved, groups), group)
+def group_to_config(group: str, saved: Saved, groups: Groups) -> Any:
+    """Returns one group of a saved config as its chosen class."""
+    return to_dataclass(*_class_and_values(group, saved, groups), group)
 
 
 def _class_and_values(group: str, saved: Saved, groups: Groups) -> tuple[type[Any], dict[str, Any]]:
@@ -188,43 +200,49 @@ def _class_and_values(group: str, saved: Saved, groups: Groups) -> tuple[type[An
 
 
 def _require_keys(cls: type[Any], values: dict[str, Any], saved: Saved, prefix: str = "") -> None:
-    """Raises SslcliError where another version wrote the values, which would run differently, or not at all."""
+    """Raises SslcliError where the values' keys are not those of the class.
+
+    Another version wrote them: they would run differently, or not at all.
+    """
     known, given = _keys(cls), set(flat(values))
     lacking = [key for key, counts in known.items() if counts and not _meets(key, given)]
     excess = [key for key in sorted(given) if not _meets(key, set(known))]
     if lacking or excess:
-        said = {"lacks": lacking, "has what this version does not know:": excess}
+        problems = {"lacks": lacking, "has what this version does not know:": excess}
         parts = (
-            f"{what} {', '.join(prefix + key for key in keys)}"
-            for what, keys in said.items()
+            f"{problem} {', '.join(prefix + key for key in keys)}"
+            for problem, keys in problems.items()
             if keys
         )
         message = f"the saved config, of sslcli {saved.version}, {'; it '.join(parts)}"
         raise SslcliError(
             message,
-            "mend that in a copy, then: sslcli rerun --only COPY; or use the version that wrote it",
+            "correct that in a copy, then: sslcli rerun --only COPY; or use the version that wrote it",
         )
 
 
 def _keys(cls: type[Any], prefix: str = "", counts: bool = True) -> dict[str, bool]:
-    """Every key below a config class, and whether a saved config must have it: what changes results.
+    """Returns every key of a config class, and whether a saved config must have it.
 
-    Groups, and parts that may be null, are one key.
+    What changes results must be there; a group, and a part that may be null, counts as one key.
     """
     keys: dict[str, bool] = {}
     hints = get_type_hints(cls)
     for field in dataclasses.fields(cls):
         key, hint = prefix + field.name, hints[field.name]
         changes = field.metadata.get("changes_results", True)
-        counting = counts and changes and not field.metadata.get("added_later", False)
+        field_counts = counts and changes and not field.metadata.get("added_later", False)
         group = field.default == REQUIRED
         nested = dataclasses.is_dataclass(hint) and not group
-        keys.update(_keys(hint, f"{key}.", counting) if nested else {key: counting})
+        keys.update(_keys(hint, f"{key}.", field_counts) if nested else {key: field_counts})
     return keys
 
 
 def _meets(key: str, others: set[str]) -> bool:
-    """Whether a key is among the others, or stands above or below one: a part that is null in the one and set in the other."""
+    """Whether a key equals another one, or lies above or below it.
+
+    A part may be null in the one config and set in the other.
+    """
     return any(
         key == other or key.startswith(f"{other}.") or other.startswith(f"{key}.")
         for other in others

@@ -1,4 +1,4 @@
-"""Seeds derived from what they are for, so that no random state has to be carried along."""
+"""Derives seeds from their purpose, so that no random state has to be carried along."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import hashlib
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A seed in [0, 2^63) for `parts`, say ("order", run seed, epoch): the same on every machine."""
+    """Returns a seed in [0, 2^63) for the parts, for example ("order", run seed, epoch).
+
+    It is the same on every machine.
+    """
     plain = [part if isinstance(part, str) else int(part) for part in parts]
     return int.from_bytes(hashlib.sha256(repr(plain).encode()).digest()[:8], "big") >> 1

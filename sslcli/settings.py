@@ -1,4 +1,4 @@
-"""How a config's fields are declared: each with its default and one line of meaning, which `--help` prints."""
+"""Declares a config's fields: each with a default and one line of meaning for `--help`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 REQUIRED: Any = "???"
-"""The default of a field that has none: composing a config without it is an error that names the field."""
+"""The default of a required field: composing a config without it is an error that names it."""
 
 
 def setting(
     default: T, meaning: str, *, changes_results: bool = True, added_later: bool = False
 ) -> T:
-    """A dataclass field. `changes_results=False` keeps it out of the run's identity (where and how, not what).
+    """Returns a dataclass field.
+
+    `changes_results=False` keeps it out of the run's identity: it says where and how a run
+    computes, not what.
 
     `added_later`: configs saved before lack it, and did what its default does: at its default it
     is no part of the identity either.
@@ -33,7 +36,7 @@ def setting(
 
 
 def part(factory: Callable[[], T], meaning: str, *, changes_results: bool = True) -> T:
-    """A dataclass field that is itself a config, made by `factory`."""
+    """Returns a dataclass field that is itself a config, made by `factory`."""
     metadata = {"meaning": meaning, "changes_results": changes_results}
     field: Any = dataclasses.field(default_factory=factory, metadata=metadata)
     return field  # type: ignore[no-any-return]

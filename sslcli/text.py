@@ -1,4 +1,4 @@
-"""Writes values, paths and names as a person, a shell or Hydra reads them."""
+"""Writes values, paths and names for people, shells and Hydra."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 
 def shell_quoted(text: object) -> str:
-    """One word of a shell, whatever is in it: for the commands that a fix offers."""
+    """Quotes a text as one word of a shell, for the commands that an error's fix offers."""
     return shlex.quote(str(text))
 
 
 def hydra_quoted(text: str) -> str:
-    """A value that Hydra's grammar and OmegaConf read back as exactly this text.
+    """Quotes a text so that Hydra's grammar and OmegaConf read back exactly this text.
 
-    A backslash escapes only where it stands before a quote, the end, or an interpolation.
+    A backslash escapes only before a quote, the end, or an interpolation.
     """
     literal = escape_interpolation(text)
     inside = re.sub(
@@ -27,12 +27,12 @@ def hydra_quoted(text: str) -> str:
 
 
 def escape_interpolation(text: str) -> str:
-    """Returns the text with `${` written so that OmegaConf reads it back as it is."""
+    """Escapes `${`, so that OmegaConf reads the text back unchanged."""
     return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
 
 
 def hydra_word(key: str, value: str) -> str:
-    """`key=value` as one word of a shell; the value is quoted for Hydra where it must be."""
+    """Returns `key=value` as one word of a shell, quoted for Hydra where needed."""
     plain = re.fullmatch(r"[A-Za-z/._-][A-Za-z0-9/._-]*", value) is not None
     words = {"null", "true", "false", "nan", "inf"}
     kept = plain and value.lower() not in words and not re.fullmatch(r"[-.]*[0-9].*", value)
@@ -40,7 +40,7 @@ def hydra_word(key: str, value: str) -> str:
 
 
 def as_word(value: Any) -> str:
-    """A setting's value as it is given on the command line: null, true, 0.1, [a,b]."""
+    """Returns a setting's value as typed on the command line: null, true, 0.1, [a,b]."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
@@ -53,15 +53,15 @@ def printable(text: object, kept: str = "") -> str:
 
 
 def first_line(reason: Exception, most: int = 200) -> str:
-    """The first line of what another library says, cut to `most` characters.
+    """Returns the first line of an error's message, or its type where the message is empty.
 
-    The error's name where it says nothing.
+    At most `most` characters.
     """
     return (str(reason).splitlines() or [type(reason).__name__])[0][:most]
 
 
 def package_version(package: str) -> str | None:
-    """The installed version, or None."""
+    """Returns the installed version, or None."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -16,7 +16,7 @@ from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.pretrain_config import Config
 from sslcli.methods.simclr import SimCLRConfig
 from sslcli.nets.encoder_config import ConvNetConfig, MLPConfig
-from sslcli.saved import read, restored, to_yaml
+from sslcli.saved import read, to_config, to_yaml
 
 
 def config(**changes: Any) -> Config:
@@ -53,7 +53,7 @@ def test_a_saved_config_comes_back_as_it_was(tmp_path: Path) -> None:
         "optim": "lars",
         "runtime": "default",
     }
-    assert restored(Config, found, GROUPS) == before
+    assert to_config(Config, found, GROUPS) == before
 
 
 def test_identity_is_what_changes_results() -> None:
@@ -100,4 +100,4 @@ def test_a_config_that_is_not_ours_is_refused(tmp_path: Path, change: Any, words
     change(content)
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(SslcliError, match=words):
-        restored(Config, read(path), GROUPS)
+        to_config(Config, read(path), GROUPS)

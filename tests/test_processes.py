@@ -17,7 +17,7 @@ from doubles import (
 from torch import Tensor
 
 from sslcli.errors import RunFailed, SslcliError
-from sslcli.processes import Place, gathered, join, meeting_place, place, rank, size
+from sslcli.processes import Launch, gathered, join, launched_as, rank, rendezvous_address, size
 
 
 def gradient_of_gathered(folder: Path) -> None:
@@ -40,13 +40,13 @@ def test_gathered_rows_have_the_gradient_of_the_whole(tmp_path: Path) -> None:
 
 
 def test_torchrun_and_srun_say_where_a_process_stands() -> None:
-    assert place({}) == Place(0, 1, 0)
+    assert launched_as({}) == Launch(0, 1, 0)
     torchrun = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
-    assert place(torchrun) == Place(3, 4, 1)
+    assert launched_as(torchrun) == Launch(3, 4, 1)
     srun = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"}
-    assert place(srun) == Place(5, 8, 1)
+    assert launched_as(srun) == Launch(5, 8, 1)
     with pytest.raises(SslcliError, match="4 processes were started, and LOCAL_RANK is not set"):
-        place({"RANK": "3", "WORLD_SIZE": "4"})
+        launched_as({"RANK": "3", "WORLD_SIZE": "4"})
 
 
 def test_under_srun_processes_meet_on_the_first_machine_of_the_step(
@@ -57,16 +57,16 @@ def test_under_srun_processes_meet_on_the_first_machine_of_the_step(
     scontrol.chmod(0o755)
     step = {"SLURM_STEP_NODELIST": "n[3-4]", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "1"}
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert meeting_place(step) == "tcp://n3:20113"
-    assert meeting_place({**step, "SLURM_STEP_ID": "2"}) != meeting_place(step)
-    assert meeting_place({**step, "MASTER_ADDR": "n9", "MASTER_PORT": "29500"}) == "env://"
+    assert rendezvous_address(step) == "tcp://n3:20113"
+    assert rendezvous_address({**step, "SLURM_STEP_ID": "2"}) != rendezvous_address(step)
+    assert rendezvous_address({**step, "MASTER_ADDR": "n9", "MASTER_PORT": "29500"}) == "env://"
     with pytest.raises(SslcliError, match="Slurm does not say where they meet"):
-        meeting_place({**step, "SLURM_STEP_NODELIST": ""})
+        rendezvous_address({**step, "SLURM_STEP_NODELIST": ""})
 
 
 def test_a_process_does_not_wait_for_ever_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     as_second(monkeypatch)
-    monkeypatch.setattr("sslcli.processes.FOUND_WITHIN", timedelta(seconds=1))
+    monkeypatch.setattr("sslcli.processes.RENDEZVOUS_TIMEOUT", timedelta(seconds=1))
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(free_port()))
     with pytest.raises(RunFailed, match=r"process 1 did not find the 1 others at 127\.0\.0\.1:"):

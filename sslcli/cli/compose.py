@@ -1,4 +1,4 @@
-"""Composes a command's config from conf/ and the words typed, through Hydra."""
+"""Composes a command's config from conf/ and the typed words, with Hydra."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from sslcli.experiments.table import EXPERIMENTS
 
 CONFIG_PATH = "pkg://sslcli.conf"
 NO_CHANGES = ("method/views", "small_pictures")
-"""A choice whose values are all defaults, so that it needs no file."""
+"""A choice that changes no default, so it needs no file."""
 
 
 class _Nodes(dict[str, Any]):
-    """Hydra's folder of one group in the store: the config of a choice is made when it is read.
+    """A group's folder in Hydra's config store; makes the config of a choice when it is read.
 
     So an installed package is imported only when its choice is composed.
     """
@@ -47,9 +47,9 @@ class _Nodes(dict[str, Any]):
 
 
 def register() -> None:
-    """Makes the tables' dataclasses known to Hydra.
+    """Registers the dataclasses of all tables with Hydra.
 
-    Each is a schema under `schema/`, and, where conf/ has no file of its name, a choice by itself.
+    Each is a schema under `schema/`, and also a choice where conf/ has no file of its name.
     """
     use_own_sources()
     store = ConfigStore.instance()
@@ -66,7 +66,7 @@ def register() -> None:
 
 @contextlib.contextmanager
 def config_loader(flags: list[str]) -> Iterator[ConfigLoader]:
-    """Hydra's loader over conf/ and the folders that --config-dir names."""
+    """Yields Hydra's loader over conf/ and the folders of --config-dir."""
     search_path = create_config_search_path(CONFIG_PATH)
     for flag, following in zip(flags, [*flags, "."][1:], strict=True):
         name, _, value = flag.partition("=")
@@ -82,12 +82,12 @@ def config_loader(flags: list[str]) -> Iterator[ConfigLoader]:
 
 
 def compose(command: str, words: list[str]) -> DictConfig:
-    """The config of a command, not run."""
+    """Returns a command's composed config, without running it."""
     with hydra.initialize_config_module("sslcli.conf", version_base="1.3"):
         return hydra.compose(command, words)
 
 
-def typed(composed: DictConfig) -> Any:
+def composed_to_dataclass(composed: DictConfig) -> Any:
     """Returns the composed config as the command's dataclass.
 
     Raises SslcliError for a key that the dataclass does not have (`++` lets Hydra take any), for a

@@ -1,4 +1,4 @@
-"""Says in two lines what Hydra or OmegaConf found wrong with the words typed."""
+"""Turns errors of Hydra and OmegaConf into two lines: what is wrong, and the fix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sslcli.experiments.table import EXPERIMENTS
 
 
 def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
-    """What Hydra or OmegaConf found wrong with the words typed, in two lines."""
+    """Returns the error of Hydra or OmegaConf as one with a fix."""
     if (
         isinstance(reason, MissingConfigException)
         and reason.missing_cfg_file
@@ -53,9 +53,10 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
         )
     unfit = re.match(r"In '([^']+)': .* Key '\w+' not in '(\w+)' full_key: (\S+)", text)
     if unfit:
-        message = f"{unfit[1]} sets {unfit[3]}, which {unfit[2].removesuffix('Config') or command} does not have"
+        owner = unfit[2].removesuffix("Config") or command
         return SslcliError(
-            message, f"leave {unfit[3].partition('.')[0]}=… out, or use another command"
+            f"{unfit[1]} sets {unfit[3]}, which {owner} does not have",
+            f"leave {unfit[3].partition('.')[0]}=… out, or use another command",
         )
     overridden = re.search(r"Could not override '([^'@]+)'", text)
     if overridden:
@@ -64,7 +65,7 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
 
 
 def _unknown_key(key: str, command: str, words: list[str]) -> SslcliError:
-    # With the groups as chosen: only their keys can have been meant.
+    # Composed with the typed choices: only their keys can have been meant.
     present = {
         field.name for field in dataclasses.fields(EXPERIMENTS[command].load_config().Config)
     } & GROUPS.keys()

@@ -1,4 +1,4 @@
-"""The only place that prints an error."""
+"""Runs a task and prints its error. The only module that prints errors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import traceback
 from collections.abc import Callable
 
 from sslcli.errors import Interrupted, SslcliError
-from sslcli.processes import rank_told
+from sslcli.processes import launched_rank
 
-FIRST_TELLS = 5.0
-"""Seconds in which the first of several processes says what is wrong, and whoever started them ends the others."""
+RANK0_REPORTS_WITHIN = 5.0
+"""Seconds in which rank 0 prints an error that all ranks hit, and the launcher ends the others."""
 
 
 def guarded(task: Callable[[], int], debug: bool) -> int:
-    """The task's exit status; a user's mistake becomes two lines and its own status."""
+    """Returns the task's exit status; prints an SslcliError in two lines."""
     try:
         return task()
     except SslcliError as error:
@@ -24,10 +24,10 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
 
         if debug:
             traceback.print_exc()
-        if not _left_to_the_first(error):
+        if not _rank0_reports(error):
             Console().error(error)
         return error.exit_code
-    except BrokenPipeError:  # the reader of a pipe has seen enough
+    except BrokenPipeError:  # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as reason:
@@ -36,7 +36,9 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
         if debug:
             traceback.print_exc()
         where = f": {reason.filename}" if reason.filename else ""
-        fix = "see to the path, its permissions and the space left; debug=true tells where it happened"
+        fix = (
+            "check the path, its permissions and the space left; debug=true tells where it happened"
+        )
         Console().error(SslcliError(f"{reason.strerror or reason}{where}", fix))
         return 1
     except KeyboardInterrupt:
@@ -44,12 +46,13 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
         return 130
 
 
-def _left_to_the_first(error: SslcliError) -> bool:
-    """Whether this is another of several processes, and the first has the say: all were stopped.
+def _rank0_reports(error: SslcliError) -> bool:
+    """Whether rank 0 prints this error, so that this rank need not.
 
-    A mistake that each of them meets ends all of them while the first tells it, if the first met it too: this one gives it
-    the time, and then tells it itself.
+    If all ranks hit the same user error, rank 0 prints it, and the launcher ends the other ranks
+    while they wait here. If they are still alive afterwards, rank 0 did not hit it, and they print
+    it. All ranks are interrupted together, so of an interruption rank 0 alone reports.
     """
-    if rank_told() > 0 and type(error) is SslcliError:
-        time.sleep(FIRST_TELLS)
-    return rank_told() > 0 and isinstance(error, Interrupted)
+    if launched_rank() > 0 and type(error) is SslcliError:
+        time.sleep(RANK0_REPORTS_WITHIN)
+    return launched_rank() > 0 and isinstance(error, Interrupted)

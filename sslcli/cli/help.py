@@ -1,4 +1,7 @@
-"""What a command can be told: its groups with their choices, its keys with defaults and meanings; help and completion."""
+"""Prints a command's help, and proposes completions.
+
+Help lists the groups with their choices, and the keys with their defaults and meanings.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ FLAGS = [
 
 
 def show_help(command: str, words: list[str], console: Console) -> None:
-    """Prints the help of a command as the `words` compose it: with method=x, the keys of x."""
+    """Prints a command's help for the choices in `words`: with method=x, the keys of x."""
     overrides, flags = split_words(words)
     with config_loader(flags) as loader:
         composed = loader.load_configuration(command, overrides, RunMode.RUN)
@@ -41,7 +44,8 @@ def show_help(command: str, words: list[str], console: Console) -> None:
         options = {group: {*loader.get_group_options(group, ObjectType.CONFIG)} for group in chosen}
         keys = list(_keys(composed))
     console.say(
-        f"sslcli {command}: {EXPERIMENTS[command].summary}\n\nusage: sslcli {command} [key=value ...] [flags]\n"
+        f"sslcli {command}: {EXPERIMENTS[command].summary}\n\n"
+        f"usage: sslcli {command} [key=value ...] [flags]\n"
     )
     console.columns(
         "groups",
@@ -55,7 +59,10 @@ def show_help(command: str, words: list[str], console: Console) -> None:
 
 
 def completions(line: str) -> list[str]:
-    """Words that may follow on a shell's line, `sslcli` being its first word. Hydra proposes keys, groups and values."""
+    """Returns the words that may come next on a shell's line, which begins with `sslcli`.
+
+    Hydra proposes keys, groups and values.
+    """
     words = line.split(" ")
     if len(words) <= 2:
         start = words[1] if len(words) > 1 else ""
@@ -65,12 +72,12 @@ def completions(line: str) -> list[str]:
     overrides, flags = split_words(words[2:])
     register()
     with config_loader(flags) as loader:
-        found: list[str] = BashCompletion(loader)._query(words[1], " ".join(overrides))
-    return [word for word in found if not word.startswith(("hydra", "schema"))]
+        proposed: list[str] = BashCompletion(loader)._query(words[1], " ".join(overrides))
+    return [word for word in proposed if not word.startswith(("hydra", "schema"))]
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """`key=default` and its meaning, a class's own before those it inherits."""
+    """Yields `key=default` and the key's meaning: a class's own keys before inherited ones."""
     cls = OmegaConf.get_type(node)
     if not dataclasses.is_dataclass(cls):
         return

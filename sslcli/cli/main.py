@@ -1,4 +1,7 @@
-"""argv -> command -> typed config -> run; an error is printed by guard.py. Imports no torch, and hydra only to compose."""
+"""The entry point: runs the command that the arguments name.
+
+Imports no torch, and hydra only where a config is composed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from sslcli.cli.guard import guarded
 from sslcli.errors import SslcliError, unknown
 from sslcli.experiments.table import EXPERIMENTS
-from sslcli.processes import place
+from sslcli.processes import launched_as
 from sslcli.tools.table import TOOLS
 
 USAGE = """\
@@ -30,7 +33,7 @@ tools
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The entry point of `sslcli`; leaves with the exit status."""
+    """Runs `sslcli` with the arguments, by default the process's; exits with its status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "debug=true" in arguments
     arguments = [
@@ -50,7 +53,7 @@ def dispatch(arguments: list[str], debug: bool) -> int:
         print(f"sslcli {version('sslcli')}")
         return 0
     name, *rest = arguments
-    if arguments[:2] == ["completion", "query"]:  # asked by the shell at every Tab
+    if arguments[:2] == ["completion", "query"]:  # the shell runs this at every Tab
         from sslcli.cli.help import completions
 
         print("\n".join(completions(" ".join(arguments[2:]))))
@@ -58,8 +61,10 @@ def dispatch(arguments: list[str], debug: bool) -> int:
     if name in TOOLS:
         from sslcli.console import Console
 
-        if place().size > 1 and name != "resume":
-            message = f"{place().size} processes were started together, and {name} is done by one"
+        if launched_as().size > 1 and name != "resume":
+            message = (
+                f"{launched_as().size} processes were started together, and {name} is done by one"
+            )
             raise SslcliError(message, f"start it without torchrun or srun: sslcli {name} …")
         return int(TOOLS[name].load().main(rest, Console()))
     if name in EXPERIMENTS:
@@ -70,6 +75,8 @@ def dispatch(arguments: list[str], debug: bool) -> int:
 
 
 def usage() -> str:
+    """Returns the text of `sslcli --help`."""
+
     def lines(table: dict[str, Any]) -> str:
         return "\n".join(f"  {name:<14} {command.summary}" for name, command in table.items())
 

@@ -1,7 +1,7 @@
-"""Reads Hydra's YAML files so that text in them stays text: `root: 2024_01` is no number.
+"""Reads conf/ and --config-dir for Hydra, keeping text as written: `root: 2024_01` is text.
 
-A plain scalar that YAML reads as a number or a boolean, but that is written otherwise than that
-value (2024_01, 1.10, 1e5, yes), is kept as it is written; typed fields still make a number of it.
+YAML reads 2024_01, 1.10, 1e5 and yes as numbers and booleans, whose text differs from what the file
+says. Such a plain scalar stays text; a field of a numeric type still converts it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool")}
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """A folder that --config-dir names."""
+    """Reads a folder of --config-dir."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         return _with_text(super().load_config(config_path), Path(self.path), config_path)
@@ -33,7 +33,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
 class ImportlibResourcesConfigSource(
     importlib_resources_config_source.ImportlibResourcesConfigSource
 ):
-    """conf/, and Hydra's own configs."""
+    """Reads conf/ and Hydra's own configs."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         result = super().load_config(config_path)
@@ -42,7 +42,7 @@ class ImportlibResourcesConfigSource(
 
 
 def use_own_sources() -> None:
-    """Puts these in the place of Hydra's. Classes of these names are what Hydra expects there."""
+    """Replaces Hydra's sources by these. Hydra looks them up by their class names."""
     Plugins.instance()
     types = SourcesRegistry.instance().types
     types["file"] = FileConfigSource

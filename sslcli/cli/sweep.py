@@ -1,4 +1,4 @@
-"""Runs a sweep through Hydra's sweepers and launchers."""
+"""Runs a sweep with Hydra's sweepers and launchers."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sslcli.cli.compose import config_loader, typed
+from sslcli.cli.compose import composed_to_dataclass, config_loader
 from sslcli.cli.launch import hand_to_hydra
 from sslcli.cli.words import require_text, split_words
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.jobs import sweep as sweeping
-from sslcli.processes import place
+from sslcli.processes import launched_as
 from sslcli.text import hydra_quoted
 
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")
-"""Flags that show something and run nothing."""
+"""Flags that print something and run nothing."""
 SWEEPER_WORDS = {
     "hydra/sweeper=optuna": ["hydra.sweeper.max_failure_rate=1", "hydra.sweeper.sampler.seed=0"]
 }
-"""What a sweeper needs to go on after a failed job, and to ask again for the same jobs when the sweep is gone on with."""
+"""Settings for a sweeper: continue after a failed job, and ask for the same jobs on resume."""
 
 
 def run_sweep(command: str, words: list[str], debug: bool) -> int:
-    """Every job that is not finished, through Hydra's sweeper and launcher; returns the exit status."""
+    """Runs every unfinished job of a sweep with Hydra's launcher; returns the exit status."""
     console, trouble = Console(), None
-    if place().size > 1:
-        message = f"{place().size} processes were started together, and a sweep (-m) starts its own"
+    if launched_as().size > 1:
+        message = (
+            f"{launched_as().size} processes were started together, and a sweep (-m) starts its own"
+        )
         raise SslcliError(
             message,
             "leave torchrun or srun out; hydra/launcher=submitit_slurm sends jobs to a cluster",
@@ -54,38 +56,41 @@ def run_sweep(command: str, words: list[str], debug: bool) -> int:
     sweep = sweeping.open_sweep(outputs, command, words, planned, chosen)
     words = [*_sweeper_words(overrides), *words]
     try:
-        with sweeping.going(sweep, console):
+        with sweeping.sweep_lock_and_display(sweep, console):
             hand_to_hydra(
                 command, [*words, f"hydra.sweep.dir={hydra_quoted(str(sweep))}"], sweep_job
             )
     except (HydraException, OmegaConfBaseException):
-        sweeping.forget_unbegun(sweep)
+        sweeping.delete_if_nothing_started(sweep)
         raise
     except SslcliError:
         raise
-    except Exception as reason:  # whatever an installed launcher or sweeper raises
+    except Exception as reason:  # an installed launcher or sweeper may raise anything
         if debug:
             raise
         trouble = f"Hydra's launcher or sweeper gave up: {reason}"
-    sweeping.conclude(sweep, trouble, console)
+    sweeping.finish_sweep(sweep, trouble, console)
     return 0
 
 
 def sweep_job(composed: DictConfig) -> float | None:
-    """A job of a sweep, as a launcher calls it, perhaps in another process or on another machine."""
+    """Runs one job of a sweep, and returns its validation metric for the sweeper.
+
+    A launcher calls this, perhaps in another process or on another machine.
+    """
     context = HydraConfig.get()
     words = list(context.overrides.task)
 
     def config() -> Any:
         require_text(words)
-        return typed(composed)
+        return composed_to_dataclass(composed)
 
     folder = sweeping.run_job(
         Path(context.sweep.dir),
         context.job.num,
         str(context.job.config_name),
         words,
-        lambda: typed(composed),
+        lambda: composed_to_dataclass(composed),
     )
     direction = context.sweeper.get("direction")
     return (
@@ -96,7 +101,10 @@ def sweep_job(composed: DictConfig) -> float | None:
 
 
 def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:
-    """The words of every job, where Hydra's own sweeper makes them; a sweeper that searches knows them only one by one."""
+    """Returns the words of every job of Hydra's own sweeper.
+
+    Empty for a sweeper that searches: it chooses its jobs one by one.
+    """
     sweeper = composed.hydra.sweeper
     if not sweeper._target_.endswith(".BasicSweeper"):
         return []
@@ -104,13 +112,15 @@ def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:
         *(f"{key}={value}" for key, value in (sweeper.params or {}).items()),
         *composed.hydra.overrides.task,
     ]
-    return BasicSweeper.split_arguments(
-        OverridesParser.create(config_loader=loader).parse_overrides(words), None
-    )[0]
+    overrides = OverridesParser.create(config_loader=loader).parse_overrides(words)
+    return BasicSweeper.split_arguments(overrides, None)[0]
 
 
 def _sweeper_words(overrides: list[str]) -> list[str]:
-    """What is to be added for the sweeper chosen, unless it was typed, or belongs to a sampler that another was typed for."""
+    """Returns the words of SWEEPER_WORDS to add for the chosen sweeper.
+
+    Left out are keys that were typed, and a sampler's where another sampler was typed.
+    """
     added = [word for name, more in SWEEPER_WORDS.items() if name in overrides for word in more]
     typed = {word.partition("=")[0] for word in overrides}
     replaced = "hydra.sweeper.sampler." if "hydra/sweeper/sampler" in typed else "="

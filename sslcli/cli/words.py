@@ -1,7 +1,7 @@
-"""Keeps typed text as it was typed: `data.root=2024_01` names the folder 2024_01, not 202401.
+"""Keeps typed text unchanged: `data.root=2024_01` names the folder 2024_01, not 202401.
 
-Hydra's grammar reads numbers, booleans, lists and escapes wherever it can. A word whose key is a
-text field is therefore quoted before Hydra sees it.
+Hydra's grammar reads numbers, booleans, lists and escapes wherever it can. So the value of a text
+field is quoted before Hydra sees it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 
 
 class TextField(NamedTuple):
+    """A config's field that holds text, or a list of texts."""
+
     is_list: bool
     may_be_null: bool
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Returns overrides and flags, whatever their order: Hydra wants its overrides in one piece.
+    """Returns the overrides, with text fields quoted, and the flags.
 
-    Text is quoted in the overrides.
+    They may be typed in any order; Hydra wants its overrides in one piece.
     """
     overrides: list[str] = []
     flags: list[str] = []
@@ -44,7 +46,7 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     rest = iter(words)
     for word in rest:
         if not word.startswith("-"):
-            overrides.append(_protected(word, fields, sweeps))
+            overrides.append(_quoted(word, fields, sweeps))
             continue
         flags.append(word)
         if word in VALUE_FLAGS:
@@ -53,9 +55,9 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def text_fields(words: tuple[str, ...]) -> dict[str, TextField]:
-    """Returns the fields of all commands that hold text, by dotted key.
+    """Returns all commands' fields that hold text, by dotted key.
 
-    Of installed packages only those that a word names are looked at: others are not imported.
+    An installed package is imported only where a word names its choice.
     """
     fields = dict(_built_in_fields())
     typed = {part for word in words for part in re.split(r"[^\w-]+", word)}
@@ -93,7 +95,7 @@ def _fields_of(cls: type[Any], prefix: str) -> Iterator[tuple[str, TextField]]:
             yield from _fields_of(kinds[0], f"{key}.")
 
 
-def _protected(word: str, fields: dict[str, TextField], sweeps: bool) -> str:
+def _quoted(word: str, fields: dict[str, TextField], sweeps: bool) -> str:
     key, sign, value = word.partition("=")
     field = fields.get(key.lstrip("+"))
     if not sign or field is None:
@@ -102,7 +104,7 @@ def _protected(word: str, fields: dict[str, TextField], sweeps: bool) -> str:
 
     def one(text: str) -> str:
         if field.is_list:
-            return _list_protected(text)
+            return _quoted_list(text)
         if re.fullmatch(QUOTED, text, re.DOTALL) or (text == "null" and field.may_be_null):
             return text
         return hydra_quoted(text)
@@ -110,7 +112,7 @@ def _protected(word: str, fields: dict[str, TextField], sweeps: bool) -> str:
     return f"{key}={_each(value, one) if sweeps else one(value)}"
 
 
-def _list_protected(text: str) -> str:
+def _quoted_list(text: str) -> str:
     inside = re.fullmatch(r"\s*\[(.*)\]\s*", text, re.DOTALL)
     if inside is None:
         return text
@@ -122,22 +124,22 @@ def _list_protected(text: str) -> str:
     return f"[{','.join(map(one, pieces(inside[1])))}]" if inside[1].strip() else "[]"
 
 
-def _each(value: str, protect: Callable[[str], str]) -> str:
-    """Protects the values of a sweep, `a,b` or `choice(a,b)`.
+def _each(value: str, quote: Callable[[str], str]) -> str:
+    """Quotes each value of a sweep, `a,b` or `choice(a,b)`.
 
-    Hydra forgets the quotes inside `choice(…)`, so that is written as `a,b`, which means the same.
-    Its other functions are left; `require_text` refuses what they make of a text.
+    Hydra drops the quotes inside `choice(…)`, so that becomes `a,b`, which means the same. Hydra's
+    other functions stay; `require_text` refuses those that turn text into numbers.
     """
     chosen = re.fullmatch(r"choice\((.*)\)", value, re.DOTALL)
     if chosen is not None:
-        return ",".join(protect(piece.strip()) for piece in pieces(chosen[1]))
+        return ",".join(quote(piece.strip()) for piece in pieces(chosen[1]))
     if re.fullmatch(r"(shuffle|sort|glob|range|interval)\(.*\)", value, re.DOTALL):
         return value
-    return ",".join(map(protect, pieces(value)))
+    return ",".join(map(quote, pieces(value)))
 
 
 def require_text(overrides: Sequence[str]) -> None:
-    """Raises SslcliError where Hydra reads a text field's override as something else."""
+    """Raises SslcliError where Hydra reads a text field's value as another type."""
     fields = text_fields(tuple(overrides))
     parser = OverridesParser.create()
     for word in overrides:
@@ -151,8 +153,8 @@ def require_text(overrides: Sequence[str]) -> None:
 
 
 def pieces(text: str) -> list[str]:
-    """Splits at the commas that stand in no brackets and in no quoted piece."""
-    found, start, at, depth = [], 0, 0, 0
+    """Splits a text at its commas, except those inside brackets or quotes."""
+    split, start, at, depth = [], 0, 0, 0
     while at < len(text):
         begins = not text[start:at].strip()
         quoted = re.compile(rf"(?:{QUOTED})\s*(?=,|\]|\)|$)", re.DOTALL).match(text, at)
@@ -161,7 +163,7 @@ def pieces(text: str) -> list[str]:
             continue
         depth += (text[at] == "[") - (text[at] == "]")
         if text[at] == "," and depth <= 0:
-            found.append(text[start:at])
+            split.append(text[start:at])
             start = at + 1
         at += 1
-    return [*found, text[start:]]
+    return [*split, text[start:]]

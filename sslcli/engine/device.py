@@ -1,4 +1,4 @@
-"""The device a run computes on, and the precision it computes in."""
+"""Chooses a run's device and precision, and moves networks there."""
 
 from __future__ import annotations
 
@@ -16,29 +16,37 @@ from torch import nn
 
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
-from sslcli.processes import place, size
+from sslcli.processes import launched_as, size
 
 
 @dataclass(frozen=True)
 class Compute:
-    """`device`, and the autocast dtype of the forward pass (None: float32)."""
+    """A device, and the autocast dtype of the forward pass (None: float32)."""
 
     device: torch.device
     dtype: torch.dtype | None
 
     @classmethod
     def choose(cls, config: RuntimeConfig) -> Compute:
-        """Raises SslcliError for a device that is not there or a precision it does not have: nothing falls back silently."""
+        """Returns the device and precision that the config asks for.
+
+        Raises SslcliError for a device or precision that this machine does not have: nothing falls
+        back silently. Also sets torch's threads, and on a CPU how glibc frees memory.
+        """
         if config.threads not in (0, torch.get_num_threads()):
             torch.set_num_threads(config.threads)
         device = torch.device(_device_type(config.device))
-        if device.type == "mps" and place().size > 1:
-            message = f"{place().size} processes were started together, and mps is one device for one of them"
+        if device.type == "mps" and launched_as().size > 1:
+            message = (
+                f"{launched_as().size} processes were started together, "
+                "and mps is one device for one of them"
+            )
             raise SslcliError(
                 message, "start it without torchrun or srun, or use runtime.device=cpu"
             )
-        if device.type == "cuda" and place().size > 1:
-            device = torch.device("cuda", _own_device(place().local, torch.cuda.device_count()))
+        if device.type == "cuda" and launched_as().size > 1:
+            index = _own_device(launched_as().local, torch.cuda.device_count())
+            device = torch.device("cuda", index)
             torch.cuda.set_device(device)
         if device.type == "cpu":
             _keep_freed_memory()
@@ -50,9 +58,11 @@ class Compute:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     def to_device(self, module: nn.Module, sees_all: bool = False) -> None:
-        """Moves a module here, channels last: the layout in which convolutions in half precision are fastest.
+        """Moves a module to the device, in channels-last layout.
 
-        Of several processes on CUDA devices its batch norms share their statistics, unless it is fed the rows of all.
+        That layout is fastest for convolutions in half precision. With several processes on CUDA
+        devices its batch norms share their statistics, unless it is fed the rows of all of them
+        (`sees_all`).
         """
         module.to(self.device).to(memory_format=torch.channels_last)
         if self.device.type == "cuda" and size() > 1 and not sees_all:
@@ -70,7 +80,7 @@ class Compute:
         return f"{self.device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
 
     def peak_memory_bytes(self) -> int:
-        """The most that was held: by torch on a CUDA device, by the process elsewhere."""
+        """Returns the peak memory: torch's on a CUDA device, else the process's."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         unit = 1 if sys.platform == "darwin" else 1024
@@ -78,8 +88,10 @@ class Compute:
 
 
 def share_batch_norm(module: nn.Module) -> None:
-    """Lets the batch norms in `module` take the statistics of all processes. Those of other libraries stay as they are: timm's
-    contain an activation, which torch's replacement would drop."""
+    """Lets the batch norms in a module share their statistics between all processes.
+
+    Only torch's own classes: timm's contain an activation, which the replacement would drop.
+    """
     for name, part in module.named_children():
         if type(part) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
             setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(part))  # type: ignore[no-untyped-call]
@@ -88,8 +100,11 @@ def share_batch_norm(module: nn.Module) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Tells glibc to keep what is freed. By default it hands every block above 32 MiB back to the system at once, and the
-    next step pays for fresh pages again: a step of the convnet took 1.2 to 1.7 times as long (2 cores, batch 256)."""
+    """Lets glibc keep freed memory.
+
+    By default it returns every block above 32 MiB to the system at once, and the next step pays
+    for new pages: a step of the convnet took 1.2 to 1.7 times as long (2 cores, batch 256).
+    """
     m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -98,11 +113,17 @@ def _keep_freed_memory() -> None:
 
 
 def _own_device(local: int, num_devices: int) -> int:
-    """Which of a machine's devices its `local`-th process has: its own, or the only one that srun lets it see."""
+    """Returns the index of the CUDA device of a machine's `local`-th process.
+
+    That is `local`, or 0 where srun shows each process only its own device.
+    """
     if num_devices == 1 and "LOCAL_RANK" not in os.environ:
         return 0
     if local >= num_devices:
-        message = f"process {local} of this machine has no device: torch finds {num_devices} CUDA devices here"
+        message = (
+            f"process {local} of this machine has no device: "
+            f"torch finds {num_devices} CUDA devices here"
+        )
         raise SslcliError(
             message, f"start at most {num_devices} processes a machine, or use runtime.device=cpu"
         )
@@ -143,7 +164,10 @@ def _dtype(precision: Precision, device: str) -> torch.dtype | None:
 
 
 def _has_bf16(device: str) -> bool:
-    """On a CPU the instructions decide: without them torch computes bf16 correctly, and several times slower."""
+    """Whether the device computes bf16 fast.
+
+    On a CPU its instructions decide: without them torch's bf16 is correct, but much slower.
+    """
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu" or not Path("/proc/cpuinfo").exists():

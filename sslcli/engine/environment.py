@@ -1,4 +1,4 @@
-"""What a run ran on and with: recorded, so that two runs that differ can be told apart by it."""
+"""Describes what a run ran on and with, to explain differences between runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("sslcli", "torch", "torchvision", "numpy", "pillow", "hydra-core", "
 
 
 def environment(compute: Compute) -> dict[str, Any]:
-    """Versions, system, device, and the commit of the source that ran."""
+    """Returns the versions, system, device, and commit of the source that runs."""
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -32,7 +32,7 @@ def environment(compute: Compute) -> dict[str, Any]:
 
 
 def _git() -> str | None:
-    """Commit of the checkout that this file is in, `-dirty` where tracked files differ from it; None elsewhere."""
+    """Returns this checkout's commit, with `-dirty` where files differ; None outside a checkout."""
     command = [
         "git",
         "-C",

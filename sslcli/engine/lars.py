@@ -11,11 +11,13 @@ from torch.optim import Optimizer
 
 
 class LARS(Optimizer):
-    """Momentum SGD in which a weight's step follows its norm: `v <- m v + lr t (g + wd w); w <- w - v`, with
-    `t = trust |w| / |g + wd w|`, or 1 where either norm is 0 and in groups with `adapt=False`.
+    """Momentum SGD that scales a weight's step by the weight's norm.
 
-    Source: You et al. 2017; the update is SimCLR's official `lars_optimizer.py` with classic momentum: the learning rate
-    is inside the velocity, which matters while it changes.
+    `v <- m v + lr t (g + wd w); w <- w - v` with `t = trust |w| / |g + wd w|`; t is 1 where either
+    norm is 0, and in groups with `adapt=False`.
+
+    Source: You et al. 2017; the update is that of SimCLR's official `lars_optimizer.py` with
+    classic momentum: the learning rate is inside the velocity, which matters while it changes.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Means of a method's metrics between two records, kept on the device."""
+"""Averages a method's metrics between two records, on the device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from sslcli.processes import average_
 
 
 class Meter:
-    """Sums of the metrics since the last `take`, of all processes. In the checkpoint: a resumed run's means are the same."""
+    """Sums the metrics since the last `take`.
+
+    Part of the checkpoint, so that a resumed run's means are the same.
+    """
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -24,7 +27,10 @@ class Meter:
         self._count += 1
 
     def take(self) -> dict[str, float]:
-        """The means, and a fresh start. The only place where the metrics leave the device."""
+        """Returns the means over steps and processes, and resets the sums.
+
+        The only place where metrics leave the device.
+        """
         average_(list(self._sums.values()))
         values = (torch.stack(list(self._sums.values())) / self._count).tolist()
         means = dict(zip(self._sums, values, strict=True))

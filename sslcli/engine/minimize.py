@@ -1,4 +1,4 @@
-"""How a loss is minimised: precision, backward, clipping, the finite check, the optimizer's step."""
+"""Minimises losses: precision, backward, clipping, the finite check, the optimizer's step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Player:
 
 
 class Minimizer:
-    """`minimize(loss, player)` for the players of a method: the engine's half of the method contract."""
+    """Updates the players of a method: `minimize(loss, player)` of the method contract."""
 
     def __init__(
         self,
@@ -40,12 +40,12 @@ class Minimizer:
         compute: Compute,
         learning_rate: Callable[[int], float],
     ) -> None:
-        """`learning_rate`: of every step, counted from 0."""
+        """`learning_rate` maps a step, counted from 0, to its learning rate."""
         self.learning_rate = learning_rate
         self._players = players
         self._device = compute.device
         self._scaler = torch.amp.GradScaler(enabled=compute.dtype is torch.float16)
-        # Where the loss first was not finite; kept on the device, so that a CUDA step never waits for it.
+        # First step with a loss that is not finite; on the device, so a CUDA step never waits.
         self._never = torch.iinfo(torch.int64).max
         self._first_bad = {name: torch.tensor(self._never, device=self._device) for name in players}
         self._step = 0
@@ -58,7 +58,7 @@ class Minimizer:
         compute: Compute,
         learning_rate: Callable[[int], float],
     ) -> Minimizer:
-        """Returns one with an optimizer, as configured, for every player of the learner."""
+        """Returns a minimizer with an optimizer, as configured, for every player."""
         rates = learner.learning_rates()
         players = {
             name: Player(optim.build(modules), optim.clip_norm, rates[name])
@@ -67,7 +67,10 @@ class Minimizer:
         return cls(players, compute, learning_rate)
 
     def __call__(self, loss: Tensor, *players: str) -> None:
-        """One update of `players`, whose parameters alone get a gradient, each by its own optimizer; of "method" by default."""
+        """Updates the players' parameters once, each player's by its own optimizer.
+
+        By default the player is "method". Only parameters of the named players get a gradient.
+        """
         names = players or ("method",)
         for name in names:
             assert name in self._players, (
@@ -86,11 +89,11 @@ class Minimizer:
                     self._scaler.unscale_(player.optimizer)
                     nn.utils.clip_grad_norm_(player.parameters, player.clip_norm)
                 self._scaler.step(player.optimizer)
-        # Autocast keeps copies of weights in half precision, and would use the old ones for the rest of the step.
+        # Autocast caches weights in half precision; the rest of the step must see the new ones.
         torch.clear_autocast_cache()
 
     def begin(self, step: int) -> None:
-        """Sets every player's learning rate for a step: the schedule's times the player's own rate."""
+        """Sets every player's learning rate for a step: the schedule's, times the player's own."""
         self._step = step
         learning_rate = self.learning_rate(step)
         for player in self._players.values():
@@ -98,20 +101,23 @@ class Minimizer:
                 group["lr"] = learning_rate * player.rate
 
     def end(self) -> None:
-        """Once a step, after all players' updates: the scale that fp16's gradients are kept in range with."""
+        """Updates the loss scale of fp16; call it once a step, after all players' updates."""
         self._scaler.update()
 
     def check_finite(self) -> None:
-        """Raises RunFailed when a loss was not finite since the start, in all processes if in one; makes a CUDA device wait, so
-        only now and then."""
+        """Raises RunFailed where a loss was not finite since the start, on any process.
+
+        It waits for a CUDA device, so the loop calls it only before records and checkpoints.
+        """
         for player, first_bad in self._first_bad.items():
             step = -largest(-int(first_bad))
             if step != self._never:
                 message = f"the loss of {player} is not finite at step {step}"
-                raise RunFailed(
-                    message,
-                    "lower optim.lr, set optim.clip_norm, or use runtime.precision=fp32; the last checkpoint is intact",
+                fix = (
+                    "lower optim.lr, set optim.clip_norm, or use runtime.precision=fp32; "
+                    "the last checkpoint is intact"
                 )
+                raise RunFailed(message, fix)
 
     def _watch(self, loss: Tensor, players: Sequence[str]) -> None:
         now = torch.where(torch.isfinite(loss), self._never, self._step)

@@ -1,7 +1,7 @@
-"""The choice of optimizer and the learning rate's course. Does not import torch.
+"""Configures the optimizer and the learning rate's schedule. Does not import torch.
 
-The learning rate in a config is the one typed; what is applied is `peak_learning_rate(batch_size)` times the schedule,
-computed here and recorded in run.json, never written back into the config.
+A config holds the learning rate as typed. Applied is `peak_learning_rate(batch_size)` times the
+schedule, which is computed here and recorded in run.json, and never written into the config.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Scaling(Enum):
-    """How the learning rate follows the batch size."""
+    """How the learning rate depends on the batch size."""
 
     none = "none"
     linear = "linear"
@@ -30,7 +30,7 @@ class Scaling(Enum):
 
 
 class Schedule(Enum):
-    """How the learning rate goes on after the warm-up."""
+    """How the learning rate changes after the warm-up."""
 
     cosine = "cosine"
     constant = "constant"
@@ -80,7 +80,10 @@ class OptimConfig:
         )
 
     def peak_learning_rate(self, batch_size: int) -> float:
-        """What the schedule rises to. Source: Chen et al. 2020 (SimCLR) §2.2 and App. B.1 (0.3 * B / 256; 0.075 * sqrt(B))."""
+        """Returns the learning rate at the end of the warm-up.
+
+        Source: Chen et al. 2020 (SimCLR) §2.2 and App. B.1 (0.3 * B / 256; 0.075 * sqrt(B)).
+        """
         factors = {
             Scaling.none: 1.0,
             Scaling.linear: batch_size / 256,
@@ -91,7 +94,10 @@ class OptimConfig:
     def learning_rate(
         self, step: int, num_steps: int, steps_per_epoch: int, batch_size: int
     ) -> float:
-        """The learning rate of `step` (the first is 0) of `num_steps`: a pure function, so nothing has to be resumed."""
+        """Returns the learning rate of `step`, from 0 to `num_steps - 1`.
+
+        A pure function, so there is no state to resume.
+        """
         peak = self.peak_learning_rate(batch_size)
         warmup_steps = min(round(self.warmup_epochs * steps_per_epoch), num_steps)
         if step < warmup_steps:
@@ -104,15 +110,18 @@ class OptimConfig:
         )
 
     def build(self, modules: Sequence[nn.Module]) -> Optimizer:
-        """An optimizer of the modules' parameters; its learning rate is set by the engine before every step."""
+        """Returns an optimizer of the modules; the engine sets its learning rate every step."""
         return self.optimizer(self._parameter_groups(modules))
 
     def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        """Returns an optimizer of torch's parameter groups."""
         raise NotImplementedError
 
     def _parameter_groups(self, modules: Sequence[nn.Module]) -> list[dict[str, Any]]:
-        """Biases and norms' parameters, known by their name or one dimension, are left out of decay and adaptation (LARS'
-        `adapt`)."""
+        """Splits the parameters into those with weight decay and LARS' adaptation, and the others.
+
+        The others are biases and the parameters of norms, known by name or by their one dimension.
+        """
         decayed: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for module in modules:
@@ -211,7 +220,7 @@ class LARSConfig(OptimConfig):
 
 
 def _fused(groups: list[dict[str, Any]]) -> bool:
-    """One kernel for all parameters, on the devices whose kernels torch ships."""
+    """Whether torch has a fused kernel, one for all parameters, on their devices."""
     return all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"])
 
 

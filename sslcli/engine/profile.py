@@ -1,4 +1,4 @@
-"""Where a step's time goes: `profile/` in the run's folder, from a few steps at the beginning of a training."""
+"""Profiles a few steps at the beginning of a training, into `profile/` of the run's folder."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from sslcli.engine.train import PARTS, ProgressListener
 from sslcli.errors import require
 from sslcli.files import write_atomically
 
-SKIPPED, WARMING_UP, LOOKED_AT = 5, 2, 10
-"""Steps: the first ones set up more than they train, and the profiler's own first ones are slow."""
-NEEDED = SKIPPED + WARMING_UP + LOOKED_AT
+SKIPPED, WARMING_UP, PROFILED = 5, 2, 10
+"""Numbers of steps. The first ones do setup work, and the profiler's own first ones are slow."""
+NEEDED = SKIPPED + WARMING_UP + PROFILED
 
 
 @dataclass
 class Profiling:
-    """Tells `watch` everything, and profiles LOOKED_AT steps, while it is entered. Shapes and stacks are not recorded, which
-    would slow them."""
+    """A listener that profiles PROFILED steps, and passes everything on to `listener`.
 
-    watch: ProgressListener
+    A context manager. Shapes and stacks are not recorded: that would slow the steps.
+    """
+
+    listener: ProgressListener
     folder: Path
     device: torch.device
 
@@ -32,7 +34,7 @@ class Profiling:
             ProfilerActivity.CPU,
             *([ProfilerActivity.CUDA] if self.device.type == "cuda" else []),
         ]
-        steps = schedule(wait=SKIPPED, warmup=WARMING_UP, active=LOOKED_AT, repeat=1)
+        steps = schedule(wait=SKIPPED, warmup=WARMING_UP, active=PROFILED, repeat=1)
         self._profiler = profile(activities=activities, schedule=steps, on_trace_ready=self._write)
 
     def __enter__(self) -> Profiling:
@@ -44,25 +46,25 @@ class Profiling:
 
     def step(self, done: int) -> None:
         self._profiler.step()
-        self.watch.step(done)
+        self.listener.step(done)
 
     def record(self, record: dict[str, Any]) -> None:
-        self.watch.record(record)
+        self.listener.record(record)
 
-    def _write(self, found: profile) -> None:
-        if found.step_num < NEEDED:  # interrupted
+    def _write(self, profiler: profile) -> None:
+        if profiler.step_num < NEEDED:  # interrupted
             return
         self.folder.mkdir(exist_ok=True)
-        found.export_chrome_trace(str(self.folder / "trace.json"))
-        averages = found.key_averages()
+        profiler.export_chrome_trace(str(self.folder / "trace.json"))
+        averages = profiler.key_averages()
         sort_by = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
         times = {
-            event.key: event.cpu_time_total / 1000 / LOOKED_AT
+            event.key: event.cpu_time_total / 1000 / PROFILED
             for event in averages
             if event.key in PARTS
         }
         whose = " of the host" if self.device.type == "cuda" else ""
-        of = f"{LOOKED_AT} steps ({self.device})"
+        of = f"{PROFILED} steps ({self.device})"
         lines = [f"milliseconds a step{whose}, by part, of {of}; the profiler makes them longer"]
         lines += [
             f"  {part:<10} {times.get(part, 0.0):10.2f}  {meaning}"
@@ -73,7 +75,7 @@ class Profiling:
 
 
 def require_enough(num_steps: int) -> None:
-    """Raises SslcliError where a training is over before the profiler has seen enough."""
+    """Raises SslcliError where a training has fewer steps than the profiler needs."""
     fix = "train for more epochs, or with a smaller batch_size"
     require(
         num_steps >= NEEDED,

@@ -1,5 +1,8 @@
-"""Where and how a run computes: device, precision, logging. What is trained is the same, if not to the last digit, and with
-`precision` not to the last percent either. Does not import torch."""
+"""Configures where and how a run computes: device, precision, logging. Does not import torch.
+
+These settings do not change what is trained, except in the last digits; `precision` may change
+results by percents.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ class DeviceChoice(Enum):
 
 
 class Precision(Enum):
-    """The arithmetic of the forward pass; weights and losses stay in float32. `auto`: bf16 where the hardware has it."""
+    """The arithmetic of the forward pass; weights and losses stay float32.
+
+    `auto`: bf16 where the hardware has it, else fp32.
+    """
 
     auto = "auto"
     fp32 = "fp32"
@@ -29,12 +35,12 @@ class Precision(Enum):
 
 
 MOST_THREADS = 1024
-"""OpenMP crashes where the system cannot start as many threads as it is told to."""
+"""OpenMP crashes where the system cannot start as many threads as asked for."""
 
 
 @dataclass(kw_only=True)
 class RuntimeConfig:
-    """Where and how: not part of a run's identity."""
+    """Where and how a run computes; not part of its identity."""
 
     device: DeviceChoice = setting(
         DeviceChoice.auto, "auto, cuda, mps or cpu", changes_results=False

@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP (a terminal was closed) ask a run to stop; the loop answers between two steps."""
+"""Turns Ctrl-C, SIGTERM and SIGHUP (a closed terminal) into requests to stop a run.
+
+The loop answers them between two steps.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ from sslcli.errors import Interrupted
 
 @dataclass
 class StopRequest:
-    """`signal_number` of the signal that came, or None."""
+    """The number of the first signal that came, or None."""
 
     signal_number: int | None = None
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside, a first signal is only noted; a second one interrupts at once."""
+    """Inside, the first signal is only noted; a second one raises KeyboardInterrupt."""
     request = StopRequest()
 
     def note(number: int) -> None:
@@ -47,20 +50,23 @@ def interrupted_by_signals(fix: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int], None]) -> Iterator[None]:
-    """Elsewhere than in the main thread signals cannot be caught, and nothing changes; nor for SIGHUP where it was ignored
-    before, as under nohup."""
+    """Inside, signals call `handle`.
+
+    Only in the main thread: others cannot catch signals. An ignored SIGHUP, as under nohup, stays
+    ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
 
-    def come(number: int, _: FrameType | None) -> None:
-        _let_go(terminals)
+    def on_signal(number: int, _: FrameType | None) -> None:
+        _replace_closed(terminals)
         handle(number)
 
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     caught = [number for number in numbers if not (number is signal.SIGHUP and ignored)]
-    before = {number: signal.signal(number, come) for number in caught}
+    before = {number: signal.signal(number, on_signal) for number in caught}
     try:
         yield
     finally:
@@ -68,8 +74,8 @@ def _handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int], None])
             signal.signal(number, handler)
 
 
-def _let_go(terminals: list[int]) -> None:
-    """What is said to a terminal that was closed goes nowhere: it would be an error, and keep the run from saving."""
+def _replace_closed(terminals: list[int]) -> None:
+    """Redirects closed terminals to /dev/null: printing to them would raise and prevent saving."""
     for descriptor in terminals:
         if not os.isatty(descriptor):
             nowhere = os.open(os.devnull, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""Records for TensorBoard."""
+"""Writes records for TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from sslcli.errors import SslcliError
 
 
 def tensorboard_writer(folder: Path) -> Callable[[dict[str, Any]], None]:
-    """Writes every number of a record as a scalar `<phase>/<name>` at its step. Raises SslcliError without the package."""
+    """Returns a function that writes a record's numbers as scalars `<phase>/<name>`.
+
+    Raises SslcliError without the package tensorboard.
+    """
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ModuleNotFoundError:

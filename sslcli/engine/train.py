@@ -1,4 +1,7 @@
-"""The training loop: seed, step, log, evaluate, save. No hooks: what differs between methods is in `train_step`."""
+"""The training loop: seed, step, record, evaluate, save.
+
+It has no hooks: what differs between methods is in `train_step`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ PARTS = {
     "train_step": "forward, and what it contains",
     "minimize": "backward and update",
 }
-"""Of a step, as the profiler knows them; `minimize` is inside `train_step`."""
+"""The parts of a step, by their names in the profiler; `minimize` is inside `train_step`."""
 
 Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)
@@ -34,7 +37,10 @@ Views = TypeVar("Views")
 
 
 class Pictures(Protocol[Batch_co]):
-    """Where batches come from: `at(step)`, on the device, a pure function of the step. A method's are (N, H, W, C) uint8."""
+    """A source of batches: `at(step)` is a pure function of the step.
+
+    Batches are on the device; a method's are (N, H, W, C) uint8.
+    """
 
     steps_per_epoch: int
     batch_size: int
@@ -43,7 +49,7 @@ class Pictures(Protocol[Batch_co]):
 
 
 class ProgressListener(Protocol):
-    """Is called after every step and for every record."""
+    """Is called after every step, and with every record."""
 
     def step(self, done: int) -> None: ...
 
@@ -52,7 +58,10 @@ class ProgressListener(Protocol):
 
 @dataclass(frozen=True)
 class Periods:
-    """All in steps. `evaluate_every`, `save_every`: also after the last step."""
+    """How long a training is, and how often it records, evaluates and saves; all in steps.
+
+    It also does so after the last step.
+    """
 
     num_steps: int
     log_every: int
@@ -70,11 +79,11 @@ def train(
     compute: Compute,
     listener: ProgressListener,
 ) -> float:
-    """Trains from the phase's last checkpoint, or from the start, to `periods.num_steps`, or until the learner is satisfied;
-    returns images per second, over all processes that trained it.
+    """Trains from the phase's last checkpoint; returns images per second in all its sessions.
 
-    A step is a pure function of (state, seed, phase, step): resumed after any interruption, the run goes on bit for bit.
-    Raises Interrupted, the state saved, when a signal asks to stop; RunFailed when a loss is not finite.
+    It ends after `periods.num_steps`, or earlier where the learner is satisfied. A step is a pure
+    function of (state, seed, phase, step), so a resumed run is the same bit for bit. Raises
+    Interrupted, after saving, when a signal asks to stop; RunFailed when a loss is not finite.
     """
     modules = nn.ModuleDict(learner.modules()).train()
     meter = Meter()
@@ -110,12 +119,12 @@ def train(
             if last or done % periods.evaluate_every == 0:
                 clock.catch_up(minimize)
                 began = time.perf_counter()
-                with processes.alone():
+                with processes.as_if_alone():
                     values = evaluate(done) if leads else {}
                 modules.train()
                 journal.record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
                 last = processes.from_first(last or learner.satisfied())
-            # Read once: another may come while this is answered. A signal to one stops all.
+            # Read once, as a second signal may come meanwhile. A signal to one rank stops all.
             stopped_by = processes.largest(stop.signal_number or 0) or None
             if last or done % periods.save_every == 0 or stopped_by is not None:
                 clock.catch_up(minimize)
@@ -129,7 +138,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Journal:
-    """Writes down a training: records into metrics.jsonl, state into checkpoints."""
+    """Writes records into metrics.jsonl, and the state into checkpoints."""
 
     phase: Phase
     modules: nn.ModuleDict
@@ -146,7 +155,7 @@ class _Journal:
         self.listener.record(entry)
 
     def save(self, done: int, last: bool) -> None:
-        """Saves the state of this process; rank 0 alone writes it."""
+        """Saves the state; only rank 0 writes it."""
         state = {
             "modules": self.modules.state_dict(),
             "minimize": self.minimize.state(),
@@ -166,10 +175,10 @@ def _interrupted(phase: Phase, done: int, num_steps: int, signal_number: int) ->
 def _restore(
     phase: Phase, modules: nn.ModuleDict, minimize: Minimizer, meter: Meter, compute: Compute
 ) -> tuple[int, bool]:
-    restored = processes.from_first(phase.restore() if processes.rank() == 0 else None)
-    if restored is None:
+    checkpoint = processes.from_first(phase.restore() if processes.rank() == 0 else None)
+    if checkpoint is None:
         return 0, False
-    step, state, finished = restored
+    step, state, finished = checkpoint
     try:
         modules.load_state_dict(state["modules"])
         minimize.load_state(state["minimize"])
@@ -185,10 +194,13 @@ def _restore(
 
 
 class _Clock:
-    """Times the steps. On a CUDA device a step's work is asynchronous: its times are right summed up to `catch_up`."""
+    """Measures the time of the steps.
+
+    A CUDA device works asynchronously: only the sum of the times up to `catch_up` is right.
+    """
 
     def __init__(self, batch_size: int, before: Trained) -> None:
-        """`before`: what the processes did that worked on the phase until now."""
+        """`before`: what was trained of the phase before this session."""
         self._batch_size = batch_size
         self._before = before
         self._seconds = self._data_seconds = self._total_seconds = 0.0
@@ -212,7 +224,7 @@ class _Clock:
         self._ended = now
 
     def catch_up(self, minimize: Minimizer) -> None:
-        """Waits until a CUDA device has done what the steps asked of it, which is their time too, and checks the losses."""
+        """Waits for the CUDA device, adds that time to the steps', and checks the losses."""
         minimize.check_finite()
         if self._ended is not None:
             waited = time.perf_counter() - self._ended
@@ -232,7 +244,7 @@ class _Clock:
 
     @property
     def total(self) -> Trained:
-        """The pictures of all steps of the phase, and the seconds that they took."""
+        """The phase's pictures and seconds so far, in all sessions."""
         images = self._before.images + self._total_steps * self._batch_size
         return Trained(images, self._before.seconds + self._total_seconds)
 

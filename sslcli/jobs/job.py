@@ -1,4 +1,4 @@
-"""From a typed config to a finished run, whichever command it is: the run's folder, its status, and how it ends."""
+"""Creates, starts and resumes one run of any experiment, and records how it ended."""
 
 from __future__ import annotations
 
@@ -19,16 +19,10 @@ from sslcli.engine.signals import interrupted_by_signals
 from sslcli.errors import Interrupted, RunFailed, SslcliError, unknown
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
-from sslcli.processes import losing_none, place
+from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
-from sslcli.saved import (
-    Saved,
-    choices_of,
-    read,
-    restored,
-    to_yaml,
-)
+from sslcli.saved import Saved, choices_of, read, to_config, to_yaml
 from sslcli.text import shell_quoted
 from sslcli.trained.data import moved
 
@@ -36,9 +30,12 @@ from sslcli.trained.data import moved
 def start(
     command: str, config: Any, overrides: list[str], console: Console, folder: Path | None = None
 ) -> Path:
-    """Runs a command into a new folder: `folder`, or one under the config's runtime.outputs. Returns the folder."""
+    """Runs a command into a new folder, and returns it.
+
+    The folder is `folder`, or a new one under the config's runtime.outputs.
+    """
     _require_fit_for_processes(command)
-    if place().rank:
+    if launched_as().rank:
         return _follow(command, config)
     folder = create(command, config, overrides, folder)
     resume(folder, console)
@@ -46,7 +43,7 @@ def start(
 
 
 def create(command: str, config: Any, overrides: list[str], folder: Path | None = None) -> Path:
-    """Makes the folder of a run that waits to be gone on with, as `start` does; returns it."""
+    """Makes the folder of a waiting run, which `resume` starts; returns it."""
     module = EXPERIMENTS[command].load_config()
     config = module.resolve(config)
     choices = choices_of(config, GROUPS)
@@ -74,45 +71,50 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
 
 
 def resume(folder: Path, console: Console) -> None:
-    """Goes on with a run from its last checkpoint. Raises SslcliError where it is finished, or in another's hands."""
+    """Continues a run from its last checkpoint.
+
+    Raises SslcliError where it is finished, or another process works on it.
+    """
     command, config = saved_config(folder)
     _require_fit_for_processes(command)
-    if place().rank:
-        _require_unfinished(
-            folder, read_facts(folder)
-        )  # or it would wait for the first, which does not come
+    if launched_as().rank:
+        # Else this rank would wait for rank 0, which has refused a finished run.
+        _require_unfinished(folder, read_facts(folder))
         _follow(command, config)
     else:
-        _go_on(folder, command, config, console)
+        _continue(folder, command, config, console)
 
 
 def _follow(command: str, config: Any) -> Path:
-    """What the other processes of a run do: all that the first does, silently, in a folder that is thrown away."""
+    """Does what rank 0 does, on another rank: silently, in a temporary folder."""
     nowhere = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="sslcli-") as scratch:
         folder = create(command, config, [], Path(scratch) / "run")
-        _go_on(folder, *saved_config(folder), Console(nowhere, nowhere))
+        _continue(folder, *saved_config(folder), Console(nowhere, nowhere))
     return folder
 
 
 def _require_fit_for_processes(command: str) -> None:
-    num = place().size
+    num = launched_as().size
     if num > 1 and not EXPERIMENTS[command].by_processes:
         message = f"{num} processes were started together, and {command} is done by one"
         raise SslcliError(message, f"start it without torchrun or srun: sslcli {command} …")
 
 
-def _go_on(folder: Path, command: str, config: Any, console: Console) -> None:
+def _continue(folder: Path, command: str, config: Any, console: Console) -> None:
     with Run(folder) as run:
         _require_unfinished(folder, run.facts)
         if identity(command, config) != run.facts.get("identity"):
-            message = f"{folder}/config.yaml was changed since the run began: it would end as a mixture of two"
+            message = (
+                f"{folder}/config.yaml was changed since the run began: "
+                "it would end as a mixture of two"
+            )
             raise SslcliError(
                 message, "put it back as it was, or start a run of its own with the new values"
             )
         run.update(status="running", error=None)
         config = _with_moved_data(config, run.facts.get("data_root"))
-        _proceed(EXPERIMENTS[command].load_work(), config, run, console)
+        _run(EXPERIMENTS[command].load_work(), config, run, console)
 
 
 def _with_moved_data(config: Any, root: str | None) -> Any:
@@ -132,49 +134,54 @@ def _require_unfinished(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def saved_config(folder: Path) -> tuple[str, Any]:
-    """The command and the typed config of a run."""
+    """Returns the command and the config of a run."""
     saved = read(folder / "config.yaml")
     return saved.command, config_of(saved)
 
 
 def config_of(saved: Saved) -> Any:
-    """A saved config as its command's dataclass."""
+    """Returns a saved config as its command's dataclass."""
     if saved.command not in EXPERIMENTS:
         raise unknown("command", saved.command, list(EXPERIMENTS))
-    return restored(EXPERIMENTS[saved.command].load_config().Config, saved, GROUPS)
+    return to_config(EXPERIMENTS[saved.command].load_config().Config, saved, GROUPS)
 
 
-def _proceed(module: Any, config: Any, run: Run, console: Console) -> None:
-    """Runs the command and leaves in run.json how it ended."""
-    go_on = f"go on: sslcli resume {shell_quoted(run.folder)}"
+def _run(module: Any, config: Any, run: Run, console: Console) -> None:
+    """Runs the command, and writes into run.json how it ended."""
+    fix = f"go on: sslcli resume {shell_quoted(run.folder)}"
     try:
-        with interrupted_by_signals(go_on), console.logged(run.folder / "log.txt"), losing_none():
+        log = run.folder / "log.txt"
+        with interrupted_by_signals(fix), console.logged(log), name_lost_processes():
             module.run(config, run, console)
     except Interrupted as stop:
-        _leave(run, "interrupted", stop)
+        _record_end(run, "interrupted", stop)
         raise
     except KeyboardInterrupt:
-        by_hand = Interrupted("stopped by Ctrl-C", go_on, signal.SIGINT)
-        _leave(run, "interrupted", by_hand)
+        by_hand = Interrupted("stopped by Ctrl-C", fix, signal.SIGINT)
+        _record_end(run, "interrupted", by_hand)
         raise by_hand from None
     except OSError as reason:
         failure = refused_by_system(
-            reason, f"mend that, then: sslcli resume {shell_quoted(run.folder)}"
+            reason, f"correct that, then: sslcli resume {shell_quoted(run.folder)}"
         )
-        _leave(run, "failed", failure)
+        _record_end(run, "failed", failure)
         raise failure from reason
     except BaseException as reason:
-        _leave(run, "failed", reason)
+        _record_end(run, "failed", reason)
         raise
 
 
-def _leave(run: Run, status: str, reason: BaseException) -> None:
-    """On a full disk even this cannot be written; then the run reads as one that died, which it did."""
+def _record_end(run: Run, status: str, reason: BaseException) -> None:
+    """Writes how the run ended into run.json.
+
+    A full disk may refuse this too; the run then reads as one that died.
+    """
     with contextlib.suppress(OSError):
-        if run.facts["status"] != "finished":  # what is only said afterwards cannot undo it
+        if run.facts["status"] != "finished":  # an error after that does not undo it
             run.update(status=status, error=str(reason))
 
 
 def refused_by_system(reason: OSError, fix: str) -> RunFailed:
+    """Returns the system's refusal (a full disk, a missing permission) as an error with a fix."""
     where = f": {reason.filename}" if reason.filename else ""
     return RunFailed(f"{reason.strerror or reason}{where}", fix)

@@ -1,4 +1,4 @@
-"""Tells how a job of a sweep stands, as its folder says."""
+"""Reads the state of a sweep's jobs from their folders."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from sslcli.console import JobState, duration
 from sslcli.runs.summary import Summary
 
 TAIL = 4096
-"""Bytes in which the newest record is."""
+"""Bytes at the end of metrics.jsonl that hold the newest record."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """`words`: the overrides that it is; `what`: those that set it apart; `run`: None where it was refused or has not begun."""
+    """A job of a sweep.
+
+    `words`: its overrides; `what`: those in which it differs from the other jobs; `facts`: its
+    run.json, or its refusal; `run`: None where it was refused or has not started.
+    """
 
     number: int
     words: list[str]
@@ -36,12 +40,12 @@ class Job:
         return str(self.facts["status"])
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         return self.run is not None or self.status == "refused"
 
 
 def states(jobs: Sequence[Job]) -> list[JobState]:
-    """The jobs as the console shows them."""
+    """Returns the jobs' states for the console."""
     return [_state(job) for job in jobs]
 
 
@@ -73,7 +77,7 @@ def _state(job: Job) -> JobState:
 
 
 def newest_record(run: Path) -> dict[str, Any]:
-    """The last whole record of metrics.jsonl; nothing where there is none yet."""
+    """Returns the last complete record of metrics.jsonl; empty where there is none yet."""
     path = run / "metrics.jsonl"
     if not path.exists():
         return {}
@@ -88,13 +92,14 @@ def newest_record(run: Path) -> dict[str, Any]:
 
 
 def failure_of(status: int, output: Path) -> str:
-    """Why a job's process ended, by its exit status and what it said last."""
+    """Returns why a job's process failed, from its exit status and its last output."""
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
-    said = output.read_text(errors="replace").strip().splitlines()
-    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-    return f"exit status {status}: {(errors or said or ['it said nothing'])[-1]}"
+    lines = output.read_text(errors="replace").strip().splitlines()
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return f"exit status {status}: {(errors or lines or ['it said nothing'])[-1]}"
 
 
 def named_value(metric: str, metrics: dict[str, float]) -> str:
+    """Returns a metric with its value: `knn accuracy 0.25`."""
     return f"{metric.replace('_', ' ')} {metrics[metric]:.4g}"

@@ -15,11 +15,14 @@ from sslcli.runs.folder import Run, read_facts
 
 OUTPUT_FILE = "output.txt"
 POLL = 0.1
-"""Seconds between two looks at a job's process; the jobs' folders are looked at five times as seldom."""
+"""Seconds between two checks of a job's process; jobs' folders are checked a fifth as often."""
 
 
 def continue_run(folder: Path, stopping: Callable[[], bool]) -> None:
-    """`sslcli resume`, which also begins a run that waits; where it ends without a word in run.json, there will be one."""
+    """Starts or continues a run by `sslcli resume`, in a process of its own.
+
+    Where that process ends without writing a status into run.json, this writes `failed`.
+    """
     with Run(folder) as run:
         run.update(status="waiting", error=None)
     with (folder / OUTPUT_FILE).open("ab") as output:
@@ -30,21 +33,23 @@ def continue_run(folder: Path, stopping: Callable[[], bool]) -> None:
 
 
 def call(words: list[str], stopping: Callable[[], bool], output: IO[bytes] | None = None) -> int:
-    """Another sslcli, told to stop when this one is; returns its exit status, -N where signal N ended it. `output`: where
-    what it says goes."""
+    """Runs another sslcli, and stops it when `stopping()`; returns its exit status.
+
+    The status is -N where signal N ended it. `output`: the file that gets its output and errors.
+    """
     command = [sys.executable, "-m", "sslcli", *words]
-    # A session of its own: a terminal's Ctrl-C comes once, from here.
+    # In a session of its own it gets a terminal's Ctrl-C once, from here.
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
     ) as process:
-        told = False
+        stopped = False
         try:
             while process.poll() is None:
-                if stopping() and not told:
+                if stopping() and not stopped:
                     process.terminate()
-                    told = True
+                    stopped = True
                 time.sleep(POLL)
-        except BaseException:  # a second signal: it is to end at once, and if need be by force
+        except BaseException:  # a second signal: end it at once, if need be by force
             for _ in range(2):
                 process.terminate()
                 time.sleep(POLL)

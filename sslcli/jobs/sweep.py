@@ -1,13 +1,16 @@
-"""A sweep: one folder, one process a job. What is finished stays, everything else is gone on with. Does not import torch.
+"""Runs a sweep: one folder, a process for each job. Does not import torch.
+
+Started again, a sweep keeps its finished jobs and continues the others.
 
     <outputs>/<command>/sweeps/<time>-<hash of what was typed>/
-      sweep.json             what was typed; at the end also what every job and every setting came to
-      000-1a2b3c4d/          a job: a run like any other, named by its number and its identity, with output.txt
+      sweep.json             what was typed; at the end also the results of every job and setting
+      000-1a2b3c4d/          a job: an ordinary run, named by number and identity; and output.txt
       003-refused.json       a job whose settings were refused, and why
-      .stop                  there while the sweep is being stopped, and why
+      .stop                  exists while the sweep is being stopped; says why
 
-Jobs are processes of their own, so that what one does to memory, threads or a GPU cannot touch the next, and one that is killed
-is one failed job. Which process begins them, and on which machine, is the launcher's affair: all they share is the folder.
+A job is a process of its own, so its memory, threads and GPU cannot affect the next job, and a
+killed process is one failed job. The launcher decides which process starts a job, and on which
+machine: jobs share nothing but the folder.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ from sslcli.jobs.sweep_results import (
     jobs_of,
     read_sweep,
     refused_file,
-    tell,
+    write_and_print_results,
     write_sweep,
 )
 from sslcli.runs.find import find_runs, new_folder
@@ -49,6 +52,7 @@ from sslcli.runs.summary import Summary
 from sslcli.text import hydra_quoted, shell_quoted
 
 STOP_FILE = ".stop"
+MULTIRUN = ("-m", "--multirun")
 
 
 def open_sweep(
@@ -58,16 +62,20 @@ def open_sweep(
     planned: list[list[str]],
     folder: Path | None = None,
 ) -> Path:
-    """The folder of the sweep that these words are: `folder`, or the newest of theirs under `outputs`, or a new one.
-    `planned`: the words of every job, where they are known beforehand."""
-    meant = [command, *what_is_run(words)]
+    """Returns the folder of the sweep that `words` ask for, with sweep.json written.
+
+    That is `folder`, or the newest one of the same words under `outputs`, or a new one. `planned`:
+    the words of every job; empty where the sweeper chooses them one by one.
+    """
+    identifying = [command, *identifying_words(words)]
     try:
-        folder = folder or _named_after(meant, outputs / command / "sweeps")
+        folder = folder or _folder_for(identifying, outputs / command / "sweeps")
         folder.mkdir(parents=True, exist_ok=True)
         before: dict[str, Any] = {"started": time.time()}
         before = read_sweep(folder) if (folder / SWEEP_FILE).exists() else before
-        if "command" in before and [before["command"], *what_is_run(before["words"])] != meant:
-            message = f"{folder} is the sweep of other words: {before['command']} {' '.join(before['words'])}"
+        if "command" in before and _identifying(before) != identifying:
+            other = f"{before['command']} {' '.join(before['words'])}"
+            message = f"{folder} is the sweep of other words: {other}"
             raise SslcliError(message, "choose another hydra.sweep.dir, or none")
         typed = [word for word in words if not word.startswith("hydra.sweep.dir=")]
         now = {"command": command, "words": typed, "cwd": str(Path.cwd()), "planned": planned}
@@ -79,26 +87,32 @@ def open_sweep(
     return folder
 
 
-def _named_after(meant: list[str], parent: Path) -> Path:
-    digest = hashlib.sha256(json.dumps(meant).encode()).hexdigest()[:8]
-    named = sorted(parent.glob(f"*-{digest}")) if parent.is_dir() else []
-    return (
-        named[-1] if named else new_folder(parent, f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{digest}")
-    )
+def _identifying(saved: dict[str, Any]) -> list[str]:
+    return [saved["command"], *identifying_words(saved["words"])]
 
 
-def what_is_run(words: list[str]) -> list[str]:
-    """The words without those that say where and how: the same of these is the same sweep. Precision changes the numbers."""
-    aside = re.compile(r"runtime\.(?!precision=)|hydra[./]")
-    return [word for word in words if not aside.match(word) and word not in MULTIRUN]
+def _folder_for(identifying: list[str], parent: Path) -> Path:
+    digest = hashlib.sha256(json.dumps(identifying).encode()).hexdigest()[:8]
+    earlier = sorted(parent.glob(f"*-{digest}")) if parent.is_dir() else []
+    name = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{digest}"
+    return earlier[-1] if earlier else new_folder(parent, name)
 
 
-MULTIRUN = ("-m", "--multirun")
+def identifying_words(words: list[str]) -> list[str]:
+    """Returns the words that identify a sweep: all but those that say where and how it runs.
+
+    `runtime.precision` is one of them, as it changes the numbers.
+    """
+    where_and_how = re.compile(r"runtime\.(?!precision=)|hydra[./]")
+    return [word for word in words if not where_and_how.match(word) and word not in MULTIRUN]
 
 
 @contextlib.contextmanager
-def going(sweep: Path, console: Console) -> Iterator[None]:
-    """While a launcher works on the sweep: nobody else may, the jobs are shown, and a signal stops them, all saved."""
+def sweep_lock_and_display(sweep: Path, console: Console) -> Iterator[None]:
+    """Locks the sweep and shows its jobs while a launcher works on it.
+
+    A signal stops the jobs, which save first.
+    """
     lock = Lock(sweep)
     (sweep / STOP_FILE).unlink(missing_ok=True)
     finished = [job.name for job in jobs_of(sweep) if job.status == "finished"]
@@ -107,17 +121,17 @@ def going(sweep: Path, console: Console) -> Iterator[None]:
     ended = threading.Event()
     with _stoppable(sweep) as stopping, console.jobs() as show:
 
-        def look_on() -> None:
+        def show_jobs() -> None:
             while not ended.wait(5 * POLL):
                 stopping()
                 show(states(jobs_of(sweep)))
 
-        watcher = threading.Thread(target=look_on, daemon=True)
+        watcher = threading.Thread(target=show_jobs, daemon=True)
         watcher.start()
         try:
             yield
         except Exception:
-            if not stopping():  # else it is only what a launcher says when its workers stop
+            if not stopping():  # else the launcher only reports that its workers stopped
                 raise
         finally:
             ended.set()
@@ -127,18 +141,24 @@ def going(sweep: Path, console: Console) -> Iterator[None]:
             lock.release()
 
 
-def forget_unbegun(sweep: Path) -> None:
-    """The words were refused as a whole: what was made for them goes, and nothing else that is in the folder."""
-    if not any(job.begun for job in jobs_of(sweep)):
+def delete_if_nothing_started(sweep: Path) -> None:
+    """Deletes the files of a sweep whose words Hydra refused, unless a job has started.
+
+    Other files in the folder stay.
+    """
+    if not any(job.started for job in jobs_of(sweep)):
         for name in (SWEEP_FILE, STOP_FILE, LOCK_FILE, "multirun.yaml"):  # the last is Hydra's
             (sweep / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # somebody's folder, with something in it
+        with contextlib.suppress(OSError):  # the folder holds other files
             sweep.rmdir()
 
 
 @contextlib.contextmanager
 def _stoppable(sweep: Path) -> Iterator[Callable[[], bool]]:
-    """Inside, a signal stops the sweep; yields what tells whether it is being stopped, by a signal here or elsewhere."""
+    """Inside, a signal stops the sweep.
+
+    Yields the function that returns whether the sweep is being stopped, by any of its processes.
+    """
     with stop_requests() as request:
 
         def stopping() -> bool:
@@ -152,37 +172,43 @@ def _stoppable(sweep: Path) -> Iterator[Callable[[], bool]]:
         try:
             yield stopping
         finally:
-            stopping()  # a signal that came since it was last asked is not forgotten
+            stopping()  # notes a signal that came after the last call
 
 
 def stop(sweep: Path, reason: SslcliError) -> None:
-    """No further job of the sweep begins, those that run save and end, on whatever machine; `reason` is said in the end."""
+    """Stops the sweep on all machines: its running jobs save and end, and no other job starts.
+
+    `finish_sweep` raises `reason`.
+    """
     if not (sweep / STOP_FILE).exists():
-        told = {"message": reason.message, "fix": reason.fix, "exit_code": reason.exit_code}
-        write_atomically(sweep / STOP_FILE, json.dumps(told).encode())
+        error = {"message": reason.message, "fix": reason.fix, "exit_code": reason.exit_code}
+        write_atomically(sweep / STOP_FILE, json.dumps(error).encode())
 
 
-def conclude(sweep: Path, trouble: str | None, console: Console) -> None:
-    """Writes sweep.json and shows what the sweep came to. Raises why it was stopped, that jobs did not finish, or what
-    `trouble` there was besides."""
+def finish_sweep(sweep: Path, trouble: str | None, console: Console) -> None:
+    """Writes sweep.json and prints the results.
+
+    Raises the reason for which the sweep was stopped; or RunFailed (SslcliError, where all were
+    refused) if jobs did not finish. `trouble`: what the launcher or sweeper reported.
+    """
     jobs = jobs_of(sweep)
-    tell(sweep, jobs, console)
+    write_and_print_results(sweep, jobs, console)
     if (sweep / STOP_FILE).exists():
-        told = json.loads((sweep / STOP_FILE).read_text())
+        error = json.loads((sweep / STOP_FILE).read_text())
         (sweep / STOP_FILE).unlink()
-        reason = SslcliError(told["message"], told["fix"])
-        reason.exit_code = told["exit_code"]
+        reason = SslcliError(error["message"], error["fix"])
+        reason.exit_code = error["exit_code"]
         raise reason
     left = [job for job in jobs if job.status != "finished"]
     if trouble and all(job.status == "waiting" for job in left):
-        raise RunFailed(
-            trouble,
-            f"mend that, then: sslcli resume {shell_quoted(sweep)}; debug=true tells where it happened",
-        )
+        go_on = f"sslcli resume {shell_quoted(sweep)}"
+        fix = f"correct that, then: {go_on}; debug=true tells where it happened"
+        raise RunFailed(trouble, fix)
     if left:
         refused = all(job.status == "refused" for job in jobs)
+        names = ", ".join(job.name for job in left)
         raise (SslcliError if refused else RunFailed)(
-            f"{len(left)} of {len(jobs)} jobs did not finish: {', '.join(job.name for job in left)}",
+            f"{len(left)} of {len(jobs)} jobs did not finish: {names}",
             f"the same command runs only those, as does: sslcli resume {shell_quoted(sweep)}",
         )
 
@@ -190,8 +216,11 @@ def conclude(sweep: Path, trouble: str | None, console: Console) -> None:
 def run_job(
     sweep: Path, number: int, command: str, words: list[str], config: Callable[[], Any]
 ) -> Path | None:
-    """Does, in a process of its own, what is left to do of a job. Returns its folder; None where `config` was refused, or
-    the sweep is being stopped."""
+    """Runs what is left of a job in a process of its own, and returns its folder.
+
+    Returns None where `config()` raised SslcliError, which is written down as the job's refusal,
+    or where the sweep is being stopped.
+    """
     with _stoppable(sweep) as stopping:
         if stopping():
             return None
@@ -202,7 +231,7 @@ def run_job(
             write_atomically(refused_file(sweep, number), json.dumps(refusal, indent=2).encode())
             return None
         refused_file(sweep, number).unlink(missing_ok=True)
-        while is_open(folder):  # the sweep that began it was killed, and left it alone
+        while is_open(folder):  # its sweep was killed, and the job still runs
             if stopping():
                 return None
             time.sleep(POLL)
@@ -219,17 +248,20 @@ def _job_folder(sweep: Path, number: int, command: str, words: list[str], config
     ]
     if others and JOB_NAME.fullmatch(others[0].name):
         message = (
-            f"{others[0]} was begun as another experiment: the same words mean something else now"
+            f"{others[0]} was started as another experiment: the same words mean something else now"
         )
         raise SslcliError(
-            message, "begin a sweep of its own: hydra.sweep.dir=FOLDER, or another runtime.outputs"
+            message, "start a new sweep: hydra.sweep.dir=FOLDER, or another runtime.outputs"
         )
     return folder if (folder / "run.json").exists() else create(command, config, words, folder)
 
 
 def find_sweep(name: str, outputs: Path) -> Path | None:
-    """The sweep that `name` names: a folder, or the one under `outputs` whose own name, or path, begins so. None where it
-    names none. Raises SslcliError where it names several, or a run as well."""
+    """Returns the sweep of this name, or None.
+
+    `name` is its folder, or the beginning of its folder's name or path under `outputs`. Raises
+    SslcliError where several sweeps, or a run too, begin with it.
+    """
     if (Path(name).expanduser() / SWEEP_FILE).exists():
         return Path(name).expanduser()
     fitting = [
@@ -251,10 +283,10 @@ def find_sweep(name: str, outputs: Path) -> Path | None:
 
 
 def resume_sweep(sweep: Path) -> int:
-    """The sweep's words again, from the folder where they were typed; returns the exit status."""
+    """Runs a sweep's command again in the folder where it was typed; returns the exit status."""
     saved = read_sweep(sweep)
     here = hydra_quoted(str(sweep.absolute()))
-    with contextlib.suppress(OSError):  # where that folder is gone, from this one
+    with contextlib.suppress(OSError):  # that folder is gone: stay in this one
         os.chdir(saved["cwd"])
     with stop_requests() as request:
         status = call(
@@ -265,18 +297,18 @@ def resume_sweep(sweep: Path) -> int:
 
 
 def objective(folder: Path, direction: str | None) -> float | None:
-    """What a sweeper learns of a job: its validation metric. One that searches in the wrong `direction` is stopped."""
+    """Returns a job's validation metric for the sweeper, or None.
+
+    Stops the sweep where the sweeper searches in the wrong `direction`.
+    """
     run = Summary.of(folder)
     if run.validation is None:
         return None
     metric, larger = run.validation.metric, run.validation.larger_is_better
     right = "maximize" if larger else "minimize"
     if direction not in (None, right):
-        message = f"hydra.sweeper.direction is {direction}, but of {metric} {'more' if larger else 'less'} is better"
-        stop(
-            folder.parent,
-            SslcliError(
-                message, f"add hydra.sweeper.direction={right}; what is finished will be kept"
-            ),
-        )
+        better = "more" if larger else "less"
+        message = f"hydra.sweeper.direction is {direction}, but of {metric} {better} is better"
+        fix = f"add hydra.sweeper.direction={right}; what is finished will be kept"
+        stop(folder.parent, SslcliError(message, fix))
     return run.metrics[metric]

@@ -1,4 +1,4 @@
-"""What became of a sweep: its jobs as their folders tell it, sweep.json, and the table. Does not import torch."""
+"""Reads a sweep's jobs, writes sweep.json, and prints the table of results. No torch."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ SHOWN_METRICS = ("top1", "knn_accuracy", "loss")
 
 
 def jobs_of(sweep: Path) -> list[Job]:
-    """By number. What is in the folder and is no job (a rerun of one, say) is left out."""
+    """Returns a sweep's jobs by number. Other folders in it (a job's rerun, say) are left out."""
     saved = read_sweep(sweep)
-    found: list[tuple[int, list[str], dict[str, Any], Summary | None]] = []
+    rows: list[tuple[int, list[str], dict[str, Any], Summary | None]] = []
     for path in sweep.iterdir():
         if (name := JOB_NAME.fullmatch(path.name)) and (path / "run.json").exists():
             run = Summary.of(path)
-            found.append((int(name[1]), _words_in(path / "overrides.yaml"), run.facts, run))
+            rows.append((int(name[1]), _words_in(path / "overrides.yaml"), run.facts, run))
         elif name := REFUSED_NAME.fullmatch(path.name):
-            found.append((int(name[1]), *_refusal_in(path), None))
-    begun = {number for number, *_ in found}
+            rows.append((int(name[1]), *_refusal_in(path), None))
+    started = {number for number, *_ in rows}
     waiting = {"status": "waiting"}
-    found += [
+    rows += [
         (number, words, waiting, None)
         for number, words in enumerate(saved["planned"])
-        if number not in begun
+        if number not in started
     ]
-    every = [words for _, words, _, _ in found]
+    every = [words for _, words, _, _ in rows]
     common = {*saved["words"], *(set(every[0]).intersection(*every) if len(every) > 1 else ())}
     jobs = [
         Job(n, words, [w for w in words if w not in common], facts, run)
-        for n, words, facts, run in found
+        for n, words, facts, run in rows
     ]
     return sorted(jobs, key=lambda job: job.number)
 
@@ -57,9 +57,9 @@ def refused_file(sweep: Path, number: int) -> Path:
 
 
 def read_sweep(sweep: Path) -> dict[str, Any]:
-    """sweep.json. Raises SslcliError where it is damaged."""
+    """Reads sweep.json. Raises SslcliError where it is damaged."""
     path = sweep / SWEEP_FILE
-    with _understood(path):
+    with _damage_reported(path):
         facts = json.loads(path.read_text())
         _as_words(facts["words"])
         for words in facts["planned"]:
@@ -70,8 +70,8 @@ def read_sweep(sweep: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _understood(path: Path) -> Iterator[None]:
-    """Inside, `path` is read: what cannot be made sense of is an SslcliError."""
+def _damage_reported(path: Path) -> Iterator[None]:
+    """Inside, an error in reading `path` becomes an SslcliError."""
     try:
         yield
     except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as reason:
@@ -82,12 +82,12 @@ def _understood(path: Path) -> Iterator[None]:
 
 
 def _words_in(path: Path) -> list[str]:
-    with _understood(path):
+    with _damage_reported(path):
         return _as_words(yaml.safe_load(path.read_text()))
 
 
 def _refusal_in(path: Path) -> tuple[list[str], dict[str, Any]]:
-    with _understood(path):
+    with _damage_reported(path):
         refusal = json.loads(path.read_text())
         return _as_words(refusal["words"]), {**refusal, "status": "refused"}
 
@@ -106,7 +106,7 @@ def write_sweep(sweep: Path, facts: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Setting:
-    """The jobs that differ in nothing but the seed."""
+    """Jobs that differ only in the seed."""
 
     words: list[str]
     jobs: list[Job]
@@ -120,23 +120,23 @@ class Setting:
 
 
 def settings_of(jobs: Sequence[Job]) -> list[Setting]:
-    """In the order of the jobs."""
-    found: dict[tuple[str, ...], list[Job]] = {}
+    """Groups jobs that differ only in the seed, in the order of the jobs."""
+    groups: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
-        found.setdefault(
+        groups.setdefault(
             tuple(word for word in job.what if not word.startswith(f"{SEED}=")), []
         ).append(job)
-    return [Setting(list(words), repeated) for words, repeated in found.items()]
+    return [Setting(list(words), repeated) for words, repeated in groups.items()]
 
 
 def chosen(settings: Sequence[Setting]) -> tuple[Choice, Setting | None]:
-    """By what settings are chosen, and the best of them."""
+    """Returns the metric that settings are chosen by, and the best setting or None."""
     choice = best_of([setting.finished for setting in settings])
     return choice, None if choice.best is None else settings[choice.best]
 
 
-def tell(sweep: Path, jobs: Sequence[Job], console: Console) -> None:
-    """Writes sweep.json, shows the table, and names every job that is not finished."""
+def write_and_print_results(sweep: Path, jobs: Sequence[Job], console: Console) -> None:
+    """Writes sweep.json, prints the table, and warns of every job that did not finish."""
     settings = settings_of(jobs)
     write_sweep(sweep, {**read_sweep(sweep), **_results(jobs, settings)})
     if any(setting.finished for setting in settings):
@@ -218,6 +218,5 @@ def _show(settings: Sequence[Setting], console: Console) -> None:
     titles = [metric.replace("_", " ") for metric in metrics]
     console.table("", ["setting", "finished", *titles, "time a job", "memory", ""], rows)
     by = "" if choice.validation is None else f"by {titles[0]}, of validation"
-    console.say(
-        f"mean ± standard deviation over seeds; {f'best {by}' if best else f'no best: {choice.reason}'}"
-    )
+    verdict = f"best {by}" if best else f"no best: {choice.reason}"
+    console.say(f"mean ± standard deviation over seeds; {verdict}")

@@ -1,4 +1,4 @@
-"""Checkpoints of a phase of a run: `<run>/<phase>/last.pt`, and the ones before it as `step-<step>.pt`."""
+"""Writes and reads a phase's checkpoints: `<run>/<phase>/last.pt`, earlier `step-<step>.pt`."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Trained(NamedTuple):
 
 
 class Phase:
-    """A named stretch of a run's training, with its checkpoints. A run has one or several in turn.
+    """A named part of a run's training, with checkpoints of its own. A run has one or more in turn.
 
-    `seed` and `name` are what the randomness of every step is derived from.
+    The random numbers of every step are derived from `seed` and `name`.
     """
 
     def __init__(self, run: Run, name: str, keep_last: int, seed: int) -> None:
@@ -61,7 +61,10 @@ class Phase:
         return self._folder / LAST
 
     def save(self, step: int, state: dict[str, Any], finished: bool) -> None:
-        """The one moment in which records and state become durable together. `finished`: the phase ends here."""
+        """Writes a checkpoint; records and state become durable at this moment, together.
+
+        `finished`: the phase ends here. Raises RunFailed where the disk refuses.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         content: dict[str, Any] = {
             "format": FORMAT,
@@ -76,7 +79,10 @@ class Phase:
                 torch.save(content, temporary)
                 self._keep_previous()
         except (OSError, RuntimeError) as reason:  # torch reports a full disk as a RuntimeError
-            message = f"the checkpoint of step {step} could not be written to {self._folder}: {first_line(reason, 100)}"
+            message = (
+                f"the checkpoint of step {step} could not be written to {self._folder}: "
+                f"{first_line(reason, 100)}"
+            )
             raise RunFailed(
                 message, f"free some space, then: sslcli resume {shell_quoted(self.run.folder)}"
             ) from reason
@@ -85,9 +91,10 @@ class Phase:
         self._prune()
 
     def restore(self) -> tuple[int, dict[str, Any], bool] | None:
-        """The newest checkpoint's step and state, and whether the phase is finished; None where there is none yet.
+        """Returns the last checkpoint's step, state and whether the phase is finished, or None.
 
-        The run's records are cut back to it. What comes after a finished phase is for the later ones to cut.
+        Cuts the run's records back to it. The records after a finished phase belong to later
+        phases, which cut them themselves.
         """
         for torn in self._folder.glob(f".{LAST}.*.tmp"):  # a process died while it wrote
             torn.unlink()
@@ -108,14 +115,14 @@ class Phase:
         return content["step"], content["state"], content["finished"]
 
     def note(self, step: int, total: Trained) -> None:
-        """Notes in run.json how far the phase is."""
+        """Writes the phase's progress into run.json."""
         trained = {**self.run.facts.get("trained", {}), self.name: total._asdict()}
         self.run.update(status="running", step=step, trained=trained)
 
     def trained(self) -> Trained:
-        """Returns what run.json noted; nothing where the phase begins anew."""
-        noted = self.run.facts.get("trained", {}).get(self.name)
-        return Trained(**noted) if noted and self.last.exists() else Trained(0, 0.0)
+        """Returns the progress in run.json; zero where the phase starts from its beginning."""
+        progress = self.run.facts.get("trained", {}).get(self.name)
+        return Trained(**progress) if progress and self.last.exists() else Trained(0, 0.0)
 
     def _keep_previous(self) -> None:
         if self._saved_step is None or self._keep_last < 2:
@@ -140,12 +147,12 @@ def skip_finished(run: Run, phase: str) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Raises SslcliError where the file is damaged, or was not written by this version of the format."""
+    """Reads a checkpoint. Raises Damaged, or SslcliError for another format."""
     written = io.BytesIO(path.read_bytes())
     try:
         _require_whole(written)
         content = torch.load(written, map_location="cpu", weights_only=True)
-    except Exception as reason:  # whatever zipfile, pickle and torch make of nonsense
+    except Exception as reason:  # zipfile, pickle and torch may raise anything
         run = next(
             (folder for folder in path.parents if (folder / "run.json").exists()), path.parent
         )
@@ -155,9 +162,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"go on from the one before it: sslcli resume {shell_quoted(run)} --from-previous",
         ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        kind = content.get("format") if isinstance(content, dict) else type(content).__name__
         message = (
-            f"{path} has checkpoint format {found!r}; this version of sslcli reads format {FORMAT}"
+            f"{path} has checkpoint format {kind!r}; this version of sslcli reads format {FORMAT}"
         )
         raise SslcliError(
             message, "resume it with the version that wrote it (run.json names it), or run it again"
@@ -175,7 +182,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _require_whole(written: BinaryIO) -> None:
-    """Checks every byte against the archive's checksums, which torch.load does not: it would return flipped bits as weights."""
+    """Raises ValueError where a byte does not fit the archive's checksums.
+
+    torch.load does not check them: it would return flipped bits as weights.
+    """
     with zipfile.ZipFile(written) as archive:
         broken = archive.testzip()
     if broken is not None:
@@ -184,10 +194,11 @@ def _require_whole(written: BinaryIO) -> None:
 
 
 def step_back(run: Run) -> list[str]:
-    """Lets the run go on from before its damaged checkpoints; returns what was done, a sentence each.
+    """Replaces a run's damaged checkpoints by earlier ones; returns what it did, in sentences.
 
-    A phase goes back to its newest checkpoint that can be read, or to its beginning; the phases after it are trained again.
-    Nothing is lost but time: a step is a pure function of what came before. Raises SslcliError where nothing is damaged.
+    A phase goes back to its newest readable checkpoint, or to its beginning, and later phases are
+    trained again. Only time is lost: a step is a pure function of what came before. Raises
+    SslcliError where no checkpoint is damaged.
     """
     sizes = {last: _metrics_size(last) for last in sorted(run.folder.rglob(LAST))}
     earlier = {
@@ -219,7 +230,10 @@ def step_back(run: Run) -> list[str]:
 
 
 def _before(folder: Path, phase: Path) -> tuple[int, Path | None]:
-    """The newest of a phase's earlier checkpoints that can be read, None for its beginning, and the bytes of records then."""
+    """Returns a phase's newest readable earlier checkpoint, after the bytes of records then.
+
+    None where there is none: the phase then starts from its beginning.
+    """
     for checkpoint in sorted(phase.glob(PREVIOUS), reverse=True):
         size = _metrics_size(checkpoint)
         if size is not None:
@@ -228,7 +242,7 @@ def _before(folder: Path, phase: Path) -> tuple[int, Path | None]:
 
 
 def _metrics_size(path: Path) -> int | None:
-    """Of the records that a checkpoint is built on; None where it is damaged."""
+    """Returns the bytes of metrics.jsonl at a checkpoint; None where it is damaged."""
     try:
         return int(read_checkpoint(path)["metrics_size"])
     except Damaged:
@@ -236,7 +250,7 @@ def _metrics_size(path: Path) -> int | None:
 
 
 def _records_before(folder: Path, phase: Path) -> int:
-    """Bytes of metrics.jsonl before the phase's first record."""
+    """Returns the bytes of metrics.jsonl before the phase's first record."""
     size = 0
     path = folder / "metrics.jsonl"
     for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:

@@ -13,7 +13,7 @@ from sslcli.errors import SslcliError
 
 
 def new_folder(parent: Path, name: str | None = None) -> Path:
-    """Makes and returns a folder that was not there: `name`, by default the time, with a number behind it where taken."""
+    """Makes a new folder and returns it: `name`, by default the time; with a number where taken."""
     name = name or datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     parent.mkdir(parents=True, exist_ok=True)
     for number in range(1, 1000):
@@ -29,15 +29,18 @@ def new_folder(parent: Path, name: str | None = None) -> Path:
 
 
 def find_runs(outputs: Path) -> list[Path]:
-    """The run folders below `outputs`, newest first. Nothing inside a run folder is searched, no link is followed."""
-    found = [
+    """Returns the run folders below `outputs`, newest first.
+
+    It searches no run folder for further ones, and follows no links.
+    """
+    started = [
         (_started(folder / "run.json"), str(folder), folder) for folder in _run_folders(outputs)
     ]
-    return [folder for _, _, folder in sorted(found, reverse=True)]
+    return [folder for _, _, folder in sorted(started, reverse=True)]
 
 
 def _run_folders(outputs: Path) -> Iterator[Path]:
-    """Folders that cannot be read, or are gone meanwhile, hold none."""
+    """Yields the run folders below `outputs`; skips folders that cannot be read or vanish."""
     waiting = [outputs]
     while waiting:
         folder = waiting.pop()
@@ -59,8 +62,12 @@ def _started(facts: Path) -> float:
 def resolve_run(
     name: str, outputs: Path, what: str = "", wanted: Callable[[Path], bool] = lambda _: True
 ) -> Path:
-    """The run that `name` names: `last` (the newest that is `wanted`), a folder, or the one under `outputs` whose own
-    name, or path, is so or else begins so."""
+    """Returns the run of this name.
+
+    `name` is a run's folder; or `last`, the newest run that is `wanted`; or the name or path of a
+    run under `outputs`, or its beginning. `what` ends the message "there is no run" for `last`.
+    Raises SslcliError where no run or several have the name.
+    """
     folder = Path(name).expanduser()
     if (folder / "run.json").exists():
         return folder
@@ -83,7 +90,8 @@ def resolve_run(
         return fitting[0]
     if not fitting:
         raise SslcliError(
-            f"no run is named {name!r}: it is no run folder, and none under {outputs.absolute()} begins so",
+            f"no run is named {name!r}: it is no run folder, "
+            f"and none under {outputs.absolute()} begins so",
             "`sslcli runs` lists the runs; `last` names the newest",
         )
     listed = ", ".join(str(run) for run in fitting[:3])

@@ -1,12 +1,15 @@
-"""The run folder: everything that happened, and enough to go on from it. Does not import torch.
+"""A run's folder: what happened, and all that is needed to resume it. Does not import torch.
 
-    config.yaml        the whole config as typed        overrides.yaml   what the user typed
+    config.yaml        the complete config
+    overrides.yaml     what the user typed
     run.json           status, identity, derived values, environment, throughput, final metrics
-    metrics.jsonl      one object a record; what depends on clock or machine is under its key `timing`
-    <phase>/last.pt    the newest checkpoint (see engine/checkpoint.py)
-    log.txt            what was said           figures/         pictures of the run
+    metrics.jsonl      one JSON object a record; its key `timing` holds what depends on the machine
+    <phase>/last.pt    the newest checkpoint (see runs/checkpoint.py)
+    log.txt            messages, warnings and progress
+    figures/           pictures of the run
 
-A file that others rely on is replaced whole or not at all; metrics.jsonl grows, and is cut back to the checkpoint on resume.
+A file that others read is replaced completely or not at all. Only metrics.jsonl grows; a resumed
+run cuts it back to the checkpoint.
 """
 
 from __future__ import annotations
@@ -30,21 +33,27 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("started", "seconds"), (int, float)),
     **dict.fromkeys(("choices", "metrics", "data", "derived", "trained"), dict),
 }
-"""What the entries of run.json that others rely on must be."""
+"""The types of those entries of run.json that other code reads."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The metric, measured on validation, by which runs of a command are chosen."""
+    """The metric, measured on validation data, by which a command's runs are compared."""
 
     metric: str
     larger_is_better: bool = True
     given: str | None = None
-    """Another of the metrics: of what was to be bettered. Values of `metric` compare where it is the same."""
+    """Metric of the input before restoring, e.g. damaged_psnr.
+
+    Two runs are comparable only if it is equal.
+    """
 
 
 class Run:
-    """An open run folder, locked against a second process. Use as a context manager: inside, it is known to be worked on."""
+    """An open run folder, locked against other processes.
+
+    A context manager: inside, other machines see too that a process works on the run.
+    """
 
     def __init__(self, folder: Path) -> None:
         _require_no_way_out(folder)
@@ -68,15 +77,13 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         if self._metrics is not None:
-            with contextlib.suppress(
-                OSError
-            ):  # every record was flushed: what could not be written is said already
+            with contextlib.suppress(OSError):  # records are flushed: `record` raised it already
                 self._metrics.close()
         self._lock.release()
 
     @classmethod
     def create(cls, folder: Path, files: dict[str, str], facts: dict[str, Any]) -> Run:
-        """A new run in the new `folder`, holding `files` and run.json with `facts`."""
+        """Creates a run in a new folder, with `files` and `facts` as run.json; returns it open."""
         run = cls(folder)
         for name, text in files.items():
             write_atomically(folder / name, text.encode())
@@ -93,18 +100,21 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run, over all the processes that worked on it."""
+        """Time spent on this run, in all its sessions."""
         return self._seconds_before + time.monotonic() - self._opened
 
     def update(self, **facts: object) -> None:
-        """Sets entries of run.json; `host` and `seconds` are always brought up to date."""
+        """Sets entries of run.json, and updates `host` and `seconds`."""
         current = {"host": HOST, "seconds": round(self.seconds, 3)}
         write_atomically(self._facts_path, _json({**self.facts, **facts, **current}))
 
     def finish(
         self, metrics: dict[str, float], validation: Validation | None, **facts: object
     ) -> None:
-        """The last entries of run.json. `validation`: the one of `metrics` by which runs are chosen; never one of test."""
+        """Writes the last entries of run.json.
+
+        `validation`: the one of `metrics` by which runs are compared; never one of the test part.
+        """
         assert validation is None or validation.metric in metrics, (
             f"{validation} is not among {list(metrics)}"
         )
@@ -122,7 +132,7 @@ class Run:
             self.mirror(record)
 
     def metrics_size(self) -> int:
-        """Bytes of metrics.jsonl, made durable first: a checkpoint states how much of the file is its past."""
+        """Flushes metrics.jsonl to the disk; returns its bytes, which the checkpoint stores."""
         if self._metrics is None:
             self.cut_metrics(self.metrics_floor)
         assert self._metrics is not None
@@ -130,7 +140,10 @@ class Run:
         return self._metrics.tell()
 
     def cut_metrics(self, size: int) -> None:
-        """Forgets the records after the first `size` bytes: they lie after the checkpoint and will be written again."""
+        """Cuts the records after the first `size` bytes.
+
+        They lie after the checkpoint, and will be written again.
+        """
         self.keep_metrics(size)
         if self._metrics is not None:
             self._metrics.close()
@@ -139,24 +152,30 @@ class Run:
         self._metrics.seek(0, os.SEEK_END)
 
     def keep_metrics(self, size: int) -> None:
-        """The first `size` bytes of the records are there to stay. Raises SslcliError where they are not there."""
+        """Protects the first `size` bytes of the records from `cut_metrics`.
+
+        Raises SslcliError where the file has fewer bytes.
+        """
         path = self.folder / "metrics.jsonl"
         present = path.stat().st_size if path.exists() else 0
         if present < size:
-            message = f"{path} has {present} bytes, but the checkpoint was saved after {size}: records are missing"
+            message = (
+                f"{path} has {present} bytes, "
+                f"but the checkpoint was saved after {size}: records are missing"
+            )
             raise SslcliError(message, "restore the file from a copy, or start a new run")
         self.metrics_floor = size
 
 
 def _remove_torn_files(folder: Path) -> None:
-    """Removes what a killed process left of a file that it was writing; the lock says it is dead."""
+    """Removes the temporary files of a killed process: this process holds the lock."""
     for path in folder.glob(".*.tmp"):
         if re.fullmatch(r"\..+\.\d+\.tmp", path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
 
 
 def _require_no_way_out(folder: Path) -> None:
-    """Raises SslcliError where a link in the folder leads out of it: what is written there would land elsewhere."""
+    """Raises SslcliError for a link out of the folder: a write would land elsewhere."""
     inside = folder.resolve()
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
@@ -170,7 +189,7 @@ def _require_no_way_out(folder: Path) -> None:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """run.json of a run. Raises SslcliError where it is missing or damaged."""
+    """Reads a run's run.json. Raises SslcliError where it is missing or damaged."""
     path = folder / "run.json"
     try:
         facts = json.loads(path.read_text())
@@ -197,7 +216,10 @@ def _unreadable(path: Path, reason: str) -> SslcliError:
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """The records of metrics.jsonl; a last line cut off by a crash is left out. Raises SslcliError where it is damaged."""
+    """Reads the records of metrics.jsonl, without a last line that a crash cut off.
+
+    Raises SslcliError where the file is damaged.
+    """
     path = folder / "metrics.jsonl"
     try:
         lines = path.read_text().split("\n") if path.exists() else []

@@ -1,6 +1,7 @@
-"""Who works on a run: the process that holds the lock of its folder, and touches it for as long as it works.
+"""Locks a run's folder for the process that works on it.
 
-Between machines that share a folder a lock may not be seen; that the file was touched is.
+That process also touches the lock file from time to time: machines that share a folder may not see
+each other's locks, but they see the file's time.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from sslcli.errors import SslcliError
 LOCK_FILE = ".lock"
 HOST = platform.node()
 TOUCH_EVERY, SILENT_AFTER = 10.0, 120.0
-"""Seconds between two touches, and without one until a process on another machine is taken for dead."""
+"""Seconds between two touches, and without any until another machine's process counts as dead."""
 
 
 class Lock:
-    """The lock of a run folder, held until it is released. Raises SslcliError where another process holds it."""
+    """A folder's lock, held until `release`. Raises SslcliError where another process holds it."""
 
     def __init__(self, folder: Path) -> None:
         self._file = (folder / LOCK_FILE).open("ab")
@@ -32,13 +33,14 @@ class Lock:
         for _ in range(5):
             if _lock(self._file, fcntl.LOCK_EX):
                 return
-            time.sleep(0.02)  # whoever only asks holds it too, for a moment
+            time.sleep(0.02)  # `is_open` holds it too, for a moment
         self._file.close()
         raise SslcliError(
             f"another process is working on {folder}", "wait for it to end, or stop it"
         )
 
     def keep_touched(self) -> None:
+        """Touches the lock file every TOUCH_EVERY seconds until `release`."""
         os.utime(self._file.fileno())
         self._toucher.start()
 
@@ -55,17 +57,18 @@ class Lock:
 
 
 def is_open(folder: Path, host: str | None = None) -> bool:
-    """Whether some process is working on the run now; `host`: the machine that last did, None where it is not known.
+    """Whether a process works on the run now.
 
-    It is where the lock is held. Where it is not, and the machine is another one, it is where the lock was touched of
-    late; a touch in the future, seen after a clock went back, was of late.
+    True where the lock is held, and where `host`, the machine that last worked on the run (None:
+    not known), is another one and the lock was touched within SILENT_AFTER seconds. A touch in the
+    future, which another clock may show, counts.
     """
     try:
         with (folder / LOCK_FILE).open("rb") as file:
             if not _lock(file, fcntl.LOCK_SH):
                 return True
             silent = time.time() - os.fstat(file.fileno()).st_mtime
-    except OSError:  # no lock was made, or it cannot be seen
+    except OSError:  # there is no lock, or it cannot be read
         return False
     return host not in (None, HOST) and silent < SILENT_AFTER
 

@@ -1,6 +1,7 @@
-"""What is known of runs without opening their records: the rows of `runs`, `compare`, a sweep's table and its report.
+"""Summarises runs without reading their records, for `runs`, `compare`, sweeps and reports.
 
-Does not import torch. Two thousand runs are read in a second or so; a run's config.yaml is parsed only where asked for.
+Does not import torch. Reads two thousand runs in about a second: config.yaml is parsed only where
+a setting is asked for.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from sslcli.runs.lock import is_open
 from sslcli.saved import read, values_of_saved
 
 SEED, WHERE = "seed", "runtime.outputs"
-"""The one setting in which repetitions of an experiment differ, and the one that is none of the experiment's."""
+"""The setting in which repetitions of an experiment differ, and the one that says where it is."""
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """A run. `facts`: its run.json, `status` being `died` where it says `running` and no process works on it, and `damaged`
-    where the file cannot be read."""
+    """A run and its run.json (`facts`).
+
+    `status` is `died` where run.json says `running` and no process works on the run, and `damaged`
+    where run.json cannot be read.
+    """
 
     folder: Path
     facts: dict[str, Any]
@@ -47,12 +51,12 @@ class Summary:
 
     @property
     def choices(self) -> dict[str, str]:
-        """Which choice every group of the config was."""
+        """The name of every group's choice."""
         return {group: str(choice) for group, choice in self.facts.get("choices", {}).items()}
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The final ones; none where the run is not finished."""
+        """The final metrics; empty where the run is not finished."""
         return {
             name: value
             for name, value in self.facts.get("metrics", {}).items()
@@ -61,37 +65,41 @@ class Summary:
 
     @property
     def validation(self) -> Validation | None:
-        """The one of its metrics by which it may be chosen; None where it is not finished, or measured none."""
-        found = self.facts.get("validation")
-        if not isinstance(found, dict) or str(found.get("metric")) not in self.metrics:
+        """The metric by which it is compared; None where it is not finished or has none."""
+        saved = self.facts.get("validation")
+        if not isinstance(saved, dict) or str(saved.get("metric")) not in self.metrics:
             return None
         return Validation(
-            str(found["metric"]), bool(found.get("larger_is_better", True)), found.get("given")
+            str(saved["metric"]), bool(saved.get("larger_is_better", True)), saved.get("given")
         )
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The whole config by dotted key: the command, every choice (`method`: simclr) and every value
-        (`method.temperature`: 0.5). Raises SslcliError where config.yaml is missing or is not one."""
+        """The config by dotted key: command, choices (`method`: simclr) and values.
+
+        A value's key is like `method.temperature`. Raises SslcliError where config.yaml is missing
+        or is not a saved config.
+        """
         saved = read(self.folder / "config.yaml")
         return {"command": saved.command, **values_of_saved(saved)}
 
     @property
     def fingerprint(self) -> str | None:
-        """Of the data that it was measured on."""
-        found: str | None = self.facts.get("data", {}).get("fingerprint")
-        return found
+        """The fingerprint of the data that it was measured on."""
+        fingerprint: str | None = self.facts.get("data", {}).get("fingerprint")
+        return fingerprint
 
 
 def summaries(outputs: Path) -> list[Summary]:
-    """Every run under a folder, newest first."""
+    """Returns every run under a folder, newest first."""
     return [Summary.of(folder) for folder in find_runs(outputs)]
 
 
 def differing(runs: Sequence[Summary], ignored: Iterable[str] = ()) -> list[str]:
-    """The settings in which the runs differ, in the config's order.
+    """Returns the settings in which the runs differ, in the config's order.
 
-    One that a run lacks differs from any value, unless it was bound to lack it, having chosen another method, say.
+    A setting that a run lacks differs from any value, unless the run's choice has no such setting
+    (another method, say).
     """
     left_out = set(ignored)
     keys = dict.fromkeys(key for run in runs for key in run.settings if key not in left_out)
@@ -115,7 +123,7 @@ def _differs(runs: Sequence[Summary], key: str) -> bool:
 def repetitions(
     runs: Sequence[Summary], keys: Sequence[str]
 ) -> dict[tuple[Any, ...], list[Summary]]:
-    """The runs by their values of `keys`: with every key but the seed, the repetitions of each experiment."""
+    """Groups runs by their values of `keys`: with all keys but the seed, by experiment."""
     groups: dict[tuple[Any, ...], list[Summary]] = {}
     for run in runs:
         values = tuple(_hashable(run.settings.get(key)) for key in keys)
@@ -128,7 +136,7 @@ def _hashable(value: Any) -> Any:
 
 
 class Spread(NamedTuple):
-    """A metric over `n` runs; `sd` with Bessel's correction, None of one run."""
+    """A metric over `n` runs; `sd` has Bessel's correction and is None for one run."""
 
     mean: float
     sd: float | None
@@ -139,7 +147,7 @@ class Spread(NamedTuple):
 
 
 def spread(runs: Iterable[Summary], metric: str) -> Spread | None:
-    """Over those of the runs that measured the metric; None where none did."""
+    """Returns a metric's spread over the runs that have it; None where none has."""
     values = [run.metrics[metric] for run in runs if metric in run.metrics]
     if not values:
         return None
@@ -149,7 +157,10 @@ def spread(runs: Iterable[Summary], metric: str) -> Spread | None:
 
 
 class Choice(NamedTuple):
-    """By what one of several groups of runs is best, and which; `reason` says why none is."""
+    """The metric that groups of runs are compared by, and the index of the best group.
+
+    `reason` says why no group is best.
+    """
 
     validation: Validation | None
     best: int | None
@@ -157,17 +168,20 @@ class Choice(NamedTuple):
 
 
 def best_of(groups: Sequence[Sequence[Summary]]) -> Choice:
-    """The group whose mean of the validation metric is best, where all were measured by the same one on the same data."""
+    """Returns the group with the best mean of the validation metric.
+
+    None is best unless all runs have the same metric, measured on the same data.
+    """
     measured = [run for group in groups for run in group if run.metrics]
-    found = {run.validation for run in measured}
-    if len(found) != 1 or None in found:
+    validations = {run.validation for run in measured}
+    if len(validations) != 1 or None in validations:
         reason = (
             "they measured no validation metric"
-            if found == {None}
+            if validations == {None}
             else "they have no validation metric in common"
         )
         return Choice(None, None, reason if measured else "none is finished")
-    (validation,) = found
+    (validation,) = validations
     assert validation is not None
     if len({run.fingerprint for run in measured}) > 1:
         return Choice(validation, None, f"{validation.metric} was not measured on the same data")

@@ -1,4 +1,4 @@
-"""What the tools' arguments have in common."""
+"""Parses and checks arguments that several tools share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sslcli.errors import SslcliError
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Adds --outputs, the folder under which runs are looked for."""
     parser.add_argument(
         "--outputs",
         default="outputs",
@@ -26,7 +27,7 @@ def add_data_root(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
-    """Parses; a mistake becomes an SslcliError, so that it reads like every other."""
+    """Parses the arguments. Raises SslcliError for a mistake."""
 
     def error(message: str) -> NoReturn:
         usage = " ".join(parser.format_usage().split())
@@ -37,7 +38,7 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Nam
 
 
 def require_free(targets: list[Path], force: bool) -> None:
-    """Raises SslcliError where something is in the way of a target, unless it may be overwritten."""
+    """Raises SslcliError where a target exists and `force` is not given, or is a folder."""
     for target in targets:
         if target.is_dir():
             raise SslcliError(f"{target} is a folder", "choose another --output")

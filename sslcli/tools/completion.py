@@ -12,7 +12,8 @@ import argparse
 from sslcli.console import Console
 from sslcli.tools.arguments import parse
 
-# Every script hands the line up to the cursor to `sslcli completion query` (cli.py) and offers the words that come back.
+# Every script passes the line up to the cursor to `sslcli completion query` (cli/main.py), and
+# offers the words that it prints.
 BASH = """\
 _sslcli() {
     local line="${COMP_LINE:0:COMP_POINT}"

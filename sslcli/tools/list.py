@@ -1,4 +1,4 @@
-"""`sslcli list methods|data|encoders|optimizers|experiments`: what there is to choose from."""
+"""`sslcli list methods|data|encoders|optimizers|experiments`: lists the choices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _choices(group: str) -> list[tuple[str, str]]:
     built_in = table.built_in if isinstance(table, Choices) else table
     rows = [(name, (cls.__doc__ or "").split("\n")[0]) for name, cls in built_in.items()]
     presets = sorted(conf_folder().glob(f"{group}/*.yaml"))
-    rows += [(path.stem, _first_words(path)) for path in presets if path.stem not in built_in]
+    rows += [(path.stem, _first_comment(path)) for path in presets if path.stem not in built_in]
     if isinstance(table, Choices):
         rows += [(name, f"installed: {point.value}") for name, point in table.installed.items()]
     return rows
@@ -35,11 +35,12 @@ def _choices(group: str) -> list[tuple[str, str]]:
 
 def _experiments() -> list[tuple[str, str]]:
     return [
-        (path.stem, _first_words(path)) for path in sorted(conf_folder().glob("experiment/*.yaml"))
+        (path.stem, _first_comment(path))
+        for path in sorted(conf_folder().glob("experiment/*.yaml"))
     ]
 
 
-def _first_words(path: Path) -> str:
-    """A file's first line of comment, which says what it is."""
+def _first_comment(path: Path) -> str:
+    """Returns a file's first comment line, which says what the file is."""
     comments = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
     return next(line for line in comments if line and not line.startswith("@package"))

@@ -1,5 +1,7 @@
-"""`sslcli rerun RUN`: runs a saved config again into a new folder, and says whether the result is identical. With --set,
-the same but for what is named; with --only, from a config.yaml alone."""
+"""`sslcli rerun RUN`: runs a saved config again and says whether the result is identical.
+
+The new run gets a folder of its own. --set changes settings; --only needs a config.yaml alone.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,15 @@ OUTPUTS = "runtime.outputs"
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Exit status 0 when the new run is identical, or there is none to compare with; 1 when it differs."""
+    """Returns 1 where the new run differs; 0 where it is identical or not compared."""
     given = parse(_parser(), arguments)
     if (given.run is None) == (given.only is None):
         raise SslcliError("rerun needs a run, or --only and a config.yaml", "sslcli rerun last")
     before = None if given.run is None else _run_named(given.run, given.outputs)
     saved = read(Path(given.only).expanduser() if before is None else before / "config.yaml")
-    typed = _typed(before)
-    changes = _changes(given.changes, saved, typed)
-    # Where a stranger kept runs is no place for ours.
+    overrides = _overrides(before)
+    changes = _changes(given.changes, saved, overrides)
+    # A config from elsewhere must not choose the folder for runs here.
     values = changes if before is not None else {OUTPUTS: given.outputs, **changes}
     config, changed = config_of(saved), config_of(with_values(saved, values))
     if before is not None and changed.runtime.threads == 0:
@@ -54,7 +56,7 @@ def main(arguments: list[str], console: Console) -> int:
     elif not comparable:
         console.say(f"another experiment than {before}: the results are not compared")
     here = None if before is None or OUTPUTS in changes else new_folder(before.parent)
-    overrides = [*typed, *(f"{key}={word}" for key, word in changes.items())]
+    overrides += [f"{key}={word}" for key, word in changes.items()]
     after = start(saved.command, changed, overrides, console, here)
     return _verdict(before, after, console) if before is not None and comparable else 0
 
@@ -96,8 +98,8 @@ def _require_finished(run: Path) -> None:
         raise SslcliError(message, f"first: sslcli resume {shell_quoted(run)}")
 
 
-def _typed(run: Path | None) -> list[str]:
-    """What the user typed for a run; nothing is known of that for a config alone."""
+def _overrides(run: Path | None) -> list[str]:
+    """Returns the words that the user typed for a run; none for a config alone."""
     path = None if run is None else run / "overrides.yaml"
     if path is None or not path.exists():
         return []
@@ -107,25 +109,31 @@ def _typed(run: Path | None) -> list[str]:
         raise SslcliError(f"{path} is damaged", "remove it: config.yaml says it all") from None
 
 
-def _changes(words: list[str], saved: Saved, typed: list[str]) -> dict[str, str]:
-    """The words of --set by key. Raises SslcliError for one that chooses another kind: its settings are not saved."""
+def _changes(words: list[str], saved: Saved, overrides: list[str]) -> dict[str, str]:
+    """Returns the values of --set by key.
+
+    Raises SslcliError for a group's choice: its settings are not in the saved config.
+    """
     changes = {}
     for word in words:
         key, sign, value = word.partition("=")
         if not sign:
             raise SslcliError(f"--set {word!r} gives no value", f"--set {key}=…")
         if key in GROUPS and key in saved.values:
-            kept = [old for old in typed if old.partition("=")[0].partition(".")[0] != key]
-            message = f"--set {word}: {key} is a choice with settings of its own, which the saved config does not have"
+            others = [old for old in overrides if old.partition("=")[0].partition(".")[0] != key]
+            message = (
+                f"--set {word}: {key} is a choice with settings of its own, "
+                "which the saved config does not have"
+            )
             raise SslcliError(
-                message, f"start a new run: sslcli {shlex.join([saved.command, *kept, word])}"
+                message, f"start a new run: sslcli {shlex.join([saved.command, *others, word])}"
             )
         changes[key] = value
     return changes
 
 
 def differences(before: Any, after: Any) -> list[str]:
-    """The settings in which two configs of one kind differ, a line each: `seed: 0 -> 3`."""
+    """Returns the settings in which two configs of a class differ, as `seed: 0 -> 3`."""
     old, new = flat(values_of(before)), flat(values_of(after))
     return [
         f"{key}: {as_word(old[key])} -> {as_word(new[key])}" for key in old if old[key] != new[key]
@@ -145,7 +153,7 @@ def _verdict(before: Path, after: Path, console: Console) -> int:
     )
     if difference is None and weights == _digest(after):
         compared = {"record": records, "final metric": metrics, "weight": weights}
-        kinds = " and every ".join(kind for kind, found in compared.items() if found)
+        kinds = " and every ".join(kind for kind, values in compared.items() if values)
         console.say(f"identical: every {kinds} of {after} equals {before}'s")
         return 0
     console.say(f"different: {difference or 'the records agree, the weights do not'}")
@@ -157,7 +165,7 @@ def _verdict(before: Path, after: Path, console: Console) -> int:
 
 
 def first_difference(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str | None:
-    """The first record in which two runs differ, `timing` apart; None where they do not."""
+    """Describes the first difference between two runs' records, except `timing`; None if equal."""
     for old, new in zip(before, after, strict=False):
         for key in sorted((old.keys() | new.keys()) - {"timing"}):
             if old.get(key) != new.get(key):
@@ -168,7 +176,7 @@ def first_difference(before: list[dict[str, Any]], after: list[dict[str, Any]]) 
 
 
 def metric_difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
-    """The first of the final metrics in which two runs differ; None where they do not."""
+    """Describes the first difference between two runs' final metrics; None if equal."""
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):
             return f"at the end, {key} was {before.get(key)} and is now {after.get(key)}"
@@ -176,16 +184,15 @@ def metric_difference(before: dict[str, Any], after: dict[str, Any]) -> str | No
 
 
 def environment_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What differs in versions, device, source and data, a phrase each."""
+    """Describes each difference in versions, device, source and data."""
 
     def recorded(facts: dict[str, Any]) -> dict[str, Any]:
-        kept: dict[str, Any] = {key: facts[key] for key in ("data", "data_before") if key in facts}
+        data: dict[str, Any] = {key: facts[key] for key in ("data", "data_before") if key in facts}
+        # The arguments were `pretrain …` then, and are `rerun …` now.
         environment = {
             key: value for key, value in facts.get("environment", {}).items() if key != "arguments"
         }
-        return flat(
-            {**kept, **environment}
-        )  # the arguments were `pretrain …` then, and are `rerun …` now
+        return flat({**data, **environment})
 
     old, new = recorded(before), recorded(after)
     return [

@@ -1,4 +1,6 @@
-"""`sslcli resume RUN`: goes on with a run that was interrupted, died or failed, bit for bit; or with a sweep's such runs."""
+"""`sslcli resume RUN`: continues a run that was interrupted, died or failed, bit for bit.
+
+Of a sweep it continues all such runs."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.jobs.job import resume
 from sslcli.jobs.sweep import find_sweep, resume_sweep
-from sslcli.processes import place
+from sslcli.processes import launched_as
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import Run, read_facts
 from sslcli.tools.arguments import add_data_root, add_outputs, parse
@@ -20,18 +22,20 @@ def main(arguments: list[str], console: Console) -> int:
     parser = argparse.ArgumentParser(prog="sslcli resume", description=__doc__)
     parser.add_argument(
         "run",
-        help="the run's folder, the beginning of its name, or `last`: the newest that is not finished; or a sweep's",
+        help="the folder of a run or sweep, or the beginning of its name; "
+        "`last`: the newest run that is not finished",
     )
     add_outputs(parser)
     parser.add_argument(
         "--from-previous",
         action="store_true",
-        help="where the last checkpoint is damaged: go on from the one before it, or the phase's beginning",
+        help="where the last checkpoint is damaged: continue from the one before it, "
+        "or the phase's beginning",
     )
     parser.add_argument(
         "--allow-changed-data",
         action="store_true",
-        help="go on although the data are others now; run.json notes it",
+        help="continue although the data have changed; run.json notes it",
     )
     add_data_root(parser)
     given = parse(parser, arguments)
@@ -48,21 +52,19 @@ def main(arguments: list[str], console: Console) -> int:
         " to resume",
         lambda run: read_facts(run).get("status") != "finished",
     )
-    leads = (
-        place().rank == 0
-    )  # of several processes the first changes the folder, the others wait for it in training
-    if given.from_previous and leads:
-        from sslcli.runs.checkpoint import (
-            step_back,
-        )  # imports torch: help and errors must answer at once
+    # Rank 0 alone changes the folder; the other ranks wait for it in training.
+    is_rank0 = launched_as().rank == 0
+    if given.from_previous and is_rank0:
+        # Imports torch, which help and errors must not wait for.
+        from sslcli.runs.checkpoint import step_back
 
         with Run(folder) as run:
             for sentence in step_back(run):
                 console.say(sentence)
-    if given.allow_changed_data and leads:
+    if given.allow_changed_data and is_rank0:
         with Run(folder) as run:
             allow_changed_data(run)
-    if given.data_root and leads:
+    if given.data_root and is_rank0:
         with Run(folder) as run:
             run.update(data_root=str(Path(given.data_root).expanduser().absolute()))
     resume(folder, console)

@@ -1,4 +1,4 @@
-"""`sslcli runs [FOLDER] [KEY=VALUE ...]`: the runs found, newest first."""
+"""`sslcli runs [FOLDER] [KEY=VALUE ...]`: lists the runs in a folder, newest first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sslcli.text import as_word, printable
 from sslcli.tools.arguments import parse
 
 FACTS = ("status", "command", "started", "seconds", "host", "identity")
-"""Of run.json, what runs can be chosen and sorted by, beside their choices, metrics and settings."""
+"""Entries of run.json for filters and --sort, besides choices, metrics and settings."""
 COLUMNS = ("run", "status", "command", "method", "data", "started", "time", "result")
 EXAMPLES = """\
 examples
@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         "words",
         nargs="*",
         metavar="FOLDER KEY=VALUE",
-        help="where to look (default: outputs), then what the runs must have: status, command, or any setting",
+        help="the folder (default: outputs), then what the runs must have: "
+        "status, command, or any setting",
     )
     parser.add_argument(
         "--sort",
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _joined(arguments: list[str]) -> list[str]:
-    """`--sort -key` as argparse understands it."""
+    """Joins `--sort -key` to one argument: argparse would read `-key` as a flag."""
     if "--sort" not in arguments[:-1]:
         return arguments
     at = arguments.index("--sort")
@@ -102,17 +103,23 @@ def _folder_and_filters(words: list[str]) -> tuple[Path, list[tuple[str, str]]]:
 
 
 def _chosen(runs: list[Summary], wanted: list[tuple[str, str]]) -> list[Summary]:
-    """What run.json tells is looked at first: config.yaml is parsed only of the runs that are left."""
+    """Returns the runs that have all wanted values.
+
+    Filters by entries of run.json first: config.yaml is slow, and parsed only for the runs left.
+    """
     quick = {key for run in runs for key in _known(run)}
     for key, typed in sorted(wanted, key=lambda pair: pair[0] not in quick):
         if runs:
             values = _reader(runs, key)
-            runs = [run for run in runs if key in (found := values(run)) and _is(found[key], typed)]
+            runs = [run for run in runs if key in (own := values(run)) and _is(own[key], typed)]
     return runs
 
 
 def _reader(runs: Sequence[Summary], key: str) -> Callable[[Summary], Mapping[str, Any]]:
-    """Where the key is looked for: in run.json where any run has it there, else in config.yaml."""
+    """Returns the function that reads the key: from run.json if any run has it there.
+
+    Else from config.yaml. Raises SslcliError where no run has the key.
+    """
     for values in (_known, _settings):
         if any(key in values(run) for run in runs):
             return values
@@ -145,7 +152,7 @@ def _is(value: Any, typed: str) -> bool:
 
 
 def _sorted(runs: list[Summary], key: str) -> list[Summary]:
-    """Runs that lack the key come last, whichever way."""
+    """Sorts the runs by a key; those that lack it come last in either direction."""
     if not runs:
         return runs
     name = key.removeprefix("-")
@@ -156,12 +163,12 @@ def _sorted(runs: list[Summary], key: str) -> list[Summary]:
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
-    """Numbers before words."""
+    """Returns a sort key that puts numbers before text."""
     return (False, value, "") if isinstance(value, (int, float)) else (True, 0.0, as_word(value))
 
 
 def short_names(folders: Sequence[Path]) -> dict[Path, str]:
-    """For every run its folder's own name, which is enough to name it by; the path where several have that name."""
+    """Returns each run's folder name, or its path where several have that name."""
     counted = Counter(folder.name for folder in folders)
     return {
         folder: printable(folder.name if counted[folder.name] == 1 else folder)
@@ -170,7 +177,7 @@ def short_names(folders: Sequence[Path]) -> dict[Path, str]:
 
 
 def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
-    """Nothing is cut off, however narrow the terminal; and two thousand rows take no second."""
+    """Prints aligned columns, cut off nowhere; two thousand rows take less than a second."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print(
@@ -193,15 +200,14 @@ def _row(run: Summary, name: str) -> tuple[str, ...]:
 
 
 def _started(run: Summary) -> str:
-    with contextlib.suppress(
-        KeyError, ValueError, OverflowError, OSError
-    ):  # a moment that no calendar has
+    # The last three: a number that is no valid date.
+    with contextlib.suppress(KeyError, ValueError, OverflowError, OSError):
         return datetime.datetime.fromtimestamp(run.facts["started"]).isoformat(" ", "seconds")
     return ""
 
 
 def _result(run: Summary) -> str:
-    """What came of it: the validation metric and the accuracy on test where there is one, or why there is nothing."""
+    """Returns a run's validation metric and test accuracy, or its error, or its progress."""
     if run.metrics:
         chosen = [] if run.validation is None else [run.validation.metric]
         shown = [name for name in dict.fromkeys([*chosen, "top1"]) if name in run.metrics] or [

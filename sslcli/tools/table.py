@@ -1,4 +1,4 @@
-"""The table of tools. Importing it imports none of them, so that `sslcli --help` answers at once."""
+"""The table of tools. It imports none of them, so `sslcli --help` answers at once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Tool:
     summary: str
 
     def load(self) -> Any:
+        """Imports the tool's module."""
         return import_module(f"sslcli.tools.{self.module}")
 
 

@@ -11,7 +11,7 @@ from sslcli.data.data_config import DataConfig
 from sslcli.data.images import Splits, Track
 from sslcli.errors import SslcliError
 from sslcli.runs.folder import Run, read_facts
-from sslcli.saved import Saved, read, restored_group
+from sslcli.saved import Saved, group_to_config, read
 from sslcli.trained.encoder_files import EncoderFiles
 
 
@@ -25,7 +25,7 @@ def run_data_config(
     """
     if chosen is not None:
         return chosen.fitting(files.preprocessing.resolution, files.preprocessing.channels)
-    own: DataConfig = restored_group("data", _saved_with_data(files.folder), {"data": DATA})
+    own: DataConfig = group_to_config("data", _saved_with_data(files.folder), {"data": DATA})
     return moved(own, root or read_facts(files.folder).get("data_root"))
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslcli.config import typed
+from sslcli.config import to_dataclass
 from sslcli.errors import SslcliError, unknown
 from sslcli.method import Preprocessing
 from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
@@ -76,7 +76,7 @@ def read_encoder(folder: Path) -> EncoderFiles:
             )
         if described["encoder"] not in ENCODERS:
             raise unknown("encoder", described["encoder"], list(ENCODERS))
-        config = typed(ENCODERS[described["encoder"]], described["config"], "encoder")
+        config = to_dataclass(ENCODERS[described["encoder"]], described["config"], "encoder")
         mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
         preprocessing = Preprocessing(
             int(described["resolution"]), int(described["channels"]), mean, std

@@ -13,7 +13,7 @@ from sslcli.method import Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
 from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
 from sslcli.runs.checkpoint import read_checkpoint
-from sslcli.saved import read, restored_group
+from sslcli.saved import group_to_config, read
 from sslcli.seeding import derive_seed
 from sslcli.trained.encoder import build_initial
 from sslcli.trained.encoder_files import read_encoder
@@ -46,7 +46,7 @@ def read_method(folder: Path) -> Method:
         message = f"{folder} has no {PHASE}/last.pt: only its encoder is left"
         raise SslcliError(message, "restore the file from a copy")
     groups: Groups = {"method": METHODS, "encoder": ENCODERS}
-    config, encoder = (restored_group(group, saved, groups) for group in groups)
+    config, encoder = (group_to_config(group, saved, groups) for group in groups)
     method = build_method(config, encoder, files.preprocessing, int(saved.values["seed"]))
     modules = nn.ModuleDict(method.modules())
     try:

@@ -12,7 +12,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from sslcli.choices import name_in
-from sslcli.cli.compose import compose, register, typed
+from sslcli.cli.compose import compose, composed_to_dataclass, register
 from sslcli.config import conf_folder
 from sslcli.engine.optim_config import Scaling
 from sslcli.experiments.groups import GROUPS
@@ -51,7 +51,7 @@ def own_command(recipe: Path) -> tuple[str, list[str]]:
 
 def composed(command: str, *words: str) -> Any:
     GlobalHydra.instance().clear()
-    return typed(compose(command, list(words)))
+    return composed_to_dataclass(compose(command, list(words)))
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if len(path.parts) > 1], ids=str)

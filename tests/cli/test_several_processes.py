@@ -41,7 +41,7 @@ def test_the_others_leave_a_finished_run_as_it_is(
     made: Path, sslcli: Sslcli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_second(monkeypatch)
-    monkeypatch.setattr("sslcli.cli.guard.FIRST_TELLS", 0.0)
+    monkeypatch.setattr("sslcli.cli.guard.RANK0_REPORTS_WITHIN", 0.0)
     outcome = sslcli("resume", str(made))
     assert outcome.status == 2
     assert "is finished" in outcome.err

@@ -14,14 +14,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
-from sslcli.cli.compose import config_loader, register, typed
+from sslcli.cli.compose import composed_to_dataclass, config_loader, register
 from sslcli.cli.words import QUOTED, split_words, text_fields
 from sslcli.data.folder import FolderConfig
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.label_curve_config import Config as LabelCurveConfig
 from sslcli.experiments.linear_eval_config import Config as LinearEvalConfig
-from sslcli.saved import read, restored, to_yaml, with_values
+from sslcli.saved import read, to_config, to_yaml, with_values
 from sslcli.text import hydra_quoted, hydra_word, shell_quoted
 
 PARTS = [
@@ -95,7 +95,7 @@ def test_through_the_whole_composition() -> None:
             composed = loader.load_configuration("pretrain", overrides, RunMode.RUN)
             with open_dict(composed):
                 del composed["hydra"]
-            assert typed(composed).data.root == word
+            assert composed_to_dataclass(composed).data.root == word
 
 
 @pytest.mark.parametrize("style", ["{}", "'{}'"])
@@ -112,7 +112,7 @@ def test_an_experiment_file_keeps_text(tmp_path: Path, style: str) -> None:
             composed = loader.load_configuration("pretrain", ["experiment=mine"], RunMode.RUN)
         with open_dict(composed):
             del composed["hydra"]
-        config = typed(composed)
+        config = composed_to_dataclass(composed)
         assert config.data.root == word
         assert (config.epochs, config.optim.lr) == (10, 1e-3)
         assert config.method.projector.batch_norm is False
@@ -140,10 +140,10 @@ def test_a_saved_config_keeps_text_and_rerun_sets_it(tmp_path: Path) -> None:
     for word in words(300, 5):
         path.write_text(to_yaml("linear-eval", linear_eval(word), GROUPS), encoding="utf-8")
         saved = read(path)
-        found = restored(LinearEvalConfig, saved, GROUPS)
+        found = to_config(LinearEvalConfig, saved, GROUPS)
         assert (found.run, found.data.root) == (word, word)  # type: ignore[union-attr]
         if word != "null":
-            changed = restored(LinearEvalConfig, with_values(saved, {"data.root": word}), GROUPS)
+            changed = to_config(LinearEvalConfig, with_values(saved, {"data.root": word}), GROUPS)
             assert changed.data.root == word  # type: ignore[union-attr]
 
 

@@ -16,7 +16,7 @@ from sslcli.data.arrays import ArraysConfig
 from sslcli.data.duplicates import Duplicates
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.errors import SslcliError
-from sslcli.saved import Saved, restored_group
+from sslcli.saved import Saved, group_to_config
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (60, 8, 8, 3)).astype(np.uint8)
@@ -108,7 +108,7 @@ def test_a_config_saved_before_there_was_the_setting_loads() -> None:
         "channels": None, "max_bad": 0.01, "cache": "auto", "workers": None,
     }  # fmt: skip
     saved = Saved("pretrain", {"data": "folder"}, {"data": values})
-    config = restored_group("data", saved, {"data": DATA})
+    config = group_to_config("data", saved, {"data": DATA})
     assert config == FolderConfig(root="/a", resolution=8)
 
 

@@ -18,7 +18,7 @@ import yaml
 from doubles import MADE, Outcome, Sslcli, facts, only_run
 from PIL import Image
 
-from sslcli.config import typed as config_typed
+from sslcli.config import to_dataclass as config_to_dataclass
 from sslcli.data.folder import FolderConfig
 from sslcli.runs.checkpoint import FORMAT
 from sslcli.saved import read
@@ -138,7 +138,7 @@ def test_a_config_that_was_tampered_with(
 
 def test_nothing_in_a_saved_config_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "seen")
-    found = config_typed(FolderConfig, {"root": "a/${oc.env:SECRET}/\\${x}"})
+    found = config_to_dataclass(FolderConfig, {"root": "a/${oc.env:SECRET}/\\${x}"})
     assert found.root == "a/${oc.env:SECRET}/\\${x}"
 
 

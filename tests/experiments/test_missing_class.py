@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Outcome, facts, only_run
+from doubles import Sslcli, facts, only_run
 
 from sslcli.runs.results import read_results
-
-Sslcli = Callable[..., Outcome]
 
 WORDS = {
     "linear-eval": ["l2=[1e-2,1e-1]", "baselines=false"],

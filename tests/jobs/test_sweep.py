@@ -26,7 +26,7 @@ from sslcli.console import Console, JobState
 from sslcli.errors import SslcliError
 from sslcli.jobs import process
 from sslcli.jobs import sweep as sweeping
-from sslcli.jobs.sweep import what_is_run
+from sslcli.jobs.sweep import identifying_words
 from sslcli.runs.folder import Run, Validation
 from sslcli.runs.lock import Lock
 from sslcli.text import hydra_quoted
@@ -383,8 +383,8 @@ def test_where_and_how_do_not_tell_sweeps_apart() -> None:
         "hydra.launcher.n_jobs=2",
         "epochs=2",
     ]
-    assert what_is_run(words) == ["seed=0,1", "epochs=2"]
-    assert what_is_run([*words, "runtime.precision=fp32"]) != what_is_run(words), (
+    assert identifying_words(words) == ["seed=0,1", "epochs=2"]
+    assert identifying_words([*words, "runtime.precision=fp32"]) != identifying_words(words), (
         "other numbers come out"
     )
 
@@ -520,5 +520,5 @@ def test_the_same_words_that_mean_another_run_are_no_repetition(
     assert sslcli("pretrain", *TINY, "epochs=1", "seed=1", "runtime.outputs=outputs").status == 0
     outcome = sslcli(*words)
     assert outcome.status == 1
-    assert "was begun as another experiment" in outcome.err
+    assert "was started as another experiment" in outcome.err
     assert len(processes.began) == 2

@@ -21,7 +21,7 @@ from sslcli.experiments.pretrain_config import Config as PretrainConfig
 from sslcli.saved import (
     Saved,
     read,
-    restored,
+    to_config,
     to_yaml,
     values_of_saved,
     with_values,
@@ -187,7 +187,7 @@ def test_words_are_typed_as_the_setting_is(key: str, word: str, value: object) -
     content = yaml.safe_load(to_yaml("linear-eval", before, GROUPS))
     header = content.pop("sslcli")
     saved = Saved(header["command"], header["choices"], content)
-    after = restored(LinearEvalConfig, with_values(saved, {key: word}), GROUPS)
+    after = to_config(LinearEvalConfig, with_values(saved, {key: word}), GROUPS)
     assert getattr(after, key) == value
     assert type(getattr(after, key)) is type(value)
     assert saved.values == content, "what was read is not written to"
@@ -263,9 +263,9 @@ def test_a_new_setting_that_changes_no_result_does_not_stop_an_old_config(run: P
     content["runtime"].pop("tensorboard")
     content.pop("keep_last")
     (run / "config.yaml").write_text(yaml.safe_dump(content))
-    found = restored(PretrainConfig, read(run / "config.yaml"), GROUPS)
+    found = to_config(PretrainConfig, read(run / "config.yaml"), GROUPS)
     assert found.runtime.tensorboard is False
     content["seed"] = "x"
     (run / "config.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(SslcliError, match="seed"):
-        restored(PretrainConfig, read(run / "config.yaml"), GROUPS)
+        to_config(PretrainConfig, read(run / "config.yaml"), GROUPS)
