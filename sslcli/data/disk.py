@@ -29,6 +29,7 @@ from sslcli.data.images import Rows, Track
 from sslcli.data.pixel_cache import UNREADABLE, Records, kept_folder, locked, remove_older
 from sslcli.data.scan import Listing
 from sslcli.errors import SslcliError
+from sslcli.files import replacing
 
 SAVE_EVERY = 10.0
 """Seconds of decoding that may be lost when the process is killed."""
@@ -80,9 +81,8 @@ class PixelFile:
         if images is None:
             records.rows[:] = 0
             records.save()  # first: records of pixels that are gone would be believed
-            temporary = path.with_name(f".{path.name}")
-            np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            temporary.replace(path)
+            with replacing(path, durable=False) as temporary:
+                np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             images = _mapped(path, shape)
         assert images is not None
         return cls(path, listing, images, records)

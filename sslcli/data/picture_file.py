@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import warnings
 from contextlib import suppress
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from sslcli.data.decode import bytes_of
 from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright
 from sslcli.errors import SslcliError
+from sslcli.files import replacing
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
@@ -94,12 +94,8 @@ class PictureFile:
             raise SslcliError(
                 f"{path} cannot be written as {name}: {reason}", "write .png"
             ) from None
-        temporary = path.with_name(f".sslcli-{os.getpid()}.tmp")
-        try:
+        with replacing(path, durable=False) as temporary:
             temporary.write_bytes(encoded.getbuffer())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def format_of(path: Path) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 import numpy as np
+from filelock import BaseFileLock, FileLock, Timeout
 from numpy.typing import NDArray
 
 from sslcli.data.data_config import cache_folder
 from sslcli.data.images import Track
 from sslcli.data.scan import Listing
+from sslcli.files import replacing
 
 SETTLED = 2 * 10**9
 """Nanoseconds after its last change until a file is taken to have settled: one changed again within the clock's tick, to
@@ -48,41 +49,32 @@ class Records:
 
     def save(self) -> None:
         """Whole or not at all, without files changed a moment ago. Raises OSError where it cannot be written."""
-        temporary = self._path.with_name(f".{self._path.name}-{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                np.save(file, self.rows * self._settled[:, None])
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self._path) as temporary, temporary.open("wb") as file:
+            np.save(file, self.rows * self._settled[:, None])
 
 
 @contextmanager
 def locked(path: Path, track: Track) -> Iterator[None]:
-    """Inside, no other process is at it: it waits, or is waited for."""
-    with path.open("ab") as file:
-        if not _taken(file):
-            label = "waiting for another process that decodes these pictures"
-            for _ in track(_attempts(file), total=1, label=label):
-                pass
-        yield  # closing the file lets go of the lock
-
-
-def _attempts(file: IO[bytes]) -> Iterator[None]:
-    """Ends, with one item, when the lock is held."""
-    while not _taken(file):
-        time.sleep(0.1)
-    yield
-
-
-def _taken(file: IO[bytes]) -> bool:
+    """Keeps other processes out while inside; waits for one that is inside. Raises OSError."""
+    lock = FileLock(path)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        lock.acquire(blocking=False)
+    except Timeout:
+        label = "waiting for another process that decodes these pictures"
+        for _ in track(_acquired(lock), total=1, label=label):
+            pass
+    except NotImplementedError as error:
+        raise OSError(errno.ENOLCK, str(error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquired(lock: BaseFileLock) -> Iterator[None]:
+    """Ends, with one item, when the lock is held."""
+    lock.acquire(poll_interval=0.1)
+    yield
 
 
 def remove_older(folder: Path, stem: str, key: str) -> None:
