@@ -1,4 +1,6 @@
-"""A folder's pictures decoded once, into a .npy file at the training resolution that every run maps."""
+"""A folder's pictures decoded once, into a .npy file at the training resolution that every run
+maps.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ SAVE_EVERY = 10.0
 
 
 def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
-    """As the functions in `places`: decodes those of the rows that the file does not have yet.
+    """As the functions in `pixel_storage`: decodes the rows that the file lacks.
 
     Raises SslcliError where they cannot be kept.
     """
@@ -65,7 +67,10 @@ def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Tra
 
 @dataclass(frozen=True)
 class PixelFile:
-    """`images` (N, R, R, C) mapped from `path`, a row for each file of the listing; `records` says which rows are filled."""
+    """`images` (N, R, R, C) mapped from `path`, a row for each file of the listing.
+
+    `records` says which rows are filled.
+    """
 
     path: Path
     listing: Listing
@@ -147,8 +152,10 @@ def require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise SslcliError(
-            f"the decoded pictures take {_readable(needed)}, and {folder} has {_readable(free)} left",
-            "make room, set XDG_CACHE_HOME to another disk, lower data.resolution, or choose data.cache=none or memory",
+            f"the decoded pictures take {_readable(needed)}, and {folder} has {_readable(free)} "
+            "left",
+            "make room, set XDG_CACHE_HOME to another disk, lower data.resolution, or choose "
+            "data.cache=none or memory",
         )
 
 

@@ -1,4 +1,4 @@
-"""What is kept between runs of a folder of pictures: records of its files, and, decoded, their pixels."""
+"""Keeps records of a folder's picture files, and their decoded pixels, between runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from sslcli.data.scan import Listing
 from sslcli.files import replacing
 
 SETTLED = 2 * 10**9
-"""Nanoseconds after its last change until a file is taken to have settled: one changed again within the clock's tick, to
-the same size, would look the same."""
+"""Nanoseconds after its last change until a file is taken to have settled.
+
+One changed again within the clock's tick, to the same size, would look the same.
+"""
 UNREADABLE = (OSError, ValueError, EOFError)
 
 
 def kept_folder(root: str) -> Path:
-    """Where it is kept: one folder for each folder of pictures, named after it."""
+    """Returns the cache of one folder of pictures, named after it."""
     whole = Path(root).expanduser().resolve()
     return (
         cache_folder()
@@ -36,7 +38,10 @@ def kept_folder(root: str) -> Path:
 
 
 class Records:
-    """An array (N, `width`) uint8 in a .npy file, a row for each file of `listing`; zeros where nothing is known."""
+    """An array (N, `width`) uint8 in a .npy file, a row for each file of `listing`.
+
+    Zeros where nothing is known.
+    """
 
     def __init__(self, path: Path, listing: Listing, width: int) -> None:
         self._path = path
@@ -48,7 +53,10 @@ class Records:
                 self.rows = found
 
     def save(self) -> None:
-        """Whole or not at all, without files changed a moment ago. Raises OSError where it cannot be written."""
+        """Writes the records of all files but those changed a moment ago, whole or not at all.
+
+        Raises OSError where it cannot be written.
+        """
         with replacing(self._path) as temporary, temporary.open("wb") as file:
             np.save(file, self.rows * self._settled[:, None])
 
@@ -78,7 +86,10 @@ def _acquired(lock: BaseFileLock) -> Iterator[None]:
 
 
 def remove_older(folder: Path, stem: str, key: str) -> None:
-    """Removes what is kept as `stem` for another state of the folder. A process that reads it can go on."""
+    """Removes the caches named `stem` of other states of the folder.
+
+    A process that reads it can go on.
+    """
     for path in folder.glob(f"{stem}-*"):
         if not path.name.startswith(f"{stem}-{key}"):
             path.unlink(missing_ok=True)
