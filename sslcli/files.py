@@ -19,23 +19,30 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; at the end it replaces `path`, durably."""
-    remove_abandoned(path.parent, path.name)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; what is written there replaces `path` at the end.
+
+    `durable`: it is on the disk then, so that a crash of the machine loses neither old nor new.
+    """
+    # Cut, because a name that is as long as names may be leaves no room for more.
+    short = path.name[:50]
+    remove_abandoned(path.parent, short)
+    temporary = path.with_name(f".{short}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
+        if durable:
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    if durable:
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""What is done to pictures. What a config builds is exported here. Importing this imports no torch."""
+"""What is done to pictures.
+
+What a config builds is exported here. Importing this imports no torch.
+"""
 
 from __future__ import annotations
 

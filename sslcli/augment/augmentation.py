@@ -1,4 +1,7 @@
-"""Random views of a batch of pictures, made on its device. N images, V views, C channels, S pixels a side."""
+"""Random views of a batch of pictures, made on its device.
+
+N images, V views, C channels, S pixels a side.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,21 @@ from sslcli.augment.crop import RandomCrop, resized_crop
 from sslcli.processes import own_rows
 
 CPU_CHUNK, CHUNK = 2**21, 2**26
-"""About how many numbers are worked on at a time. On a CPU: 8 MiB, near its cache and well worth several threads. Elsewhere so
-many that no batch but a very large one is cut; several copies of them are in memory, whatever the batch."""
+"""About how many numbers are worked on at a time.
+
+On a CPU: 8 MiB, near its cache and well worth several threads. Elsewhere so many that no batch but
+a very large one is cut; several copies of them are in memory, whatever the batch.
+"""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What is done to each picture, one row a picture, on the CPU: indexing takes the rows of some pictures.
+    """What is done to each picture, one row a picture, on the CPU.
 
-    `boxes` (N, 4): top, left, height, width. `order`, `factors` (N, A): see ColourJitter. `sigma` (N,): 0 for
-    no blur. The others (N,) bool.
+    Indexing takes the rows of some pictures.
+
+    `boxes` (N, 4): top, left, height, width. `order`, `factors` (N, A): see ColourJitter. `sigma`
+    (N,): 0 for no blur. The others (N,) bool.
     """
 
     boxes: Tensor
@@ -43,12 +51,16 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Crop, flip, colour jitter, greyscale, blur, solarise, normalise: in this order, each picture its way.
+    """Crop, flip, colour jitter, greyscale, blur, solarise, normalise.
 
-    `flip`, `grayscale` and `solarize` are probabilities; `normalization` is the channels' (mean, std).
+    In this order, each picture its way.
 
-    Everything is drawn from the CPU's generator, then moved: a seed gives the same views on every device, and
-    which pictures an operation is for is known without asking the device, so nothing waits for it.
+    `flip`, `grayscale` and `solarize` are probabilities; `normalization` is the channels' (mean,
+    std).
+
+    Everything is drawn from the CPU's generator, then moved: a seed gives the same views on every
+    device, and which pictures an operation is for is known without asking the device, so nothing
+    waits for it.
     """
 
     crop: RandomCrop
@@ -61,7 +73,10 @@ class Augmentation:
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None
 
     def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
-        """(N, S, S, C) uint8 -> (V·N, C, S, S) float32, channels-last, view by view: first N of view a."""
+        """(N, S, S, C) uint8 -> (V·N, C, S, S) float32, channels-last, view by view.
+
+        First N of view a.
+        """
         num_images, resolution, _, channels = images.shape
         parameters = own_rows(
             lambda num: self.sample(num, channels, resolution), num_images, groups=num_views
@@ -69,7 +84,10 @@ class Augmentation:
         return self.apply(images, parameters)
 
     def sample(self, num_images: int, channels: int, resolution: int) -> Parameters:
-        """Parameters of so many pictures, from torch's global generator. They do not depend on the pixels."""
+        """Parameters of so many pictures, from torch's global generator.
+
+        They do not depend on the pixels.
+        """
         boxes = self.crop.sample(num_images, resolution)
         flipped = torch.rand(num_images) < self.flip
         order, factors = self.jitter.sample(num_images, channels)

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class ViewConfig:
-    """One random augmentation. The defaults suit small pictures: strong colours, mild crops, some solarised, no blur.
+    """One random augmentation.
 
-    Source: Chen et al. 2020 (SimCLR), appendix A and, for CIFAR-10, B.9; solarise is BYOL's addition.
+    The defaults suit small pictures: strong colours, mild crops, some solarised, no blur.
+
+    Source: Chen et al. 2020 (SimCLR), appendix A and, for CIFAR-10, B.9; solarise is BYOL's
+    addition.
     Differs: a crop keeps at least 0.4 of the area, where ImageNet's recipe goes down to 0.08.
     """
 
@@ -83,7 +86,10 @@ class ViewConfig:
         )
 
     def build(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Augmentation:
-        """`mean` and `std`, one number a channel, of pictures in [0, 1]; unused where `normalize` is off."""
+        """`mean` and `std`, one number a channel, of pictures in [0, 1].
+
+        Unused where `normalize` is off.
+        """
         return augment.Augmentation(
             crop=augment.RandomCrop(
                 (self.crop_scale[0], self.crop_scale[1]), (self.crop_ratio[0], self.crop_ratio[1])

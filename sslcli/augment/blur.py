@@ -37,8 +37,11 @@ class RandomBlur:
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, size: int) -> Tensor:
-    """Blurred by `sigma` (N,) pixels, the kernel `size` wide, the border mirrored, as torchvision does."""
-    # torchvision's kernel is exp(-x²/sigma²) over x stretched by 1/sqrt(2): the Gaussian at whole pixels.
+    """Blurred by `sigma` (N,) pixels, the kernel `size` wide, the border mirrored, as
+    torchvision does.
+    """
+    # torchvision's kernel is exp(-x²/sigma²) over x stretched by 1/sqrt(2): the Gaussian at whole
+    # pixels.
     offsets = torch.arange(size, device=images.device) - size // 2
     weights = (-0.5 * (offsets / sigma.unsqueeze(1)).square()).softmax(1)
     margin = size // 2

@@ -1,6 +1,9 @@
-"""Colours changed at random. Pictures are (N, C, H·W) floats and stay in [0, 1]; a final _ means: in place.
+"""Colours changed at random.
 
-Every adjustment equals torchvision's function of the same name; `factors` (N,) is one number a picture.
+Pictures are (N, C, H·W) floats and stay in [0, 1]; a final _ means: in place.
+
+Every adjustment equals torchvision's function of the same name; `factors` (N,) is one number a
+picture.
 """
 
 from __future__ import annotations
@@ -23,9 +26,11 @@ class Adjustment:
 
 @dataclass(frozen=True)
 class ColourJitter:
-    """With `probability`, changes brightness, contrast, saturation and hue, in an order of the picture's own.
+    """With `probability`, changes brightness, contrast, saturation and hue, in an order of the
+    picture's own.
 
-    The other fields are half the widths of the factors' ranges, as in torchvision's ColorJitter; 0 is off.
+    The other fields are half the widths of the factors' ranges, as in torchvision's ColorJitter; 0
+    is off.
     """
 
     probability: float
@@ -49,8 +54,11 @@ class ColourJitter:
         return found if self.probability > 0 else []
 
     def sample(self, num_images: int, channels: int) -> tuple[Tensor, Tensor]:
-        """On the CPU, for A adjustments: `order` (N, A) int64, which adjustment comes first, second, and so
-        on, or A throughout for a picture left alone; and `factors` (N, A), by adjustment."""
+        """On the CPU, for A adjustments.
+
+        `order` (N, A) int64, which adjustment comes first, second, and so on, or A throughout for a
+        picture left alone; and `factors` (N, A), by adjustment.
+        """
         adjustments = self.adjustments(channels)
         left_alone = torch.rand(num_images, 1) >= self.probability
         order = (
@@ -68,8 +76,9 @@ class ColourJitter:
         adjustments = self.adjustments(images.shape[1])
         if not adjustments:
             return images
-        # At every position the pictures are sorted by what comes next for them, so each adjustment works in
-        # place on one block. The sorting is settled on the CPU, which has to know how long the blocks are.
+        # At every position the pictures are sorted by what comes next for them, so each adjustment
+        # works in place on one block. The sorting is settled on the CPU, which has to know how long
+        # the blocks are.
         by_adjustment = order.t().contiguous().sort(stable=True)
         place = by_adjustment.indices.argsort(1)
         moves = torch.cat(
@@ -117,10 +126,11 @@ def adjust_saturation_(images: Tensor, factors: Tensor) -> None:
 def adjust_hue_(images: Tensor, factors: Tensor) -> None:
     """Turns the hue by `factors` of the whole circle, -0.5 to 0.5.
 
-    Hue runs round a hexagon of six unit sides: red at 0, green at 2, blue at -2. With high = max(R, G, B),
-    low = min(R, G, B) and chroma = high - low, a pixel's hue lies (high - 2 low + G + B - R) / chroma from
-    red, towards green where G > B; and a channel at distance d from the hue is low + chroma * clamp(2 - d, 0, 1).
-    All of it is computed times chroma: nothing is divided, and a grey pixel, having no hue, needs no care.
+    Hue runs round a hexagon of six unit sides: red at 0, green at 2, blue at -2. With high = max(R,
+    G, B), low = min(R, G, B) and chroma = high - low, a pixel's hue lies (high - 2 low + G + B - R)
+    / chroma from red, towards green where G > B; and a channel at distance d from the hue is low +
+    chroma * clamp(2 - d, 0, 1). All of it is computed times chroma: nothing is divided, and a grey
+    pixel, having no hue, needs no care.
     """
     red, green, blue = images.unbind(1)
     high = torch.maximum(green, blue)

@@ -15,7 +15,10 @@ from sslcli.processes import own_rows
 
 @dataclass(frozen=True)
 class Corruption:
-    """Gaussian noise, salt and pepper, masking, blocks, in this order; see CorruptionConfig. 0: off, and nothing is drawn."""
+    """Gaussian noise, salt and pepper, masking, blocks, in this order; see CorruptionConfig.
+
+    0: off, and nothing is drawn.
+    """
 
     gaussian: float
     salt_and_pepper: float
@@ -30,8 +33,9 @@ class Corruption:
     def __call__(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """`clean` (N, ...) in [0, 1] -> it corrupted, and where that is, bool of its shape.
 
-        A masked 0 counts as corrupted although its value stays; with Gaussian noise everything does. `clean` stays as it
-        is, and is itself returned where all is off. Random from torch's global generator of the tensor's device.
+        A masked 0 counts as corrupted although its value stays; with Gaussian noise everything
+        does. `clean` stays as it is, and is itself returned where all is off. Random from torch's
+        global generator of the tensor's device.
         Raises SslcliError where blocks are to be hidden in what is no picture (N, C, H, W).
         """
         corrupted, parts = clean, []
@@ -41,7 +45,8 @@ class Corruption:
         if self.salt_and_pepper > 0:
             drawn = _uniform(clean)
             parts.append(drawn < self.salt_and_pepper)
-            # Below half the fraction is half of those below it: one draw chooses the component and tosses the coin.
+            # Below half the fraction is half of those below it: one draw chooses the component and
+            # tosses the coin.
             corrupted = torch.where(
                 parts[-1], (drawn < self.salt_and_pepper / 2).to(clean.dtype), corrupted
             )
@@ -61,7 +66,8 @@ class Corruption:
     def _blocks(self, clean: Tensor) -> Tensor:
         if clean.ndim != 4:
             raise SslcliError(
-                f"corruption.blocks hides squares of pictures, but here vectors of {clean.shape[1:].numel()} are corrupted",
+                "corruption.blocks hides squares of pictures, but here vectors of "
+                f"{clean.shape[1:].numel()} are corrupted",
                 "corruption.blocks=0; corruption.masking hides components of anything",
             )
         num, _, height, width = clean.shape

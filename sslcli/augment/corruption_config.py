@@ -1,4 +1,7 @@
-"""What is done to a picture before it is to be restored, as a config. Importing this module does not import torch."""
+"""What is done to a picture before it is to be restored, as a config.
+
+Importing this module does not import torch.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class CorruptionConfig:
-    """Noise on values in [0, 1], of several kinds, which combine in this order; 0 switches a kind off.
+    """Noise on values in [0, 1], of several kinds, which combine in this order.
 
-    Source: Vincent et al. 2010, for the first three. Differs: a fraction is that of independent draws, one
-    a component; the paper takes exactly so many components of every picture.
+    0 switches a kind off.
+
+    Source: Vincent et al. 2010, for the first three. Differs: a fraction is that of independent
+    draws, one a component; the paper takes exactly so many components of every picture.
     """
 
     gaussian: float = setting(

@@ -1,4 +1,7 @@
-"""Random crops, magnified back to the pictures' size. N images, V views, C channels, S pixels a side."""
+"""Random crops, magnified back to the pictures' size.
+
+N images, V views, C channels, S pixels a side.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ NUM_ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """Draws boxes of a random part of the area (`scale`: from, to) and width over height (`ratio`: from, to).
+    """Draws boxes of a random part of the area (`scale`: from, to) and width over height
+    (`ratio`: from, to).
 
     Source: torchvision's RandomResizedCrop, whose distribution this is.
     """
@@ -42,18 +46,20 @@ class RandomCrop:
 
 
 def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
-    """(N, S, S, C) uint8 -> (V·N, C, S, S) float32 in [0, 1]: the boxes made S wide; mirrored if `flipped`.
+    """(N, S, S, C) uint8 -> (V·N, C, S, S) float32 in [0, 1].
 
-    `boxes` (V·N, 4) and `flipped` (V·N,) bool; row i is cut from image i mod N. Bilinear, and equal to
-    torchvision's `resized_crop` with antialias, which changes nothing where a crop is magnified.
+    The boxes made S wide; mirrored if `flipped`.
+
+    `boxes` (V·N, 4) and `flipped` (V·N,) bool; row i is cut from image i mod N. Bilinear, and equal
+    to torchvision's `resized_crop` with antialias, which changes nothing where a crop is magnified.
     """
     num_images, side, _, channels = images.shape
     num_crops = len(boxes)
     top, left, height, width = boxes.t().unsqueeze(2)
     forward = torch.arange(side, device=images.device).expand(num_crops, side)
     mirrored = torch.where(flipped.unsqueeze(1), side - 1 - forward, forward)
-    # Bilinear is separable, and whole rows of a matrix are quickly copied: so first the pictures' columns,
-    # which are rows of C·S numbers; then, turned once, their rows.
+    # Bilinear is separable, and whole rows of a matrix are quickly copied: so first the pictures'
+    # columns, which are rows of C·S numbers; then, turned once, their rows.
     source = images.permute(0, 2, 3, 1).to(torch.float32, memory_format=torch.contiguous_format)
     picture = torch.arange(num_crops, device=images.device).remainder_(num_images)
     columns = _interpolate(
@@ -79,8 +85,10 @@ def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
 
 
 def _neighbours(pixel: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where output `pixel` (V·N, S) of a crop of `length` (V·N, 1) lies: between which two pixels of the
-    crop, and how far from the first towards the second, in [0, 1)."""
+    """Where output `pixel` (V·N, S) of a crop of `length` (V·N, 1) lies.
+
+    Between which two pixels of the crop, and how far from the first towards the second, in [0, 1).
+    """
     position = ((pixel + 0.5) * (length / pixel.shape[1]) - 0.5).clamp_(min=0)
     first = position.long()
     return first, torch.minimum(first + 1, length - 1), position - first
@@ -89,7 +97,9 @@ def _neighbours(pixel: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _interpolate(
     table: Tensor, start: Tensor, first: Tensor, second: Tensor, weight: Tensor
 ) -> Tensor:
-    """Between the rows start + first and start + second of `table`, for every element of `weight`."""
+    """Between the rows start + first and start + second of `table`, for every element of
+    `weight`.
+    """
     low = table.index_select(0, (start + first).flatten())
     high = table.index_select(0, (start + second).flatten())
     return low.lerp_(high, weight.reshape(-1, 1))

@@ -1,7 +1,9 @@
-"""Holes in pictures, made on the device: (N, 1, R, R) bool, True = hidden. N pictures of R pixels a side.
+"""Holes in pictures, made on the device: (N, 1, R, R) bool, True = hidden.
 
-Every form takes (num, resolution, share, device); each picture has its own, random from torch's global generator of the
-device. None is empty and none is full. Nothing waits for the device.
+N pictures of R pixels a side.
+
+Every form takes (num, resolution, share, device); each picture has its own, random from torch's
+global generator of the device. None is empty and none is full. Nothing waits for the device.
 """
 
 from __future__ import annotations
@@ -18,8 +20,11 @@ from sslcli.processes import own_rows
 
 NUM_SQUARES = 8
 NUM_CELLS = 5
-"""Side of the grid of noise that regions are cut from. The released code has 0.06 * 128 = 7.7 over a picture, which in
-one of 28 pixels leaves specks that the neighbouring pixels fill."""
+"""Side of the grid of noise that regions are cut from.
+
+The released code has 0.06 * 128 = 7.7 over a picture, which in one of 28 pixels leaves specks that
+the neighbouring pixels fill.
+"""
 SMALLEST_REGION = 0.6
 """Regions hide at least this part of the share."""
 NUM_STROKES = 2
@@ -48,7 +53,10 @@ class Masks:
 
 
 def centre(num: int, resolution: int, share: float, device: torch.device) -> Tensor:
-    """The square of half the side (rounded down) in the middle, whatever `share`: the same for every picture."""
+    """The square of half the side (rounded down) in the middle, whatever `share`.
+
+    The same for every picture.
+    """
     side = resolution // 2
     start = (resolution - side) // 2
     hidden = torch.zeros(num, 1, resolution, resolution, dtype=torch.bool, device=device)
@@ -57,10 +65,12 @@ def centre(num: int, resolution: int, share: float, device: torch.device) -> Ten
 
 
 def squares(num: int, resolution: int, share: float, device: torch.device) -> Tensor:
-    """Up to 8 squares of differing size, which may overlap; together they hide at most `share` of the picture (at
-    least a pixel), and nearly that.
+    """Up to 8 squares of differing size, which may overlap.
 
-    Each lies around a random pixel not yet hidden, and is no larger than what is left to hide, or a third of the whole.
+    Together they hide at most `share` of the picture (at least a pixel), and nearly that.
+
+    Each lies around a random pixel not yet hidden, and is no larger than what is left to hide, or a
+    third of the whole.
     """
     size = (num, resolution, resolution)
     budget = _budget(share, resolution)
@@ -87,13 +97,15 @@ def squares(num: int, resolution: int, share: float, device: torch.device) -> Te
 
 
 def regions(num: int, resolution: int, share: float, device: torch.device) -> Tensor:
-    """Free forms that hide between 0.6 * `share` and `share` of the picture: where smooth noise is highest; half of the
-    pictures have strokes of a thick brush besides.
+    """Free forms that hide between 0.6 * `share` and `share` of the picture.
 
-    Source: the released code of Pathak et al. 2016 (train_random.lua), which cuts windows out of one large plane of
-    uniform noise, upscaled and thresholded. Differs: each picture has its own mask, where the code has one a batch; the
-    threshold is chosen to fit the share, where the code draws windows until one fits; the noise is coarser; the strokes
-    are ours.
+    They lie where smooth noise is highest; half of the pictures have strokes of a thick brush
+    besides.
+
+    Source: the released code of Pathak et al. 2016 (train_random.lua), which cuts windows out of
+    one large plane of uniform noise, upscaled and thresholded. Differs: each picture has its own
+    mask, where the code has one a batch; the threshold is chosen to fit the share, where the code
+    draws windows until one fits; the noise is coarser; the strokes are ours.
     """
     height = (
         _smooth_noise(num, resolution, device)
@@ -108,8 +120,12 @@ def regions(num: int, resolution: int, share: float, device: torch.device) -> Te
 
 
 def _smooth_noise(num: int, resolution: int, device: torch.device) -> Tensor:
-    """(N, R, R) about from 0 to 1: for each picture a window, anywhere, of a grid of uniform noise upscaled bicubically."""
-    # Upscaling is linear and separable: its matrix, from the identity, is 10 times quicker on many small grids.
+    """(N, R, R) about from 0 to 1.
+
+    For each picture a window, anywhere, of a grid of uniform noise upscaled bicubically.
+    """
+    # Upscaling is linear and separable: its matrix, from the identity, is 10 times quicker on many
+    # small grids.
     cell = math.ceil(resolution / NUM_CELLS)
     identity = torch.eye(NUM_CELLS + 1, device=device)[None, None]
     upscale = interpolate(identity, size=(resolution + cell, NUM_CELLS + 1), mode="bicubic")[0, 0]

@@ -1,4 +1,7 @@
-"""Which part of a picture is hidden for inpainting, as a config. Importing this module does not import torch."""
+"""Which part of a picture is hidden for inpainting, as a config.
+
+Importing this module does not import torch.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from sslcli.settings import setting
 
 
 class MaskKind(Enum):
-    """`centre`: the square of half the side in the middle. `blocks`: several squares anywhere. `regions`: free forms."""
+    """`centre`: the square of half the side in the middle.
+
+    `blocks`: several squares anywhere. `regions`: free forms.
+    """
 
     centre = "centre"
     blocks = "blocks"

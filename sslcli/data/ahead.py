@@ -9,12 +9,15 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 NUM_AHEAD = 2
-"""Batches that lie ready or are being prepared, beside the one in use: one may take long without a wait, and no more memory
-is filled."""
+"""Batches that lie ready or are being prepared, beside the one in use.
+
+One may take long without a wait, and no more memory is filled.
+"""
 
 
 class Ahead(Generic[T]):
-    """Gives `prepare(step)`, a pure function of the step, and has the steps that follow prepared in a thread of its own.
+    """Gives `prepare(step)`, a pure function of the step, and has the steps that follow prepared
+    in a thread of its own.
 
     What `prepare` raises is raised by `at` for that step, and not before.
     """

@@ -1,4 +1,6 @@
-"""The variations on MNIST, the rectangles and the convex shapes of Larochelle et al. 2007, from their .amat text files."""
+"""The variations on MNIST, the rectangles and the convex shapes of Larochelle et al. 2007, from
+their .amat text files.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ from sslcli.settings import REQUIRED, setting
 SIDE = 28
 NUM_COLUMNS = SIDE * SIDE + 1
 PUBLISHED_NUM_VAL = {12_000: 2_000, 1_200: 200}
-"""How many of the training file's last rows are validation, by how many rows it has. convex has 8,000, split differently
-by those who report on it."""
+"""How many of the training file's last rows are validation, by how many rows it has. convex has
+8,000, split differently by those who report on it.
+"""
 UPRIGHT = "mnist_train.amat"
 """The training file of the plain digits, the only ones whose pictures do not lie transposed."""
 ARCHIVE_FOLDERS = (".", "50k")
@@ -33,25 +36,32 @@ BLOCK = 1 << 22
 
 @dataclass(kw_only=True)
 class AmatConfig(DataConfig):
-    """Grey pictures, 28x28: basic, rot, bg-rand, bg-img, bg-img-rot (digits), rect, rect-img, convex (two classes).
+    """Grey pictures, 28x28.
 
-    The archives mnist_rotation_new and mnist_rotation_back_image_new are the corrected ones, which the published tables of
-    2010 are on; never compare with the first ones. Read anew every time. Not read: the noise levels, one file for all parts.
-    Source: Larochelle et al. 2007, "An Empirical Evaluation of Deep Architectures on Problems with Many Factors of Variation".
+    Basic, rot, bg-rand, bg-img, bg-img-rot (digits), rect, rect-img, convex (two classes).
+
+    The archives mnist_rotation_new and mnist_rotation_back_image_new are the corrected ones, which
+    the published tables of 2010 are on; never compare with the first ones. Read anew every time.
+    Not read: the noise levels, one file for all parts.
+    Source: Larochelle et al. 2007, "An Empirical Evaluation of Deep Architectures on Problems with
+    Many Factors of Variation".
     Differs: pixels are rounded to 256 levels.
     """
 
     root: str | None = setting(
         REQUIRED,
-        "the folder of one variation's two .amat files; or its training file, the test file being beside it",
+        "the folder of one variation's two .amat files; or its training file, the test file being "
+        "beside it",
     )
     num_val: int | None = setting(
         None,
-        "last rows of the training file that are validation; null: 2000 of 12000, 200 of 1200, else val_fraction",
+        "last rows of the training file that are validation; null: 2000 of 12000, 200 of 1200, "
+        "else val_fraction",
     )
     transposed: bool | None = setting(
         None,
-        f"the file has a picture's columns where rows should be, to be undone; null: all but {UPRIGHT}",
+        "the file has a picture's columns where rows should be, to be undone; null: all but "
+        f"{UPRIGHT}",
     )
 
     def __post_init__(self) -> None:
@@ -89,7 +99,9 @@ class AmatConfig(DataConfig):
 
 
 def find_amat(root: Path) -> tuple[Path, Path]:
-    """The training file in the folder `root`, or `root` itself, and the test file that belongs to it."""
+    """The training file in the folder `root`, or `root` itself, and the test file that belongs
+    to it.
+    """
     train = root if root.is_file() else _training_file(root)
     name = re.sub("train(_valid)?", "test", train.name, count=1)
     if name == train.name:
@@ -126,7 +138,10 @@ def _training_file(folder: Path) -> Path:
 
 
 def read_amat(path: Path, transposed: bool, track: Track = untracked) -> ImageSet:
-    """Every row of the file. Raises SslcliError, with file and row, for what is no row of 784 pixels and a label."""
+    """Every row of the file.
+
+    Raises SslcliError, with file and row, for what is no row of 784 pixels and a label.
+    """
     pictures: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     with path.open("rb") as file:
@@ -146,7 +161,10 @@ def read_amat(path: Path, transposed: bool, track: Track = untracked) -> ImageSe
 
 
 def _parsed(line: bytes, where: str) -> tuple[NDArray[np.uint8], int]:
-    """A row's pixels, (784,), and its label. By Python's float: little slower than numpy's readers, and says what is wrong."""
+    """A row's pixels, (784,), and its label.
+
+    By Python's float: little slower than numpy's readers, and says what is wrong.
+    """
     words = line.split()
     fix = "a row is 784 pixels from 0 to 1, and a label; fetch the file again where it is damaged"
     if len(words) != NUM_COLUMNS:

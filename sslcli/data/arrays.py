@@ -33,8 +33,8 @@ class ArraysConfig(DataConfig):
 
     Labels (N,) or (N, 1), or none; several for each picture, (N, K), are not used.
 
-    Keys: x_train y_train x_val y_val x_test y_test, or train_images train_labels val_images ... (MedMNIST);
-    `classes`, the names of the labels, where they have any.
+    Keys: x_train y_train x_val y_val x_test y_test, or train_images train_labels val_images ...
+    (MedMNIST); `classes`, the names of the labels, where they have any.
     """
 
     root: str | None = setting(REQUIRED, "the .npz file")
@@ -51,7 +51,8 @@ class ArraysConfig(DataConfig):
         train = parts["train"]
         if train is None:
             raise SslcliError(
-                f"{path} has neither x_train nor train_images; its keys are {', '.join(arrays) or 'none'}",
+                f"{path} has neither x_train nor train_images; its keys are "
+                f"{', '.join(arrays) or 'none'}",
                 "name the training pictures x_train, their labels y_train",
             )
         present = {part: images for part, images in parts.items() if images is not None}
@@ -154,7 +155,8 @@ def _what_else(shape: tuple[int, ...]) -> tuple[str, str]:
         volume = "x".join(str(side) for side in shape[1:4])
         channels = "" if len(shape) == 4 else f", {shape[4]}"
         fix = (
-            f"store slices: x.reshape(-1, {shape[2]}, {shape[3]}{channels}), and each volume's label "
+            f"store slices: x.reshape(-1, {shape[2]}, {shape[3]}{channels}), and each volume's "
+            "label "
             f"{shape[1]} times: numpy.repeat(y, {shape[1]}, axis=0)"
         )
         return f": volumes of {volume}, which are not pictures", fix
@@ -185,7 +187,9 @@ def _labels(labels: NDArray[Any], count: int, key: str, path: Path) -> NDArray[n
 
 
 def check_alike(parts: dict[str, ImageSet], path: Path, *, any_size: bool) -> None:
-    """Raises SslcliError unless all parts have the same channels and, without `any_size`, the same size."""
+    """Raises SslcliError unless all parts have the same channels and, without `any_size`, the
+    same size.
+    """
     first = parts["train"].images.shape[1:]
     for part, pictures in parts.items():
         shape = pictures.images.shape[1:]
@@ -214,7 +218,8 @@ def numbered(
         )
     if names.ndim != 1 or values[0] < 0 or values[-1] >= len(names):
         raise SslcliError(
-            f"classes in {path} must name the labels {values[0]} to {values[-1]}, got {names.shape}",
+            f"classes in {path} must name the labels {values[0]} to {values[-1]}, got "
+            f"{names.shape}",
             "number the labels from 0, and give a name for each, or leave classes out",
         )
     return parts, tuple(str(name) for name in names.tolist())
@@ -223,7 +228,10 @@ def numbered(
 def _refuse_other_classes(
     part: str, labels: NDArray[np.int64] | None, values: NDArray[np.int64], path: Path
 ) -> None:
-    """Raises SslcliError for labels that no training picture has: as wrong they would be counted."""
+    """Raises SslcliError for labels that no training picture has.
+
+    Every prediction for them would count as wrong.
+    """
     others = [] if labels is None else np.setdiff1d(labels, values).tolist()
     if others:
         few = ", ".join(str(value) for value in others[:5]) + (", ..." if len(others) > 5 else "")

@@ -19,11 +19,12 @@ from sslcli.seeding import derive_seed
 class Batches:
     """Training batches, each a pure function of (seed, step).
 
-    An epoch is one permutation of the pictures; its last batch is dropped where it would be a smaller one. Pictures that are
-    not in memory are read ahead, while the step before runs. `batch_size` is that of all processes together, of which each
-    gets its rows.
+    An epoch is one permutation of the pictures; its last batch is dropped where it would be a
+    smaller one. Pictures that are not in memory are read ahead, while the step before runs.
+    `batch_size` is that of all processes together, of which each gets its rows.
 
-    Raises: SslcliError where `batch_size` is larger than the set, or does not divide among the processes.
+    Raises: SslcliError where `batch_size` is larger than the set, or does not divide among the
+    processes.
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class Batches:
             return batch.pin_memory() if self.device.type == "cuda" else batch
         if self.device.type != "cuda":
             return self._array[chosen]
-        # Pinned, so that the copy does not make the host wait; torch keeps the memory until it is done.
+        # Pinned, so that the copy does not make the host wait; torch keeps the memory until it is
+        # done.
         pinned = torch.empty(
             (len(chosen), *self._array.shape[1:]), dtype=torch.uint8, pin_memory=True
         )
@@ -80,7 +82,10 @@ class Batches:
 
 @lru_cache(maxsize=4)
 def _order(num: int, seed: int, epoch: int) -> Tensor:
-    """The permutation of an epoch; kept, as is the next one's, while batches of both are prepared."""
+    """The permutation of an epoch.
+
+    Kept, as is the next one's, while batches of both are prepared.
+    """
     generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
     return torch.randperm(num, generator=generator)
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class DataConfig:
-    """Base of every data set's config. `load` gives its pictures, split, all of one size, in memory."""
+    """Base of every data set's config.
+
+    `load` gives its pictures, split, all of one size, in memory.
+    """
 
     root: str | None = setting(REQUIRED, "where the files are", changes_results=False)
     resolution: int | None = setting(None, "side of the square pictures in pixels; null: as stored")

@@ -24,12 +24,18 @@ from sslcli.data.stored_picture import is_grey, load_upright
 GREY, COLOUR = 1, 2
 FLOATS = "its pixels are floating-point numbers, of unknown range"
 RECORD = 17
-"""Bytes that are kept of a file that was read: the first 16 of its SHA-256, and GREY or COLOUR. Zeros: not known."""
+"""Bytes that are kept of a file that was read: the first 16 of its SHA-256, and GREY or COLOUR.
+
+Zeros: not known.
+"""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How pictures are decoded. `channels` None: 1 where every picture is grey, else 3; `workers` None: a thread a core."""
+    """How pictures are decoded.
+
+    `channels` None: 1 where every picture is grey, else 3; `workers` None: a thread a core.
+    """
 
     resolution: int
     channels: int | None
@@ -38,8 +44,11 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Decoded:
-    """N pictures: `images` (N, R, R, C); `records` (N, RECORD) uint8; `bad`: why a picture could not be decoded, by index;
-    its pixels mean nothing."""
+    """N pictures.
+
+    `images` (N, R, R, C); `records` (N, RECORD) uint8; `bad`: why a picture could not be decoded,
+    by index; its pixels mean nothing.
+    """
 
     images: Pixels
     records: NDArray[np.uint8]
@@ -51,7 +60,8 @@ def decode_files(
 ) -> Decoded:
     """Decodes every file into memory, in threads; the result is the same for any number of them.
 
-    `channels` 1 or 3; None: 1 where every picture is grey, else 3. Transparent pixels are laid on white.
+    `channels` 1 or 3; None: 1 where every picture is grey, else 3. Transparent pixels are laid on
+    white.
     """
     images = np.empty((len(paths), resolution, resolution, channels or 3), dtype=np.uint8)
     records = np.zeros((len(paths), RECORD), dtype=np.uint8)
@@ -81,7 +91,10 @@ def num_coloured(records: NDArray[np.uint8]) -> int:
 
 
 def bytes_of(path: str | Path) -> bytes:
-    """The file's content. Raises OSError for what is no file: reading a pipe or device would hang."""
+    """Returns the file's content.
+
+    Raises OSError for what is no file: reading a pipe or device would hang.
+    """
     # Unbuffered: twice as fast for small files.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:  # noqa: PTH123
         kind = os.fstat(file.fileno()).st_mode
@@ -109,8 +122,10 @@ def note(
 def read_each(
     read: Callable[[int], bytes], count: int, workers: int | None
 ) -> Iterator[bytes | Exception]:
-    """read(0), ..., read(count - 1), in order, from threads, or what PIL raised: a broken file makes it raise almost
-    anything. PIL's warnings are kept from the user."""
+    """read(0), ..., read(count - 1), in order, from threads, or what PIL raised.
+
+    A broken file makes it raise almost anything. PIL's warnings are kept from the user.
+    """
 
     def attempt(index: int) -> bytes | Exception:
         try:
@@ -134,7 +149,10 @@ def decoded_pixels(
 
 
 def kind_of(source: IO[bytes]) -> int:
-    """GREY or COLOUR, from the picture's header alone. Raises whatever PIL raises for what is no picture."""
+    """GREY or COLOUR, from the picture's header alone.
+
+    Raises whatever PIL raises for what is no picture.
+    """
     with Image.open(source) as image:
         if image.mode == "F":
             raise ValueError(FLOATS)
@@ -144,7 +162,8 @@ def kind_of(source: IO[bytes]) -> int:
 def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
     """The picture in mode L or RGB, `resolution` square. Of an animation, the first frame.
 
-    Raises: whatever PIL raises for a broken file; ValueError for pixels whose range is anyone's guess.
+    Raises: whatever PIL raises for a broken file; ValueError for pixels whose range is anyone's
+    guess.
     """
     with Image.open(source) as image:
         # A JPEG much larger is decoded at 1/2, 1/4 or 1/8.

@@ -1,4 +1,6 @@
-"""A folder's pictures decoded once, into a .npy file at the training resolution that every run maps."""
+"""A folder's pictures decoded once, into a .npy file at the training resolution that every run
+maps.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,24 @@ from sslcli.data.decode import (
     record_of,
 )
 from sslcli.data.images import Rows, Track
-from sslcli.data.pixel_cache import UNREADABLE, Records, kept_folder, locked, remove_older
+from sslcli.data.pixel_cache import (
+    UNREADABLE,
+    Records,
+    cache_key,
+    kept_folder,
+    locked,
+    remove_older,
+)
 from sslcli.data.scan import Listing
 from sslcli.errors import SslcliError
+from sslcli.files import replacing
 
 SAVE_EVERY = 10.0
 """Seconds of decoding that may be lost when the process is killed."""
 
 
 def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
-    """As the functions in `places`: decodes those of the rows that the file does not have yet.
+    """As the functions in `pixel_storage`: decodes the rows that the file lacks.
 
     Raises SslcliError where they cannot be kept.
     """
@@ -44,8 +54,8 @@ def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Tra
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{stem}.lock", track):
-            remove_older(folder, stem, listing.key)
-            file = PixelFile.opened(folder / f"{stem}-{listing.key}.npy", listing, how)
+            remove_older(folder, stem, cache_key(listing))
+            file = PixelFile.opened(folder / f"{stem}-{cache_key(listing)}.npy", listing, how)
             missing = rows[file.records.rows[rows, -1] == 0]
             bad = file.add(missing, how.workers, track) if len(missing) else {}
     except OSError as error:
@@ -64,7 +74,10 @@ def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Tra
 
 @dataclass(frozen=True)
 class PixelFile:
-    """`images` (N, R, R, C) mapped from `path`, a row for each file of the listing; `records` says which rows are filled."""
+    """`images` (N, R, R, C) mapped from `path`, a row for each file of the listing.
+
+    `records` says which rows are filled.
+    """
 
     path: Path
     listing: Listing
@@ -80,9 +93,8 @@ class PixelFile:
         if images is None:
             records.rows[:] = 0
             records.save()  # first: records of pixels that are gone would be believed
-            temporary = path.with_name(f".{path.name}")
-            np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            temporary.replace(path)
+            with replacing(path, durable=False) as temporary:
+                np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             images = _mapped(path, shape)
         assert images is not None
         return cls(path, listing, images, records)
@@ -147,8 +159,10 @@ def require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise SslcliError(
-            f"the decoded pictures take {_readable(needed)}, and {folder} has {_readable(free)} left",
-            "make room, set XDG_CACHE_HOME to another disk, lower data.resolution, or choose data.cache=none or memory",
+            f"the decoded pictures take {_readable(needed)}, and {folder} has {_readable(free)} "
+            "left",
+            "make room, set XDG_CACHE_HOME to another disk, lower data.resolution, or choose "
+            "data.cache=none or memory",
         )
 
 

@@ -32,14 +32,20 @@ DEFAULT_RESOLUTION = 64
 NAMED = 20
 """Pictures that could not be decoded and are warned about by name."""
 QUICK_FILES, QUICK_BYTES = 10_000, 200 * 10**6
-"""So many files, so large together, two cores decode in a few seconds: larger folders are rather decoded once, and kept."""
+"""So many files, so large together, two cores decode in a few seconds.
+
+Larger folders are rather decoded once, and kept.
+"""
 COMFORTABLE = 0.25
 """The part of the machine's memory that pictures may fill before they are rather kept on disk."""
 
 
 class Cache(Enum):
-    """Where decoded pictures are kept. `auto`: memory where that takes seconds at every start, else disk, and for several
-    processes, which share what is on disk."""
+    """Where decoded pictures are kept.
+
+    `auto`: memory where that takes seconds at every start, else disk, and for several processes,
+    which share what is on disk.
+    """
 
     auto = "auto"
     memory = "memory"
@@ -49,16 +55,18 @@ class Cache(Enum):
 
 @dataclass(kw_only=True)
 class FolderConfig(DataConfig):
-    """JPEG, PNG, WebP, BMP, GIF and TIFF pictures, in class folders or not, in train/, val/ and test/ or not.
+    """JPEG, PNG, WebP, BMP, GIF and TIFF pictures, in class folders or not, in train/, val/ and
+    test/ or not.
 
-    Each is turned upright (EXIF), laid on white where transparent, shrunk or enlarged (bicubic, antialiased)
-    until its shorter side is `resolution`, and cut to its middle square.
+    Each is turned upright (EXIF), laid on white where transparent, shrunk or enlarged (bicubic,
+    antialiased) until its shorter side is `resolution`, and cut to its middle square.
     """
 
     root: str | None = setting(REQUIRED, "the folder of pictures")
     resolution: int | None = setting(
         None,
-        "side in pixels that every picture is resized and cut to; null: 64, or what an encoder was trained on",
+        "side in pixels that every picture is resized and cut to; null: 64, or what an encoder "
+        "was trained on",
     )
     channels: int | None = setting(
         None, "1 grey, 3 colour; null: 1 if every picture is grey, else 3"
@@ -70,7 +78,8 @@ class FolderConfig(DataConfig):
     )
     cache: Cache = setting(
         Cache.auto,
-        "where decoded pictures are kept: memory; disk (decoded once for all runs, in ~/.cache/sslcli); none (decoded for "
+        "where decoded pictures are kept: memory; disk (decoded once for all runs, in "
+        "~/.cache/sslcli); none (decoded for "
         "every batch); auto: memory for folders that are decoded in seconds, else disk",
         changes_results=False,
     )
@@ -105,7 +114,10 @@ class FolderConfig(DataConfig):
         return replace(fitted, channels=channels) if fitted.channels is None else fitted
 
     def load(self, track: Track = untracked) -> Splits:
-        """As `DataConfig.load`. `limit` comes before decoding: a bad picture among those is one fewer."""
+        """As `DataConfig.load`.
+
+        `limit` comes before decoding: a bad picture among those is one fewer.
+        """
         root = self.location()
         listing, stored = scan(root)
         chosen = divide(stored, self.val_fraction, self.limit, self.split_seed)
@@ -158,9 +170,11 @@ class FolderConfig(DataConfig):
     def _refuse_too_many(self, bad: list[str], total: int) -> None:
         if len(bad) > self.max_bad * total:
             raise SslcliError(
-                f"{len(bad)} of {total} pictures could not be decoded, more than data.max_bad={self.max_bad} "
+                f"{len(bad)} of {total} pictures could not be decoded, more than "
+                f"data.max_bad={self.max_bad} "
                 f"allows: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}",
-                f"repair or remove them, or go on without them: data.max_bad={_enough(len(bad) / total)}",
+                "repair or remove them, or go on without them: "
+                f"data.max_bad={_enough(len(bad) / total)}",
             )
 
 
@@ -192,7 +206,9 @@ def decoded_sets(
 
 
 def _quick_and_small(listing: Listing, rows: NDArray[np.int64], how: Decoding) -> bool:
-    """Whether decoding the pictures at every start takes seconds only, and memory has ample room for them."""
+    """Whether decoding the pictures at every start takes seconds only, and memory has ample room
+    for them.
+    """
     num_bytes = len(rows) * how.resolution**2 * (how.channels or 3)
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
     return quick and num_bytes <= COMFORTABLE * memory_bytes()

@@ -50,7 +50,11 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    """Two zero bytes, the type (8: uint8), the number of axes; the length of each, in 4 bytes; the values."""
+    """Returns the values of an idx file.
+
+    Its layout: two zero bytes, the type (8: uint8), the number of axes; the length of each axis,
+    in 4 bytes; the values.
+    """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

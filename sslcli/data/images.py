@@ -25,7 +25,10 @@ def untracked(items: Iterable[T], *, total: int, label: str) -> Iterable[T]:
 
 
 class Pixels(Protocol):
-    """(N, H, W, C) uint8, of which some are read when asked for: an array, one mapped from a file, or files of pictures."""
+    """(N, H, W, C) uint8, of which some are read when asked for.
+
+    An array, one mapped from a file, or files of pictures.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -37,7 +40,9 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True)
 class Rows:
-    """Some of the pictures of `source`, in the order of `rows`, left where they are until they are asked for."""
+    """Some of the pictures of `source`, in the order of `rows`, left where they are until they
+    are asked for.
+    """
 
     source: Pixels
     rows: NDArray[np.int64]
@@ -59,7 +64,9 @@ def selected(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
 
 
 def evenly(num_there: int, at_most: int) -> NDArray[np.int64]:
-    """Indices, ascending, of at most so many of what is there, at even distances, the first and the last among them."""
+    """Indices, ascending, of at most so many of what is there, at even distances, the first and
+    the last among them.
+    """
     chosen: NDArray[np.int64] = (
         np.linspace(0, num_there - 1, min(num_there, at_most)).round().astype(np.int64)
     )
@@ -68,8 +75,11 @@ def evenly(num_there: int, at_most: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """N square pictures. `images` (N, H, W, C) uint8, `labels` (N,) int64 or None; `paths` of the files they came from, and
-    `digests` (N, 16) uint8 of these files' bytes."""
+    """N square pictures.
+
+    `images` (N, H, W, C) uint8, `labels` (N,) int64 or None; `paths` of the files they came from,
+    and `digests` (N, 16) uint8 of these files' bytes.
+    """
 
     images: Pixels
     labels: NDArray[np.int64] | None = None
@@ -98,9 +108,12 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of SHA-256 over shape, pixels and labels: equal exactly where the training data are equal.
+        """16 hex digits of SHA-256 over shape, pixels and labels.
 
-        Of pictures from files the files' bytes stand for the pixels, so that none needs to be decoded.
+        Equal exactly where the training data are equal.
+
+        Of pictures from files the files' bytes stand for the pixels, so that none needs to be
+        decoded.
         """
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(
@@ -113,11 +126,13 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a data set. Whatever is chosen is chosen on `val`; `test` is read once, by the final evaluation.
+    """The parts of a data set.
 
-    `unlabelled`: pictures beyond `train` that pretraining may use and a probe may not (STL-10's unlabelled part).
-    `warnings`: what the user should know about the data, a line each (pictures that could not be
-    decoded). `no_labels`: why labels that the data bring are not used.
+    Whatever is chosen is chosen on `val`; `test` is read once, by the final evaluation.
+
+    `unlabelled`: pictures beyond `train` that pretraining may use and a probe may not (STL-10's
+    unlabelled part). `warnings`: what the user should know about the data, a line each (pictures
+    that could not be decoded). `no_labels`: why labels that the data bring are not used.
     """
 
     train: ImageSet

@@ -15,7 +15,8 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 DIGITS = tuple("0123456789")
 CLOTHES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
+    "Bag", "Ankle boot",
 )  # fmt: skip
 
 

@@ -11,7 +11,10 @@ CLASS_FOLDERS = (
 
 
 def require_labels(splits: Splits, name: str) -> None:
-    """Raises SslcliError unless `train` and `val` have labels, of two classes at least. `name` needs them."""
+    """Raises SslcliError unless `train` and `val` have labels, of two classes at least.
+
+    `name` needs them.
+    """
     if splits.no_labels is not None:
         raise SslcliError(
             f"{name} needs labels, and these cannot be used: {splits.no_labels}", CLASS_FOLDERS
@@ -40,7 +43,8 @@ def require_test(splits: Splits, name: str) -> None:
     if splits.test is None:
         raise SslcliError(
             f"{name} needs test pictures, and the data have none",
-            "data=folder takes them from test/ beside train/, data=arrays from the keys x_test and y_test",
+            "data=folder takes them from test/ beside train/, data=arrays from the keys x_test "
+            "and y_test",
         )
     if splits.train.labels is not None and splits.test.labels is None:
         raise SslcliError(f"{name} needs labels, and the test pictures have none", CLASS_FOLDERS)

@@ -1,9 +1,8 @@
-"""A user's picture file: its pixels upright and in 8 bits, with all that must not be lost when it is saved again."""
+"""Reads and writes a user's picture file with its alpha, colour profile and EXIF."""
 
 from __future__ import annotations
 
 import io
-import os
 import struct
 import warnings
 from contextlib import suppress
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from sslcli.data.decode import bytes_of
 from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright
 from sslcli.errors import SslcliError
+from sslcli.files import replacing
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
@@ -27,8 +27,10 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
 }
-"""What can be written, by suffix: PIL's name and how it is encoded. All but JPEG keep every pixel; PIL cannot write a
-compressed TIFF with a camera's EXIF."""
+"""What can be written, by suffix: PIL's name and how it is encoded.
+
+All but JPEG keep every pixel; PIL cannot write a compressed TIFF with a camera's EXIF.
+"""
 
 REFUSED = {
     "CMYK": "its pixels are amounts of ink (CMYK)",
@@ -37,18 +39,23 @@ REFUSED = {
     "F": "its pixels are floating-point numbers, of unknown range",
 }
 LAYOUT = {
-    *range(254, 267), 273, *range(277, 282), 284, 317, *range(320, 326), 330, 338, 339, 347, *range(512, 533),
-    700, 34377, 34675,
+    *range(254, 267), 273, *range(277, 282), 284, 317, *range(320, 326), 330, 338, 339, 347,
+    *range(512, 533), 700, 34377, 34675,
 }  # fmt: skip
-"""EXIF tags that describe how the old file was laid out, or are kept elsewhere: in a new TIFF they would corrupt it."""
+"""EXIF tags that describe how the old file was laid out, or are kept elsewhere.
+
+In a new TIFF they would corrupt it.
+"""
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """`pixels` (H, W, C) uint8, C 1 (grey) or 3, upright; `alpha` (H, W) uint8, 255 = opaque, None where there is none.
+    """`pixels` (H, W, C) uint8, C 1 (grey) or 3, upright.
 
-    `exif` says that nothing is to be turned any more; `format` is PIL's name of the file's; `notes`: what the user should
-    know, a line each.
+    `alpha` (H, W) uint8, 255 = opaque, None where there is none.
+
+    `exif` says that nothing is to be turned any more; `format` is PIL's name of the file's;
+    `notes`: what the user should know, a line each.
     """
 
     pixels: NDArray[np.uint8]
@@ -64,16 +71,20 @@ class PictureFile:
         return self.pixels.shape[:2]
 
     def require_savable(self, path: Path) -> None:
-        """Raises SslcliError where the format of `path`'s suffix cannot be written, or not hold the transparency."""
+        """Raises SslcliError where the format of `path`'s suffix cannot be written, or not hold
+        the transparency.
+        """
         if format_of(path) == "JPEG" and self.alpha is not None and bool((self.alpha < 255).any()):
             raise SslcliError(
                 f"{path}: JPEG cannot hold the picture's transparency", "write .png, .webp or .tif"
             )
 
     def save(self, path: Path, pixels: NDArray[np.uint8]) -> None:
-        """Writes `pixels` (H, W, C), with the alpha, colour profile and EXIF of this file, in the format of `path`'s suffix.
+        """Writes `pixels` (H, W, C), with the alpha, colour profile and EXIF of this file, in
+        the format of `path`'s suffix.
 
-        The file is there whole or not at all. Raises SslcliError where the format cannot hold the picture.
+        The file is there whole or not at all. Raises SslcliError where the format cannot hold the
+        picture.
         """
         self.require_savable(path)
         assert pixels.shape == self.pixels.shape, f"{pixels.shape} for {self.pixels.shape}"
@@ -94,12 +105,8 @@ class PictureFile:
             raise SslcliError(
                 f"{path} cannot be written as {name}: {reason}", "write .png"
             ) from None
-        temporary = path.with_name(f".sslcli-{os.getpid()}.tmp")
-        try:
+        with replacing(path, durable=False) as temporary:
             temporary.write_bytes(encoded.getbuffer())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def format_of(path: Path) -> str:
@@ -116,7 +123,8 @@ def format_of(path: Path) -> str:
 
 
 def read_picture(path: Path) -> PictureFile:
-    """Raises SslcliError for what is missing, is no picture, is damaged, or has pixels of a kind that cannot be kept.
+    """Raises SslcliError for what is missing, is no picture, is damaged, or has pixels of a kind
+    that cannot be kept.
 
     16 bits a channel become 8, a palette its colours; of an animation the first frame is taken.
     """

@@ -1,31 +1,36 @@
-"""What is kept between runs of a folder of pictures: records of its files, and, decoded, their pixels."""
+"""Keeps records of a folder's picture files, and their decoded pixels, between runs."""
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 import numpy as np
+from filelock import BaseFileLock, FileLock, Timeout
 from numpy.typing import NDArray
 
 from sslcli.data.data_config import cache_folder
 from sslcli.data.images import Track
 from sslcli.data.scan import Listing
+from sslcli.files import replacing
 
+DECODER = "d2"
+"""Names how pictures are decoded. The first decoder kept half of a damaged picture as if it were whole."""
 SETTLED = 2 * 10**9
-"""Nanoseconds after its last change until a file is taken to have settled: one changed again within the clock's tick, to
-the same size, would look the same."""
+"""Nanoseconds after its last change until a file is taken to have settled.
+
+One changed again within the clock's tick, to the same size, would look the same.
+"""
 UNREADABLE = (OSError, ValueError, EOFError)
 
 
 def kept_folder(root: str) -> Path:
-    """Where it is kept: one folder for each folder of pictures, named after it."""
+    """Returns the cache of one folder of pictures, named after it."""
     whole = Path(root).expanduser().resolve()
     return (
         cache_folder()
@@ -34,8 +39,16 @@ def kept_folder(root: str) -> Path:
     )
 
 
+def cache_key(listing: Listing) -> str:
+    """Returns the part of a cache's name that changes with the files, or with how they are decoded."""
+    return f"{listing.key}-{DECODER}"
+
+
 class Records:
-    """An array (N, `width`) uint8 in a .npy file, a row for each file of `listing`; zeros where nothing is known."""
+    """An array (N, `width`) uint8 in a .npy file, a row for each file of `listing`.
+
+    Zeros where nothing is known.
+    """
 
     def __init__(self, path: Path, listing: Listing, width: int) -> None:
         self._path = path
@@ -47,46 +60,43 @@ class Records:
                 self.rows = found
 
     def save(self) -> None:
-        """Whole or not at all, without files changed a moment ago. Raises OSError where it cannot be written."""
-        temporary = self._path.with_name(f".{self._path.name}-{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                np.save(file, self.rows * self._settled[:, None])
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Writes the records of all files but those changed a moment ago, whole or not at all.
+
+        Raises OSError where it cannot be written.
+        """
+        with replacing(self._path) as temporary, temporary.open("wb") as file:
+            np.save(file, self.rows * self._settled[:, None])
 
 
 @contextmanager
 def locked(path: Path, track: Track) -> Iterator[None]:
-    """Inside, no other process is at it: it waits, or is waited for."""
-    with path.open("ab") as file:
-        if not _taken(file):
-            label = "waiting for another process that decodes these pictures"
-            for _ in track(_attempts(file), total=1, label=label):
-                pass
-        yield  # closing the file lets go of the lock
+    """Keeps other processes out while inside; waits for one that is inside. Raises OSError."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        label = "waiting for another process that decodes these pictures"
+        for _ in track(_acquired(lock), total=1, label=label):
+            pass
+    except NotImplementedError as error:
+        raise OSError(errno.ENOLCK, str(error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _attempts(file: IO[bytes]) -> Iterator[None]:
+def _acquired(lock: BaseFileLock) -> Iterator[None]:
     """Ends, with one item, when the lock is held."""
-    while not _taken(file):
-        time.sleep(0.1)
+    lock.acquire(poll_interval=0.1)
     yield
 
 
-def _taken(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def remove_older(folder: Path, stem: str, key: str) -> None:
-    """Removes what is kept as `stem` for another state of the folder. A process that reads it can go on."""
+    """Removes the caches named `stem` of other states of the folder.
+
+    A process that reads it can go on.
+    """
     for path in folder.glob(f"{stem}-*"):
         if not path.name.startswith(f"{stem}-{key}"):
             path.unlink(missing_ok=True)

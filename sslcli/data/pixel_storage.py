@@ -1,6 +1,9 @@
-"""Where the pixels of a folder's pictures are while a run trains on them, if not on disk: in memory, or in their files.
+"""Where the pixels of a folder's pictures are while a run trains on them, if not on disk.
 
-Each gives the same pixels, and takes the listing, the rows of it that are wanted, how they are decoded, and a track.
+In memory, or in their files.
+
+Each gives the same pixels, and takes the listing, the rows of it that are wanted, how they are
+decoded, and a track.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from sslcli.data.decode import (
     record_of,
 )
 from sslcli.data.images import Rows, Track
-from sslcli.data.pixel_cache import Records, kept_folder, remove_older
+from sslcli.data.pixel_cache import Records, cache_key, kept_folder, remove_older
 from sslcli.data.resize import exhaust, in_threads
 from sslcli.data.scan import Listing
 from sslcli.errors import RunFailed
@@ -40,9 +43,12 @@ def in_memory(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: T
 
 
 def from_files(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
-    """Decoded for every batch anew. Here each file is read, and its header only is understood; that is remembered."""
+    """Decodes the pictures anew for every batch.
+
+    Here each file is read and only its header checked; the outcome is cached.
+    """
     folder = kept_folder(listing.root)
-    records = Records(folder / f"checked-{listing.key}.records", listing, RECORD)
+    records = Records(folder / f"checked-{cache_key(listing)}.records", listing, RECORD)
     missing = rows[records.rows[rows, -1] == 0]
 
     def check(index: int) -> bytes:
@@ -58,7 +64,7 @@ def from_files(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: 
     if len(missing) > len(bad):
         with suppress(OSError):  # then it is done again the next time
             folder.mkdir(parents=True, exist_ok=True)
-            remove_older(folder, "checked", listing.key)
+            remove_older(folder, "checked", cache_key(listing))
             records.save()
     found = records.rows[rows]
     files = FilePixels(listing, how.resolution, num_channels(found, how.channels), how.workers)
@@ -68,7 +74,10 @@ def from_files(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: 
 
 
 class FilePixels:
-    """The pictures of a listing, decoded when asked for, in threads. Raises RunFailed for one that is broken."""
+    """The pictures of a listing, decoded when asked for, in threads.
+
+    Raises RunFailed for one that is broken.
+    """
 
     def __init__(
         self, listing: Listing, resolution: int, channels: int, workers: int | None
@@ -76,7 +85,8 @@ class FilePixels:
         self.shape: tuple[int, ...] = (len(listing), resolution, resolution, channels)
         self._listing = listing
         self._workers = workers
-        # For good: what is filtered for a time is so for all threads, and would be seen to be undone by them.
+        # For good: what is filtered for a time is so for all threads, and would be seen to be
+        # undone by them.
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
     def __len__(self) -> int:
@@ -99,5 +109,6 @@ class FilePixels:
         except Exception as error:
             raise RunFailed(
                 f"{path} could not be decoded: {reason_of(error)}",
-                "repair it and go on, or remove it and begin again; data.cache=disk finds such pictures before it trains",
+                "repair it and go on, or remove it and begin again; data.cache=disk finds such "
+                "pictures before it trains",
             ) from error

@@ -19,7 +19,10 @@ from sslcli.processes import num_sharing_cores
 T = TypeVar("T")
 
 CHUNK = 32
-"""Pictures handed to a thread at once, where every thread gets some: small ones take less time than handing them over."""
+"""Pictures handed to a thread at once, where every thread gets some.
+
+Small ones take less time than handing them over.
+"""
 
 
 def square(picture: Image.Image, resolution: int) -> Image.Image:
@@ -36,7 +39,9 @@ def square(picture: Image.Image, resolution: int) -> Image.Image:
 
 
 def resized(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
-    """`part` with its pictures, (N, H, W, C) with H and W as they may be, made square at `resolution`."""
+    """`part` with its pictures, (N, H, W, C) with H and W as they may be, made square at
+    `resolution`.
+    """
     images = part.images[:]
     height, width, channels = images.shape[1:]
     if resolution is None and height != width:

@@ -20,8 +20,12 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", "
 
 @dataclass(frozen=True)
 class Listing:
-    """N picture files: `names` relative to `root`; `sizes` in bytes and `changed`, ns since 1970, (N,) int64, -1 where that
-    cannot be told. It is the system's time of the last change (ctime), which `cp -p` and `rsync -t` cannot set back."""
+    """N picture files.
+
+    `names` relative to `root`; `sizes` in bytes and `changed`, ns since 1970, (N,) int64, -1 where
+    that cannot be told. It is the system's time of the last change (ctime), which `cp -p` and
+    `rsync -t` cannot set back.
+    """
 
     root: str
     names: tuple[str, ...]
@@ -126,7 +130,9 @@ def _unreadable(error: OSError) -> SslcliError:
 def _collect(
     folder: str, prefix: str, names: list[str], numbers: list[int], seen: set[tuple[int, int]]
 ) -> None:
-    """Adds the name of every picture, sorted as paths are, part by part, and its size and time of change to `numbers`."""
+    """Adds the name of every picture, sorted as paths are, part by part, and its size and time
+    of change to `numbers`.
+    """
     here = os.open(
         folder, os.O_RDONLY | os.O_DIRECTORY
     )  # paths from here are resolved faster than whole ones
@@ -178,14 +184,18 @@ def class_folders(names: tuple[str, ...]) -> list[str] | None:
 def labels_of(
     root: str, folders: list[str] | None, classes: tuple[str, ...] | None
 ) -> NDArray[np.int64] | None:
-    """(N,) numbers of the classes of files in `folders` under `root`; the classes are those of the training pictures."""
+    """(N,) numbers of the classes of files in `folders` under `root`.
+
+    The classes are those of the training pictures.
+    """
     if classes is None or folders is None:
         return None
     unknown = sorted(set(folders) - set(classes))
     if unknown:
         raise SslcliError(
             f"{root} has the class folder {unknown[0]!r}, which the training pictures have not",
-            f"rename it (the classes are {', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})",
+            "rename it (the classes are "
+            f"{', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})",
         )
     numbers = {name: number for number, name in enumerate(classes)}
     return np.array([numbers[folder] for folder in folders], dtype=np.int64)

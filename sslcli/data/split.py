@@ -1,4 +1,4 @@
-"""Who goes where: validation held out of the training pictures, and a limit on how many are used."""
+"""Divides a data set: holds validation out of training, and limits the training pictures."""
 
 from __future__ import annotations
 
@@ -181,6 +181,9 @@ def take_per_class(
 
 
 def shuffled(size: int, seed: int) -> NDArray[np.int64]:
-    """A permutation. NumPy promises that PCG64's raw bits stay, not what `Generator` makes of them."""
+    """Returns a permutation of 0 to `size` - 1.
+
+    NumPy promises that PCG64's raw bits stay, not what `Generator` makes of them.
+    """
     bits = np.random.PCG64(seed).random_raw(size)
     return np.argsort(bits, kind="stable").astype(np.int64)

@@ -13,9 +13,12 @@ BLOCK = 512
 
 
 def channel_moments(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of every channel, in [0, 1], from counts of the 256 values: exact, or, of pictures that
-    come from files, those of NUM_SAMPLED at even distances, the same wherever the pixels are kept. A channel that never
-    varies gets a deviation of 1: there is nothing to scale."""
+    """Returns mean and standard deviation of every channel, in [0, 1].
+
+    From counts of the 256 values: exact, or, of pictures that come from files, those of NUM_SAMPLED
+    at even distances, the same wherever the pixels are kept. A channel that never varies gets a
+    deviation of 1: there is nothing to scale.
+    """
     values = np.arange(256) / 255
     means, deviations = [], []
     for counts in _counts(images):

@@ -1,4 +1,4 @@
-"""A stored picture as its format means it: decoded whole, upright, what Pillow misreads put right."""
+"""Decodes a picture whole and upright, and puts right what Pillow misreads."""
 
 from __future__ import annotations
 

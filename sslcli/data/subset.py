@@ -20,8 +20,9 @@ def label_subset(
 ) -> NDArray[np.int64]:
     """Indices, ascending, of the pictures that keep their label; another seed draws others.
 
-    Up to 1, `amount` is a part of every class (0.01 is 1 %, one picture at least; 1 is all of them); above 1,
-    how many pictures of every class. `field` is the setting an error names, `classes` what it calls them.
+    Up to 1, `amount` is a part of every class (0.01 is 1 %, one picture at least; 1 is all of
+    them); above 1, how many pictures of every class. `field` is the setting an error names,
+    `classes` what it calls them.
     """
     whole = amount <= 1 or float(amount).is_integer()
     must_be = "a part in (0, 1], or a whole number of pictures per class"
@@ -33,7 +34,9 @@ def label_subset(
         if counts[label] > size:
             name = str(label) if classes is None else classes[label]
             raise SslcliError(
-                f"{field} asks for {counts[label]} pictures of every class, but class {name!r} has {size}",
-                f"ask for {min(sizes.tolist())} at most, or for a part of each class, such as {field}=0.1",
+                f"{field} asks for {counts[label]} pictures of every class, but class {name!r} "
+                f"has {size}",
+                f"ask for {min(sizes.tolist())} at most, or for a part of each class, such as "
+                f"{field}=0.1",
             )
     return take_per_class(labels, counts, derive_seed("labels", seed))

@@ -1,4 +1,6 @@
-"""The data sets that torchvision reads and downloads, taken over whole instead of picture by picture."""
+"""The data sets that torchvision reads and downloads, taken over whole instead of picture by
+picture.
+"""
 
 from __future__ import annotations
 
