@@ -349,7 +349,7 @@ def test_a_run_that_cannot_restore_says_which_can(
 ) -> None:
     save("a.png", colour())
     refused(run("contrast", "a.png"), "trained by simclr", "denoising_autoencoder")
-    refused(run("probe", "a.png"), "is a run of pretrain", "denoising_autoencoder")
+    refused(run("probe", "a.png"), "is a run of linear-eval", "denoising_autoencoder")
     refused(run("nothing", "a.png"), "no run is named 'nothing'")
     refused(run("last", "a.png", "--outputs", "elsewhere"), "no run that can restore pictures")
     other = Other(nn.Linear(1, 1), Preprocessing(16, 3, (0.0,) * 3, (1.0,) * 3))
