@@ -92,7 +92,7 @@ def first_step(root: str, cache: str) -> dict[str, float]:
 
 def load(root: str, cache: str) -> dict[str, float]:
     """Seconds to list the files, and to load; megabytes of memory that were added."""
-    from sslcli.data import places  # what load imports
+    from sslcli.data import pixel_storage  # what load imports
     from sslcli.data.folder import Cache, FolderConfig
     from sslcli.data.scan import scan
 

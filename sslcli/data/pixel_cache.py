@@ -20,7 +20,7 @@ from sslcli.data.scan import Listing
 from sslcli.files import replacing
 
 DECODER = "d2"
-"""Names how pictures are decoded. The first decoder kept half of a damaged picture as if it were whole."""
+"""Names how pictures are decoded. The first decoder kept damaged pictures as if they were whole."""
 SETTLED = 2 * 10**9
 """Nanoseconds after its last change until a file is taken to have settled.
 

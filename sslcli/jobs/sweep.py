@@ -45,7 +45,7 @@ from sslcli.jobs.sweep_results import (
     write_and_print_results,
     write_sweep,
 )
-from sslcli.runs.find import find_runs, new_folder
+from sslcli.runs.find import new_folder
 from sslcli.runs.folder import read_facts
 from sslcli.runs.lock import LOCK_FILE, Lock, is_open
 from sslcli.runs.summary import Summary
@@ -254,32 +254,6 @@ def _job_folder(sweep: Path, number: int, command: str, words: list[str], config
             message, "start a new sweep: hydra.sweep.dir=FOLDER, or another runtime.outputs"
         )
     return folder if (folder / "run.json").exists() else create(command, config, words, folder)
-
-
-def find_sweep(name: str, outputs: Path) -> Path | None:
-    """Returns the sweep of this name, or None.
-
-    `name` is its folder, or the beginning of its folder's name or path under `outputs`. Raises
-    SslcliError where several sweeps, or a run too, begin with it.
-    """
-    if (Path(name).expanduser() / SWEEP_FILE).exists():
-        return Path(name).expanduser()
-    fitting = [
-        path.parent
-        for path in sorted(outputs.glob(f"*/sweeps/*/{SWEEP_FILE}"))
-        if any(
-            own.startswith(name)
-            for own in (path.parent.name, str(path.parent.relative_to(outputs)), str(path.parent))
-        )
-    ]
-    if fitting:
-        fitting += [run for run in find_runs(outputs) if run.name.startswith(name)]
-    if len(fitting) > 1:
-        message = (
-            f"{len(fitting)} sweeps or runs begin with {name!r}: {', '.join(map(str, fitting[:3]))}"
-        )
-        raise SslcliError(message, "type more of the name")
-    return fitting[0] if fitting else None
 
 
 def resume_sweep(sweep: Path) -> int:

@@ -18,6 +18,7 @@ from sslcli.console import Console, duration
 from sslcli.errors import SslcliError
 from sslcli.files import write_atomically
 from sslcli.jobs.job_state import Job
+from sslcli.runs.find import find_runs
 from sslcli.runs.summary import SEED, Choice, Summary, best_of, spread
 
 SWEEP_FILE = "sweep.json"
@@ -54,6 +55,32 @@ def jobs_of(sweep: Path) -> list[Job]:
 
 def refused_file(sweep: Path, number: int) -> Path:
     return sweep / f"{number:03d}-refused.json"
+
+
+def find_sweep(name: str, outputs: Path) -> Path | None:
+    """Returns the sweep of this name, or None.
+
+    `name` is its folder, or the beginning of its folder's name or path under `outputs`. Raises
+    SslcliError where several sweeps, or a run too, begin with it.
+    """
+    if (Path(name).expanduser() / SWEEP_FILE).exists():
+        return Path(name).expanduser()
+    fitting = [
+        path.parent
+        for path in sorted(outputs.glob(f"*/sweeps/*/{SWEEP_FILE}"))
+        if any(
+            own.startswith(name)
+            for own in (path.parent.name, str(path.parent.relative_to(outputs)), str(path.parent))
+        )
+    ]
+    if fitting:
+        fitting += [run for run in find_runs(outputs) if run.name.startswith(name)]
+    if len(fitting) > 1:
+        message = (
+            f"{len(fitting)} sweeps or runs begin with {name!r}: {', '.join(map(str, fitting[:3]))}"
+        )
+        raise SslcliError(message, "type more of the name")
+    return fitting[0] if fitting else None
 
 
 def read_sweep(sweep: Path) -> dict[str, Any]:

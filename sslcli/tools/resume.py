@@ -10,7 +10,8 @@ from pathlib import Path
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.jobs.job import resume
-from sslcli.jobs.sweep import find_sweep, resume_sweep
+from sslcli.jobs.sweep import resume_sweep
+from sslcli.jobs.sweep_results import find_sweep
 from sslcli.processes import launched_as
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import Run, read_facts

@@ -351,7 +351,9 @@ def test_a_run_that_began_with_itself(sslcli: Sslcli, run: Path) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["sslcli"]["choices"].pop("data")
     (run / "config.yaml").write_text(yaml.safe_dump({**config, "run": str(run)}))
-    assert "data=" in require_refused(sslcli("linear-eval", f"run={run}"), "began", "with itself")
+    assert "data=" in require_refused(
+        sslcli("linear-eval", f"run={run}"), "names its own run as the one that it began with"
+    )
 
 
 SWEEP = {"command": "pretrain", "words": ["seed=0,1"], "planned": [["seed=0"], ["seed=1"]]}

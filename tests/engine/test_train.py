@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sslcli.engine.minimize import Minimizer, Player
 from sslcli.engine.train import Periods, train
 from sslcli.errors import Interrupted, RunFailed, SslcliError
+from sslcli.runs.checkpoint import Trained
 
 NEVER = 1000
 Events = list[tuple[Any, ...]]
@@ -90,6 +91,7 @@ class Notes:
     seed: int = 7
     folder: Path = Path("the run")
     last: Path = Path("the run/phase/last.pt")
+    noted: Trained = Trained(0, 0.0)
 
     @property
     def run(self) -> Notes:
@@ -102,8 +104,12 @@ class Notes:
         self.events.append(("save", step, finished))
         self.checkpoint = copy.deepcopy((step, state, finished))
 
-    def update(self, **facts: Any) -> None:
-        self.events.append(("update", facts))
+    def note(self, step: int, total: Trained) -> None:
+        self.noted = total
+        self.events.append(("update", {"status": "running", "step": step}))
+
+    def trained(self) -> Trained:
+        return self.noted
 
     def record(self, record: dict[str, Any]) -> None:
         self.events.append(("record", record["step"], "loss" in record, "score" in record))

@@ -27,6 +27,7 @@ from sslcli.errors import SslcliError
 from sslcli.jobs import process
 from sslcli.jobs import sweep as sweeping
 from sslcli.jobs.sweep import identifying_words
+from sslcli.jobs.sweep_results import find_sweep
 from sslcli.runs.folder import Run, Validation
 from sslcli.runs.lock import Lock
 from sslcli.text import hydra_quoted
@@ -329,12 +330,12 @@ def test_a_sweep_is_found_by_folder_or_by_the_beginning_of_its_name(
     sweep = only_sweep(tmp_path)
     outputs = sweep.parent.parent.parent
     for name in (str(sweep), sweep.name[:19], str(sweep.relative_to(outputs))[:30]):
-        assert sweeping.find_sweep(name, outputs) == sweep
-    assert sweeping.find_sweep("last", outputs) is None
-    assert sweeping.find_sweep(next(sweep.glob("000-*")).name, outputs) is None
+        assert find_sweep(name, outputs) == sweep
+    assert find_sweep("last", outputs) is None
+    assert find_sweep(next(sweep.glob("000-*")).name, outputs) is None
     shutil.copytree(sweep, sweep.with_name(f"{sweep.name[:19]}-other"))
     with pytest.raises(SslcliError, match="2 sweeps or runs begin with"):
-        sweeping.find_sweep(sweep.name[:19], outputs)
+        find_sweep(sweep.name[:19], outputs)
 
 
 def test_on_a_terminal_what_does_not_fit_is_what_is_finished(

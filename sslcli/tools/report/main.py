@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 def _folder(name: str, outputs: Path) -> Path:
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        from sslcli.jobs.sweep import find_sweep
+        from sslcli.jobs.sweep_results import find_sweep
 
         return find_sweep(name, outputs) or resolve_run(name, outputs)
     if not _is_run(folder) and not summaries(folder):
