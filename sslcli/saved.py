@@ -217,7 +217,8 @@ def _require_keys(cls: type[Any], values: dict[str, Any], saved: Saved, prefix: 
         message = f"the saved config, of sslcli {saved.version}, {'; it '.join(parts)}"
         raise SslcliError(
             message,
-            "correct that in a copy, then: sslcli rerun --only COPY; or use the version that wrote it",
+            "correct that in a copy, then: sslcli rerun --only COPY; "
+            "or use the version that wrote it",
         )
 
 
