@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 
 AT_EDGE = ", the grid's edge"
+UNDECIDED = ", the middle: validation cannot decide"
 
 
 def run(config: Config, run: Run, console: Console) -> None:
@@ -154,8 +155,12 @@ class LabelCurve:
             standardizer=Standardizer.fit(parts.train),
         )
         top1 = top_k_accuracy(selection.probe.logits(parts.test), test_labels)
-        edge = AT_EDGE if selection.at_edge else ""
-        return top1, selection.accuracies[selection.l2], f"l2 {selection.l2:g}{edge}, by validation"
+        how = ", by validation"
+        if selection.undecided:
+            how = UNDECIDED
+        elif selection.at_edge:
+            how = f"{AT_EDGE}{how}"
+        return top1, selection.accuracies[selection.l2], f"l2 {selection.l2:g}{how}"
 
     def trained(
         self, index: int, kind: Kind, amount: float, seed: int, labelled: ImageSet, phase: str
@@ -251,6 +256,12 @@ class LabelCurve:
         if at_edge:
             message = f"l2 of {at_edge} probes is the edge of the grid; a better one may lie beyond (set l2=[…])"
             self.session.console.warn(message)
+        undecided = sum(UNDECIDED in cell.chosen for cell in cells)
+        if undecided:
+            message = (
+                f"validation cannot decide the l2 of {undecided} probes: every one does as well"
+            )
+            self.session.console.warn(f"{message}; the middle of the grid is taken")
         self.session.console.table(
             "test accuracy [%] by number of labels", ("labels", *curves), rows
         )

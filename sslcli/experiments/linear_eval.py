@@ -77,11 +77,9 @@ def run(config: Config, run: Run, console: Console) -> None:
                 "timing": {"seconds": seconds},
             }
         )
-        if results[name].pop("at_edge"):
-            where = "l2 of the probe on the " + name.replace("_", " ")
-            console.warn(
-                f"{where} is {results[name]['l2']:g}, the edge of the grid; a better one may lie beyond (set l2=[…])"
-            )
+        doubt = results[name].pop("doubt")
+        if doubt:
+            console.warn(f"l2 of the probe on the {name.replace('_', ' ')} is {doubt}")
     _finish(config, session, results, files.labels)
     _report(config, session, results, files.labels)
 
@@ -143,7 +141,7 @@ def _evaluate(extract: Any, labelled: ImageSet, session: Session, config: Config
         "knn": top_k_accuracy(votes, test_labels),
         "val_top1": selection.accuracies[selection.l2],
         "l2": selection.l2,
-        "at_edge": selection.at_edge,
+        "doubt": selection.doubt,
         "val_top1_by_l2": {f"{l2:g}": accuracy for l2, accuracy in selection.accuracies.items()},
         "width": train.shape[1],
         "per_class": per_class_accuracy(predictions, test_labels, num_classes).tolist(),
