@@ -96,7 +96,7 @@ def load(root: str, cache: str) -> dict[str, float]:
     from sslcli.data.folder import Cache, FolderConfig
     from sslcli.data.scan import scan
 
-    assert places
+    assert pixel_storage
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     scan(Path(root))

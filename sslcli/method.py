@@ -138,8 +138,8 @@ class Restorer(Protocol):
     (N, 1, H, W) is True where a picture is to be restored. Both work on the device of what they are given.
     """
 
-    def reads_hidden(self) -> bool:
-        """Whether what is hidden is looked at, damaged as it is (noise), or is taken for lost (a hole)."""
+    def uses_damaged_pixels(self) -> bool:
+        """True if the damaged pixels are an input (denoising), False if ignored (inpainting)."""
         ...
 
     def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:

@@ -112,7 +112,8 @@ class Minimizer:
         for player, first_bad in self._first_bad.items():
             step = -largest(-int(first_bad))
             if step != self._never:
-                message = f"the loss of {player} is not finite at step {step}"
+                loss = "the loss" if len(self._players) == 1 else f"the loss of the {player}"
+                message = f"{loss} is not finite at step {step}"
                 fix = (
                     "lower optim.lr, set optim.clip_norm, or use runtime.precision=fp32; "
                     "the last checkpoint is intact"

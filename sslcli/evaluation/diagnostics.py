@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from sslcli.evaluation.collapse import singular_values, smooth_rank
+from sslcli.evaluation.precision import directions
 
 DEAD = 1e-3
 """A dimension is dead whose spread over pictures is below this part of the features' root mean square."""
@@ -22,12 +22,12 @@ def alignment(h_a: Tensor, h_b: Tensor) -> float:
 
     Source: Wang & Isola 2020, section 4.1, alpha = 2.
     """
-    return float((_directions(h_a) - _directions(h_b)).square().sum(dim=1).mean())
+    return float((directions(h_a) - directions(h_b)).square().sum(dim=1).mean())
 
 
 def separation(h_a: Tensor, h_b: Tensor) -> float:
     """`alignment` of pairs that do not belong together, the mean over all of them: what alignment is to be compared with."""
-    a, b = _directions(h_a), _directions(h_b)
+    a, b = directions(h_a), directions(h_b)
     num_pairs = len(a) * (len(a) - 1)
     products = float(a.sum(dim=0) @ b.sum(dim=0) - (a * b).sum())
     # A zero vector has no direction: its square is 0 and not 1.
@@ -43,7 +43,7 @@ def uniformity(h: Tensor, t: float = 2.0, block: int = 1024) -> float:
     Source: Wang & Isola 2020, section 4.1, t = 2.
     """
     assert len(h) >= 2, "a pair has two pictures"
-    blocks = torch.split(_directions(h), block)
+    blocks = torch.split(directions(h), block)
     total = 0.0
     for index, rows in enumerate(blocks):
         for other, columns in enumerate(blocks[index:]):
@@ -126,7 +126,3 @@ def findings(
             f"their squared distances are {aligned:.3g} and {separated:.3g}"
         )
     return words
-
-
-def _directions(h: Tensor) -> Tensor:
-    return normalize(h.float(), dim=1)

@@ -1,12 +1,15 @@
-"""The k-nearest-neighbour classifier: what features say without training. N images, K classes, D width."""
+"""The k-nearest-neighbour classifier: how good features are without training.
+
+Similarities are computed in float64 (docs/decisions/0009). N images, K classes, D width.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from sslcli.errors import SslcliError
+from sslcli.evaluation.precision import directions
 
 
 def knn_scores(
@@ -18,12 +21,13 @@ def knn_scores(
     temperature: float = 0.07,
     block: int = 256,
 ) -> Tensor:
-    """Scores (N, K) of `queries` (N, D): a vote of the k pictures of `bank` most similar by cosine.
+    """Returns scores (N, K) of `queries` (N, D): votes of the k most similar pictures of `bank`.
 
-    A neighbour votes for its class with weight exp(similarity / temperature). Of equally similar pictures the
-    first in the bank goes first. `block` queries at a time bound the memory.
-    Source: Wu et al. 2018, section 3.4; DINO's evaluation (Caron et al. 2021). Differs: a query's weights are
-    divided by the largest of them, which changes no ranking and overflows at no temperature.
+    A neighbour votes for its class with weight exp(cosine / temperature). Of equally similar
+    pictures the first in the bank is nearer. `block` queries at a time bound the memory.
+    Source: Wu et al. 2018, section 3.4; DINO's evaluation (Caron et al. 2021). Differs: a query's
+    weights are divided by the largest of them, which changes no ranking and overflows at no
+    temperature.
     Raises SslcliError where k is larger than the bank.
     """
     if not 1 <= k <= len(bank):
@@ -31,24 +35,24 @@ def knn_scores(
             f"kNN looks at {k:,} neighbours, but there are {len(bank):,} labelled pictures",
             "try k=20, or fewer",
         )
-    directions = normalize(bank, dim=1).T.contiguous()
-    scores = queries.new_zeros(len(queries), num_classes)
+    candidates = directions(bank)
+    candidate_labels = bank_labels.to(candidates.device)
+    scores = candidates.new_zeros(len(queries), num_classes)
     for start in range(0, len(queries), block):
         part = scores[start : start + block]
-        similarity, indices = _nearest(
-            normalize(queries[start : start + block], dim=1) @ directions, k
-        )
+        similarity, indices = _nearest(directions(queries[start : start + block]) @ candidates.T, k)
         weights = ((similarity - similarity.amax(dim=1, keepdim=True)) / temperature).exp()
-        votes = bank_labels[indices]
+        votes = candidate_labels[indices]
         rows = torch.arange(len(part), device=part.device)
-        # One neighbour at a time: no two votes meet in one cell, so the sum has one order, on a GPU too.
+        # One neighbour at a time: no two votes meet in one cell, so a GPU too sums in one order.
         for neighbour in range(k):
             part[rows, votes[:, neighbour]] += weights[:, neighbour]
-    return scores
+    # Where the queries' device has no float64, its scores are float32.
+    return scores if scores.device == queries.device else scores.float().to(queries.device)
 
 
 def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of every row and where they stand, the lowest indices first among equals."""
+    """Returns the k largest of every row and their columns, the lowest first among equals."""
     values, indices = similarity.topk(min(k + 1, similarity.shape[1]), dim=1)
     if values.shape[1] > k:
         # topk picks freely among equals, which matters where the last one in equals the first one out.
@@ -61,10 +65,12 @@ def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def neighbours(features: Tensor, queries: Tensor, k: int) -> Tensor:
-    """Indices (Q, k) of the pictures of `features` (N, D) most similar by cosine to those at `queries` (Q,), the most similar
-    first, themselves left out; k is below N."""
+    """Returns (Q, k) indices of the pictures most similar to those at `queries` (Q,).
+
+    Among `features` (N, D), by cosine, the most similar first, the query itself left out; k < N.
+    """
     assert k < len(features), f"{k} others among {len(features)} pictures"
-    directions = normalize(features, dim=1)
-    similarity = directions[queries] @ directions.T
+    candidates = directions(features)
+    similarity = candidates[queries] @ candidates.T
     similarity[torch.arange(len(queries)), queries] = -2.0
     return _nearest(similarity, k)[1]

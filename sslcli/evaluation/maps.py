@@ -15,10 +15,13 @@ from sslcli.errors import SslcliError
 
 @dataclass(frozen=True)
 class Map:
-    """How (N, D) becomes (N, 2). `package` is what has to be installed for it, `min_pictures` what makes sense."""
+    """A projection of features (N, D) to the plane (N, 2).
+
+    `package` must be installed for it; fewer than `min_pictures` make no sensible map.
+    """
 
     name: str
-    place: Callable[[Tensor], Tensor]
+    project: Callable[[Tensor], Tensor]
     min_pictures: int
     package: str | None = None
 
@@ -34,7 +37,7 @@ class Map:
 
     def __call__(self, h: Tensor) -> Tensor:
         """(N, D) -> (N, 2) float32, on the CPU; the same at every call."""
-        return self.place(normalize(h.float().cpu(), dim=1)).float()
+        return self.project(normalize(h.float().cpu(), dim=1)).float()
 
 
 def pca(directions: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""The linear probe: multinomial logistic regression on frozen features, fitted exactly and deterministically.
+"""The linear probe: multinomial logistic regression on frozen features, deterministic.
 
-The objective is mean cross-entropy + (l2 / 2) * ||W||^2 on standardised features; the bias is not penalised.
-scikit-learn's C is 1 / (l2 * N): the data term here is a mean, so that `l2` means the same for any number of
-pictures.
+The objective is mean cross-entropy + (l2 / 2) * ||W||^2 on standardised features; the bias is not
+penalised. It is minimised to within 1e-6 at every l2, whatever strengths were fitted before.
+scikit-learn's C is 1 / (l2 * N): the data term here is a mean, so that `l2` means the same for any
+number of pictures.
 
 Shapes: N images, D the features' width, K classes.
 """
@@ -12,23 +13,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from sslcli.evaluation.precision import in_float64
 from sslcli.evaluation.scores import top_k_accuracy
 
-GRADIENT_TOLERANCE = 1e-4
-"""L-BFGS stops where no entry of the preconditioned gradient is larger than this, over sqrt(l2) where l2 > 1.
-The gradient itself is then smaller still: scikit-learn's default stopping rule, and a little more."""
+LOSS_TOLERANCE = 1e-8
+"""A fit ends where the objective is estimated to be this close to its minimum (by its gradient in
+the preconditioner's metric) and another round of L-BFGS with a new preconditioner gains less.
+The estimate is rough: what is promised, and tested against Newton's method, is 1e-6."""
 
-CURVATURE = 0.1
-"""The assumed curvature of the cross-entropy in a logit, p (1 - p): at most 1/4, and less the surer the
-probe. Only speed depends on it."""
+MAX_ROUNDS = 10
+"""Rounds of L-BFGS in float64. Two are usual: the second confirms the first."""
 
-MIN_RIDGE = 1e-3
-"""The least that is added to the preconditioner's diagonal: float32 rounding must not make it indefinite."""
+MIN_RIDGE = 1e-6
+"""Least addition to the preconditioner's diagonal: float32 can solve with what is left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,23 +68,44 @@ class Probe:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What `select_probe` chose. `accuracies`: on the validation part, by l2, the strongest first.
-
-    `at_edge`: the chosen l2 is the grid's smallest or largest, so a better one may lie beyond.
-    """
+    """The probe that `select_probe` chose, and how well each l2 did on validation."""
 
     probe: Probe
     l2: float
     accuracies: dict[float, float]
-    at_edge: bool
+    """On the validation part, by l2, the strongest first."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether several strengths were tried and all have the same validation accuracy."""
+        return len(self.accuracies) > 1 and len(set(self.accuracies.values())) == 1
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether l2 is the grid's smallest or largest and won, so a better one may lie beyond."""
+        edges = (min(self.accuracies), max(self.accuracies))
+        return len(self.accuracies) > 1 and self.l2 in edges and not self.undecided
+
+    @property
+    def doubt(self) -> str | None:
+        """What a user should know of this l2: "l2 is <doubt>"; None where nothing is in doubt."""
+        if self.undecided:
+            accuracy = 100 * self.accuracies[self.l2]
+            return (
+                f"{self.l2:g}, the middle of the grid: validation cannot decide, "
+                f"every l2 has {accuracy:.4g} % there (more validation pictures may tell)"
+            )
+        if self.at_edge:
+            return f"{self.l2:g}, the edge of the grid; a better one may lie beyond (set l2=[…])"
+        return None
 
 
 def fit_probe(
     features: Tensor, labels: Tensor, num_classes: int, l2: float, start: Probe | None = None
 ) -> Probe:
-    """What minimises the objective on `features` (N, D) float32, `labels` (N,) int64, on their device.
+    """Returns the probe that minimises the objective on `features` (N, D), `labels` (N,) int64.
 
-    `start`: a probe of the same shape to begin from (on its own standardised features), for speed only.
+    `start`: a probe of the same shape to begin from (on its own standardised features), for speed.
     """
     problem = _Problem(features, labels, num_classes)
     return problem.probe(problem.solve(l2, None if start is None else _joined(start)))
@@ -96,15 +121,16 @@ def select_probe(
     refit: bool = True,
     standardizer: Standardizer | None = None,
 ) -> Selection:
-    """The l2 of `grid` that is best on the validation part, and its probe, fitted again on train + val.
+    """Chooses the l2 of `grid` that is best on validation, and fits again on train + val.
 
-    `refit=False` leaves it fitted on the training part alone, for where labels are counted; there `standardizer`, fitted to
-    more pictures, needs none of their labels: a dimension that hardly varies in ten pictures would explode on others.
-    The grid is walked from the strongest l2 to the weakest, each fit starting from the last; a tie goes to
-    the stronger.
-    Source: Kornblith et al. 2019, SimCLR (Chen et al. 2020) App. B.8: L-BFGS, no augmentation, l2 chosen on
-    validation among 45 log-spaced values in 1e-6 ... 1e5, then fitted on both. Differs: the features are
-    standardised, so that one grid serves encoders of any scale.
+    `refit=False` leaves the probe fitted on the training part alone, for where labels are counted.
+    `standardizer`, fitted to more pictures, then needs none of their labels: a dimension that
+    hardly varies in ten pictures would explode on others.
+    Of strengths with the same validation accuracy `middle_of_tied` chooses.
+    The grid is walked from the strongest l2 to the weakest, each fit starting from the last.
+    Source: Kornblith et al. 2019, SimCLR (Chen et al. 2020) App. B.8: L-BFGS, no augmentation, l2
+    chosen on validation among 45 log-spaced values in 1e-6 ... 1e5, then fitted on both. Differs:
+    the features are standardised, so that one grid serves encoders of any scale.
     """
     assert grid, "an empty grid has no best l2"
     assert standardizer is None or not refit, "what is fitted again is standardised again"
@@ -116,7 +142,7 @@ def select_probe(
         weights = problem.solve(l2, weights)
         fits[l2] = problem.probe(weights)
         accuracies[l2] = top_k_accuracy(fits[l2].logits(val_features), val_labels)
-    best = max(accuracies, key=lambda l2: accuracies[l2])  # the first of equals: the strongest
+    best = middle_of_tied(accuracies)
     probe = fits[best]
     if refit:
         features, labels = (
@@ -124,13 +150,25 @@ def select_probe(
             torch.cat([train_labels, val_labels]),
         )
         probe = fit_probe(features, labels, num_classes, best, start=probe)
-    return Selection(
-        probe, best, accuracies, len(accuracies) > 1 and best in (min(grid), max(grid))
-    )
+    return Selection(probe, best, accuracies)
+
+
+def middle_of_tied(accuracies: dict[float, float]) -> float:
+    """Returns the l2 with the highest accuracy; of several, the middle one in order of strength.
+
+    The middle, because validation says nothing against the tied strengths on either side of it:
+    it is the furthest from those that are worse, and no edge of the grid. Of two middle ones the
+    nearer to the grid's middle is taken, then the stronger.
+    """
+    grid = sorted(accuracies, reverse=True)
+    best = max(accuracies.values())
+    tied = [rank for rank, l2 in enumerate(grid) if accuracies[l2] == best]
+    middle_pair = tied[(len(tied) - 1) // 2 : len(tied) // 2 + 1]
+    return grid[min(middle_pair, key=lambda rank: abs(2 * rank - (len(grid) - 1)))]
 
 
 class _Problem:
-    """One data set's objective, and what all strengths of l2 share. Weights are (K, D + 1), the bias last."""
+    """One data set's objective. Weights are (K, D + 1), the bias last."""
 
     def __init__(
         self,
@@ -147,43 +185,81 @@ class _Problem:
         self.rows = torch.arange(len(labels), device=labels.device)
         self.labels = labels
         self.num_classes = num_classes
-        with _full_float32():
-            self.gram = self.design.T @ self.design / len(features)
 
     def probe(self, weights: Tensor) -> Probe:
         return Probe(weights[:, :-1].contiguous(), weights[:, -1].contiguous(), self.standardizer)
 
     def loss_and_gradient(self, weights: Tensor, l2: float) -> tuple[Tensor, Tensor]:
-        """The objective, a scalar, and its gradient (K, D + 1), (softmax - one-hot)^T X / N + l2 W."""
+        """The objective, a float64 scalar, and its gradient (K, D + 1).
+
+        The gradient is (softmax - one-hot)^T X / N + l2 W.
+        """
         log_p = torch.log_softmax(self.design @ weights.T, dim=1)
         penalised = torch.cat([weights[:, :-1], torch.zeros_like(weights[:, -1:])], dim=1)
-        loss = l2 / 2 * penalised.square().sum() - log_p[self.rows, self.labels].mean()
+        # Summed in float64: near the minimum a line search sees differences that float32 rounds off.
+        mean_log_p = in_float64(log_p[self.rows, self.labels]).mean()
+        loss = l2 / 2 * in_float64(penalised).square().sum() - mean_log_p
         residual = log_p.exp_()
         residual[self.rows, self.labels] -= 1
         return loss, residual.T @ self.design / len(self.rows) + l2 * penalised
 
-    def preconditioner(self, l2: float) -> Tensor:
+    def preconditioner(self, weights: Tensor, l2: float) -> Tensor:
         """Lower triangular L (D + 1, D + 1), L L^T being about the Hessian for one class.
 
-        Features are correlated, pixels above all. In the coordinates V = W L the problem is round, and L-BFGS
-        needs several times fewer steps (benchmarks/probe.py).
+        Features are correlated, pixels above all. In the coordinates V = W L the problem is round
+        and L-BFGS needs several times fewer steps. The curvature in a logit, p (1 - p), is that at
+        `weights`, averaged over classes: where a weak l2 lets the probe be sure it is tiny, and an
+        assumed one would make its gradient look like that of a minimum.
         """
-        # On the CPU in float64: cheap beside one pass over the data, and some devices have no float64.
-        hessian = CURVATURE * self.gram.cpu().double()
+        p = torch.softmax(self.design @ weights.T, dim=1)
+        curvature = (p * (1 - p)).mean(dim=1, keepdim=True)
+        # In float64, lest rounding make it indefinite.
+        scaled = in_float64(self.design * curvature.sqrt())
+        hessian = (scaled.T @ scaled / len(scaled)).cpu()
         hessian.diagonal().add_(max(l2, MIN_RIDGE))
         lower: Tensor = torch.linalg.cholesky(hessian)
-        return lower.to(self.gram)
+        return lower.to(self.design)
 
     def solve(self, l2: float, start: Tensor | None = None) -> Tensor:
-        """The weights that minimise the objective, by full-batch L-BFGS with a strong Wolfe line search."""
+        """Returns the weights that minimise the objective, by rounds of full-batch L-BFGS."""
         assert l2 > 0, f"without l2 separable classes have no minimum, got {l2}"
-        lower = self.preconditioner(l2)
         shape = (self.num_classes, self.design.shape[1])
-        rotated = self.design.new_zeros(shape) if start is None else start @ lower
+        weights = self.design.new_zeros(shape) if start is None else start
+        loss = math.inf
+        with _full_float32():
+            weights = self.minimize(weights, l2)
+        # float32 stops where rounding hides the way down, which at a weak l2 is too early.
+        exact = self.exact
+        precise = weights.to(exact.design)
+        for _ in range(MAX_ROUNDS):
+            precise, former = exact.minimize(precise, l2), loss
+            loss = float(exact.loss_and_gradient(precise, l2)[0])
+            if former - loss < LOSS_TOLERANCE:
+                break
+        return precise.to(weights)
+
+    @cached_property
+    def exact(self) -> _Problem:
+        """The same problem in float64, on the CPU where the device has no such numbers."""
+        problem = copy(self)
+        problem.design = in_float64(self.design)
+        problem.rows, problem.labels = (
+            indices.to(problem.design.device) for indices in (self.rows, self.labels)
+        )
+        return problem
+
+    def minimize(self, start: Tensor, l2: float) -> Tensor:
+        """One round of L-BFGS with a strong Wolfe line search, preconditioned at `start`.
+
+        In these coordinates the Hessian is about the identity, so the objective is about half the
+        gradient's square above its minimum.
+        """
+        lower = self.preconditioner(start, l2)
+        rotated = start @ lower
         optimizer = torch.optim.LBFGS(
             [rotated],
             max_iter=1000,
-            tolerance_grad=GRADIENT_TOLERANCE / max(1.0, math.sqrt(l2)),
+            tolerance_grad=math.sqrt(2 * LOSS_TOLERANCE / start.numel()),
             tolerance_change=0,
             line_search_fn="strong_wolfe",
         )
@@ -197,8 +273,7 @@ class _Problem:
             rotated.grad = preconditioned.contiguous()
             return loss
 
-        with _full_float32():
-            optimizer.step(evaluate)  # type: ignore[no-untyped-call]
+        optimizer.step(evaluate)  # type: ignore[no-untyped-call]
         weights: Tensor = torch.linalg.solve_triangular(lower, rotated, upper=False, left=False)
         return weights
 

@@ -27,6 +27,7 @@ from sslcli.experiments.finetune_config import Config as FinetuneConfig
 from sslcli.experiments.finetune_config import Initial
 from sslcli.experiments.label_curve_cells import (
     AT_EDGE,
+    UNDECIDED,
     Cell,
     Curves,
     cell_text,
@@ -152,8 +153,12 @@ class LabelCurve:
             standardizer=Standardizer.fit(parts.train),
         )
         top1 = top_k_accuracy(selection.probe.logits(parts.test), test_labels)
-        edge = AT_EDGE if selection.at_edge else ""
-        return top1, selection.accuracies[selection.l2], f"l2 {selection.l2:g}{edge}, by validation"
+        how = ", by validation"
+        if selection.undecided:
+            how = UNDECIDED
+        elif selection.at_edge:
+            how = f"{AT_EDGE}{how}"
+        return top1, selection.accuracies[selection.l2], f"l2 {selection.l2:g}{how}"
 
     def train(
         self, index: int, kind: Kind, amount: float, seed: int, labelled: ImageSet, phase: str
@@ -252,6 +257,12 @@ def report(curve: LabelCurve, cells: list[Cell]) -> None:
         console.warn(
             f"l2 of {at_edge} probes is the edge of the grid; "
             "a better one may lie beyond (set l2=[…])"
+        )
+    undecided = sum(UNDECIDED in cell.chosen for cell in cells)
+    if undecided:
+        console.warn(
+            f"validation cannot decide the l2 of {undecided} probes: every one does as well; "
+            "the middle of the grid is taken"
         )
     counts = sorted({count for points in curves.values() for count in points})
     console.table(

@@ -15,6 +15,7 @@ from sslcli.runs.results import Row
 Curves: TypeAlias = dict[str, dict[int, list[float]]]
 """By the curve's name and the number of labels: the top-1 of every subset."""
 AT_EDGE = ", the grid's edge"
+UNDECIDED = ", the middle: validation cannot decide"
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,9 @@ def run(config: Config, run: Run, console: Console) -> None:
         record = {"phase": "linear-eval", "step": step, "epoch": 0, "features": name}
         l2, timing = row.settings["l2"], {"seconds": row.seconds}
         run.record({**record, **row.scores, "l2": l2, "timing": timing})
-        if row.settings["l2_at_edge"]:
-            console.warn(
-                f"l2 of the probe on the {name.replace('_', ' ')} is {l2:g}, the edge of the grid; "
-                "a better one may lie beyond (set l2=[…])"
-            )
+        if row.settings["l2_doubt"]:
+            subject = name.replace("_", " ")
+            console.warn(f"l2 of the probe on the {subject} is {row.settings['l2_doubt']}")
     results = Results(
         "linear-eval",
         describe_protocol(config, labelled, splits),
@@ -179,6 +177,7 @@ def measure(
             "width": train.shape[1],
             "l2": selection.l2,
             "l2_at_edge": selection.at_edge,
+            "l2_doubt": selection.doubt,
         },
         candidates={f"{l2:g}": accuracy for l2, accuracy in selection.accuracies.items()},
         per_class=[score(v) for v in per_class_accuracy(predictions, test_labels, num_classes)],

@@ -238,7 +238,7 @@ class ContextEncoder(Method):
             prediction = prediction.where(hidden, target)
         return target[:, :, rows, columns], prediction[:, :, rows, columns]
 
-    def reads_hidden(self) -> bool:
+    def uses_damaged_pixels(self) -> bool:
         return False
 
     def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:

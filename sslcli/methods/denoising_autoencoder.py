@@ -138,7 +138,7 @@ class DenoisingAutoencoder(Method):
         """(N, *encoder.code_shape) -> pictures (N, C, H, W) in [0, 1]."""
         return self.reconstruction.values(self.decoder(codes))
 
-    def reads_hidden(self) -> bool:
+    def uses_damaged_pixels(self) -> bool:
         return not self.corruption.hides
 
     def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:

@@ -77,7 +77,16 @@ def test_clipping_bounds_the_step() -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_named(bad: float) -> None:
     weight = nn.Linear(2, 1)
-    minimize = Minimizer({"critic": player(weight)}, CPU, lambda _: 0.1)
+    players = {"critic": player(weight), "generator": player(nn.Linear(2, 1))}
+    minimize = Minimizer(players, CPU, lambda _: 0.1)
     minimize.begin(41)
-    with pytest.raises(RunFailed, match="the loss of critic is not finite at step 41"):
+    with pytest.raises(RunFailed, match="the loss of the critic is not finite at step 41"):
         minimize(weight(torch.ones(1, 2)).sum() * bad, "critic")
+
+
+def test_the_loss_of_a_single_player_needs_no_name() -> None:
+    weight = nn.Linear(2, 1)
+    minimize = Minimizer({"method": player(weight)}, CPU, lambda _: 0.1)
+    minimize.begin(7)
+    with pytest.raises(RunFailed, match=r"^the loss is not finite at step 7$"):
+        minimize(weight(torch.ones(1, 2)).sum() * float("nan"))

@@ -91,7 +91,7 @@ class Notes:
     seed: int = 7
     folder: Path = Path("the run")
     last: Path = Path("the run/phase/last.pt")
-    noted: Trained = Trained(0, 0.0)
+    noted: Trained = field(default_factory=lambda: Trained(0, 0.0))
 
     @property
     def run(self) -> Notes:

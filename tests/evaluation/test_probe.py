@@ -186,9 +186,10 @@ def test_what_is_chosen_depends_on_validation_alone():
         assert selection.at_edge
 
 
-def test_a_tie_goes_to_the_stronger_and_one_strength_has_no_edge():
+def test_a_tie_goes_to_the_middle_and_one_strength_has_no_edge():
     features, labels = pictures(0, 100, noise=0.01)
     selection = select_probe(features, labels, features, labels, NUM_CLASSES, [1e-4, 1e-2, 1e-3])
     assert set(selection.accuracies.values()) == {1.0}
-    assert selection.l2 == 1e-2
+    assert selection.l2 == 1e-3
+    assert selection.undecided
     assert not select_probe(features, labels, features, labels, NUM_CLASSES, [1e-2]).at_edge

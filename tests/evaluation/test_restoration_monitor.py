@@ -74,7 +74,7 @@ def test_perfect_restoration_scores_highest_and_none_scores_as_the_damage() -> N
         def __init__(self, right: bool) -> None:
             self.right = right
 
-        def reads_hidden(self) -> bool:
+        def uses_damaged_pixels(self) -> bool:
             return True
 
         def damage(self, given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -108,7 +108,7 @@ def test_pictures_sorted_by_class_are_watched_from_all_classes() -> None:
     seen: list[torch.Tensor] = []
 
     class Idle:
-        def reads_hidden(self) -> bool:
+        def uses_damaged_pixels(self) -> bool:
             return True
 
         def damage(self, given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -98,7 +98,7 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_checkpoint(
     outcome = sslcli("pretrain", *TINY, "epochs=60", "optim.lr=1e30", "save_every=0.25")
     assert outcome.status == 1
     error, fix = outcome.err.strip().splitlines()[-2:]
-    assert "the loss of method is not finite at step" in error
+    assert "the loss is not finite at step" in error
     assert "optim.lr" in fix
     assert facts(only_run(tmp_path / "outputs"))["status"] == "failed"
 

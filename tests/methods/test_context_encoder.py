@@ -299,7 +299,7 @@ def test_holes_are_filled_with_the_mean_when_pictures_are_damaged() -> None:
     method = build()
     damaged, hidden = method.damage(clean())
     assert isinstance(method, Restorer)
-    assert not method.reads_hidden()
+    assert not method.uses_damaged_pixels()
     mean = torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)
     assert torch.equal(damaged, torch.where(hidden, mean, clean()))
     assert len({tuple(mask.flatten().tolist()) for mask in hidden}) == 4, (

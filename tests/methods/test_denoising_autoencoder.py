@@ -253,7 +253,7 @@ def test_hidden_pixels_are_looked_at_unless_training_blanked_some(
     levels: dict[str, float], reads: bool
 ) -> None:
     method = build(corrupted_by(**levels))
-    assert method.reads_hidden() is reads
+    assert method.uses_damaged_pixels() is reads
     hidden = torch.zeros(8, 1, 16, 16, dtype=torch.bool)
     hidden[:, :, 4:9, 6:12] = True
     hidden[3] = True  # nothing is left to go by but what is hidden

@@ -33,7 +33,7 @@ class MeanFiller(Method):
     preprocessing: Preprocessing
     tiles: list[torch.Size]
 
-    def reads_hidden(self) -> bool:
+    def uses_damaged_pixels(self) -> bool:
         return False
 
     def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,7 @@ def load_restorer(run: Path, device: DeviceChoice) -> Callable[[Pixels, Hidden],
         picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(255)
         mask = torch.from_numpy(hidden)[None]
         # A denoiser reads the pixels under the mask too: it restores all, and the mask selects.
-        mask = torch.ones_like(mask) if method.reads_hidden() else mask
+        mask = torch.ones_like(mask) if method.uses_damaged_pixels() else mask
         with torch.no_grad():
             parts = [
                 restored(part, mask, tiles, method.preprocessing.resolution)
