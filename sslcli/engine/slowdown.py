@@ -48,6 +48,6 @@ class SlowdownAlarm:
         load = os.getloadavg()[0]
         return (
             f"{speed:.0f} images/s, {usual:.0f} before: the run's {threads} threads had "
-            f"{cores:.1f} cores, and the machine's load is {load:.1f}. Other work shares the cores: a run of its own with "
-            "runtime.threads=1 waits less"
+            f"{cores:.1f} cores, and the machine's load is {load:.1f}. "
+            "Other work shares the cores: a run of its own with runtime.threads=1 waits less"
         )
