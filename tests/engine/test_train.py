@@ -340,10 +340,10 @@ def test_a_resume_goes_on_after_the_last_checkpoint(kill_at: int) -> None:
 
 def test_a_finished_phase_trains_nothing_and_has_its_weights() -> None:
     first = Training(num_steps=3)
-    first.run()
+    images_per_second = first.run()
     first.notes.events.clear()
     again = Training(first.notes, num_steps=3)
-    assert again.run() == 0
+    assert again.run() == images_per_second
     assert again.notes.events == []
     assert torch.equal(again.learner.network.weight, first.learner.network.weight)
 
@@ -351,9 +351,9 @@ def test_a_finished_phase_trains_nothing_and_has_its_weights() -> None:
 def test_a_phase_that_ended_early_stays_finished() -> None:
     first = Training(evaluate_every=2)
     first.learner.content = True
-    first.run()
+    images_per_second = first.run()
     first.notes.events.clear()
-    assert Training(first.notes, evaluate_every=2).run() == 0
+    assert Training(first.notes, evaluate_every=2).run() == images_per_second
     assert first.notes.events == []
 
 
@@ -374,7 +374,7 @@ def test_a_loss_that_is_not_finite_ends_it_and_is_not_saved() -> None:
             nn.init.constant_(training.learner.network.weight, torch.nan)
 
     training.learner.during = diverge
-    with pytest.raises(RunFailed, match="loss of method is not finite at step 3"):
+    with pytest.raises(RunFailed, match="the loss is not finite at step 3"):
         training.run()
     assert training.at("save") == [1, 2, 3]
 
