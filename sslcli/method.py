@@ -1,7 +1,8 @@
-"""The contract between a method and the engine. Importing this module, or a method's, does not import torch.
+"""The contract between a method and the engine. Importing this module, or a method's, does not
+import torch.
 
-A method says WHAT is minimised and in WHICH order; the engine's `minimize` says HOW. There are no hooks: what comes
-after an update is the next line.
+A method says WHAT is minimised and in WHICH order; the engine's `minimize` says HOW. There are no
+hooks: what comes after an update is the next line.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def as_pictures(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What an encoder is fed: square pictures of `resolution` pixels, in [0, 1], minus `mean`, over `std` (per channel)."""
+    """What an encoder is fed: square pictures of `resolution` pixels, in [0, 1], minus `mean`, over
+    `std` (per channel).
+    """
 
     resolution: int
     channels: int
@@ -55,7 +58,9 @@ class Progress:
 
 
 class Minimize(Protocol):
-    """One optimizer step on `loss` for the parameters of `players` (none named: "method"), which alone get a gradient."""
+    """One optimizer step on `loss` for the parameters of `players` (none named: "method"), which
+    alone get a gradient.
+    """
 
     def __call__(self, loss: Tensor, *players: str) -> None: ...
 
@@ -65,7 +70,9 @@ Views = TypeVar("Views")
 
 
 class Learner(Protocol[Batch, Views]):
-    """What the engine trains: a `Method`, or a classifier, whose batches hold labels too. `Method` says what each means."""
+    """What the engine trains: a `Method`, or a classifier, whose batches hold labels too. `Method`
+    says what each means.
+    """
 
     def modules(self) -> dict[str, nn.Module]: ...
 
@@ -85,15 +92,18 @@ class MethodConfig:
     """Base of every method's config."""
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> Method:
-        """The method, its networks freshly initialised from torch's global generator. Parts and plain values go in."""
+        """The method, its networks freshly initialised from torch's global generator. Parts and
+        plain values go in.
+        """
         raise NotImplementedError
 
 
 class Method:
     """Base of every method: a dataclass whose fields are its parts.
 
-    All training state lives in the fields that are `nn.Module`s (parameters; buffers for queues, prototypes, averages):
-    they are what is saved and resumed. `encoder` is what survives pretraining.
+    All training state lives in the fields that are `nn.Module`s (parameters; buffers for queues,
+    prototypes, averages): they are what is saved and resumed. `encoder` is what survives
+    pretraining.
     """
 
     encoder: Encoder
@@ -115,27 +125,35 @@ class Method:
         return dict.fromkeys(self.players(), 1.0)
 
     def whole_batch_parts(self) -> Sequence[nn.Module]:
-        """Parts that are fed the rows of all processes (`gathered`): their batch norm is right as it is."""
+        """Parts that are fed the rows of all processes (`gathered`): their batch norm is right as
+        it is.
+        """
         return []
 
     def satisfied(self) -> bool:
-        """Asked after every evaluation: whether there is nothing more to learn, so that training ends before its last step."""
+        """Asked after every evaluation: whether there is nothing more to learn, so that training
+        ends before its last step.
+        """
         return False
 
     def views(self, images: Tensor) -> Tensor:
-        """(N, H, W, C) uint8 -> what `train_step` takes, random from torch's global generators: by default (V·N, C, H, W)
-        float32, view by view."""
+        """(N, H, W, C) uint8 -> what `train_step` takes, random from torch's global generators: by
+        default (V·N, C, H, W) float32, view by view.
+        """
         raise NotImplementedError
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
-        """One step of training; calls `minimize` once for every player's update. Returns at least "loss"."""
+        """One step of training; calls `minimize` once for every player's update. Returns at least
+        "loss".
+        """
         raise NotImplementedError
 
 
 @runtime_checkable
 class Restorer(Protocol):
-    """A method that makes damaged pictures whole. Pictures are (N, C, H, W) in [0, 1] at the method's resolution; `hidden`
-    (N, 1, H, W) is True where a picture is to be restored. Both work on the device of what they are given.
+    """A method that makes damaged pictures whole. Pictures are (N, C, H, W) in [0, 1] at the
+    method's resolution; `hidden` (N, 1, H, W) is True where a picture is to be restored. Both work
+    on the device of what they are given.
     """
 
     def uses_damaged_pixels(self) -> bool:
@@ -147,7 +165,9 @@ class Restorer(Protocol):
         ...
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """Pictures in [0, 1]; where nothing is `hidden` they mean nothing. Eval mode and no gradient are the caller's."""
+        """Pictures in [0, 1]; where nothing is `hidden` they mean nothing. Eval mode and no
+        gradient are the caller's.
+        """
         ...
 
 

@@ -90,7 +90,7 @@ def sweep_job(composed: DictConfig) -> float | None:
         context.job.num,
         str(context.job.config_name),
         words,
-        lambda: composed_to_dataclass(composed),
+        config,
     )
     direction = context.sweeper.get("direction")
     return (

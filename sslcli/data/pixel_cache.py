@@ -40,7 +40,7 @@ def kept_folder(root: str) -> Path:
 
 
 def cache_key(listing: Listing) -> str:
-    """Returns the part of a cache's name that changes with the files, or with how they are decoded."""
+    """Returns what a cache's name holds of the files and of how they are decoded."""
     return f"{listing.key}-{DECODER}"
 
 

@@ -1,4 +1,5 @@
-"""An encoder with a linear classifier on top, trained as a whole; and the weights that did best on validation.
+"""An encoder with a linear classifier on top, trained as a whole; and the weights that did best on
+validation.
 
 Shapes: N images, K classes.
 """
@@ -21,8 +22,9 @@ from sslcli.nets.encoder import Encoder
 
 
 class BestWeights(nn.Module):
-    """The state that `modules` had when `observe` was last told of a better accuracy. Part of a learner's state, so that early
-    stopping goes on where it was after a resume."""
+    """The state that `modules` had when `observe` was last told of a better accuracy. Part of a
+    learner's state, so that early stopping goes on where it was after a resume.
+    """
 
     accuracy: Tensor
     waited: Tensor
@@ -42,7 +44,9 @@ class BestWeights(nn.Module):
         return [value for module in self._watched for value in module.state_dict().values()]
 
     def observe(self, accuracy: float) -> None:
-        """An evaluation's result: the weights as they are now are kept where it is better than all before."""
+        """An evaluation's result: the weights as they are now are kept where it is better than all
+        before.
+        """
         found = self.accuracy.new_tensor(
             accuracy
         )  # in the precision of the best, which a double would never equal
@@ -67,11 +71,13 @@ class BestWeights(nn.Module):
 
 @dataclass
 class Classifier:
-    """Encoder and linear layer, trained together by cross-entropy on labelled pictures, until validation has been no better
-    `patience` times (`best`). A `Learner` of batches (images (N, H, W, C) uint8, labels (N,) int64).
+    """Encoder and linear layer, trained together by cross-entropy on labelled pictures, until
+    validation has been no better `patience` times (`best`). A `Learner` of batches (images (N, H,
+    W, C) uint8, labels (N,) int64).
 
-    The linear layer learns at `head_rate` times the learning rate. In the first `frozen_steps` the encoder does not learn, and
-    is in eval mode, so that its batch norm's statistics stay as they were too.
+    The linear layer learns at `head_rate` times the learning rate. In the first `frozen_steps` the
+    encoder does not learn, and is in eval mode, so that its batch norm's statistics stay as they
+    were too.
     """
 
     encoder: Encoder

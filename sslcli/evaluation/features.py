@@ -26,11 +26,12 @@ def features(
     device: torch.device,
     batch_size: int = 512,
 ) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, D) float32 on `device`: the encoder in eval mode, without gradient, in float32 whatever it was
-    trained in: the codes of a deep sigmoid network differ by less than bf16 can tell apart.
+    """(N, H, W, C) uint8 -> (N, D) float32 on `device`: the encoder in eval mode, without gradient,
+    in float32 whatever it was trained in: the codes of a deep sigmoid network differ by less than
+    bf16 can tell apart.
 
-    Every module's mode is as before afterwards, and batch norm's statistics are not touched.
-    Raises SslcliError where the pictures are not what the encoder was trained on, RunFailed where features
+    Every module's mode is as before afterwards, and batch norm's statistics are not touched. Raises
+    SslcliError where the pictures are not what the encoder was trained on, RunFailed where features
     are not finite.
     """
     require_fit(images, preprocessing)
@@ -55,12 +56,15 @@ def finite(found: Tensor) -> Tensor:
 
 
 LARGEST_PIXELS = 32
-"""Side to which larger pictures are shrunk for the baseline of raw pixels: a probe's cost grows with the square of D."""
+"""Side to which larger pictures are shrunk for the baseline of raw pixels: a probe's cost grows
+with the square of D.
+"""
 
 
 def pixels(images: Pixels) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, D) float32 in [0, 1], on the CPU; larger pictures are shrunk by averaging, so that D is
-    at most 32 * 32 * C."""
+    """(N, H, W, C) uint8 -> (N, D) float32 in [0, 1], on the CPU; larger pictures are shrunk by
+    averaging, so that D is at most 32 * 32 * C.
+    """
     if max(images.shape[1:3]) <= LARGEST_PIXELS:
         return torch.tensor(images[:]).flatten(1).float().div_(255)
     shrunk = [
@@ -78,19 +82,22 @@ def require_fit(images: Pixels, preprocessing: Preprocessing) -> None:
     size = preprocessing.resolution
     if channels != preprocessing.channels:
         raise SslcliError(
-            f"the pictures have {channels} channels, the encoder was trained on {preprocessing.channels}",
-            f"load the data with {preprocessing.channels} channels, or use an encoder trained on {channels}",
+            f"the pictures have {channels} channels, the encoder was trained on "
+            f"{preprocessing.channels}",
+            f"load the data with {preprocessing.channels} channels, or use an encoder "
+            f"trained on {channels}",
         )
     if (height, width) != (size, size):
         raise SslcliError(
-            f"the pictures are {height} x {width} pixels, the encoder was trained on {size} x {size}",
+            f"the pictures are {height} x {width} pixels, the encoder was trained on {size} "
+            f"x {size}",
             f"load the data at a resolution of {size}, or use an encoder trained on such pictures",
         )
 
 
 @contextmanager
 def eval_mode(encoder: nn.Module) -> Iterator[None]:
-    """Inside, the module and all its parts are in eval mode; afterwards each in its own as before."""
+    """Puts the module and its parts in eval mode; afterwards each is in its own mode again."""
     # Module by module: a part may have been put in eval mode on its own (frozen batch norm).
     modes = [(module, module.training) for module in encoder.modules()]
     encoder.eval()

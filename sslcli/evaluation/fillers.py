@@ -1,7 +1,7 @@
 """What a network that fills holes is compared with.
 
-Every filler takes `pictures` (N, C, H, W) in [0, 1] with anything in the hole and `hidden` (N, 1, H, W) bool, and returns the
-pictures with the hole filled; visible pixels stay exactly as they are.
+Every filler takes `pictures` (N, C, H, W) in [0, 1] with anything in the hole and `hidden` (N, 1,
+H, W) bool, and returns the pictures with the hole filled; visible pixels stay exactly as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from sslcli.data.images import Pixels, Track, untracked
 from sslcli.errors import SslcliError
 
 BLOCK = 2**23
-"""About how many numbers of the bank's pictures, and how many distances, are worked on at a time: 32 MiB each."""
+"""About how many numbers of the bank's pictures, and how many distances, are worked on at a time:
+32 MiB each.
+"""
 
 
 def mean_fill(pictures: Tensor, hidden: Tensor, mean: Sequence[float]) -> Tensor:
@@ -26,7 +28,8 @@ def mean_fill(pictures: Tensor, hidden: Tensor, mean: Sequence[float]) -> Tensor
 
 
 def nearest_patch(pictures: Tensor, hidden: Tensor, bank: Pixels) -> Tensor:
-    """The hole as it is in the picture of `bank` (M, H, W, C) whose pixels are nearest (L2) where `pictures` are visible.
+    """The hole as it is in the picture of `bank` (M, H, W, C) whose pixels are nearest (L2) where
+    `pictures` are visible.
 
     Of equally near pictures the first in the bank is taken.
     """
@@ -35,7 +38,8 @@ def nearest_patch(pictures: Tensor, hidden: Tensor, bank: Pixels) -> Tensor:
 
 
 def biharmonic(pictures: Tensor, hidden: Tensor, track: Track = untracked) -> Tensor:
-    """The smoothest continuation into the hole: scikit-image's biharmonic inpainting, picture by picture on the CPU.
+    """The smoothest continuation into the hole: scikit-image's biharmonic inpainting, picture by
+    picture on the CPU.
 
     Raises SslcliError where scikit-image is missing.
     """

@@ -55,7 +55,8 @@ def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Returns the k largest of every row and their columns, the lowest first among equals."""
     values, indices = similarity.topk(min(k + 1, similarity.shape[1]), dim=1)
     if values.shape[1] > k:
-        # topk picks freely among equals, which matters where the last one in equals the first one out.
+        # topk picks freely among equals, which matters where the last one in equals the first one
+        # out.
         tied = (values[:, k - 1] == values[:, k]).nonzero()[:, 0]
         if len(tied):
             indices[tied, :k] = (

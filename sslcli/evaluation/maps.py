@@ -1,4 +1,6 @@
-"""Features as points of a plane: L2-normalised features, as kNN sees them. N pictures, D the features' width."""
+"""Features as points of a plane: L2-normalised features, as kNN sees them. N pictures, D the
+features' width.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class Map:
 
     def require_pictures(self, num_pictures: int) -> None:
         if num_pictures < self.min_pictures:
-            message = f"{self.name} needs at least {self.min_pictures} pictures, and there are {num_pictures}"
+            needed = f"{self.name} needs at least {self.min_pictures} pictures"
+            message = f"{needed}, and there are {num_pictures}"
             raise SslcliError(message, "name a larger --part, or --map pca, which needs 3")
 
     def __call__(self, h: Tensor) -> Tensor:
@@ -41,7 +44,9 @@ class Map:
 
 
 def pca(directions: Tensor) -> Tensor:
-    """The two principal directions' coordinates; of each direction the sign that makes its largest weight positive."""
+    """The two principal directions' coordinates; of each direction the sign that makes its largest
+    weight positive.
+    """
     centred = (directions - directions.mean(dim=0)).double()
     _, axes = torch.linalg.eigh(centred.T @ centred)
     axes = axes[:, -2:].flip(1)  # eigh's are ascending
@@ -51,19 +56,24 @@ def pca(directions: Tensor) -> Tensor:
 
 
 def tsne(directions: Tensor) -> Tensor:
-    """Source: van der Maaten & Hinton 2008, as scikit-learn has it; perplexity 30, less for few pictures; begun from PCA."""
+    """Source: van der Maaten & Hinton 2008, as scikit-learn has it; perplexity 30, less for few
+    pictures; begun from PCA.
+    """
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(directions) - 1) / 3)
     begin = pca(directions)
-    # scikit-learn's own start from PCA is scaled so; a code of one dimension has no second component for it.
+    # scikit-learn's own start from PCA is scaled so; a code of one dimension has no second
+    # component for it.
     begin = begin / begin[:, 0].std().clamp(min=1e-12) * 1e-4
     found = TSNE(2, perplexity=perplexity, init=begin.float().numpy(), random_state=0)
     return torch.from_numpy(found.fit_transform(directions.numpy()))
 
 
 def umap(directions: Tensor) -> Tensor:
-    """Source: McInnes et al. 2018, as umap-learn has it, with its defaults; fewer neighbours for few pictures."""
+    """Source: McInnes et al. 2018, as umap-learn has it, with its defaults; fewer neighbours for
+    few pictures.
+    """
     from umap import UMAP
 
     found = UMAP(n_neighbors=min(15, len(directions) - 1), random_state=0, n_jobs=1)

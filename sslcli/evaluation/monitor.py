@@ -1,4 +1,6 @@
-"""What is measured during pretraining: whether features collapse, and kNN accuracy where labels exist."""
+"""What is measured during pretraining: whether features collapse, and kNN accuracy where labels
+exist.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,22 @@ from sslcli.method import Preprocessing
 from sslcli.nets.encoder import Encoder
 
 NUM_WATCHED = 512
-"""Validation pictures whose features are looked at for collapse, at even distances: a folder's are sorted by class."""
+"""Validation pictures whose features are looked at for collapse, at even distances: a folder's are
+sorted by class.
+"""
 MIN_WATCHED = 16
 NUM_BANK = 10_000
-"""Training pictures that kNN looks among: enough to follow progress by, and a fraction of an epoch's time."""
+"""Training pictures that kNN looks among: enough to follow progress by, and a fraction of an
+epoch's time.
+"""
 
 
 @dataclass
 class Monitor:
-    """Call it with the steps done: `feature_std`, `effective_rank`, `dead_dimensions` and `uniformity` of validation features;
-    `alignment` where `view_features` gives (V, N, D) features of views; and, where labels exist, `knn_accuracy` on validation
-    every `knn_every` steps (0: never) and at `num_steps`. `alarm` is told of a collapse, once.
+    """Call it with the steps done: `feature_std`, `effective_rank`, `dead_dimensions` and
+    `uniformity` of validation features; `alignment` where `view_features` gives (V, N, D) features
+    of views; and, where labels exist, `knn_accuracy` on validation every `knn_every` steps (0:
+    never) and at `num_steps`. `alarm` is told of a collapse, once.
     """
 
     encoder: Encoder

@@ -14,9 +14,9 @@ def in_float64(values: Tensor) -> Tensor:
 def directions(features: Tensor) -> Tensor:
     """Returns the L2-normalised features (N, D) in float64; one of zeros stays zero.
 
-    Features may share a direction: those of a deep sigmoid network lie within a cone of 0.03 degrees.
-    Cosines of its pictures then differ by less than 1e-6, which float32, and still more TF32,
-    rounds off.
+    Features may share a direction: those of a deep sigmoid network lie within a cone of 0.03
+    degrees. Cosines of its pictures then differ by less than 1e-6, which float32, and still more
+    TF32, rounds off.
     """
     features = features.cpu() if features.device.type == "mps" else features
     length = torch.linalg.vector_norm(features, dim=1, keepdim=True, dtype=torch.float64)

@@ -1,8 +1,9 @@
 """How good restored pictures are. N pictures, C channels, H W; values in [0, 1].
 
-`restored` and `truth` are whole pictures (N, C, H, W): what was visible stands in both, for windows and gradients reach
-beyond the scored region. `restored` is clamped to [0, 1]. `region` (N, 1, H, W) bool is True where a picture is scored;
-every picture has such a pixel. Every score is (N,), one a picture, over all channels.
+`restored` and `truth` are whole pictures (N, C, H, W): what was visible stands in both, for windows
+and gradients reach beyond the scored region. `restored` is clamped to [0, 1]. `region` (N, 1, H, W)
+bool is True where a picture is scored; every picture has such a pixel. Every score is (N,), one a
+picture, over all channels.
 """
 
 from __future__ import annotations
@@ -36,17 +37,18 @@ def psnr(restored: Tensor, truth: Tensor, region: Tensor) -> Tensor:
 
 
 def ssim(restored: Tensor, truth: Tensor, region: Tensor) -> Tensor:
-    """Structural similarity, at most 1: the mean over the region of the map, which has no values within 5 pixels of the
-    picture's edge. NaN for a picture whose region lies wholly there.
+    """Structural similarity, at most 1: the mean over the region of the map, which has no values
+    within 5 pixels of the picture's edge. NaN for a picture whose region lies wholly there.
 
-    Source: Wang et al. 2004: a Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, covariances not
-    corrected for the sample's size. Channels are compared one by one.
-    Raises SslcliError for pictures smaller than the window.
+    Source: Wang et al. 2004: a Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03,
+    covariances not corrected for the sample's size. Channels are compared one by one. Raises
+    SslcliError for pictures smaller than the window.
     """
     height, width = truth.shape[2:]
     if min(height, width) < SSIM_WINDOW:
         raise SslcliError(
-            f"SSIM looks through a window of {SSIM_WINDOW} pixels, the pictures are {height} x {width}",
+            f"SSIM looks through a window of {SSIM_WINDOW} pixels, the pictures are "
+            f"{height} x {width}",
             f"take a resolution of at least {SSIM_WINDOW}",
         )
     edge = SSIM_WINDOW // 2
@@ -57,9 +59,11 @@ def ssim(restored: Tensor, truth: Tensor, region: Tensor) -> Tensor:
 
 
 def gradient_magnitude(pictures: Tensor, region: Tensor) -> Tensor:
-    """Sharpness: the mean length of the gradient, by forward differences of neighbouring pixels that all lie in the region.
+    """Sharpness: the mean length of the gradient, by forward differences of neighbouring pixels
+    that all lie in the region.
 
-    So the seam between region and surroundings does not count. NaN for a picture whose region is nowhere wide enough.
+    So the seam between region and surroundings does not count. NaN for a picture whose region is
+    nowhere wide enough.
     """
     here, below, right = (
         (..., slice(-1), slice(-1)),
@@ -71,9 +75,11 @@ def gradient_magnitude(pictures: Tensor, region: Tensor) -> Tensor:
 
 
 def restoration_scores(restored: Tensor, truth: Tensor, region: Tensor) -> dict[str, float]:
-    """Means over the pictures: "l1" and "l2" in percent of the range and its square, "psnr" in dB, "ssim".
+    """Means over the pictures: "l1" and "l2" in percent of the range and its square, "psnr" in dB,
+    "ssim".
 
-    A picture without an SSIM is left out of its mean, and "ssim" where none has one: it looks at 11 x 11 pixels.
+    A picture without an SSIM is left out of its mean, and "ssim" where none has one: it looks at 11
+    x 11 pixels.
     """
     scores = {
         "l1": 100 * float(mean_absolute_error(restored, truth, region).mean()),
@@ -97,7 +103,8 @@ def _mean(values: Tensor, region: Tensor) -> Tensor:
 def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
     """(N, C, H - 10, W - 10): the index at the centre of every window that lies in the picture."""
     down, across = (_gaussian(length, x) for length in x.shape[2:])
-    # As products of matrices: a GPU's convolutions round to TF32, too coarse for a difference of squares.
+    # As products of matrices: a GPU's convolutions round to TF32, too coarse for a difference of
+    # squares.
     mean_x, mean_y, xx, yy, xy = down @ torch.stack([x, y, x * x, y * y, x * y]) @ across.T
     luminance, contrast = 0.01**2, 0.03**2
     covariance, variances = xy - mean_x * mean_y, xx - mean_x.square() + yy - mean_y.square()

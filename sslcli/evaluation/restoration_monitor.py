@@ -20,8 +20,10 @@ BATCH = 128
 
 
 class RestorationMonitor:
-    """Call it with the steps done: PSNR and SSIM of validation pictures damaged as in training, and restored; against the
-    originals, where they were to be restored. The damage is the same at every call."""
+    """Call it with the steps done: PSNR and SSIM of validation pictures damaged as in training, and
+    restored; against the originals, where they were to be restored. The damage is the same at every
+    call.
+    """
 
     def __init__(
         self, method: Restorer, modules: dict[str, nn.Module], val: ImageSet, compute: Compute

@@ -23,7 +23,8 @@ def labels_of(part: ImageSet, device: torch.device) -> Tensor:
 def top_k_accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:
     """The fraction of N pictures whose true class is among the k highest of its `scores` (N, K).
 
-    Of equal scores the lower class goes first, so k = 1 agrees with argmax. A score of NaN is never right.
+    Of equal scores the lower class goes first, so k = 1 agrees with argmax. A score of NaN is never
+    right.
     """
     assert 1 <= k <= scores.shape[1], f"top-{k} of {scores.shape[1]} classes"
     true = scores.gather(1, labels[:, None])
@@ -78,12 +79,15 @@ STUDENT_T = (
 
 
 def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean, and half the width of its 95 % interval by Student's t; None for a single value, which tells no spread."""
+    """The mean, and half the width of its 95 % interval by Student's t; None for a single value,
+    which tells no spread.
+    """
     mean = statistics.fmean(values)
     if len(values) < 2:
         return mean, None
     freedom = len(values) - 1
-    # Beyond the table from the normal's 1.96, within 0.001 (Abramowitz & Stegun 26.7.5, the first two terms).
+    # Beyond the table from the normal's 1.96, within 0.001 (Abramowitz & Stegun 26.7.5, the first
+    # two terms).
     quantile = (
         STUDENT_T[freedom - 1]
         if freedom <= len(STUDENT_T)

@@ -1,4 +1,5 @@
-"""A picture of any size, restored by a network that knows one size: overlapping tiles, coarse to fine.
+"""A picture of any size, restored by a network that knows one size: overlapping tiles, coarse to
+fine.
 
 Shapes: C H W of the picture, N tiles of R x R pixels. Masks: True = hidden.
 """
@@ -18,19 +19,22 @@ Restore = Callable[[Tensor, Tensor], Tensor]
 Corner = tuple[int, int]
 
 MOST_HIDDEN = 0.5
-"""The part of a tile that may be hidden where the network fills it: with more, it sees too little to go by."""
+"""The part of a tile that may be hidden where the network fills it: with more, it sees too little
+to go by.
+"""
 
 
 def restored(
     picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int = 64
 ) -> Tensor:
-    """`picture` (C, H, W) in [0, 1] with `hidden` (1, H, W) restored by tiles of R = `resolution`; the rest is the input, bit
-    for bit.
+    """`picture` (C, H, W) in [0, 1] with `hidden` (1, H, W) restored by tiles of R = `resolution`;
+    the rest is the input, bit for bit.
 
-    Tiles overlap by half, their results are blended by a smooth window, and only those that touch `hidden` are computed.
-    A tile of which more than a half is hidden is restored at half the size first, and so on; its enlarged fill is blended
-    with what its neighbours make of theirs. So no tile without a visible pixel is given to `restore`, unless everything
-    is hidden (a whole picture to be denoised): then the tiles alone do it, at full size.
+    Tiles overlap by half, their results are blended by a smooth window, and only those that touch
+    `hidden` are computed. A tile of which more than a half is hidden is restored at half the size
+    first, and so on; its enlarged fill is blended with what its neighbours make of theirs. So no
+    tile without a visible pixel is given to `restore`, unless everything is hidden (a whole picture
+    to be denoised): then the tiles alone do it, at full size.
     """
     height, width = picture.shape[1:]
     rows, columns = (
@@ -67,7 +71,7 @@ def restored(
 
 
 class _Blend:
-    """Tiles added up under a window that falls smoothly to the tile's edge, over the windows' sum."""
+    """Adds tiles up under a window that falls smoothly to the edge, over the windows' sum."""
 
     def __init__(self, like: Tensor, resolution: int) -> None:
         self.total, self.weight = torch.zeros_like(like), torch.zeros_like(like[:1])
@@ -92,10 +96,12 @@ class _Blend:
 def _coarse(
     picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int
 ) -> Tensor:
-    """The picture restored at half its size (the longer side stays at least `resolution`), enlarged again.
+    """The picture restored at half its size (the longer side stays at least `resolution`), enlarged
+    again.
 
-    A coarse pixel is the mean of its visible ones, and hidden where it has none: were one hidden pixel enough, a finely
-    dotted mask would soon hide everything, and there would be nothing to restore from.
+    A coarse pixel is the mean of its visible ones, and hidden where it has none: were one hidden
+    pixel enough, a finely dotted mask would soon hide everything, and there would be nothing to
+    restore from.
     """
     size = tuple(picture.shape[1:])
     scale = max(0.5, resolution / max(size))
@@ -112,7 +118,9 @@ def _coarse(
 
 
 def _tiles(covered: Tensor, resolution: int) -> tuple[list[Corner], list[float]]:
-    """The top left corners of the tiles that together cover `covered` (H, W), and the part of each that is hidden."""
+    """The top left corners of the tiles that together cover `covered` (H, W), and the part of each
+    that is hidden.
+    """
     tops, lefts = (_starts(side, resolution) for side in covered.shape)
     sums = torch.zeros([side + 1 for side in covered.shape], dtype=torch.int64)
     sums[1:, 1:] = covered.cpu().cumsum(0).cumsum(1)
@@ -129,7 +137,9 @@ def _starts(side: int, resolution: int) -> list[int]:
 
 
 def _mirrored(side: int, length: int, device: torch.device) -> Tensor:
-    """Indices 0 ... side - 1, then back and forth until there are `length`: a reflection of any extent."""
+    """Indices 0 ... side - 1, then back and forth until there are `length`: a reflection of any
+    extent.
+    """
     period = max(1, 2 * (side - 1))
     index = torch.arange(length, device=device) % period
     return torch.where(index < side, index, period - index)

@@ -20,8 +20,9 @@ BATCH = 256
 def view_features(
     method: Method, images: NDArray[np.uint8], device: torch.device, num_draws: int = 1
 ) -> Tensor | None:
-    """Images (N, H, W, C) -> (V, N, D) float32: features of `num_draws` times as many views as the method makes of a picture,
-    in eval mode, without gradient. None where the method does not make two views or more that its encoder takes.
+    """Images (N, H, W, C) -> (V, N, D) float32: features of `num_draws` times as many views as the
+    method makes of a picture, in eval mode, without gradient. None where the method does not make
+    two views or more that its encoder takes.
 
     The views are the same at every call, and the generators go on as if none had been drawn.
     """

@@ -1,4 +1,6 @@
-"""Adversarial losses, of a discriminator's logits (any shape; positive says "real"). Computed in float32 at least."""
+"""Adversarial losses, of a discriminator's logits (any shape; positive says "real"). Computed in
+float32 at least.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,11 @@ from torch.nn.functional import logsigmoid
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log D(real) - log(1 - D(fake)), D the sigmoid of the logits: the sum of the two means, 2 log 2 at chance.
+    """-log D(real) - log(1 - D(fake)), D the sigmoid of the logits: the sum of the two means, 2 log
+    2 at chance.
 
-    Source: Goodfellow et al. 2014; Pathak et al. 2016, L_adv, and their released code, which adds the two means and
-    does not halve them.
+    Source: Goodfellow et al. 2014; Pathak et al. 2016, L_adv, and their released code, which adds
+    the two means and does not halve them.
     """
     return _minus_log(real_logits) + _minus_log(-fake_logits)
 
@@ -19,8 +22,9 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 def generator_loss(fake_logits: Tensor) -> Tensor:
     """-log D(fake), mean: log 2 at chance.
 
-    Source: Goodfellow et al. 2014, the non-saturating variant; the released code of Pathak et al. 2016. Differs from the
-    latter's L_adv, log(1 - D(fake)), whose gradient vanishes where the discriminator wins.
+    Source: Goodfellow et al. 2014, the non-saturating variant; the released code of Pathak et al.
+    2016. Differs from the latter's L_adv, log(1 - D(fake)), whose gradient vanishes where the
+    discriminator wins.
     """
     return _minus_log(fake_logits)
 

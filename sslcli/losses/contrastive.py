@@ -1,7 +1,8 @@
-"""Contrastive losses. N images, two views of each: row i of `z_a` and row i of `z_b` (N, D) belong together.
+"""Contrastive losses. N images, two views of each: row i of `z_a` and row i of `z_b` (N, D) belong
+together.
 
-`block`: rows of the (2N, 2N) similarities that are in memory at a time, in the forward and in the backward pass, which
-computes each block again; None: all of them.
+`block`: rows of the (2N, 2N) similarities that are in memory at a time, in the forward and in the
+backward pass, which computes each block again; None: all of them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from torch.utils.checkpoint import checkpoint
 
 
 def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float, block: int | None = None) -> Tensor:
-    """NT-Xent: the mean over the 2N anchors of the cross-entropy of finding the other view among the 2N - 1 others.
+    """NT-Xent: the mean over the 2N anchors of the cross-entropy of finding the other view among
+    the 2N - 1 others.
 
-    Computed in float32 by log-sum-exp whatever the inputs' dtype, under autocast too.
-    Source: Chen et al. 2020 (SimCLR), eq. 1 and Algorithm 1. Differs from the official code, which returns the sum of
-    the means over each view's anchors, twice this.
+    Computed in float32 by log-sum-exp whatever the inputs' dtype, under autocast too. Source: Chen
+    et al. 2020 (SimCLR), eq. 1 and Algorithm 1. Differs from the official code, which returns the
+    sum of the means over each view's anchors, twice this.
     """
     with torch.autocast(z_a.device.type, enabled=False):
         z = _directions(z_a, z_b)
@@ -34,7 +36,9 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float, block: int | None = No
 
 @torch.no_grad()
 def rank_accuracy(z_a: Tensor, z_b: Tensor, block: int | None = None) -> Tensor:
-    """The share of the 2N anchors whose most similar embedding is their own other view; chance is 1 / (2N - 1)."""
+    """The share of the 2N anchors whose most similar embedding is their own other view; chance is 1
+    / (2N - 1).
+    """
     with torch.autocast(z_a.device.type, enabled=False):
         z = _directions(z_a, z_b)
         found = [

@@ -1,7 +1,8 @@
-"""Reconstruction losses: how far a decoder's outputs are from the clean pictures. N pictures, of any shape (N, ...).
+"""Reconstruction losses: how far a decoder's outputs are from the clean pictures. N pictures, of
+any shape (N, ...).
 
-All are computed in float32 at least, whatever the inputs' dtype: a sum over half a million components overflows fp16.
-`weights` are no part of the graph: numbers or a mask.
+All are computed in float32 at least, whatever the inputs' dtype: a sum over half a million
+components overflows fp16. `weights` are no part of the graph: numbers or a mask.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from torch import Tensor
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of sigmoid(`logits`) with `target` in [0, 1]: summed over a picture's components, mean over N.
+    """Binary cross-entropy of sigmoid(`logits`) with `target` in [0, 1]: summed over a picture's
+    components, mean over N.
 
-    `weights`, of the target's shape, multiply the components.
-    Source: Vincent et al. 2010, L_H; with weights its emphasis: alpha where the input was corrupted, beta elsewhere.
+    `weights`, of the target's shape, multiply the components. Source: Vincent et al. 2010, L_H;
+    with weights its emphasis: alpha where the input was corrupted, beta elsewhere.
     """
     logits, target = _same_shape(logits, target)
     weights = None if weights is None else weights.to(logits.dtype)
@@ -25,7 +27,8 @@ def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None)
 
 
 def squared_error(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Squared differences, summed over a picture's components, mean over N. `weights` as for `cross_entropy`.
+    """Squared differences, summed over a picture's components, mean over N. `weights` as for
+    `cross_entropy`.
 
     Source: Vincent et al. 2010, L_2, there up to a constant factor.
     """
@@ -37,8 +40,8 @@ def squared_error(prediction: Tensor, target: Tensor, weights: Tensor | None = N
 def masked_squared_error(prediction: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Each picture's weighted mean of the squared differences, over all channels; mean over N.
 
-    `weights` (N, 1, H, W) count for every channel of `target` (N, C, H, W): a mask, or more where more is at stake (10 in
-    the band around a hole). A picture whose weights are all 0 counts as 0.
+    `weights` (N, 1, H, W) count for every channel of `target` (N, C, H, W): a mask, or more where
+    more is at stake (10 in the band around a hole). A picture whose weights are all 0 counts as 0.
     Source: Pathak et al. 2016, L_rec, the "normalized masked L2".
     """
     prediction, target = _same_shape(prediction, target)

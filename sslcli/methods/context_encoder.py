@@ -1,7 +1,7 @@
 """Context encoder: what a picture holds where a hole is, from what is around it.
 
-Source: Pathak, Krähenbühl, Donahue, Darrell, Efros 2016, "Context Encoders: Feature Learning by Inpainting", and its
-released Torch code.
+Source: Pathak, Krähenbühl, Donahue, Darrell, Efros 2016, "Context Encoders: Feature Learning by
+Inpainting", and its released Torch code.
 """
 
 from __future__ import annotations
@@ -43,12 +43,14 @@ class ContextEncoderConfig(MethodConfig):
     )
     bottleneck: int | None = setting(
         512,
-        "units of the fully-connected layer before the decoder; null: the channel-wise one and a 1x1 convolution",
+        "units of the fully-connected layer before the decoder; null: the channel-wise one "
+        "and a 1x1 convolution",
     )
     flip: bool = setting(True, "half of the pictures are mirrored")
     overlap: float = setting(
         0.03125,
-        "centre holes: width of the band around the hole that is predicted too, as part of the picture's side",
+        "centre holes: width of the band around the hole that is predicted too, as part of "
+        "the picture's side",
     )
     overlap_weight: float = setting(10.0, "weight of that band in the reconstruction")
     adversarial: bool = setting(
@@ -128,10 +130,14 @@ class ContextEncoderConfig(MethodConfig):
 
     def _bottleneck(self, encoder: Encoder) -> nn.Module:
         if len(encoder.code_shape) != 3:
-            message = f"the context encoder needs feature maps, and this encoder's code is {encoder.code_shape[0]} numbers"
+            message = (
+                "the context encoder needs feature maps, and this encoder's code is "
+                f"{encoder.code_shape[0]} numbers"
+            )
             raise SslcliError(
                 message,
-                "choose encoder=context, conv_stack, convnet or a resnet, without encoder.bottleneck",
+                "choose encoder=context, conv_stack, convnet or a resnet, without "
+                "encoder.bottleneck",
             )
         if self.bottleneck is None:
             return nets.ChannelwiseBottleneck(encoder.code_shape[0], encoder.code_shape[1])
@@ -140,12 +146,13 @@ class ContextEncoderConfig(MethodConfig):
 
 @dataclass
 class ContextEncoder(Method):
-    """Pictures are normalised for the encoder, so that the hole's 0 is the data's mean; predictions and the discriminator's
-    patches are in [-1, 1]. A `Restorer`.
+    """Pictures are normalised for the encoder, so that the hole's 0 is the data's mean; predictions
+    and the discriminator's patches are in [-1, 1]. A `Restorer`.
 
-    Differs: the whole picture is predicted, not the hole's square, so that a hole may have any form; the overlap lies around
-    the hole, so that the hole itself is the quarter that is scored; where holes have no square of their own (blocks,
-    regions) the discriminator sees the picture with its hole filled.
+    Differs: the whole picture is predicted, not the hole's square, so that a hole may have any
+    form; the overlap lies around the hole, so that the hole itself is the quarter that is scored;
+    where holes have no square of their own (blocks, regions) the discriminator sees the picture
+    with its hole filled.
     """
 
     encoder: Encoder
@@ -216,7 +223,9 @@ class ContextEncoder(Method):
         }
 
     def predict(self, pictures: Tensor, hidden: Tensor) -> Tensor:
-        """(N, C, H, W) in [0, 1] and what of them is hidden -> whole pictures in [-1, 1], made without what is hidden."""
+        """(N, C, H, W) in [0, 1] and what of them is hidden -> whole pictures in [-1, 1], made
+        without what is hidden.
+        """
         context = self.preprocessing.normalized(pictures).masked_fill(hidden, 0.0)
         prediction: Tensor = self.decoder(self.bottleneck(self.encoder.code(context))).tanh()
         return prediction
@@ -247,8 +256,9 @@ class ContextEncoder(Method):
         return mean.where(hidden, pictures), hidden
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """Raises SslcliError where a picture is hidden as a whole: nothing is left to go by; and where something is hidden that
-        no loss was ever about."""
+        """Raises SslcliError where a picture is hidden as a whole: nothing is left to go by; and
+        where something is hidden that no loss was ever about.
+        """
         if bool(hidden.flatten(1).all(dim=1).any()):
             raise SslcliError(
                 "a context encoder fills holes, and here a whole picture is hidden",
@@ -258,7 +268,10 @@ class ContextEncoder(Method):
         learned = hidden.new_zeros(hidden.shape[2:])
         learned[rows, columns] = True
         if self.masks.kind is MaskKind.centre and bool((hidden & ~learned).any()):
-            message = "the run learned to fill the centre of a picture alone, and here something else is hidden"
+            message = (
+                "the run learned to fill the centre of a picture alone, "
+                "and here something else is hidden"
+            )
             raise SslcliError(
                 message,
                 "name a run with method.masks.kind=regions, or train one: it fills holes anywhere",

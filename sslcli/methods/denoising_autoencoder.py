@@ -1,7 +1,8 @@
 """Denoising autoencoder: from a corrupted picture, the clean one.
 
-Source: Vincent, Larochelle, Bengio, Manzagol 2008, "Extracting and Composing Robust Features with Denoising Autoencoders";
-Vincent et al. 2010, "Stacked Denoising Autoencoders" (JMLR 11), for the kinds of corruption and the emphasis.
+Source: Vincent, Larochelle, Bengio, Manzagol 2008, "Extracting and Composing Robust Features with
+Denoising Autoencoders"; Vincent et al. 2010, "Stacked Denoising Autoencoders" (JMLR 11), for the
+kinds of corruption and the emphasis.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 
 
 class Reconstruction(Enum):
-    """What a reconstruction is judged by, and with it how the decoder's outputs are read: both summed over a picture's
-    components. `cross_entropy`: as a sigmoid's arguments. `squared_error`: as the values themselves, a linear decoder."""
+    """What a reconstruction is judged by, and with it how the decoder's outputs are read: both
+    summed over a picture's components. `cross_entropy`: as a sigmoid's arguments. `squared_error`:
+    as the values themselves, a linear decoder.
+    """
 
     cross_entropy = "cross_entropy"
     squared_error = "squared_error"
@@ -53,7 +56,9 @@ class Reconstruction(Enum):
 
 @dataclass(kw_only=True)
 class DenoisingAutoencoderConfig(MethodConfig):
-    """From a corrupted picture, the clean one (Vincent et al. 2008, 2010). All corruption 0: a plain autoencoder."""
+    """From a corrupted picture, the clean one (Vincent et al. 2008, 2010). All corruption 0: a
+    plain autoencoder.
+    """
 
     corruption: CorruptionConfig = part(
         lambda: CorruptionConfig(gaussian=0.3, masking=0.25),
@@ -83,13 +88,15 @@ class DenoisingAutoencoderConfig(MethodConfig):
             )
         require(
             self.corrupted_weight > 0 or self.kept_weight > 0,
-            "method.kept_weight", self.kept_weight, "positive where corrupted_weight is 0", "nothing would be learned",
+            "method.kept_weight", self.kept_weight, "positive where corrupted_weight is 0",
+            "nothing would be learned",
         )  # fmt: skip
         emphasised = self.corrupted_weight != self.kept_weight
         distinguishes = self.corruption.any and self.corruption.gaussian == 0
         require(
             not emphasised or distinguishes, "method.kept_weight", self.kept_weight,
-            "equal to method.corrupted_weight where corruption leaves no component or every one as it was",
+            "equal to method.corrupted_weight where corruption leaves no component or "
+            "every one as it was",
             "emphasis needs masking, salt_and_pepper or blocks, without gaussian",
         )  # fmt: skip
 
@@ -108,7 +115,9 @@ class DenoisingAutoencoderConfig(MethodConfig):
 
 @dataclass
 class DenoisingAutoencoder(Method):
-    """Its pictures are in [0, 1]; `encoder.code` is corrupted in training and never in evaluation. A `Restorer`."""
+    """Its pictures are in [0, 1]; `encoder.code` is corrupted in training and never in evaluation.
+    A `Restorer`.
+    """
 
     encoder: Encoder
     preprocessing: Preprocessing
@@ -146,7 +155,9 @@ class DenoisingAutoencoder(Method):
         return corrupted, pictures.new_ones((len(pictures), 1, *pictures.shape[2:])).bool()
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """What training blanked is blanked here: where only a part is hidden, its pixels are not looked at."""
+        """What training blanked is blanked here: where only a part is hidden, its pixels are not
+        looked at.
+        """
         if self.corruption.hides:
             everything = hidden.flatten(1).all(dim=1).view(-1, 1, 1, 1)
             damaged = damaged.masked_fill(hidden & ~everything, 0.0)

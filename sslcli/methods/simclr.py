@@ -1,6 +1,7 @@
 """SimCLR: two views of a picture are to be found by each other among all others of the batch.
 
-Source: Chen, Kornblith, Norouzi, Hinton 2020, "A Simple Framework for Contrastive Learning of Visual Representations".
+Source: Chen, Kornblith, Norouzi, Hinton 2020, "A Simple Framework for Contrastive Learning of
+Visual Representations".
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ class SimCLRConfig(MethodConfig):
     )
     chunk_size: int | None = setting(
         None,
-        "pictures whose activations are in memory at a time, for batches that memory would not hold; null: all",
+        "pictures whose activations are in memory at a time, for batches that memory would "
+        "not hold; null: all",
     )
     loss_block: int | None = setting(
         None,
-        "rows of the matrix of similarities in memory at a time; null: all, some 12 (2 batch_size)^2 bytes",
+        "rows of the matrix of similarities in memory at a time; null: all, some 12 (2 "
+        "batch_size)^2 bytes",
     )
     projector: ProjectorConfig = part(ProjectorConfig, "the head whose output is compared")
     views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")

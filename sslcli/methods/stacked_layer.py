@@ -1,7 +1,7 @@
 """One layer of a stack as a denoising autoencoder of what the layers below it make of a picture.
 
-Source: Vincent et al. 2010, stacking: the layers below are trained already and stay as they are; their codes are clean, and are
-corrupted for the layer in training alone.
+Source: Vincent et al. 2010, stacking: the layers below are trained already and stay as they are;
+their codes are clean, and are corrupted for the layer in training alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class StackedLayer:
-    """Trains `layer` (the `depth`-th of `encoder`, from 1) and its mirror; a `Learner` of images (N, H, W, C) uint8."""
+    """Trains `layer` (the `depth`-th of `encoder`, from 1) and its mirror; a `Learner` of images
+    (N, H, W, C) uint8.
+    """
 
     encoder: LayeredEncoder
     depth: int

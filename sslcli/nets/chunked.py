@@ -1,10 +1,11 @@
 """A network on a large batch in the memory of a small one.
 
-Nothing of a chunk is kept but its input and output; it is computed again when its gradient is asked for. So the objective is
-that of the whole batch, where accumulating the gradients of small batches would be that of the small ones.
-Source: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup" (gradient cache); Chen et
-al. 2016, "Training Deep Nets with Sublinear Memory Cost". Differs from the former: torch's checkpointing does the second
-pass, so that a training step reads as if there were no chunks.
+Nothing of a chunk is kept but its input and output; it is computed again when its gradient is asked
+for. So the objective is that of the whole batch, where accumulating the gradients of small batches
+would be that of the small ones. Source: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch
+Size under Memory Limited Setup" (gradient cache); Chen et al. 2016, "Training Deep Nets with
+Sublinear Memory Cost". Differs from the former: torch's checkpointing does the second pass, so that
+a training step reads as if there were no chunks.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from torch.utils.checkpoint import checkpoint
 
 
 def in_chunks(network: nn.Module, inputs: Tensor, chunk_size: int | None) -> Tensor:
-    """`network(inputs)` (N, …), the activations of at most `chunk_size` rows in memory at a time; None: of all at once.
+    """`network(inputs)` (N, …), the activations of at most `chunk_size` rows in memory at a time;
+    None: of all at once.
 
-    Equal, gradients too, up to the order of float32 sums, for networks that treat every row alone. Batch norm in training
-    takes the statistics of a chunk, as on a device that holds so many rows; its running statistics see every chunk once.
+    Equal, gradients too, up to the order of float32 sums, for networks that treat every row alone.
+    Batch norm in training takes the statistics of a chunk, as on a device that holds so many rows;
+    its running statistics see every chunk once.
     """
     if chunk_size is None or chunk_size >= len(inputs):
         return network(inputs)  # type: ignore[no-any-return]
@@ -37,7 +40,9 @@ def in_chunks(network: nn.Module, inputs: Tensor, chunk_size: int | None) -> Ten
 
 @contextlib.contextmanager
 def _unrecorded(network: nn.Module) -> Iterator[None]:
-    """Inside, what batch norm records goes to copies of its statistics: the second pass over a chunk is no second chunk."""
+    """Inside, what batch norm records goes to copies of its statistics: the second pass over a
+    chunk is no second chunk.
+    """
     recording = [
         module for module in network.modules() if isinstance(module, _BatchNorm) and module.training
     ]

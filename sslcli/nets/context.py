@@ -1,8 +1,9 @@
 """The context encoder's networks: encoder, bottlenecks, discriminator. Shapes: N images, C H W.
 
-Source: Pathak et al. 2016, "Context Encoders: Feature Learning by Inpainting", and its released Torch code for widths,
-initialisation and where batch norm stands. Differs: a convolution without batch norm behind it has a bias (the released
-code sets all to 0 at every step); sides that are no power of two are halved rounding up.
+Source: Pathak et al. 2016, "Context Encoders: Feature Learning by Inpainting", and its released
+Torch code for widths, initialisation and where batch norm stands. Differs: a convolution without
+batch norm behind it has a bias (the released code sets all to 0 at every step); sides that are no
+power of two are halved rounding up.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ SMALLEST = 4
 
 
 class ContextNet(Encoder):
-    """4x4 convolutions of stride 2 down to maps of 3 or 4 px, LeakyReLU, batch norm after each but the first."""
+    """4x4 convolutions of stride 2 down to maps of 3 or 4 px, LeakyReLU, batch norm after each but
+    the first.
+    """
 
     def __init__(self, channels: int, resolution: int, base_width: int) -> None:
         super().__init__()
@@ -56,7 +59,9 @@ class ContextNet(Encoder):
 
 
 class PatchDiscriminator(nn.Module):
-    """(N, channels, side, side) -> (N,) logits: whether a patch is real; sides from 5 px. Source: shown values in [-1, 1]."""
+    """(N, channels, side, side) -> (N,) logits: whether a patch is real; sides from 5 px. Source:
+    shown values in [-1, 1].
+    """
 
     def __init__(self, channels: int, side: int, base_width: int) -> None:
         super().__init__()
@@ -72,10 +77,11 @@ class PatchDiscriminator(nn.Module):
 
 
 class ChannelwiseFullyConnected(nn.Module):
-    """(N, channels, side, side) -> the same: every channel's positions mixed by a matrix of its own, no channel with another.
+    """(N, channels, side, side) -> the same: every channel's positions mixed by a matrix of its
+    own, no channel with another.
 
-    Source: Pathak et al. 2016, the channel-wise fully-connected layer: channels · side^4 weights, and here as many biases as
-    numbers go out.
+    Source: Pathak et al. 2016, the channel-wise fully-connected layer: channels · side^4 weights,
+    and here as many biases as numbers go out.
     """
 
     def __init__(self, channels: int, side: int) -> None:
@@ -94,7 +100,9 @@ class ChannelwiseFullyConnected(nn.Module):
 
 
 class ChannelwiseBottleneck(nn.Sequential):
-    """(N, channels, side, side) -> the same: positions mixed within every channel, then channels at every position."""
+    """(N, channels, side, side) -> the same: positions mixed within every channel, then channels at
+    every position.
+    """
 
     def __init__(self, channels: int, side: int) -> None:
         mixing = nn.Conv2d(channels, channels, kernel_size=1, bias=False)
@@ -108,9 +116,11 @@ class ChannelwiseBottleneck(nn.Sequential):
 
 
 class FullyConnectedBottleneck(nn.Sequential):
-    """(N, *code_shape) -> the same, through `units` numbers that see the whole code; the released network's has 4000.
+    """(N, *code_shape) -> the same, through `units` numbers that see the whole code; the released
+    network's has 4000.
 
-    There a convolution as large as the maps and a transposed one back, which are these two linear layers.
+    There a convolution as large as the maps and a transposed one back, which are these two linear
+    layers.
     """
 
     def __init__(self, code_shape: Sequence[int], units: int) -> None:
@@ -131,7 +141,9 @@ class FullyConnectedBottleneck(nn.Sequential):
 
 
 def _widths(num_stages: int, base_width: int) -> list[int]:
-    """Channels after every stage: doubling in the last four, so at most eight times `base_width` (64 64 128 256 512)."""
+    """Channels after every stage: doubling in the last four, so at most eight times `base_width`
+    (64 64 128 256 512).
+    """
     waiting = max(0, num_stages - 4)
     return [base_width << max(0, stage - waiting) for stage in range(num_stages)]
 

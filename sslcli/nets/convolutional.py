@@ -13,7 +13,9 @@ from sslcli.nets.encoder import Encoder
 
 
 class ConvNet(Encoder):
-    """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels, strides 1 2 1 2 1 2, mean pool."""
+    """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels, strides 1 2 1 2 1 2, mean
+    pool.
+    """
 
     def __init__(
         self, channels: int, resolution: int, base_width: int, norm: Callable[[int], nn.Module]
@@ -53,7 +55,7 @@ def resnet(name: str, zero_init_residual: bool, norm: Callable[[int], nn.Module]
 
 
 class ResNetEncoder(Encoder):
-    """A torchvision ResNet up to its pooled features; its keys are torchvision's, under `resnet.`."""
+    """A torchvision ResNet up to its pooled features, with torchvision's keys under `resnet.`."""
 
     def __init__(self, resnet: ResNet, channels: int, resolution: int, small_stem: bool) -> None:
         super().__init__()

@@ -8,11 +8,15 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 NARROWEST, WIDEST = 16, 256
-"""Channels of a stage. Without an upper end a ResNet-50's decoder would cost three times what the ResNet does."""
+"""Channels of a stage. Without an upper end a ResNet-50's decoder would cost three times what the
+ResNet does.
+"""
 
 
 def halved_sides(side: int, last: int) -> list[int]:
-    """`side` and its halves, each rounded up, down to the first that is not above `last`: 28, 4 -> 28, 14, 7, 4."""
+    """`side` and its halves, each rounded up, down to the first that is not above `last`: 28, 4 ->
+    28, 14, 7, 4.
+    """
     sides = [side]
     while sides[-1] > last:
         sides.append((sides[-1] + 1) // 2)
@@ -22,8 +26,9 @@ def halved_sides(side: int, last: int) -> list[int]:
 class UpsamplingDecoder(nn.Module):
     """(N, *code_shape) -> (N, channels, resolution, resolution), unbounded.
 
-    Feature maps (D, h, w) are brought back through the sides that the picture was halved through; every stage after the
-    first halves the channels. A vector (D,) first becomes maps of 4 to 7 px by a linear layer.
+    Feature maps (D, h, w) are brought back through the sides that the picture was halved through;
+    every stage after the first halves the channels. A vector (D,) first becomes maps of 4 to 7 px
+    by a linear layer.
     """
 
     def __init__(self, code_shape: Sequence[int], channels: int, resolution: int) -> None:
@@ -49,7 +54,9 @@ class UpsamplingDecoder(nn.Module):
 
 
 def _sides_above(side: int, resolution: int) -> list[int]:
-    """Of the halves of `resolution` those above the one nearest to `side`, rising, `resolution` always among them."""
+    """Of the halves of `resolution` those above the one nearest to `side`, rising, `resolution`
+    always among them.
+    """
     rungs = halved_sides(resolution, last=1)
     nearest = min(rungs, key=lambda rung: abs(rung - side))
     return sorted(rung for rung in rungs if rung > nearest) or [resolution]
@@ -66,7 +73,9 @@ def _maps_from(units: int, channels: int, side: int) -> nn.Sequential:
 
 
 class _Stage(nn.Module):
-    """Maps of any side -> maps of `side`: each pixel repeated, then a 3x3 convolution, batch norm, ReLU."""
+    """Maps of any side -> maps of `side`: each pixel repeated, then a 3x3 convolution, batch norm,
+    ReLU.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, side: int) -> None:
         super().__init__()

@@ -14,8 +14,8 @@ from sslcli.nets.decoders import UpsamplingDecoder
 class Encoder(nn.Module):
     """(N, C, H, W) preprocessed pictures -> (N, `width`) features. It is what survives pretraining.
 
-    A convolutional encoder defines `code` and `code_shape`, and its features are the code's mean over the positions;
-    another defines `forward`, and its code is its features.
+    A convolutional encoder defines `code` and `code_shape`, and its features are the code's mean
+    over the positions; another defines `forward`, and its code is its features.
     """
 
     width: int
@@ -26,7 +26,9 @@ class Encoder(nn.Module):
         return self.code(pictures).mean(dim=(2, 3))
 
     def in_chunks(self, pictures: Tensor, chunk_size: int | None) -> Tensor:
-        """As `forward`, in the memory of `chunk_size` pictures (see nets/chunked.py); None: of all at once."""
+        """As `forward`, in the memory of `chunk_size` pictures (see nets/chunked.py); None: of all
+        at once.
+        """
         return in_chunks(self, pictures, chunk_size)
 
     def code(self, pictures: Tensor) -> Tensor:
@@ -35,8 +37,8 @@ class Encoder(nn.Module):
         return features
 
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
-        """(N, *code_shape) -> (N, channels, resolution, resolution), unbounded: the encoder's mirror, with weights of its
-        own or, `tied`, the encoder's transposed.
+        """(N, *code_shape) -> (N, channels, resolution, resolution), unbounded: the encoder's
+        mirror, with weights of its own or, `tied`, the encoder's transposed.
 
         Raises SslcliError where this encoder's weights cannot be tied.
         """
@@ -50,7 +52,9 @@ class Encoder(nn.Module):
         return UpsamplingDecoder(self.code_shape, channels, resolution)
 
     def up_to(self, layer: int) -> Encoder:
-        """The encoder that ends with its `layer`-th layer, counted from 1. Raises SslcliError where it has no such layer."""
+        """The encoder that ends with its `layer`-th layer, counted from 1. Raises SslcliError where
+        it has no such layer.
+        """
         raise SslcliError(
             f"a {type(self).__name__} cannot be cut after layer {layer}",
             "leave layer out, or use a run of stack-pretrain",
@@ -58,8 +62,9 @@ class Encoder(nn.Module):
 
 
 class Bottleneck(Encoder):
-    """An encoder whose code is flattened and brought to `width` numbers by one linear layer: feature maps keep what they
-    know of places, which their mean forgets."""
+    """An encoder whose code is flattened and brought to `width` numbers by one linear layer:
+    feature maps keep what they know of places, which their mean forgets.
+    """
 
     def __init__(self, encoder: Encoder, width: int) -> None:
         super().__init__()
@@ -73,7 +78,9 @@ class Bottleneck(Encoder):
         return code
 
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
-        """As the encoder's own, behind a linear layer that widens the code again; only that of the encoder can be tied."""
+        """As the encoder's own, behind a linear layer that widens the code again; only that of the
+        encoder can be tied.
+        """
         widen = [nn.Linear(self.width, self.linear.in_features), nn.ReLU(inplace=True)]
         return nn.Sequential(
             *widen,

@@ -1,4 +1,6 @@
-"""The choice of encoder: configs that build one for a picture's channels and resolution. Does not import torch."""
+"""The choice of encoder: configs that build one for a picture's channels and resolution. Does not
+import torch.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class Stem(Enum):
-    """The first layer of a ResNet: `imagenet` 7x7 stride 2 with max-pool, `small` 3x3 stride 1 without, `auto` by size."""
+    """The first layer of a ResNet: `imagenet` 7x7 stride 2 with max-pool, `small` 3x3 stride 1
+    without, `auto` by size.
+    """
 
     auto = "auto"
     imagenet = "imagenet"
@@ -39,8 +43,9 @@ class Activation(Enum):
 
 
 class Norm(Enum):
-    """What convolutions are normalised by: the `batch`'s statistics, or, alike for every picture, those of a `group` of its
-    channels, so that chunks, devices and small batches change nothing."""
+    """What convolutions are normalised by: the `batch`'s statistics, or, alike for every picture,
+    those of a `group` of its channels, so that chunks, devices and small batches change nothing.
+    """
 
     batch = "batch"
     group = "group"
@@ -56,7 +61,8 @@ class EncoderConfig:
 
     bottleneck: int | None = setting(
         None,
-        "units of a last linear layer on the flattened feature maps: the code of an autoencoder; null: none",
+        "units of a last linear layer on the flattened feature maps: the code of an "
+        "autoencoder; null: none",
     )
 
     def __post_init__(self) -> None:
@@ -66,7 +72,9 @@ class EncoderConfig:
         )
 
     def build(self, channels: int, resolution: int) -> Encoder:
-        """Freshly initialised from torch's global generator. Raises SslcliError where the pictures do not fit."""
+        """Freshly initialised from torch's global generator. Raises SslcliError where the pictures
+        do not fit.
+        """
         network = self.network(channels, resolution)
         return network if self.bottleneck is None else nets.Bottleneck(network, self.bottleneck)
 
@@ -77,7 +85,9 @@ class EncoderConfig:
 
 @dataclass(kw_only=True)
 class ConvNetConfig(EncoderConfig):
-    """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels (strides 1 2 1 2 1 2), mean pool: fast on a CPU."""
+    """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels (strides 1 2 1 2 1 2), mean
+    pool: fast on a CPU.
+    """
 
     width: int = setting(16, "channels of the first block, w; the encoder's width is 8w")
     norm: Norm = setting(
@@ -162,7 +172,8 @@ class LayeredConfig(EncoderConfig):
     batch_norm: bool = setting(True, "batch norm before every nonlinearity")
     gain: float | None = setting(
         None,
-        "of the initial weights, on Glorot's range; null: 4 before a sigmoid, 1 before a tanh, He's before a ReLU",
+        "of the initial weights, on Glorot's range; null: 4 before a sigmoid, 1 before a "
+        "tanh, He's before a ReLU",
     )
 
     def __post_init__(self) -> None:
@@ -200,7 +211,9 @@ class MLPConfig(LayeredConfig):
 
 @dataclass(kw_only=True)
 class ConvStackConfig(LayeredConfig):
-    """5x5 convolutions of stride 2, mean pool: a convolutional network that can be trained layer by layer."""
+    """5x5 convolutions of stride 2, mean pool: a convolutional network that can be trained layer by
+    layer.
+    """
 
     widths: list[int] = setting(
         [32, 64, 128], "channels of each layer; the last is the encoder's width"
@@ -223,7 +236,9 @@ class ConvStackConfig(LayeredConfig):
 
 @dataclass(kw_only=True)
 class ContextConfig(EncoderConfig):
-    """The context encoder's: 4x4 convolutions of stride 2, as many as bring the picture to about 4x4, mean pool."""
+    """The context encoder's: 4x4 convolutions of stride 2, as many as bring the picture to about
+    4x4, mean pool.
+    """
 
     width: int = setting(
         32, "channels of the first convolution, w (64 as published); they double up to 8w"
@@ -246,7 +261,9 @@ class ContextConfig(EncoderConfig):
 
 @dataclass(kw_only=True)
 class TimmConfig(EncoderConfig):
-    """Any timm model by its name (needs the extra: pip install 'sslcli[timm]'), from random weights; ViTs among them."""
+    """Any timm model by its name (needs the extra: pip install 'sslcli[timm]'), from random
+    weights; ViTs among them.
+    """
 
     model: str = setting(REQUIRED, "timm's name of the model, as in vit_tiny_patch16_224")
     patch_size: int | None = setting(

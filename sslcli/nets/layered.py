@@ -1,4 +1,6 @@
-"""Encoders that are a plain chain of layers, each with its mirror: what can be trained layer by layer, tied, and cut."""
+"""Encoders that are a plain chain of layers, each with its mirror: what can be trained layer by
+layer, tied, and cut.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ class MLP(LayeredEncoder):
 
 
 class ConvStack(LayeredEncoder):
-    """5x5 convolutions of stride 2, each halving the picture's side; the features are the last maps' mean."""
+    """5x5 convolutions of stride 2, each halving the picture's side; the features are the last
+    maps' mean.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,6 @@
-"""Layers that know their mirror: what stacks and plain autoencoders are made of. Shapes: N images, C H W, D units."""
+"""Layers that know their mirror: what stacks and plain autoencoders are made of. Shapes: N images,
+C H W, D units.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,14 @@ def normalization(name: str) -> Callable[[int], nn.Module]:
 
 
 class Layer(nn.Module):
-    """An affine map, batch norm if wanted, a nonlinearity. `mirror` maps codes back to what the layer was given."""
+    """An affine map, batch norm if wanted, a nonlinearity. `mirror` maps codes back to what the
+    layer was given.
+    """
 
     def mirror(self, tied: bool) -> nn.Module:
-        """codes -> inputs, unbounded (a sigmoid's argument, or the values themselves). `tied`: with this layer's weights
-        transposed, and a bias of its own."""
+        """codes -> inputs, unbounded (a sigmoid's argument, or the values themselves). `tied`: with
+        this layer's weights transposed, and a bias of its own.
+        """
         raise NotImplementedError
 
 
@@ -71,7 +76,9 @@ class DenseLayer(Layer):
 
 
 class ConvLayer(Layer):
-    """(N, C, side, side) -> (N, channels, ceil(side / 2), ceil(side / 2)): a 5x5 convolution of stride 2."""
+    """(N, C, side, side) -> (N, channels, ceil(side / 2), ceil(side / 2)): a 5x5 convolution of
+    stride 2.
+    """
 
     def __init__(
         self,
@@ -118,7 +125,8 @@ class _TiedDense(nn.Module):
         self.bias = nn.Parameter(torch.zeros(forward_layer.in_features))
 
     def forward(self, codes: Tensor) -> Tensor:
-        # Not linear(codes, weight.t()): the gradients of the weight's two uses would differ in layout, and adding them would
+        # Not linear(codes, weight.t()): the gradients of the weight's two uses would differ in
+        # layout, and adding them would
         # cost as much as a product.
         return torch.addmm(self.bias, codes, self._borrowed[0].weight)
 
@@ -141,10 +149,11 @@ def initialise(
     nonlinearity: nn.Module,
     gain: float | None = None,
 ) -> None:
-    """Weights uniform in ±gain · sqrt(6 / (fan in + fan out)), biases 0. Without a gain: 4 before a sigmoid, 1 before a tanh,
-    and He's range before a ReLU.
+    """Weights uniform in ±gain · sqrt(6 / (fan in + fan out)), biases 0. Without a gain: 4 before a
+    sigmoid, 1 before a tanh, and He's range before a ReLU.
 
-    Source: Glorot & Bengio 2010; the factor 4 as in the denoising autoencoder tutorial of deeplearning.net.
+    Source: Glorot & Bengio 2010; the factor 4 as in the denoising autoencoder tutorial of
+    deeplearning.net.
     """
     if gain is None and isinstance(nonlinearity, nn.ReLU):
         nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 
 class NormalizedEncoder(nn.Module):
-    """(N, C, H, W) pictures in [0, 1] -> (N, D): minus `mean`, over `std` (per channel), then the encoder."""
+    """(N, C, H, W) pictures in [0, 1] -> (N, D): minus `mean`, over `std` (per channel), then the
+    encoder.
+    """
 
     def __init__(self, encoder: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()

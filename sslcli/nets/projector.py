@@ -10,8 +10,9 @@ def projection_head(
 ) -> nn.Sequential:
     """(N, width) -> (N, out): linear layers with ReLU between them.
 
-    With `batch_norm` a norm follows every layer, the last one's without a shift, and the layers have no bias, as in
-    SimCLR's official code. Differs: torch's default initialisation where the official code draws N(0, 0.01).
+    With `batch_norm` a norm follows every layer, the last one's without a shift, and the layers
+    have no bias, as in SimCLR's official code. Differs: torch's default initialisation where the
+    official code draws N(0, 0.01).
     """
     layers: list[nn.Module] = []
     for index in range(num_layers):

@@ -1,4 +1,6 @@
-"""The projector's config: the head between the encoder and a contrastive loss. Does not import torch."""
+"""The projector's config: the head between the encoder and a contrastive loss. Does not import
+torch.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class ProjectorConfig:
-    """The projection head g: discarded after pretraining, since h probes better than g(h) (SimCLR §4.2)."""
+    """The projection head g: discarded after pretraining, since h probes better than g(h) (SimCLR
+    §4.2).
+    """
 
     num_layers: int = setting(2, "linear layers: 2 (SimCLR) or 3 (SimCLR v2); 1 is a linear head")
     hidden: int | None = setting(

@@ -12,8 +12,9 @@ from sslcli.nets.encoder import Encoder
 
 
 class TimmEncoder(Encoder):
-    """A timm model without its classifier; its keys are timm's, under `model.`. `arguments` are what timm.create_model
-    was given beside the name."""
+    """A timm model without its classifier; its keys are timm's, under `model.`. `arguments` are
+    what timm.create_model was given beside the name.
+    """
 
     def __init__(
         self, model: nn.Module, arguments: dict[str, Any], channels: int, resolution: int
@@ -22,7 +23,8 @@ class TimmEncoder(Encoder):
         self.model = model
         self.arguments = arguments
         model.eval()
-        with torch.no_grad():  # the width is asked of the model itself: timm's attributes name it differently by family
+        # the width is asked of the model itself: timm's attributes name it differently by family
+        with torch.no_grad():
             self.width = int(model(torch.zeros(1, channels, resolution, resolution)).shape[1])
         model.train()
         self.code_shape = (self.width,)
@@ -34,7 +36,9 @@ class TimmEncoder(Encoder):
 def build_timm_encoder(
     name: str, channels: int, resolution: int, patch_size: int | None
 ) -> TimmEncoder:
-    """Raises SslcliError where timm is absent, does not know the name, or the model cannot take such pictures."""
+    """Raises SslcliError where timm is absent, does not know the name, or the model cannot take
+    such pictures.
+    """
     try:
         import timm
     except ModuleNotFoundError:
@@ -51,7 +55,8 @@ def build_timm_encoder(
         return TimmEncoder(model, arguments, channels, resolution)
     except (AssertionError, RuntimeError, TypeError, ValueError) as reason:
         what = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
-        message = f"timm's {name} cannot be built for {resolution} px pictures of {channels} channels: {what}"
+        pictures = f"{resolution} px pictures of {channels} channels"
+        message = f"timm's {name} cannot be built for {pictures}: {what}"
         raise SslcliError(
             message, "choose another encoder.model, encoder.patch_size or data.resolution"
         ) from reason
@@ -60,8 +65,9 @@ def build_timm_encoder(
 def _create(
     timm: Any, name: str, channels: int, resolution: int, sizes: dict[str, Any]
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The model and the arguments that made it. Models made of patches must be told the pictures' size; the others refuse
-    the argument, and take any size."""
+    """The model and the arguments that made it. Models made of patches must be told the pictures'
+    size; the others refuse the argument, and take any size.
+    """
     arguments = {"num_classes": 0, "in_chans": channels, **sizes}
     sized = {**arguments, "img_size": resolution}
     try:
