@@ -23,7 +23,7 @@ from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
 from sslcli.saved import Saved, choices_of, read, to_config, to_yaml
-from sslcli.text import shell_quoted
+from sslcli.text import first_line, shell_quoted
 from sslcli.trained.data import moved
 
 
@@ -166,9 +166,25 @@ def _run(module: Any, config: Any, run: Run, console: Console) -> None:
         )
         _record_end(run, "failed", failure)
         raise failure from reason
+    except (MemoryError, RuntimeError) as reason:
+        if not is_out_of_memory(reason):
+            _record_end(run, "failed", reason)
+            raise
+        smaller = "use a smaller batch_size or method.chunk_size, or free memory"
+        message = f"memory ran out: {first_line(reason)}"
+        failure = RunFailed(message, f"{smaller}; then: sslcli resume {shell_quoted(run.folder)}")
+        _record_end(run, "failed", failure)
+        raise failure from reason
     except BaseException as reason:
         _record_end(run, "failed", reason)
         raise
+
+
+def is_out_of_memory(reason: BaseException) -> bool:
+    """Tells an allocation that failed from other errors; torch raises RuntimeError for some."""
+    said = str(reason).lower()
+    allocation = ("out of memory", "allocate memory", "could not create a primitive", "bad_alloc")
+    return isinstance(reason, MemoryError) or any(words in said for words in allocation)
 
 
 def _record_end(run: Run, status: str, reason: BaseException) -> None:

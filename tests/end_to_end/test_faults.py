@@ -552,3 +552,34 @@ def test_data_that_changed(sslcli: Sslcli, photos: Path, tmp_path: Path) -> None
     require_two_lines(
         sslcli("resume", str(run)), "the data changed"
     )  # allowed once is not allowed for ever
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to …")],
+    ids=["python", "torch"],
+)
+def test_memory_that_runs_out_is_two_lines_and_the_run_goes_on(
+    sslcli: Sslcli, killed: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, reason: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise reason
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pretrain, "run", fail)
+        outcome = sslcli("resume", str(killed))
+    assert outcome.status == 1
+    fix = require_two_lines(outcome, "memory ran out")
+    assert f"sslcli resume {killed}" in fix
+    assert sslcli("resume", str(killed)).status == 0
+    require_same(killed, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["pretrain", "linear-eval", "export"])
+def test_the_campaign_of_faults(command: str) -> None:
+    """Two kills and nine refusals of a command; benchmarks.faults does it for all, eight kills each."""
+    root = Path(__file__).parents[2]
+    words = [sys.executable, "-m", "benchmarks.faults", "--kills", "2", "--only", command]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
