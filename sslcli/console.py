@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar, cast
 
 from rich.console import Console as RichConsole
 from rich.live import Live
@@ -52,14 +53,50 @@ class JobState(NamedTuple):
     time: str
 
 
+class _Terminal:
+    """Passes text on to a terminal, and ignores that it was closed: SIGHUP stops the run, saved."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _ignoring_a_closed_terminal():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with _ignoring_a_closed_terminal():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _ignoring_a_closed_terminal() -> Iterator[None]:
+    try:
+        yield
+    except OSError as reason:
+        if reason.errno != errno.EIO:
+            raise
+
+
+def _open_stream(stream: IO[str]) -> IO[str]:
+    return cast("IO[str]", _Terminal(stream)) if stream.isatty() else stream
+
+
 class Console:
     """Prints results to standard output, and progress, warnings and errors to standard error."""
 
     def __init__(self, output: IO[str] | None = None, errors: IO[str] | None = None) -> None:
-        self._output = RichConsole(file=output or sys.stdout, highlight=False, soft_wrap=True)
+        self._output = RichConsole(
+            file=_open_stream(output or sys.stdout), highlight=False, soft_wrap=True
+        )
         if not self._output.is_terminal:  # a pipe has no width: nothing is cut off
             self._output.width = 10_000
-        self._errors = RichConsole(file=errors or sys.stderr, highlight=False, soft_wrap=True)
+        self._errors = RichConsole(
+            file=_open_stream(errors or sys.stderr), highlight=False, soft_wrap=True
+        )
 
         self._log: IO[str] | None = None
 

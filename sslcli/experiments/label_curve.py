@@ -20,7 +20,8 @@ from sslcli.data.images import ImageSet
 from sslcli.data.subset import label_subset
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features, pixels
-from sslcli.evaluation.probe import Standardizer, select_probe
+from sslcli.evaluation.logistic_regression import Standardizer
+from sslcli.evaluation.probe import select_probe
 from sslcli.evaluation.scores import labels_of, mean_and_interval, top_k_accuracy
 from sslcli.experiments.finetune import build_classifier, train_classifier
 from sslcli.experiments.finetune_config import Config as FinetuneConfig

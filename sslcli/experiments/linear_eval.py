@@ -18,7 +18,8 @@ from sslcli.engine.device import Compute
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features, pixels
 from sslcli.evaluation.knn import knn_scores
-from sslcli.evaluation.probe import Standardizer, select_probe
+from sslcli.evaluation.logistic_regression import Standardizer
+from sslcli.evaluation.probe import select_probe
 from sslcli.evaluation.scores import (
     confusion_matrix,
     labels_of,

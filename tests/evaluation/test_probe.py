@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sslcli.evaluation.probe import Probe, Standardizer, fit_probe, select_probe
+from sslcli.evaluation.logistic_regression import Standardizer
+from sslcli.evaluation.probe import Probe, fit_probe, select_probe
 
 NUM_CLASSES, WIDTH = 4, 24
 
