@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar, cast
+from typing import IO, Any, NamedTuple, TypeVar
 
 from rich.console import Console as RichConsole
 from rich.live import Live
@@ -28,7 +27,8 @@ from rich.progress import (
 from rich.table import Table
 
 from sslcli.errors import SslcliError
-from sslcli.text import printable
+from sslcli.terminal import open_stream
+from sslcli.text import duration, printable
 
 T = TypeVar("T")
 
@@ -53,49 +53,17 @@ class JobState(NamedTuple):
     time: str
 
 
-class _Terminal:
-    """Passes text on to a terminal, and ignores that it was closed: SIGHUP stops the run, saved."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with _ignoring_a_closed_terminal():
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with _ignoring_a_closed_terminal():
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def _ignoring_a_closed_terminal() -> Iterator[None]:
-    try:
-        yield
-    except OSError as reason:
-        if reason.errno != errno.EIO:
-            raise
-
-
-def _open_stream(stream: IO[str]) -> IO[str]:
-    return cast("IO[str]", _Terminal(stream)) if stream.isatty() else stream
-
-
 class Console:
     """Prints results to standard output, and progress, warnings and errors to standard error."""
 
     def __init__(self, output: IO[str] | None = None, errors: IO[str] | None = None) -> None:
         self._output = RichConsole(
-            file=_open_stream(output or sys.stdout), highlight=False, soft_wrap=True
+            file=open_stream(output or sys.stdout), highlight=False, soft_wrap=True
         )
         if not self._output.is_terminal:  # a pipe has no width: nothing is cut off
             self._output.width = 10_000
         self._errors = RichConsole(
-            file=_open_stream(errors or sys.stderr), highlight=False, soft_wrap=True
+            file=open_stream(errors or sys.stderr), highlight=False, soft_wrap=True
         )
 
         self._log: IO[str] | None = None
@@ -314,16 +282,6 @@ def _job_table(jobs: Sequence[JobState], height: int) -> Table:
 def _escaped(text: str) -> str:
     """Escapes rich's markup and the terminal's control codes."""
     return escape(printable(text, kept=LAYOUT))
-
-
-def duration(seconds: float) -> str:
-    """Returns a duration in words: 8.2 s, 3 min 5 s, 2 h 10 min."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _summary(record: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslcli.console import duration
 from sslcli.data.images import ImageSet, Pixels, Splits, evenly
 from sslcli.data.subset import label_subset
 from sslcli.engine.device import Compute
@@ -43,7 +42,7 @@ from sslcli.runs.results import (
     score,
     write_results,
 )
-from sslcli.text import shell_quoted
+from sslcli.text import duration, shell_quoted
 from sslcli.trained.encoder import build_untrained, load_trained
 from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 

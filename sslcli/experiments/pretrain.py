@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslcli import processes
-from sslcli.console import duration
 from sslcli.data.batches import Batches
 from sslcli.data.images import evenly
 from sslcli.data.statistics import channel_moments
@@ -30,6 +29,7 @@ from sslcli.report.figures import save_views as save_contact_sheet
 from sslcli.report.restorations import Decoding, save_restorations
 from sslcli.runs.folder import Run, Validation, read_records
 from sslcli.seeding import derive_seed
+from sslcli.text import duration
 from sslcli.trained.encoder import write_encoder
 from sslcli.trained.method import PHASE, build_method
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from sslcli.console import JobState, duration
+from sslcli.console import JobState
 from sslcli.runs.summary import Summary
+from sslcli.text import duration
 
 TAIL = 4096
 """Bytes at the end of metrics.jsonl that hold the newest record."""

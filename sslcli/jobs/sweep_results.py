@@ -14,12 +14,13 @@ from typing import Any, cast
 
 import yaml
 
-from sslcli.console import Console, duration
+from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.files import write_atomically
 from sslcli.jobs.job_state import Job
 from sslcli.runs.find import find_runs
 from sslcli.runs.summary import SEED, Choice, Summary, best_of, spread
+from sslcli.text import duration
 
 SWEEP_FILE = "sweep.json"
 JOB_NAME = re.compile(r"(\d{3,})-[0-9a-f]{8}")

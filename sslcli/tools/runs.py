@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sslcli.console import Console, duration
+from sslcli.console import Console
 from sslcli.errors import SslcliError, nearest
 from sslcli.runs.summary import Summary, summaries
-from sslcli.text import as_word, printable
+from sslcli.text import as_word, duration, printable
 from sslcli.tools.arguments import parse
 
 FACTS = ("status", "command", "started", "seconds", "host", "identity")

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from sslcli.console import duration
 from sslcli.errors import SslcliError
 from sslcli.report import html_page as on_page
 from sslcli.report.charts import curves_by_family, draw_confusion, draw_curves, is_headline
@@ -16,7 +15,7 @@ from sslcli.report.curves import NOT_CURVES
 from sslcli.report.frame import Html
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import Summary
-from sslcli.text import hydra_word, shell_quoted
+from sslcli.text import duration, hydra_word, shell_quoted
 from sslcli.tools.report.results import evaluations, json_of, pairs, results
 from sslcli.trained.encoder_files import JSON as ENCODER
 

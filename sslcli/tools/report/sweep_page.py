@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sslcli.console import duration
 from sslcli.errors import SslcliError
 from sslcli.jobs.sweep_results import SWEEP_FILE, jobs_of, read_sweep
 from sslcli.report import html_page as on_page
@@ -25,7 +24,7 @@ from sslcli.runs.summary import (
     repetitions,
     spread,
 )
-from sslcli.text import as_word, shell_quoted
+from sslcli.text import as_word, duration, shell_quoted
 
 MAX_METRICS, MAX_NAME = 6, 60
 
