@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -48,6 +50,11 @@ class Choices(Mapping[str, type[T]], Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self.built_in or name in self.installed
 
+    def is_imported(self, name: str, cls: type[Any]) -> bool:
+        """Tells whether the name stands for this class, which was imported before."""
+        module = sys.modules.get(self.installed[name].module)
+        return getattr(module, self.installed[name].attr, None) is cls
+
     def _imported(self, point: EntryPoint) -> type[T]:
         named = f"the installed {self.kind} {point.name!r} ({point.value})"
         try:
@@ -73,7 +80,7 @@ def name_in(table: Mapping[str, type[Any]], part: object) -> str:
         if known is cls:
             return name
     value = f"{cls.__module__}:{cls.__qualname__}"
-    for name, point in table.installed.items():
-        if point.value == value or point.load() is cls:
-            return name
-    raise LookupError(f"{cls.__name__} is in no table")
+    by_name = (name for name, point in table.installed.items() if point.value == value)
+    # A package may name a class by another module than the one that defines it.
+    again = (name for name in table.installed if table.is_imported(name, cls))
+    return next(itertools.chain(by_name, again))
