@@ -28,22 +28,23 @@ NO_CHANGES = ("method/views", "small_pictures")
 """A choice that changes no default, so it needs no file."""
 
 
-class _Nodes(dict[str, Any]):
-    """A group's folder in Hydra's config store; makes the config of a choice when it is read.
+class _Node(ConfigNode):
+    """A choice in Hydra's store. Its config is made, and its package imported, when it is read."""
 
-    So an installed package is imported only when its choice is composed.
-    """
+    def __init__(self, choice: str, choices: Mapping[str, type[Any]]) -> None:
+        self.name, self.group, self.package, self.provider = f"{choice}.yaml", None, None, None
+        self._choice, self._choices = choice, choices
+        self._node: DictConfig | None = None
 
-    def __init__(self, choices: Mapping[str, type[Any]], without: set[str]) -> None:
-        super().__init__({f"{name}.yaml": None for name in choices if name not in without})
-        self._choices = choices
+    @property
+    def node(self) -> DictConfig:
+        if self._node is None:
+            self._node = OmegaConf.structured(self._choices[self._choice])
+        return self._node
 
-    def __getitem__(self, file: str) -> Any:
-        stored = super().__getitem__(file)
-        if stored is not None:  # a group inside this one
-            return stored
-        node = OmegaConf.structured(self._choices[file.removesuffix(".yaml")])
-        return ConfigNode(name=file, node=node, group=None, package=None, provider=None)
+    @node.setter
+    def node(self, node: DictConfig) -> None:
+        self._node = node
 
 
 def register() -> None:
@@ -57,9 +58,10 @@ def register() -> None:
         schema = experiment.load_config().Config
         store.store(group="schema", name=name, node=schema, package="_global_")
     for group, choices in GROUPS.items():
-        files = {path.stem for path in configs.conf_folder().glob(f"{group}/*.yaml")}
-        store.repo["schema"][group] = _Nodes(choices, without=set())
-        store.repo[group] = _Nodes(choices, without=files)
+        files = {path.name for path in configs.conf_folder().glob(f"{group}/*.yaml")}
+        nodes = {f"{name}.yaml": _Node(name, choices) for name in choices}
+        store.repo["schema"][group] = nodes
+        store.repo[group] = {file: node for file, node in nodes.items() if file not in files}
     group, name = NO_CHANGES
     store.store(group=group, name=name, node={})
 
