@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import signal
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
 
 class _Terminal:
-    """Passes text on to a terminal, and ignores that it was closed: SIGHUP stops the run, saved."""
+    """Passes text on to a terminal; one that was closed is a SIGHUP, which stops a run, saved."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        with _ignoring_a_closed_terminal():
+        with _hanging_up():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with _ignoring_a_closed_terminal():
+        with _hanging_up():
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
@@ -28,12 +29,14 @@ class _Terminal:
 
 
 @contextlib.contextmanager
-def _ignoring_a_closed_terminal() -> Iterator[None]:
+def _hanging_up() -> Iterator[None]:
     try:
         yield
     except OSError as reason:
         if reason.errno != errno.EIO:
             raise
+        # The system's own SIGHUP may come later, or to another process only.
+        signal.raise_signal(signal.SIGHUP)
 
 
 def open_stream(stream: IO[str]) -> IO[str]:

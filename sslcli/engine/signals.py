@@ -25,13 +25,17 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside, the first signal is only noted; a second one raises KeyboardInterrupt."""
+    """Inside, the first signal is only noted; a second one raises KeyboardInterrupt.
+
+    SIGHUP may come twice for one terminal: from the system, and from a write that it refused.
+    """
     request = StopRequest()
 
     def note(number: int) -> None:
-        if request.signal_number is not None:
+        if request.signal_number is None:
+            request.signal_number = number
+        elif number != signal.SIGHUP:
             raise KeyboardInterrupt
-        request.signal_number = number
 
     with _handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), note):
         yield request

@@ -244,6 +244,8 @@ def waits_for_the_end_of_its_terminal(step: int, told_by: Path) -> Callable[[], 
                 told_by.touch()
                 while os.isatty(0):
                     time.sleep(0.01)
+                # The system tells this process only when the session's first one has died of it.
+                time.sleep(0.5)
 
         TrainingBar.step = told  # type: ignore[method-assign]
 
