@@ -21,8 +21,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FEWEST = 4
+"""Records before the seconds are counted."""
 BUSY = [sys.executable, "-c", "while True: pass"]
-RUN = [sys.executable, "-m", "sslcli", "pretrain", "epochs=1000", "knn_every=0"]
+RUN = [sys.executable, "-m", "sslcli", "pretrain", "epochs=1000", "knn_every=0", "log_every=5"]
 
 
 @contextmanager
@@ -49,7 +51,7 @@ def speeds(runs: list[list[str]], seconds: float) -> list[float]:
             )
             for words, folder in zip(runs, folders, strict=True)
         ]
-        while not all(list(folder.rglob("metrics.jsonl")) for folder in folders):
+        while not all(len(recorded(folder)) >= FEWEST for folder in folders):
             time.sleep(0.1)
         time.sleep(seconds)
         for process in processes:
@@ -59,11 +61,15 @@ def speeds(runs: list[list[str]], seconds: float) -> list[float]:
         return [median_speed(folder) for folder in folders]
 
 
+def recorded(folder: Path) -> list[float]:
+    """Images/s of every record of training, the first apart, which sets up more than it trains."""
+    lines = [line for path in folder.rglob("metrics.jsonl") for line in path.open()]
+    found = [json.loads(line)["timing"].get("images_per_second") for line in lines if "}" in line]
+    return [speed for speed in found[1:] if speed]
+
+
 def median_speed(folder: Path) -> float:
-    (path,) = folder.rglob("metrics.jsonl")
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    found = [record["timing"].get("images_per_second") for record in records]
-    return statistics.median(speed for speed in found[1:] if speed)
+    return statistics.median(recorded(folder))
 
 
 def measure() -> None:
