@@ -66,7 +66,10 @@ def to_dataclass(cls: type[T], values: dict[str, Any], where: str = "") -> T:
 
 
 def node(cls: type[Any], values: dict[str, Any], where: str = "") -> DictConfig:
-    """Returns the values as OmegaConf's node of the config class. Raises as `to_dataclass`."""
+    """Returns the values as OmegaConf's node of the config class.
+
+    Raises as `to_dataclass`.
+    """
     _require_text(cls, values, where)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(cls), _literal(values))

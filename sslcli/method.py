@@ -1,5 +1,6 @@
-"""The contract between a method and the engine. Importing this module, or a method's, does not
-import torch.
+"""The contract between a method and the engine.
+
+Importing this module, or a method's, does not import torch.
 
 A method says WHAT is minimised and in WHICH order; the engine's `minimize` says HOW. There are no
 hooks: what comes after an update is the next line.
@@ -92,8 +93,9 @@ class MethodConfig:
     """Base of every method's config."""
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> Method:
-        """The method, its networks freshly initialised from torch's global generator. Parts and
-        plain values go in.
+        """The method, its networks freshly initialised from torch's global generator.
+
+        Parts and plain values go in.
         """
         raise NotImplementedError
 
@@ -143,17 +145,19 @@ class Method:
         raise NotImplementedError
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
-        """One step of training; calls `minimize` once for every player's update. Returns at least
-        "loss".
+        """One step of training; calls `minimize` once for every player's update.
+
+        Returns at least "loss".
         """
         raise NotImplementedError
 
 
 @runtime_checkable
 class Restorer(Protocol):
-    """A method that makes damaged pictures whole. Pictures are (N, C, H, W) in [0, 1] at the
-    method's resolution; `hidden` (N, 1, H, W) is True where a picture is to be restored. Both work
-    on the device of what they are given.
+    """A method that makes damaged pictures whole.
+
+    Pictures are (N, C, H, W) in [0, 1] at the method's resolution; `hidden` (N, 1, H, W) is True
+    where a picture is to be restored. Both work on the device of what they are given.
     """
 
     def uses_damaged_pixels(self) -> bool:
@@ -165,8 +169,9 @@ class Restorer(Protocol):
         ...
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """Pictures in [0, 1]; where nothing is `hidden` they mean nothing. Eval mode and no
-        gradient are the caller's.
+        """Pictures in [0, 1]; where nothing is `hidden` they mean nothing.
+
+        Eval mode and no gradient are the caller's.
         """
         ...
 

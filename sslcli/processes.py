@@ -253,7 +253,10 @@ def average_(tensors: list[Tensor]) -> None:
 
 
 def largest(number: int) -> int:
-    """Returns the largest number of all ranks. They wait for each other, not for their devices."""
+    """Returns the largest number of all ranks.
+
+    They wait for each other, not for their devices.
+    """
     if not _is_joined():
         return number
     import torch

@@ -1,4 +1,6 @@
-"""Writes a config as config.yaml, and reads it back as data. Does not import torch.
+"""Writes a config as config.yaml, and reads it back as data.
+
+Does not import torch.
 
 The file holds every value as the user typed it, and under `sslcli` what is needed to run it again:
 the command, the format, and the choice of every group. It cannot name a callable: a choice is a

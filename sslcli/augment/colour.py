@@ -72,7 +72,10 @@ class ColourJitter:
         return order, factors
 
     def apply(self, images: Tensor, order: Tensor, factors: Tensor) -> Tensor:
-        """The changed pictures. `order` and `factors` are on the CPU, wherever `images` are."""
+        """The changed pictures.
+
+        `order` and `factors` are on the CPU, wherever `images` are.
+        """
         adjustments = self.adjustments(images.shape[1])
         if not adjustments:
             return images

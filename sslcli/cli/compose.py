@@ -29,7 +29,10 @@ NO_CHANGES = ("method/views", "small_pictures")
 
 
 class _Node(ConfigNode):
-    """A choice in Hydra's store. Its config is made, and its package imported, when it is read."""
+    """A choice in Hydra's store.
+
+    Its config is made, and its package imported, when it is read.
+    """
 
     def __init__(self, choice: str, choices: Mapping[str, type[Any]]) -> None:
         self.name, self.group, self.package, self.provider = f"{choice}.yaml", None, None, None

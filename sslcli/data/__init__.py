@@ -1,4 +1,7 @@
-"""The data sets by name. Importing this imports neither torch, torchvision nor PIL."""
+"""The data sets by name.
+
+Importing this imports neither torch, torchvision nor PIL.
+"""
 
 from __future__ import annotations
 

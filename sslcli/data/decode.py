@@ -160,7 +160,9 @@ def kind_of(source: IO[bytes]) -> int:
 
 
 def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
-    """The picture in mode L or RGB, `resolution` square. Of an animation, the first frame.
+    """The picture in mode L or RGB, `resolution` square.
+
+    Of an animation, the first frame.
 
     Raises: whatever PIL raises for a broken file; ValueError for pixels whose range is anyone's
     guess.

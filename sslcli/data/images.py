@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 
 class Track(Protocol):
-    """Passes `items` on, showing how many of `total` have gone by. The console's draws a bar."""
+    """Passes `items` on, showing how many of `total` have gone by.
+
+    The console's draws a bar.
+    """
 
     def __call__(self, items: Iterable[T], *, total: int, label: str) -> Iterable[T]: ...
 

@@ -110,7 +110,10 @@ class PictureFile:
 
 
 def format_of(path: Path) -> str:
-    """The format that `path`'s suffix stands for. Raises SslcliError where it cannot be written."""
+    """The format that `path`'s suffix stands for.
+
+    Raises SslcliError where it cannot be written.
+    """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         what = (

@@ -70,7 +70,10 @@ class Records:
 
 @contextmanager
 def locked(path: Path, track: Track) -> Iterator[None]:
-    """Keeps other processes out while inside; waits for one that is inside. Raises OSError."""
+    """Keeps other processes out while inside; waits for one that is inside.
+
+    Raises OSError.
+    """
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)

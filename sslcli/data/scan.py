@@ -1,4 +1,7 @@
-"""A tree of folders -> the picture files in it, their parts and their labels. No file is opened."""
+"""A tree of folders -> the picture files in it, their parts and their labels.
+
+No file is opened.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +108,10 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles]]:
 
 
 def pictures_under(folder: Path) -> list[Path]:
-    """Paths relative to `folder`, sorted. Links are followed, but into no folder twice."""
+    """Paths relative to `folder`, sorted.
+
+    Links are followed, but into no folder twice.
+    """
     return [Path(name) for name in listing_of(folder).names]
 
 

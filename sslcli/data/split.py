@@ -33,7 +33,9 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Stored(Generic[P]):
-    """The parts that a data set brings. `val` and `test` are None where it brings none.
+    """The parts that a data set brings.
+
+    `val` and `test` are None where it brings none.
 
     `warnings` and `no_labels` as in `Splits`.
     """

@@ -66,7 +66,10 @@ class CIFAR10Config(TorchvisionConfig):
 
 @dataclass(kw_only=True)
 class CIFAR100Config(TorchvisionConfig):
-    """Photographs, 32x32 colour, 100 classes, 50,000 + 10,000. Source: Krizhevsky 2009."""
+    """Photographs, 32x32 colour, 100 classes, 50,000 + 10,000.
+
+    Source: Krizhevsky 2009.
+    """
 
     def load(self, track: Track = untracked) -> Splits:
         root = self.location()

@@ -1,4 +1,6 @@
-"""Configures the optimizer and the learning rate's schedule. Does not import torch.
+"""Configures the optimizer and the learning rate's schedule.
+
+Does not import torch.
 
 A config holds the learning rate as typed. Applied is `peak_learning_rate(batch_size)` times the
 schedule, which is computed here and recorded in run.json, and never written into the config.

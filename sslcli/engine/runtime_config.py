@@ -1,4 +1,6 @@
-"""Configures where and how a run computes: device, precision, logging. Does not import torch.
+"""Configures where and how a run computes: device, precision, logging.
+
+Does not import torch.
 
 These settings do not change what is trained, except in the last digits; `precision` may change
 results by percents.

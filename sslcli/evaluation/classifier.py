@@ -22,8 +22,9 @@ from sslcli.nets.encoder import Encoder
 
 
 class BestWeights(nn.Module):
-    """The state that `modules` had when `observe` was last told of a better accuracy. Part of a
-    learner's state, so that early stopping goes on where it was after a resume.
+    """The state that `modules` had when `observe` was last told of a better accuracy.
+
+    Part of a learner's state, so that early stopping goes on where it was after a resume.
     """
 
     accuracy: Tensor

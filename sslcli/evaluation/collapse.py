@@ -1,4 +1,7 @@
-"""Whether features have collapsed, seen without labels. N images, D the features' width."""
+"""Whether features have collapsed, seen without labels.
+
+N images, D the features' width.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,9 @@ def effective_rank(features: Tensor) -> float:
 
 
 def singular_values(matrix: Tensor) -> Tensor:
-    """The min(N, D) singular values of (N, D), ascending, float64, on the CPU. Those below 1e-8 of
-    the largest are noise.
+    """The min(N, D) singular values of (N, D), ascending, float64, on the CPU.
+
+    Those below 1e-8 of the largest are noise.
     """
     # By the smaller Gram matrix: quicker than an SVD. On the CPU, because some devices have no
     # float64.

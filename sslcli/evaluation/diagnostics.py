@@ -1,5 +1,6 @@
-"""What features are like, measured without labels. N pictures, V views of each, D the features'
-width.
+"""What features are like, measured without labels.
+
+N pictures, V views of each, D the features' width.
 """
 
 from __future__ import annotations

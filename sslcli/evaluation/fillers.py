@@ -59,7 +59,10 @@ def biharmonic(pictures: Tensor, hidden: Tensor, track: Track = untracked) -> Te
 
 
 def _nearest(known: Tensor, visible: Tensor, bank: Pixels) -> Tensor:
-    """(N,) rows of `bank`. `known` (N, C, H, W) is 0 where it is not `visible` (N, 1, H, W)."""
+    """(N,) rows of `bank`.
+
+    `known` (N, C, H, W) is 0 where it is not `visible` (N, 1, H, W).
+    """
     queries, seen = known.flatten(1), visible.flatten(1).to(known.dtype)
     least = known.new_full((len(known),), float("inf"))
     nearest = torch.zeros(len(known), dtype=torch.long, device=known.device)

@@ -1,4 +1,7 @@
-"""Trains an encoder without labels, by any method. `inpaint` shares `train_method` and `finish`."""
+"""Trains an encoder without labels, by any method.
+
+`inpaint` shares `train_method` and `finish`.
+"""
 
 from __future__ import annotations
 

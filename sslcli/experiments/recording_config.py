@@ -10,7 +10,10 @@ from sslcli.settings import setting
 
 @dataclass(kw_only=True)
 class RecordingConfig:
-    """Base of every experiment that trains. `log_every` counts steps, `save_every` epochs."""
+    """Base of every experiment that trains.
+
+    `log_every` counts steps, `save_every` epochs.
+    """
 
     log_every: int = setting(
         20, "steps between two records of the loss (a record holds the mean since the last)"

@@ -1,4 +1,7 @@
-"""Joins the settings of each experiment with its work. Importing it imports neither."""
+"""Joins the settings of each experiment with its work.
+
+Importing it imports neither.
+"""
 
 from __future__ import annotations
 

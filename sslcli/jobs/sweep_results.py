@@ -1,4 +1,7 @@
-"""Reads a sweep's jobs, writes sweep.json, and prints the table of results. No torch."""
+"""Reads a sweep's jobs, writes sweep.json, and prints the table of results.
+
+No torch.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ SHOWN_METRICS = ("top1", "knn_accuracy", "loss")
 
 
 def jobs_of(sweep: Path) -> list[Job]:
-    """Returns a sweep's jobs by number. Other folders in it (a job's rerun, say) are left out."""
+    """Returns a sweep's jobs by number.
+
+    Other folders in it (a job's rerun, say) are left out.
+    """
     saved = read_sweep(sweep)
     rows: list[tuple[int, list[str], dict[str, Any], Summary | None]] = []
     for path in sweep.iterdir():

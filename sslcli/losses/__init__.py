@@ -1,4 +1,6 @@
-"""Losses: pure functions of tensors. They hold no state and know nothing of methods.
+"""Losses: pure functions of tensors.
+
+They hold no state and know nothing of methods.
 
 Importing this does not import torch.
 """

@@ -1,5 +1,6 @@
-"""Contrastive losses. N images, two views of each: row i of `z_a` and row i of `z_b` (N, D) belong
-together.
+"""Contrastive losses.
+
+N images, two views of each: row i of `z_a` and row i of `z_b` (N, D) belong together.
 
 `block`: rows of the (2N, 2N) similarities that are in memory at a time, in the forward and in the
 backward pass, which computes each block again; None: all of them.

@@ -1,5 +1,6 @@
-"""Reconstruction losses: how far a decoder's outputs are from the clean pictures. N pictures, of
-any shape (N, ...).
+"""Reconstruction losses: how far a decoder's outputs are from the clean pictures.
+
+N pictures, of any shape (N, ...).
 
 All are computed in float32 at least, whatever the inputs' dtype: a sum over half a million
 components overflows fp16. `weights` are no part of the graph: numbers or a mask.
@@ -27,8 +28,9 @@ def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None)
 
 
 def squared_error(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Squared differences, summed over a picture's components, mean over N. `weights` as for
-    `cross_entropy`.
+    """Squared differences, summed over a picture's components, mean over N.
+
+    `weights` as for `cross_entropy`.
 
     Source: Vincent et al. 2010, L_2, there up to a constant factor.
     """

@@ -1,4 +1,7 @@
-"""Networks. What a config builds is exported here. Importing this does not import torch."""
+"""Networks. What a config builds is exported here.
+
+Importing this does not import torch.
+"""
 
 from __future__ import annotations
 

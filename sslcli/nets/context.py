@@ -1,4 +1,6 @@
-"""The context encoder's networks: encoder, bottlenecks, discriminator. Shapes: N images, C H W.
+"""The context encoder's networks: encoder, bottlenecks, discriminator.
+
+Shapes: N images, C H W.
 
 Source: Pathak et al. 2016, "Context Encoders: Feature Learning by Inpainting", and its released
 Torch code for widths, initialisation and where batch norm stands. Differs: a convolution without

@@ -1,4 +1,7 @@
-"""The decoder of any encoder: from a code back to a picture. Shapes: N images, C H W, D width."""
+"""The decoder of any encoder: from a code back to a picture.
+
+Shapes: N images, C H W, D width.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What every encoder is, and what an autoencoder needs of one. Shapes: N images, C H W, D width."""
+"""What every encoder is, and what an autoencoder needs of one.
+
+Shapes: N images, C H W, D width.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from sslcli.nets.decoders import UpsamplingDecoder
 
 
 class Encoder(nn.Module):
-    """(N, C, H, W) preprocessed pictures -> (N, `width`) features. It is what survives pretraining.
+    """(N, C, H, W) preprocessed pictures -> (N, `width`) features.
+
+    It is what survives pretraining.
 
     A convolutional encoder defines `code` and `code_shape`, and its features are the code's mean
     over the positions; another defines `forward`, and its code is its features.
@@ -52,8 +57,9 @@ class Encoder(nn.Module):
         return UpsamplingDecoder(self.code_shape, channels, resolution)
 
     def up_to(self, layer: int) -> Encoder:
-        """The encoder that ends with its `layer`-th layer, counted from 1. Raises SslcliError where
-        it has no such layer.
+        """The encoder that ends with its `layer`-th layer, counted from 1.
+
+        Raises SslcliError where it has no such layer.
         """
         raise SslcliError(
             f"a {type(self).__name__} cannot be cut after layer {layer}",

@@ -72,8 +72,9 @@ class EncoderConfig:
         )
 
     def build(self, channels: int, resolution: int) -> Encoder:
-        """Freshly initialised from torch's global generator. Raises SslcliError where the pictures
-        do not fit.
+        """Freshly initialised from torch's global generator.
+
+        Raises SslcliError where the pictures do not fit.
         """
         network = self.network(channels, resolution)
         return network if self.bottleneck is None else nets.Bottleneck(network, self.bottleneck)

@@ -16,7 +16,10 @@ from sslcli.nets.layers import ConvLayer, DenseLayer, Layer, Nonlinearity
 
 
 class LayeredEncoder(Encoder):
-    """A chain of layers. `layers[k]` takes what the ones before it make of `entrance(pictures)`."""
+    """A chain of layers.
+
+    `layers[k]` takes what the ones before it make of `entrance(pictures)`.
+    """
 
     def __init__(self, layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]]) -> None:
         """`shapes`: of one picture's code after every layer."""

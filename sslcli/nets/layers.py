@@ -1,5 +1,6 @@
-"""Layers that know their mirror: what stacks and plain autoencoders are made of. Shapes: N images,
-C H W, D units.
+"""Layers that know their mirror: what stacks and plain autoencoders are made of.
+
+Shapes: N images, C H W, D units.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ def normalization(name: str) -> Callable[[int], nn.Module]:
 
 
 class Layer(nn.Module):
-    """An affine map, batch norm if wanted, a nonlinearity. `mirror` maps codes back to what the
-    layer was given.
+    """An affine map, batch norm if wanted, a nonlinearity.
+
+    `mirror` maps codes back to what the layer was given.
     """
 
     def mirror(self, tied: bool) -> nn.Module:
-        """codes -> inputs, unbounded (a sigmoid's argument, or the values themselves). `tied`: with
-        this layer's weights transposed, and a bias of its own.
+        """codes -> inputs, unbounded (a sigmoid's argument, or the values themselves).
+
+        `tied`: with this layer's weights transposed, and a bias of its own.
         """
         raise NotImplementedError
 
@@ -149,8 +152,9 @@ def initialise(
     nonlinearity: nn.Module,
     gain: float | None = None,
 ) -> None:
-    """Weights uniform in ±gain · sqrt(6 / (fan in + fan out)), biases 0. Without a gain: 4 before a
-    sigmoid, 1 before a tanh, and He's range before a ReLU.
+    """Weights uniform in ±gain · sqrt(6 / (fan in + fan out)), biases 0.
+
+    Without a gain: 4 before a sigmoid, 1 before a tanh, and He's range before a ReLU.
 
     Source: Glorot & Bengio 2010; the factor 4 as in the denoising autoencoder tutorial of
     deeplearning.net.

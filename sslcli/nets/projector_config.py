@@ -1,5 +1,6 @@
-"""The projector's config: the head between the encoder and a contrastive loss. Does not import
-torch.
+"""The projector's config: the head between the encoder and a contrastive loss.
+
+Does not import torch.
 """
 
 from __future__ import annotations

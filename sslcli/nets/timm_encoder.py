@@ -12,8 +12,9 @@ from sslcli.nets.encoder import Encoder
 
 
 class TimmEncoder(Encoder):
-    """A timm model without its classifier; its keys are timm's, under `model.`. `arguments` are
-    what timm.create_model was given beside the name.
+    """A timm model without its classifier; its keys are timm's, under `model.`.
+
+    `arguments` are what timm.create_model was given beside the name.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ def build_timm_encoder(
 def _create(
     timm: Any, name: str, channels: int, resolution: int, sizes: dict[str, Any]
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The model and the arguments that made it. Models made of patches must be told the pictures'
-    size; the others refuse the argument, and take any size.
+    """The model and the arguments that made it.
+
+    Models made of patches must be told the pictures' size; the others refuse the argument, and take
+    any size.
     """
     arguments = {"num_classes": 0, "in_chans": channels, **sizes}
     sized = {**arguments, "img_size": resolution}

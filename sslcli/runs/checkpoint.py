@@ -43,7 +43,9 @@ class Trained(NamedTuple):
 
 
 class Phase:
-    """A named part of a run's training, with checkpoints of its own. A run has one or more in turn.
+    """A named part of a run's training, with checkpoints of its own.
+
+    A run has one or more in turn.
 
     The random numbers of every step are derived from `seed` and `name`.
     """

@@ -1,4 +1,6 @@
-"""A run's folder: what happened, and all that is needed to resume it. Does not import torch.
+"""A run's folder: what happened, and all that is needed to resume it.
+
+Does not import torch.
 
     config.yaml        the complete config
     overrides.yaml     what the user typed

@@ -24,7 +24,10 @@ TOUCH_EVERY, SILENT_AFTER = 10.0, 120.0
 
 
 class Lock:
-    """A folder's lock, held until `release`. Raises SslcliError where another process holds it."""
+    """A folder's lock, held until `release`.
+
+    Raises SslcliError where another process holds it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = (folder / LOCK_FILE).open("ab")

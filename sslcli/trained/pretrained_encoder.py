@@ -25,7 +25,10 @@ Pictures = Sequence[Image.Image] | NDArray[np.uint8]
 
 
 class PretrainedEncoder(nn.Module):
-    """An encoder in eval mode with its preprocessing. `width` is D, the features' width."""
+    """An encoder in eval mode with its preprocessing.
+
+    `width` is D, the features' width.
+    """
 
     def __init__(self, encoder: Encoder, preprocessing: Preprocessing) -> None:
         super().__init__()
