@@ -226,6 +226,7 @@ def on_a_terminal_that_is_closed(words: list[str], at: Path) -> None:
     child, terminal = pty.fork()
     if child == 0:
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # not pytest's
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # pytest may run under nohup
         os._exit(forked(words, waits_for_the_end_of_its_terminal(9, at)) & 0xFF)
     while not at.exists():
         if select.select([terminal], [], [], 0.05)[0]:
