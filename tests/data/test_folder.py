@@ -20,11 +20,13 @@ T = TypeVar("T")
 
 
 def fill(folder: Path, count: int, shade: int = 50, ending: str = "png") -> None:
-    """`count` pictures, each of a shade of its own; those of another folder have another blue."""
+    """`count` pictures, no two alike: their green is their number, one corner names the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    blue = zlib.crc32(str(folder).encode()) % 256
+    corner = zlib.crc32(str(folder).encode())
     for index in range(count):
-        Image.new("RGB", (10, 8), (shade, index, blue)).save(folder / f"{index:03}.{ending}")
+        picture = Image.new("RGB", (10, 8), (shade, index, 0))
+        picture.putpixel((0, 0), (corner >> 16 & 255, corner >> 8 & 255, corner & 255))
+        picture.save(folder / f"{index:03}.{ending}")
 
 
 def config(root: Path, **settings: object) -> FolderConfig:
