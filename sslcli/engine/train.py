@@ -98,13 +98,14 @@ def train(
         for step in range(start, periods.num_steps):
             clock.begin_step()
             seed_generators(derive_seed(phase.seed, phase.name, step))
+            progress = Progress(step, periods.num_steps, pictures.steps_per_epoch)
             minimize.begin(step)
             with record_function("views"):
                 batch = pictures.at(step)
                 clock.data_ready()
                 views = learner.views(batch)
             with compute.autocast(), record_function("train_step"):
-                metrics = learner.train_step(views, minimize, Progress(step, periods.num_steps))
+                metrics = learner.train_step(views, minimize, progress)
             minimize.end()
             meter.add(metrics)
             clock.end_step()

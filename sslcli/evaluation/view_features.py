@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sslcli.evaluation.features import eval_mode, finite
 from sslcli.generators import kept_generators, seed_generators
-from sslcli.method import Method
+from sslcli.method import Method, views_by_size
 from sslcli.seeding import derive_seed
 
 NUM_VIEWED = 256
@@ -21,8 +21,8 @@ def view_features(
     method: Method, images: NDArray[np.uint8], device: torch.device, num_draws: int = 1
 ) -> Tensor | None:
     """Images (N, H, W, C) -> (V, N, D) float32: features of `num_draws` times as many views as the
-    method makes of a picture, in eval mode, without gradient. None where the method does not make
-    two views or more that its encoder takes.
+    method makes of a picture, in eval mode, without gradient; of views of several sizes, those of
+    the first. None where the method does not make two views or more that its encoder takes.
 
     The views are the same at every call, and the generators go on as if none had been drawn.
     """
@@ -33,7 +33,7 @@ def view_features(
             drawn = []
             for draw in range(num_draws):
                 seed_generators(derive_seed("view_features", draw, start))
-                views = method.views(some)
+                views = views_by_size(method.views(some))[0]
                 if not _are_pairs(views, len(some), method):
                     return None
                 h = method.encoder(views)
@@ -42,9 +42,8 @@ def view_features(
     return torch.cat(found, dim=1) if found else None
 
 
-def _are_pairs(views: object, num_images: int, method: Method) -> bool:
+def _are_pairs(views: Tensor, num_images: int, method: Method) -> bool:
     shape = method.preprocessing
-    picture = (shape.channels, shape.resolution, shape.resolution)
-    if not isinstance(views, Tensor) or views.shape[1:] != picture:
+    if views.shape[1:] != (shape.channels, shape.resolution, shape.resolution):
         return False
     return len(views) % num_images == 0 and len(views) >= 2 * num_images
