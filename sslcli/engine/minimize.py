@@ -39,9 +39,14 @@ class Minimizer:
         players: dict[str, Player],
         compute: Compute,
         learning_rate: Callable[[int], float],
+        weight_decay: Callable[[int], float] | None = None,
     ) -> None:
-        """`learning_rate` maps a step, counted from 0, to its learning rate."""
+        """`learning_rate` and `weight_decay` map a step, counted from 0, to theirs.
+
+        None: the weight decay stays as the optimizers have it.
+        """
         self.learning_rate = learning_rate
+        self._weight_decay = weight_decay
         self._players = players
         self._device = compute.device
         self._scaler = torch.amp.GradScaler(enabled=compute.dtype is torch.float16)
@@ -57,6 +62,7 @@ class Minimizer:
         optim: OptimConfig,
         compute: Compute,
         learning_rate: Callable[[int], float],
+        weight_decay: Callable[[int], float] | None = None,
     ) -> Minimizer:
         """Returns a minimizer with an optimizer, as configured, for every player."""
         rates = learner.learning_rates()
@@ -64,7 +70,7 @@ class Minimizer:
             name: Player(optim.build(modules), optim.clip_norm, rates[name])
             for name, modules in learner.players().items()
         }
-        return cls(players, compute, learning_rate)
+        return cls(players, compute, learning_rate, weight_decay)
 
     def __call__(self, loss: Tensor, *players: str) -> None:
         """Updates the players' parameters once, each player's by its own optimizer.
@@ -93,12 +99,17 @@ class Minimizer:
         torch.clear_autocast_cache()
 
     def begin(self, step: int) -> None:
-        """Sets every player's learning rate for a step: the schedule's, times the player's own."""
+        """Sets every player's learning rate for a step: the schedule's, times the player's own.
+
+        Also the weight decay, of what is decayed, where that has a course.
+        """
         self._step = step
         learning_rate = self.learning_rate(step)
         for player in self._players.values():
             for group in player.optimizer.param_groups:
                 group["lr"] = learning_rate * player.rate
+                if self._weight_decay is not None and group["adapt"]:
+                    group["weight_decay"] = self._weight_decay(step)
 
     def end(self) -> None:
         """Updates the loss scale of fp16; call it once a step, after all players' updates."""

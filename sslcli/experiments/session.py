@@ -170,11 +170,14 @@ def train_phase(
     def learning_rate(step: int) -> float:
         return optim.learning_rate(step, num_steps, in_epoch, pictures.batch_size)
 
+    def weight_decay(step: int) -> float:
+        return optim.weight_decay_at(step, num_steps)
+
     with session.console.training(label or name, num_steps) as listener:
         return train(
             training.learner,
             pictures,
-            Minimizer.of(training.learner, optim, session.compute, learning_rate),
+            Minimizer.of(training.learner, optim, session.compute, learning_rate, weight_decay),
             training.evaluate,
             Phase(session.run, name, recording.keep_last, training.seed),
             Periods(num_steps, recording.log_every, evaluate_every, save_every),
