@@ -1,6 +1,4 @@
-"""What is measured during pretraining: whether features collapse, and kNN accuracy where labels
-exist.
-"""
+"""Measures the features' collapse and kNN accuracy during pretraining."""
 
 from __future__ import annotations
 
@@ -19,22 +17,19 @@ from sslcli.method import Preprocessing
 from sslcli.nets.encoder import Encoder
 
 NUM_WATCHED = 512
-"""Validation pictures whose features are looked at for collapse, at even distances: a folder's are
-sorted by class.
-"""
+"""Validation pictures checked for collapse, evenly spaced: folders are sorted by class."""
 MIN_WATCHED = 16
 NUM_BANK = 10_000
-"""Training pictures that kNN looks among: enough to follow progress by, and a fraction of an
-epoch's time.
-"""
+"""Training pictures in kNN's bank: enough to follow progress in a fraction of an epoch's time."""
 
 
 @dataclass
 class Monitor:
-    """Call it with the steps done: `feature_std`, `effective_rank`, `dead_dimensions` and
-    `uniformity` of validation features; `alignment` where `view_features` gives (V, N, D) features
-    of views; and, where labels exist, `knn_accuracy` on validation every `knn_every` steps (0:
-    never) and at `num_steps`. `alarm` is told of a collapse, once.
+    """Measures the features' collapse, uniformity and kNN accuracy after a step.
+
+    Of validation features: `feature_std`, `effective_rank`, `dead_dimensions`, `uniformity`.
+    `alignment` where `view_features` returns features (V, N, D). `knn_accuracy` where labels exist,
+    every `knn_every` steps (0: never) and at `num_steps`. A first collapse is passed to `alarm`.
     """
 
     encoder: Encoder
