@@ -1,4 +1,4 @@
-"""Trains a classifier on few labels or all until validation gets no better, and tests it once."""
+"""Trains a classifier until validation gets no better, and tests it once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PHASE = "finetune"
 FEWEST_STEPS = 20
-"""Between two evaluations, or checkpoints: with few labels an epoch is a handful of steps."""
+"""Least number of steps between evaluations, or checkpoints: few labels make short epochs."""
 
 
 def run(config: Config, run: Run, console: Console) -> None:
@@ -92,10 +92,7 @@ def build_classifier(config: Config, files: EncoderFiles, session: Session) -> C
 def train_classifier(
     session: Session, phase: str, config: Config, classifier: Classifier, labelled: ImageSet
 ) -> None:
-    """Trains from the last checkpoint, or from the start.
-
-    The classifier is left with the weights that were best on validation.
-    """
+    """Trains from the last checkpoint or the start, and restores the best weights."""
     settings, device = config.training, session.compute.device
     batch_size = min(settings.batch_size, len(labelled))
     pictures = LabelledBatches(labelled, batch_size, config.seed, device)
@@ -115,7 +112,7 @@ def train_classifier(
 
 
 def score_on_test(classifier: Classifier, session: Session) -> Row:
-    """Reads test, here and only here; the weights were chosen on validation."""
+    """Measures the accuracy on test, which nothing else reads."""
     splits, device = session.splits, session.compute.device
     assert splits.test is not None
     logits, labels = classifier.logits(splits.test, device), labels_of(splits.test, device)
@@ -132,7 +129,7 @@ def score_on_test(classifier: Classifier, session: Session) -> Row:
 
 
 def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Protocol:
-    """Returns how the classifier was trained and measured."""
+    """Describes how the classifier was trained and measured."""
     assert splits.test is not None
     settings = config.training
     initial = (
@@ -155,7 +152,7 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
 
 
 def report(config: Config, session: Session, results: Results) -> None:
-    """Writes results.json, the figures and a line into the evaluated run; prints the table."""
+    """Writes the results, the figures and the evaluated run's line; prints the table."""
     run, console = session.run, session.console
     (row,) = results.rows
     write_results(run.folder, results)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NUM_SHOWN = 16
 LASTING = 10
-"""Records in a row after which a player is said to have won."""
+"""Number of records in a row after which a player is said to have won."""
 
 
 def run(config: Config, run: Run, console: Console) -> None:
@@ -97,7 +97,7 @@ class _Referee:
 
 @dataclass(frozen=True)
 class Filling:
-    """The same pictures with the same holes, filled in several ways.
+    """Holds the same pictures with the same holes, filled in several ways.
 
     Pictures are (N, C, H, W) in [0, 1], on the CPU.
     """
@@ -141,7 +141,7 @@ class Filling:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The scores of every filler on the holes alone; `true`: how sharp they should be."""
+        """Scores every filler on the holes alone; `true` has the originals' sharpness."""
         sharpness = {
             name: float(gradient_magnitude(pictures, self.hidden).nanmean())
             for name, pictures in {**self.filled, "true": self.truth}.items()

@@ -1,4 +1,4 @@
-"""Measures a run's encoder by a linear probe and kNN, beside raw pixels and no training."""
+"""Measures a run's encoder by a linear probe and kNN, and compares baselines."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from sslcli.console import Console
 
 Extract: TypeAlias = Callable[[Pixels], Tensor]
-"""From pictures (N, H, W, C) to features (N, D)."""
+"""Maps pictures (N, H, W, C) to features (N, D)."""
 NUM_STANDARDIZED = 10_000
-"""Training pictures, at even distances, that standardise features where few are labelled."""
+"""Number of training pictures, evenly spaced, that standardise features where few are labelled."""
 
 
 def run(config: Config, run: Run, console: Console) -> None:
@@ -104,7 +104,7 @@ def run(config: Config, run: Run, console: Console) -> None:
 def build_extractors(
     config: Config, files: EncoderFiles, ceiling: EncoderFiles | None, compute: Compute
 ) -> dict[str, Extract]:
-    """Returns what is compared, by name."""
+    """Returns the compared extractors, by name."""
 
     def extract_with(encoder: Encoder, source: EncoderFiles = files) -> Extract:
         compute.to_device(encoder)
@@ -125,7 +125,7 @@ def build_extractors(
 
 
 def refits_on_validation(config: Config, labelled: ImageSet, splits: Splits) -> bool:
-    """True if the probe learns from validation's labels too, once l2 is chosen on them.
+    """Tells whether the probe, once l2 is chosen, learns from validation's labels too.
 
     With few labels, validation's would be more than the probe may see.
     """
@@ -133,7 +133,7 @@ def refits_on_validation(config: Config, labelled: ImageSet, splits: Splits) -> 
 
 
 def standardizing(splits: Splits) -> NDArray[np.int64]:
-    """Returns the training pictures that standardise the features of a probe not fitted again."""
+    """Returns the training pictures that standardise a probe that is not refitted."""
     return evenly(len(splits.train), NUM_STANDARDIZED)
 
 
@@ -187,7 +187,7 @@ def measure(
 
 
 def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Protocol:
-    """Returns how the rows were measured."""
+    """Describes how the rows were measured."""
     assert splits.test is not None
     refit = refits_on_validation(config, labelled, splits)
     standardized_by = (
@@ -218,7 +218,7 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
 
 
 def finish(config: Config, session: Session, results: Results) -> None:
-    """Writes results.json, the confusion matrix, run.json, and a line into the evaluated run."""
+    """Writes the results, the confusion matrix, run.json and the evaluated run's line."""
     run, trained = session.run, results.row("trained_encoder")
     write_results(run.folder, results)
     matrix = np.array(trained.confusion, dtype=np.int64)
@@ -237,7 +237,7 @@ def finish(config: Config, session: Session, results: Results) -> None:
 
 
 def report(config: Config, session: Session, results: Results, learned_from: int) -> None:
-    """Prints the table. `learned_from`: the number of labels that the encoder saw."""
+    """Prints the table; the encoder has seen `learned_from` labels."""
     console, protocol = session.console, results.protocol
     knn = f"kNN (k={protocol.details['knn_k']})"
     columns = {"top1": "linear probe", "top5": "top-5", "knn": knn}

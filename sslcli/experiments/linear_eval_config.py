@@ -1,6 +1,7 @@
-"""Settings of `sslcli linear-eval run=…`: measures a run's encoder by probe and kNN.
+"""Defines the settings of `sslcli linear-eval run=…`.
 
-Architecture, preprocessing and data come from the run.
+It measures a run's encoder by probe and kNN. Architecture, preprocessing and data come from the
+run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sslcli.trained.encoder_files import resolve_encoder_run
 
 @dataclass(kw_only=True)
 class Config:
-    """Every knob of the linear evaluation."""
+    """Holds the settings of the linear evaluation."""
 
     run: str = setting(
         REQUIRED, "the run to evaluate: its folder, the beginning of its name, or `last`"
@@ -71,7 +72,7 @@ class Config:
 
 
 def resolve(config: Config) -> Config:
-    """Returns the same config with `run` and `ceiling` as absolute folders, and the data's root."""
+    """Returns the config with `run`, `ceiling` and the data's root as absolute paths."""
     source = resolve_encoder_run(config.run, config.runtime.outputs)
     data = None if config.data is None else config.data.resolved()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())

@@ -47,13 +47,13 @@ VALIDATION = (
 )
 """The metrics by which pretraining runs are chosen: the first that was measured.
 
-A training loss is none: it does not compare across temperatures, batch sizes or views.
+A training loss is not among them: it does not compare across temperatures, batch sizes or views.
 """
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of `train_method`."""
+    """Holds the outcome of `train_method`."""
 
     session: Session
     method: Method
@@ -61,7 +61,7 @@ class Trained:
 
 
 def run(config: Config, run: Run, console: Console) -> None:
-    """Trains from the last checkpoint or from the start; leaves encoder, figures, final metrics."""
+    """Trains from the last checkpoint or the start; writes encoder and figures."""
     trained = train_method(config, open_session(run, config.runtime, config.data, console))
     if trained is not None:
         finish(trained)
@@ -73,7 +73,7 @@ def train_method(
     session: Session,
     wrap_listener: Callable[[ProgressListener], ProgressListener] = lambda listener: listener,
 ) -> Trained | None:
-    """Trains from the run's last checkpoint, or from the start, and writes the encoder.
+    """Trains from the run's last checkpoint or the start, and writes the encoder.
 
     Returns None in every process but rank 0, which alone writes.
     """
@@ -151,7 +151,7 @@ def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
 
 
 def warn_of_own_statistics(method: Method, console: Console) -> None:
-    """Names the parts whose batch norms do not share their statistics among several processes."""
+    """Warns of parts whose batch norms share no statistics among the processes."""
     if processes.size() == 1:
         return
     own = [
@@ -172,10 +172,7 @@ def _is_own_norm(module: nn.Module) -> bool:
 
 
 def evaluation(session: Session, method: Method, knn_every: int, num_steps: int) -> Evaluate:
-    """Returns the function that measures validation during training; `knn_every` in steps.
-
-    Features are always measured, restorations where the method makes them.
-    """
+    """Returns the measurement of validation during training; `knn_every` counts steps."""
     compute, splits = session.compute, session.splits
     viewed = evenly(len(splits.val), NUM_VIEWED)
     monitor = Monitor(
@@ -196,14 +193,14 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
 
 
 def save_views(session: Session, method: Method, pictures: Pictures[Tensor], seed: int) -> None:
-    """Draws the contact sheet of the first step's views: bad augmentation is silent otherwise."""
+    """Draws the contact sheet of the first step's views, which shows bad augmentation."""
     images = pictures.at(0)
     seed_generators(seed)
     views = method.views(images)
     views = views.view(-1, len(images), *views.shape[1:])
     shown = slice(0, 12)
     shape = method.preprocessing
-    if isinstance(method, Restorer):  # its views are not normalised yet
+    if isinstance(method, Restorer):  # Its views are not normalised yet.
         shape = shape.without_normalization()
     path = session.figures / "views.png"
     pixels, drawn = images[shown].cpu().numpy(), views[:, shown].cpu()
@@ -211,10 +208,7 @@ def save_views(session: Session, method: Method, pictures: Pictures[Tensor], see
 
 
 def finish(trained: Trained, **metrics: float) -> None:
-    """Draws the figures, and writes run.json's final entries.
-
-    These are the last value of everything recorded, and `metrics`.
-    """
+    """Draws the figures, and finishes the run with its last records and `metrics`."""
     session, method = trained.session, trained.method
     records = read_records(session.run.folder)
     save_curves(session.figures / "curves.png", records)

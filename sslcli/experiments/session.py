@@ -1,4 +1,4 @@
-"""Opens the run, console, device and checked data that an experiment works with."""
+"""Opens the run, console, device and checked data that an experiment uses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """Bundles what every step of an experiment needs. Made once."""
+    """Bundles what every step of an experiment needs."""
 
     run: Run
     console: Console
@@ -46,42 +46,43 @@ class Session:
 
     @property
     def figures(self) -> Path:
-        """The run's folder of pictures, created on first use."""
+        """Returns the run's folder of pictures, which is created on first use."""
         self.run.figures.mkdir(exist_ok=True)
         return self.run.figures
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes; their numbers where the data name none."""
+        """Returns the names of the classes, or their numbers where the data name none."""
         return list(self.splits.classes or map(str, range(self.splits.num_classes)))
 
 
 @dataclass(frozen=True)
 class Training:
-    """States what is trained, on which batches, by which optimizer, for how many steps."""
+    """States what is trained, on which batches, by which optimizer, and how long."""
 
     learner: Learner[Any, Any]
     pictures: Pictures[Any]
     optim: OptimConfig
     evaluate: Evaluate
-    """Called with the number of steps done, once an epoch; measures validation."""
+    """Measures validation, once an epoch; called with the number of steps done."""
     num_steps: int
     seed: int
     fewest_steps: int = 1
-    """Steps between two evaluations, and between two checkpoints, where an epoch has fewer."""
+    """Least number of steps between evaluations, and between checkpoints, for short epochs."""
 
 
 def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Console) -> Session:
-    """Chooses the device, joins the processes, loads the data; records all three in run.json.
+    """Chooses the device, joins the processes, loads the data, and records all three.
 
-    Raises SslcliError where the device is missing, or the data are not those of the run's start.
+    They are recorded in run.json. Raises SslcliError where the device is missing, or the data are
+    not those of the run's start.
     """
     compute = Compute.choose(_with_threads(run, runtime, console))
     processes.join(compute.device.type)
     if runtime.tensorboard:
         run.mirror = tensorboard_writer(run.folder)
     if processes.rank():
-        processes.from_first(None)  # rank 0 downloads, and decodes into a cache, alone
+        processes.from_first(None)  # Rank 0 alone downloads, and decodes into a cache.
     if run.facts.get("data", {}).get("fingerprint"):
         fix = f"say where they are now: sslcli resume {shell_quoted(run.folder)} --data-root FOLDER"
         require_present(data, fix)
@@ -104,12 +105,12 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
 
 
 def _with_threads(run: Run, runtime: RuntimeConfig, console: Console) -> RuntimeConfig:
-    """Returns the config with the number of threads settled, and notes it in run.json.
+    """Returns the config with the chosen number of threads, and notes it in run.json.
 
     A resumed run keeps the number that it began with: results depend on it in their last digits.
     """
     threads, reason = runtime.threads or run.facts.get("threads"), None
-    if not threads and "environment" in run.facts:  # begun by a version that left it to torch
+    if not threads and "environment" in run.facts:  # Begun by a version that left it to torch.
         threads = torch.get_num_threads()
     if not threads:
         threads, reason = choose_threads()
@@ -152,7 +153,7 @@ def train_phase(
     label: str | None = None,
     wrap_listener: Callable[[ProgressListener], ProgressListener] = lambda listener: listener,
 ) -> float:
-    """Trains from the phase's last checkpoint, or from the start; returns images per second.
+    """Trains from the phase's last checkpoint or the start; returns images per second.
 
     `label`: the name that the console shows, by default the phase's.
     """
