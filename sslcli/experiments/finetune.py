@@ -139,15 +139,14 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
     )
     crops = f"crops of at least {settings.crop_scale[0]:g} of the area"
     mirrored = ", mirrored" if settings.flip else ""
+    network = f"encoder and a linear layer on its output, trained together from {initial}"
     return Protocol(
         trained_on=f"{len(labelled)} labels, {crops}{mirrored}",
         chosen_on=f"{len(splits.val)} validation pictures, whole, in eval mode: "
         "when training ends, and whose weights are taken",
         tested_on=f"{len(splits.test)} test pictures, once",
         data_fingerprint=splits.fingerprint,
-        details={
-            "network": f"encoder and a linear layer on its output, trained together from {initial}"
-        },
+        details={"network": network},
     )
 
 
@@ -156,11 +155,9 @@ def report(config: Config, session: Session, results: Results) -> None:
     run, console = session.run, session.console
     (row,) = results.rows
     write_results(run.folder, results)
+    matrix = np.array(row.confusion, dtype=np.int64)
     save_confusion(
-        session.figures / "confusion.png",
-        run.folder / "confusion.csv",
-        np.array(row.confusion, dtype=np.int64),
-        results.classes,
+        session.figures / "confusion.png", run.folder / "confusion.csv", matrix, results.classes
     )
     save_curves(session.figures / "curves.png", read_records(run.folder))
     metrics, folder = numbers(row.scores), str(run.folder.absolute())
@@ -168,9 +165,7 @@ def report(config: Config, session: Session, results: Results) -> None:
     append_evaluation(Path(config.run), evaluation, console)
     run.finish(metrics, Validation("val_top1"))
     columns = {"top1": "top-1", "top5": "top-5", "val_top1": "validation"}
-    console.table(
-        f"test accuracy, {results.protocol.trained_on}",
-        ("fine-tuned", *(columns[name] for name in row.scores)),
-        [(f"from {config.init.name} weights", *map(percentage, row.scores.values()))],
-    )
+    title = f"test accuracy, {results.protocol.trained_on}"
+    cells = (f"from {config.init.name} weights", *map(percentage, row.scores.values()))
+    console.table(title, ("fine-tuned", *(columns[name] for name in row.scores)), [cells])
     console.say(f"run: {run.folder}")

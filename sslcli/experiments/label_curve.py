@@ -116,23 +116,25 @@ class LabelCurve:
         if path.exists():
             skip_finished(self.session.run, phase)
             return Cell(**json.loads(path.read_text()))
-        assert self.session.splits.train.labels is not None
-        chosen = label_subset(
-            self.session.splits.train.labels, amount, seed, classes=self.session.splits.classes
-        )
-        labelled = self.session.splits.train.subset(chosen)
+        cell = self.measured(index, kind, amount, seed, phase)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(asdict(cell), allow_nan=False).encode())
+        subset = f"{cell.num_labels} labels, subset {seed}"
+        name = self.curve(index, kind.name)
+        self.session.console.say(f"{name}, {subset}: {100 * cell.top1:.2f} %")
+        return cell
+
+    def measured(self, index: int, kind: Kind, amount: float, seed: int, phase: str) -> Cell:
+        """Trains on the cell's labels, or fits a probe to them, and measures it on test."""
+        splits = self.session.splits
+        assert splits.train.labels is not None
+        chosen = label_subset(splits.train.labels, amount, seed, classes=splits.classes)
+        labelled = splits.train.subset(chosen)
         if kind in (Kind.finetuned, Kind.from_scratch):
             top1, val_top1, how = self.train(index, kind, amount, seed, labelled, phase)
         else:
             top1, val_top1, how = self.probe(index, kind, labelled, chosen)
-        cell = Cell(index, kind.name, amount, len(labelled), seed, top1, val_top1, how)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(asdict(cell), allow_nan=False).encode())
-        self.session.console.say(
-            f"{self.curve(index, kind.name)}, {len(labelled)} labels, subset {seed}: "
-            f"{100 * top1:.2f} %"
-        )
-        return cell
+        return Cell(index, kind.name, amount, len(labelled), seed, top1, val_top1, how)
 
     def probe(
         self, index: int, kind: Kind, labelled: ImageSet, chosen: NDArray[np.int64]

@@ -242,18 +242,12 @@ def report(config: Config, session: Session, results: Results, learned_from: int
     knn = f"kNN (k={protocol.details['knn_k']})"
     columns = {"top1": "linear probe", "top5": "top-5", "knn": knn}
     shown = [key for key in columns if key in results.rows[0].scores]
-    console.table(
-        f"test accuracy, {protocol.trained_on}",
-        ("features", *(columns[key] for key in shown), "time"),
-        [
-            (
-                row.name.replace("_", " "),
-                *(percentage(row.scores[key]) for key in shown),
-                f"{row.seconds:.1f} s",
-            )
-            for row in results.rows
-        ],
-    )
+    rows = []
+    for row in results.rows:
+        scores = [percentage(row.scores[key]) for key in shown]
+        rows.append((row.name.replace("_", " "), *scores, f"{row.seconds:.1f} s"))
+    title = f"test accuracy, {protocol.trained_on}"
+    console.table(title, ("features", *(columns[key] for key in shown), "time"), rows)
     source, here = Path(config.run), Path.cwd()
     how = f"trained on {learned_from:,} labels" if learned_from else "pretrained"
     folder = source.relative_to(here) if source.is_relative_to(here) else source

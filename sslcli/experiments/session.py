@@ -139,8 +139,8 @@ def open_evaluation(
     require_test(session.splits, command)
     for source in sources:
         if chosen is None:
-            otherwise = "name the data to evaluate on with data=…"
-            require_same_data(source.folder, session.splits, otherwise)
+            fix = "name the data to evaluate on with data=…"
+            require_same_data(source.folder, session.splits, fix)
         require_fit(session.splits.train.images, source.preprocessing)
     return session
 

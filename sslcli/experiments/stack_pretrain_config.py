@@ -60,22 +60,14 @@ class FinetuneConfig:
     )
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 0, "finetune.epochs", self.epochs, "0 or more", "100 is the default")
-        require(
-            self.patience >= 1,
-            "finetune.patience",
-            self.patience,
-            "at least 1",
-            "20 is the default",
-        )
+        for name, least, must_be, fix in (
+            ("epochs", 0, "0 or more", "100 is the default"),
+            ("patience", 1, "at least 1", "20 is the default"),
+            ("batch_size", 1, "at least 1", "20 is the default"),
+        ):
+            value = getattr(self, name)
+            require(value >= least, f"finetune.{name}", value, must_be, fix)
         require(self.lr > 0, "finetune.lr", self.lr, "positive", "0.1 is the default")
-        require(
-            self.batch_size >= 1,
-            "finetune.batch_size",
-            self.batch_size,
-            "at least 1",
-            "20 is the default",
-        )
         require(
             self.labels > 0,
             "finetune.labels",
