@@ -1,4 +1,4 @@
-"""Composes a command's config from conf/ and the typed words, with Hydra."""
+"""Composes a command's config from conf/ and the overrides, with Hydra."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from sslcli.experiments.table import EXPERIMENTS
 
 CONFIG_PATH = "pkg://sslcli.conf"
 NO_CHANGES = ("method/views", "small_pictures")
-"""A choice that changes no default, so it needs no file."""
+"""A choice that changes no default, so that it needs no file."""
 
 
 class _Node(ConfigNode):
-    """A choice in Hydra's store.
+    """Represents a choice in Hydra's store.
 
     Its config is made, and its package imported, when it is read.
     """

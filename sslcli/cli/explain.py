@@ -65,7 +65,7 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
 
 
 def _unknown_key(key: str, command: str, words: list[str]) -> SslcliError:
-    # Composed with the typed choices: only their keys can have been meant.
+    # Composed with the choices that the user gave: only their keys can have been meant.
     present = {
         field.name for field in dataclasses.fields(EXPERIMENTS[command].load_config().Config)
     } & GROUPS.keys()

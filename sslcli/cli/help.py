@@ -31,7 +31,7 @@ FLAGS = [
 
 
 def show_help(command: str, words: list[str], console: Console) -> None:
-    """Prints a command's help for the choices in `words`: with method=x, the keys of x."""
+    """Prints a command's help, with the keys of the choices in the overrides."""
     overrides, flags = split_words(words)
     with config_loader(flags) as loader:
         composed = loader.load_configuration(command, overrides, RunMode.RUN)
@@ -59,7 +59,7 @@ def show_help(command: str, words: list[str], console: Console) -> None:
 
 
 def completions(line: str) -> list[str]:
-    """Returns the words that may come next on a shell's line, which begins with `sslcli`.
+    """Proposes the next words of a shell's line, which begins with `sslcli`.
 
     Hydra proposes keys, groups and values.
     """
@@ -77,7 +77,7 @@ def completions(line: str) -> list[str]:
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yields `key=default` and the key's meaning: a class's own keys before inherited ones."""
+    """Yields `key=default` and the key's meaning, a class's own keys before inherited."""
     cls = OmegaConf.get_type(node)
     if not dataclasses.is_dataclass(cls):
         return

@@ -28,11 +28,11 @@ SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")
 SWEEPER_WORDS = {
     "hydra/sweeper=optuna": ["hydra.sweeper.max_failure_rate=1", "hydra.sweeper.sampler.seed=0"]
 }
-"""Settings for a sweeper: continue after a failed job, and ask for the same jobs on resume."""
+"""Overrides for a sweeper: continue after a failed job, and repeat the same jobs on resume."""
 
 
 def run_sweep(command: str, words: list[str], debug: bool) -> int:
-    """Runs every unfinished job of a sweep with Hydra's launcher; returns the exit status."""
+    """Runs every unfinished job with Hydra's launcher; returns the exit status."""
     console, trouble = Console(), None
     if launched_as().size > 1:
         message = (
@@ -101,7 +101,7 @@ def sweep_job(composed: DictConfig) -> float | None:
 
 
 def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:
-    """Returns the words of every job of Hydra's own sweeper.
+    """Returns the overrides of every job of Hydra's own sweeper.
 
     Empty for a sweeper that searches: it chooses its jobs one by one.
     """
@@ -117,9 +117,9 @@ def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:
 
 
 def _sweeper_words(overrides: list[str]) -> list[str]:
-    """Returns the words of SWEEPER_WORDS to add for the chosen sweeper.
+    """Returns the overrides of SWEEPER_WORDS to add for the chosen sweeper.
 
-    Left out are keys that were typed, and a sampler's where another sampler was typed.
+    Keys that the user set are left out, and a sampler's keys if the user chose another sampler.
     """
     added = [word for name, more in SWEEPER_WORDS.items() if name in overrides for word in more]
     typed = {word.partition("=")[0] for word in overrides}
