@@ -1,4 +1,4 @@
-"""Creates, starts and resumes one run of any experiment, and records how it ended."""
+"""Creates, starts and resumes one run of any experiment, and records its end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sslcli.trained.data import moved
 def start(
     command: str, config: Any, overrides: list[str], console: Console, folder: Path | None = None
 ) -> Path:
-    """Runs a command into a new folder, and returns it.
+    """Runs a command in a new folder, and returns it.
 
     The folder is `folder`, or a new one under the config's runtime.outputs.
     """
@@ -86,7 +86,7 @@ def resume(folder: Path, console: Console) -> None:
 
 
 def _follow(command: str, config: Any) -> Path:
-    """Does what rank 0 does, on another rank: silently, in a temporary folder."""
+    """Does rank 0's work on another rank, silently, in a temporary folder."""
     nowhere = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="sslcli-") as scratch:
         folder = create(command, config, [], Path(scratch) / "run")
@@ -118,7 +118,7 @@ def _continue(folder: Path, command: str, config: Any, console: Console) -> None
 
 
 def _with_moved_data(config: Any, root: str | None) -> Any:
-    """Returns the config with its data where `resume --data-root` says that they are now."""
+    """Returns the config with its data at `root`, the path of `resume --data-root`."""
     if root is None:
         return config
     if config.data is None:
@@ -181,23 +181,20 @@ def _run(module: Any, config: Any, run: Run, console: Console) -> None:
 
 
 def is_out_of_memory(reason: BaseException) -> bool:
-    """Tells an allocation that failed from other errors; torch raises RuntimeError for some."""
+    """Recognises a failed allocation; torch raises RuntimeError for some."""
     said = str(reason).lower()
     allocation = ("out of memory", "allocate memory", "could not create a primitive", "bad_alloc")
     return isinstance(reason, MemoryError) or any(words in said for words in allocation)
 
 
 def _record_end(run: Run, status: str, reason: BaseException) -> None:
-    """Writes how the run ended into run.json.
-
-    A full disk may refuse this too; the run then reads as one that died.
-    """
+    """Records the run's end; a full disk may refuse, then the run reads as `died`."""
     with contextlib.suppress(OSError):
         if run.facts["status"] != "finished":  # an error after that does not undo it
             run.update(status=status, error=str(reason))
 
 
 def refused_by_system(reason: OSError, fix: str) -> RunFailed:
-    """Returns the system's refusal (a full disk, a missing permission) as an error with a fix."""
+    """Returns the system's refusal, such as a full disk, as an error with a fix."""
     where = f": {reason.filename}" if reason.filename else ""
     return RunFailed(f"{reason.strerror or reason}{where}", fix)

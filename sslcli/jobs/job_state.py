@@ -20,7 +20,7 @@ TAIL = 4096
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a sweep.
+    """Describes a job of a sweep.
 
     `words`: its overrides; `what`: those in which it differs from the other jobs; `facts`: its
     run.json, or its refusal; `run`: None where it was refused or has not started.
@@ -78,7 +78,7 @@ def _state(job: Job) -> JobState:
 
 
 def newest_record(run: Path) -> dict[str, Any]:
-    """Returns the last complete record of metrics.jsonl; empty where there is none yet."""
+    """Returns the last complete record of metrics.jsonl; empty where there is none."""
     path = run / "metrics.jsonl"
     if not path.exists():
         return {}

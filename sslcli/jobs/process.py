@@ -38,7 +38,7 @@ def call(words: list[str], stopping: Callable[[], bool], output: IO[bytes] | Non
     The status is -N where signal N ended it. `output`: the file that gets its output and errors.
     """
     command = [sys.executable, "-m", "sslcli", *words]
-    # In a session of its own it gets a terminal's Ctrl-C once, from here.
+    # In its own session it gets a terminal's Ctrl-C only once, from here.
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
     ) as process:
@@ -49,7 +49,7 @@ def call(words: list[str], stopping: Callable[[], bool], output: IO[bytes] | Non
                     process.terminate()
                     stopped = True
                 time.sleep(POLL)
-        except BaseException:  # a second signal: end it at once, if need be by force
+        except BaseException:  # a second signal ends it at once, by force if needed
             for _ in range(2):
                 process.terminate()
                 time.sleep(POLL)

@@ -1,6 +1,6 @@
 """Reads a sweep's jobs, writes sweep.json, and prints the table of results.
 
-No torch.
+It imports no torch.
 """
 
 from __future__ import annotations
@@ -32,10 +32,7 @@ SHOWN_METRICS = ("top1", "knn_accuracy", "loss")
 
 
 def jobs_of(sweep: Path) -> list[Job]:
-    """Returns a sweep's jobs by number.
-
-    Other folders in it (a job's rerun, say) are left out.
-    """
+    """Returns a sweep's jobs by number; other folders (a job's rerun) are left out."""
     saved = read_sweep(sweep)
     rows: list[tuple[int, list[str], dict[str, Any], Summary | None]] = []
     for path in sweep.iterdir():
@@ -65,10 +62,9 @@ def refused_file(sweep: Path, number: int) -> Path:
 
 
 def find_sweep(name: str, outputs: Path) -> Path | None:
-    """Returns the sweep of this name, or None.
+    """Returns the sweep of this name, or None; raises SslcliError if several fit.
 
-    `name` is its folder, or the beginning of its folder's name or path under `outputs`. Raises
-    SslcliError where several sweeps, or a run too, begin with it.
+    `name` is its folder, or the beginning of its folder's name or path under `outputs`.
     """
     if (Path(name).expanduser() / SWEEP_FILE).exists():
         return Path(name).expanduser()
@@ -91,7 +87,7 @@ def find_sweep(name: str, outputs: Path) -> Path | None:
 
 
 def read_sweep(sweep: Path) -> dict[str, Any]:
-    """Reads sweep.json. Raises SslcliError where it is damaged."""
+    """Reads sweep.json; raises SslcliError where it is damaged."""
     path = sweep / SWEEP_FILE
     with _damage_reported(path):
         facts = json.loads(path.read_text())
@@ -105,7 +101,7 @@ def read_sweep(sweep: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _damage_reported(path: Path) -> Iterator[None]:
-    """Inside, an error in reading `path` becomes an SslcliError."""
+    """Turns errors in reading `path` inside the context into an SslcliError."""
     try:
         yield
     except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as reason:
@@ -140,7 +136,7 @@ def write_sweep(sweep: Path, facts: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Setting:
-    """Jobs that differ only in the seed."""
+    """Groups jobs that differ only in the seed."""
 
     words: list[str]
     jobs: list[Job]
