@@ -200,7 +200,7 @@ def save_views(session: Session, method: Method, pictures: Pictures[Tensor], see
     views = views.view(-1, len(images), *views.shape[1:])
     shown = slice(0, 12)
     shape = method.preprocessing
-    if isinstance(method, Restorer):  # Its views are not normalised yet.
+    if isinstance(method, Restorer):  # its views are not normalised yet
         shape = shape.without_normalization()
     path = session.figures / "views.png"
     pixels, drawn = images[shown].cpu().numpy(), views[:, shown].cpu()

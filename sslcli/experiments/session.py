@@ -82,7 +82,7 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
     if runtime.tensorboard:
         run.mirror = tensorboard_writer(run.folder)
     if processes.rank():
-        processes.from_first(None)  # Rank 0 alone downloads, and decodes into a cache.
+        processes.from_first(None)  # rank 0 alone downloads, and decodes into a cache
     if run.facts.get("data", {}).get("fingerprint"):
         fix = f"say where they are now: sslcli resume {shell_quoted(run.folder)} --data-root FOLDER"
         require_present(data, fix)
@@ -110,7 +110,7 @@ def _with_threads(run: Run, runtime: RuntimeConfig, console: Console) -> Runtime
     A resumed run keeps the number that it began with: results depend on it in their last digits.
     """
     threads, reason = runtime.threads or run.facts.get("threads"), None
-    if not threads and "environment" in run.facts:  # Begun by a version that left it to torch.
+    if not threads and "environment" in run.facts:  # begun by a version that left it to torch
         threads = torch.get_num_threads()
     if not threads:
         threads, reason = choose_threads()
