@@ -36,9 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs `sslcli` with `argv`, by default the process's, and exits with its status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "debug=true" in arguments
-    arguments = [
-        argument for argument in arguments if argument not in ("debug=true", "debug=false")
-    ]
+    arguments = [word for word in arguments if word not in ("debug=true", "debug=false")]
     sys.exit(guarded(lambda: dispatch(arguments, debug), debug))
 
 

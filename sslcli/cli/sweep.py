@@ -85,19 +85,12 @@ def sweep_job(composed: DictConfig) -> float | None:
         require_text(words)
         return composed_to_dataclass(composed)
 
-    folder = sweeping.run_job(
-        Path(context.sweep.dir),
-        context.job.num,
-        str(context.job.config_name),
-        words,
-        config,
-    )
+    sweep, command = Path(context.sweep.dir), str(context.job.config_name)
+    folder = sweeping.run_job(sweep, context.job.num, command, words, config)
+    if folder is None:
+        return None
     direction = context.sweeper.get("direction")
-    return (
-        None
-        if folder is None
-        else sweeping.objective(folder, getattr(direction, "name", direction))
-    )
+    return sweeping.objective(folder, getattr(direction, "name", direction))
 
 
 def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:

@@ -68,20 +68,17 @@ def find_sweep(name: str, outputs: Path) -> Path | None:
     """
     if (Path(name).expanduser() / SWEEP_FILE).exists():
         return Path(name).expanduser()
-    fitting = [
-        path.parent
-        for path in sorted(outputs.glob(f"*/sweeps/*/{SWEEP_FILE}"))
-        if any(
-            own.startswith(name)
-            for own in (path.parent.name, str(path.parent.relative_to(outputs)), str(path.parent))
-        )
-    ]
+    fitting = []
+    for path in sorted(outputs.glob(f"*/sweeps/*/{SWEEP_FILE}")):
+        sweep = path.parent
+        names = (sweep.name, str(sweep.relative_to(outputs)), str(sweep))
+        if any(one.startswith(name) for one in names):
+            fitting.append(sweep)
     if fitting:
         fitting += [run for run in find_runs(outputs) if run.name.startswith(name)]
     if len(fitting) > 1:
-        message = (
-            f"{len(fitting)} sweeps or runs begin with {name!r}: {', '.join(map(str, fitting[:3]))}"
-        )
+        listed = ", ".join(map(str, fitting[:3]))
+        message = f"{len(fitting)} sweeps or runs begin with {name!r}: {listed}"
         raise SslcliError(message, "type more of the name")
     return fitting[0] if fitting else None
 
@@ -153,9 +150,8 @@ def settings_of(jobs: Sequence[Job]) -> list[Setting]:
     """Groups jobs that differ only in the seed, in the order of the jobs."""
     groups: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
-        groups.setdefault(
-            tuple(word for word in job.what if not word.startswith(f"{SEED}=")), []
-        ).append(job)
+        words = tuple(word for word in job.what if not word.startswith(f"{SEED}="))
+        groups.setdefault(words, []).append(job)
     return [Setting(list(words), repeated) for words, repeated in groups.items()]
 
 

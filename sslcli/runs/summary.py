@@ -69,9 +69,8 @@ class Summary:
         saved = self.facts.get("validation")
         if not isinstance(saved, dict) or str(saved.get("metric")) not in self.metrics:
             return None
-        return Validation(
-            str(saved["metric"]), bool(saved.get("larger_is_better", True)), saved.get("given")
-        )
+        larger_is_better = bool(saved.get("larger_is_better", True))
+        return Validation(str(saved["metric"]), larger_is_better, saved.get("given"))
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -153,9 +152,8 @@ def spread(runs: Iterable[Summary], metric: str) -> Spread | None:
     values = [run.metrics[metric] for run in runs if metric in run.metrics]
     if not values:
         return None
-    return Spread(
-        statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values)
-    )
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), sd, len(values))
 
 
 class Choice(NamedTuple):
