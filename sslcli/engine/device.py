@@ -21,17 +21,16 @@ from sslcli.processes import launched_as, size
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, and the autocast dtype of the forward pass (None: float32)."""
+    """Holds a device, and the autocast dtype of the forward pass (None: float32)."""
 
     device: torch.device
     dtype: torch.dtype | None
 
     @classmethod
     def choose(cls, config: RuntimeConfig) -> Compute:
-        """Returns the device and precision that the config asks for.
+        """Returns the configured device and precision, and sets torch's threads.
 
-        Raises SslcliError for a device or precision that this machine does not have: nothing falls
-        back silently. Also sets torch's threads, and on a CPU how glibc frees memory.
+        Raises SslcliError where this machine lacks them: nothing falls back silently.
         """
         if config.threads not in (0, torch.get_num_threads()):
             torch.set_num_threads(config.threads)
@@ -102,8 +101,8 @@ def share_batch_norm(module: nn.Module) -> None:
 def _keep_freed_memory() -> None:
     """Lets glibc keep freed memory.
 
-    By default it returns every block above 32 MiB to the system at once, and the next step pays
-    for new pages: a step of the convnet took 1.2 to 1.7 times as long (2 cores, batch 256).
+    By default it returns every block above 32 MiB to the system at once, and the next step pays for
+    new pages: a step of the convnet took 1.2 to 1.7 times as long (2 cores, batch 256).
     """
     m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
     with contextlib.suppress(OSError, AttributeError):  # another C library
@@ -164,7 +163,7 @@ def _dtype(precision: Precision, device: str) -> torch.dtype | None:
 
 
 def _has_bf16(device: str) -> bool:
-    """Whether the device computes bf16 fast.
+    """Tells whether the device computes bf16 fast.
 
     On a CPU its instructions decide: without them torch's bf16 is correct, but much slower.
     """

@@ -1,4 +1,7 @@
-"""Minimises losses: precision, backward, clipping, the finite check, the optimizer's step."""
+"""Minimises losses of a method's players.
+
+That is precision, backward, clipping, the check for finite losses and the optimizer's step.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from sslcli.processes import average_, largest, size
 
 @dataclass(frozen=True)
 class Player:
-    """Parameters trained together by one optimizer, at `rate` times the learning rate."""
+    """Holds parameters that one optimizer trains at `rate` times the learning rate."""
 
     optimizer: Optimizer
     clip_norm: float
@@ -32,7 +35,7 @@ class Player:
 
 
 class Minimizer:
-    """Updates the players of a method: `minimize(loss, player)` of the method contract."""
+    """Updates the players of a method: `minimize(loss, player)` in the contract."""
 
     def __init__(
         self,
@@ -40,7 +43,7 @@ class Minimizer:
         compute: Compute,
         learning_rate: Callable[[int], float],
     ) -> None:
-        """`learning_rate` maps a step, counted from 0, to its learning rate."""
+        """Takes `learning_rate`, which maps a step, counted from 0, to its learning rate."""
         self.learning_rate = learning_rate
         self._players = players
         self._device = compute.device
@@ -58,7 +61,7 @@ class Minimizer:
         compute: Compute,
         learning_rate: Callable[[int], float],
     ) -> Minimizer:
-        """Returns a minimizer with an optimizer, as configured, for every player."""
+        """Builds a minimizer with an optimizer, as configured, for every player."""
         rates = learner.learning_rates()
         players = {
             name: Player(optim.build(modules), optim.clip_norm, rates[name])
@@ -93,7 +96,7 @@ class Minimizer:
         torch.clear_autocast_cache()
 
     def begin(self, step: int) -> None:
-        """Sets every player's learning rate for a step: the schedule's, times the player's own."""
+        """Sets every player's learning rate for a step."""
         self._step = step
         learning_rate = self.learning_rate(step)
         for player in self._players.values():

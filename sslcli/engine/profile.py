@@ -1,4 +1,7 @@
-"""Profiles a few steps at the beginning of a training, into `profile/` of the run's folder."""
+"""Profiles a few steps at the beginning of a training.
+
+The results are written into `profile/` of the run's folder.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ NEEDED = SKIPPED + WARMING_UP + PROFILED
 
 @dataclass
 class Profiling:
-    """A listener that profiles PROFILED steps, and passes everything on to `listener`.
+    """Profiles PROFILED steps, and passes everything on to `listener`.
 
     A context manager. Shapes and stacks are not recorded: that would slow the steps.
     """

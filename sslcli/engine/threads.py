@@ -15,22 +15,22 @@ from pathlib import Path
 import torch
 
 SAMPLE = 0.25
-"""Seconds over which it is measured how busy the cores are."""
+"""Seconds over which the load of the cores is measured."""
 MOSTLY = 0.4
-"""A core that others use for more than this part of the time counts as theirs."""
+"""The share of time from which a core counts as used by others."""
 LAUNCHER_CHOSE = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Cores:
-    """The cores that this process may use, and how many of them other processes keep busy."""
+    """Counts the cores that this process may use, and those that others keep busy."""
 
     allowed: int
     busy: float
 
     @property
     def free(self) -> int:
-        """At least one."""
+        """Returns the number of cores that are free, at least one."""
         others = int(self.busy) + (self.busy % 1 > MOSTLY)
         return max(1, self.allowed - others)
 
@@ -38,7 +38,7 @@ class Cores:
 def choose_threads() -> tuple[int, str | None]:
     """Returns the number of threads, and a sentence where other work makes it smaller.
 
-    What OMP_NUM_THREADS says (torchrun sets it) is left as it is.
+    OMP_NUM_THREADS and MKL_NUM_THREADS (torchrun sets the first) are respected.
     """
     usual = torch.get_num_threads()
     if any(name in os.environ for name in LAUNCHER_CHOSE):
@@ -64,7 +64,7 @@ def measure_cores() -> Cores:
 
 
 def allowed_cores() -> int:
-    """The cores of the affinity mask, or fewer where a container's quota is smaller."""
+    """Counts the cores of the affinity mask, or of a container's quota if smaller."""
     known = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
     try:
@@ -75,7 +75,7 @@ def allowed_cores() -> int:
 
 
 def _busy_seconds() -> float | None:
-    """Seconds that the allowed cores were busy since the system began; None where unknown."""
+    """Returns the seconds that the allowed cores were busy since boot, if known."""
     try:
         lines = Path("/proc/stat").read_text().splitlines()
     except OSError:

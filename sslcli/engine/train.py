@@ -1,4 +1,4 @@
-"""The training loop: seed, step, record, evaluate, save.
+"""Runs the training loop: seed, step, record, evaluate, save.
 
 It has no hooks: what differs between methods is in `train_step`.
 """
@@ -37,7 +37,7 @@ Views = TypeVar("Views")
 
 
 class Pictures(Protocol[Batch_co]):
-    """A source of batches: `at(step)` is a pure function of the step.
+    """Supplies batches: `at(step)` is a pure function of the step.
 
     Batches are on the device; a method's are (N, H, W, C) uint8.
     """
@@ -49,7 +49,7 @@ class Pictures(Protocol[Batch_co]):
 
 
 class ProgressListener(Protocol):
-    """Is called after every step, and with every record."""
+    """Receives a call after every step, and every record."""
 
     def step(self, done: int) -> None: ...
 
@@ -58,9 +58,9 @@ class ProgressListener(Protocol):
 
 @dataclass(frozen=True)
 class Periods:
-    """How long a training is, and how often it records, evaluates and saves; all in steps.
+    """States how long a training is, and how often it records, evaluates and saves.
 
-    It also does so after the last step.
+    All are in steps; it also does so after the last step.
     """
 
     num_steps: int
@@ -79,7 +79,7 @@ def train(
     compute: Compute,
     listener: ProgressListener,
 ) -> float:
-    """Trains from the phase's last checkpoint; returns images per second in all its sessions.
+    """Trains from the phase's last checkpoint; returns images/s of all sessions.
 
     It ends after `periods.num_steps`, or earlier where the learner is satisfied. A step is a pure
     function of (state, seed, phase, step), so a resumed run is the same bit for bit. Raises
@@ -200,7 +200,7 @@ class _Clock:
     """
 
     def __init__(self, batch_size: int, before: Trained) -> None:
-        """`before`: what was trained of the phase before this session."""
+        """Takes `before`, the phase's progress before this session."""
         self._batch_size = batch_size
         self._before = before
         self._seconds = self._data_seconds = self._total_seconds = 0.0
@@ -244,7 +244,7 @@ class _Clock:
 
     @property
     def total(self) -> Trained:
-        """The phase's pictures and seconds so far, in all sessions."""
+        """Returns the phase's pictures and seconds so far, in all sessions."""
         images = self._before.images + self._total_steps * self._batch_size
         return Trained(images, self._before.seconds + self._total_seconds)
 
