@@ -65,7 +65,7 @@ def write_encoder(
     seed: int,
     labels: int = 0,
 ) -> None:
-    """Writes both files. `labels`: the number of labels that the encoder learned from."""
+    """Writes both files of an encoder that learned from `labels` labels."""
     description: dict[str, Any] = {
         "format": FORMAT,
         "encoder": name_in(ENCODERS, config),
@@ -86,9 +86,9 @@ def write_encoder(
 
 
 def was_trained(files: EncoderFiles) -> bool:
-    """Returns whether any weight differs from the run's initial ones.
+    """Tells whether any weight differs from the run's initial ones.
 
-    With compare=[none], stack-pretrain leaves an untrained encoder.
+    With compare=[none], stack-pretrain writes an untrained encoder.
     """
     before, after = (make(files).state_dict() for make in (build_untrained, load_trained))
     return any(not after[name].equal(weight) for name, weight in before.items())

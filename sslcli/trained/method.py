@@ -1,4 +1,4 @@
-"""Builds a run's method, and loads the state that training left it in."""
+"""Builds a run's method, and loads its trained state."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ def build_method(
 
 
 def read_method(folder: Path) -> Method:
-    """Returns the trained method of a run of `pretrain` or `inpaint`, on the CPU, in eval mode.
+    """Returns a run's trained method, in eval mode on the CPU.
 
-    Raises SslcliError where the run has none, is not finished, or its files are damaged.
+    The run is one of `pretrain` or `inpaint`. Raises SslcliError where the run has none, is not
+    finished, or its files are damaged.
     """
     saved = read(folder / "config.yaml")
     checkpoint = folder / PHASE / "last.pt"
