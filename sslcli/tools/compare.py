@@ -1,4 +1,4 @@
-"""`sslcli compare RUN RUN ...`: compares the settings, metrics and curves of runs."""
+"""`sslcli compare` compares the settings, metrics and curves of runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Group = list[Summary]
 """Runs that differ in the seed alone: one column."""
 
 SIDE_BY_SIDE = 6
-"""Groups up to which each is a column of the table; more are a line each."""
+"""Number of groups up to which each is a column of the table; more are a line each."""
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -100,7 +100,7 @@ def _target(given: argparse.Namespace) -> Path:
 
 
 def _runs(words: Sequence[str], outputs: Path, console: Console) -> list[Summary]:
-    """Returns the runs that the words name, each once.
+    """Returns the runs that the arguments name, each once.
 
     Leaves out, with a warning, one in a folder that has no config.
     """
@@ -171,12 +171,12 @@ def _records(run: Summary, console: Console) -> list[dict[str, Any]]:
 
 
 def _letter(index: int) -> str:
-    """A to Z, AA, AB, ..."""
+    """Returns the letters of a group: A to Z, AA, AB, ..."""
     return ("" if index < 26 else _letter(index // 26 - 1)) + chr(ord("A") + index % 26)
 
 
 def _name(index: int, run: Summary, keys: Sequence[str]) -> str:
-    """Returns a group's name in the plot: its letter, and the settings that distinguish it."""
+    """Returns a group's name in the plot: its letter and distinguishing settings."""
     values = [f"{key.rpartition('.')[2]}={_value(run, key)}" for key in keys if key in run.settings]
     return " ".join([_letter(index), *values])
 

@@ -1,4 +1,4 @@
-"""`sslcli rerun RUN`: runs a saved config again and says whether the result is identical.
+"""`sslcli rerun` runs a saved config again and compares the results bit for bit.
 
 The new run gets a folder of its own. --set changes settings; --only needs a config.yaml alone.
 """
@@ -99,7 +99,7 @@ def _require_finished(run: Path) -> None:
 
 
 def _overrides(run: Path | None) -> list[str]:
-    """Returns the words that the user typed for a run; none for a config alone."""
+    """Returns the overrides of a run; none for a config alone."""
     path = None if run is None else run / "overrides.yaml"
     if path is None or not path.exists():
         return []
@@ -165,7 +165,7 @@ def _verdict(before: Path, after: Path, console: Console) -> int:
 
 
 def first_difference(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str | None:
-    """Describes the first difference between two runs' records, except `timing`; None if equal."""
+    """Describes the first difference of records, `timing` excepted; None if equal."""
     for old, new in zip(before, after, strict=False):
         for key in sorted((old.keys() | new.keys()) - {"timing"}):
             if old.get(key) != new.get(key):
@@ -188,7 +188,7 @@ def environment_changes(before: dict[str, Any], after: dict[str, Any]) -> list[s
 
     def recorded(facts: dict[str, Any]) -> dict[str, Any]:
         data: dict[str, Any] = {key: facts[key] for key in ("data", "data_before") if key in facts}
-        # The arguments were `pretrain …` then, and are `rerun …` now.
+        # The arguments always differ: `pretrain …` then, `rerun …` now.
         environment = {
             key: value for key, value in facts.get("environment", {}).items() if key != "arguments"
         }

@@ -1,4 +1,4 @@
-"""Measures a run's features without labels, and writes the figures into its folder."""
+"""Measures a run's features without labels, and writes figures into its folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FOLDER = "diagnostics"
 
 @dataclass(frozen=True)
 class FeatureScores:
-    """The scores of N features of width D; see evaluation/diagnostics.py."""
+    """Holds the scores of N features of width D; see evaluation/diagnostics.py."""
 
     feature_std: float
     effective_rank: float
@@ -55,13 +55,13 @@ class FeatureScores:
 
     @property
     def width(self) -> int:
-        """D, the number of dimensions."""
+        """Returns D, the number of dimensions."""
         return len(self.dimension_std)
 
 
 @dataclass(frozen=True)
 class ViewScores:
-    """The scores of several views of each picture."""
+    """Holds the scores of several views of each picture."""
 
     alignment: float
     separation: float
@@ -130,7 +130,7 @@ def _measure_pictures(files: EncoderFiles, pictures: ImageSet, compute: Compute)
 def _measure_views(
     run: Path, pictures: ImageSet, compute: Compute, console: Console
 ) -> ViewScores | None:
-    """Measures the method's own views; None where it does not make two or more of a picture."""
+    """Measures the method's own views; returns None where it makes fewer than two."""
     try:
         method = read_method(run)
     except SslcliError as error:

@@ -88,7 +88,7 @@ def _part(splits: Splits, name: str | None) -> tuple[str, ImageSet]:
 
 
 def _features(files: EncoderFiles, pictures: ImageSet, device: DeviceChoice) -> Tensor:
-    """(N, D) float32 on the CPU."""
+    """Returns the features (N, D), float32 on the CPU."""
     compute = Compute.choose(RuntimeConfig(device=device, precision=Precision.fp32))
     encoder = load_trained(files)
     compute.to_device(encoder)
@@ -96,7 +96,7 @@ def _features(files: EncoderFiles, pictures: ImageSet, device: DeviceChoice) -> 
 
 
 def _save_features(path: Path, h: Tensor, pictures: ImageSet, part: str, splits: Splits) -> None:
-    """`labels`, `paths` and `classes` are left out where the data have none."""
+    """Saves features, and labels, paths and classes where the data have them."""
     protocol = {
         "features": "encoder output, eval mode, no augmentation, float32, not normalised",
         "pictures": f"{len(pictures)} {part} pictures",
@@ -114,7 +114,7 @@ def _save_features(path: Path, h: Tensor, pictures: ImageSet, part: str, splits:
 
 
 def _save_neighbours(path: Path, h: Tensor, pictures: ImageSet) -> None:
-    """Draws pictures at even distances, each beside the most similar ones of its part."""
+    """Draws evenly spaced pictures, each beside the most similar ones of its part."""
     queries = evenly(len(pictures), NUM_QUERIES)
     count = min(NUM_NEIGHBOURS, len(pictures) - 1)
     nearest = neighbours(h, torch.from_numpy(queries), count).numpy()

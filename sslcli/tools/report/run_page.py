@@ -92,7 +92,7 @@ def _subtitle(run: Summary) -> str:
 
 
 def _state(run: Summary) -> list[str]:
-    """Says why a run has not finished."""
+    """Explains why a run has not finished."""
     facts, lines = run.facts, []
     if run.status != "finished":
         planned = facts.get("derived", {}).get("num_steps")
@@ -164,7 +164,7 @@ def _warnings(run: Summary) -> list[str]:
 
 
 def _confusion(folder: Path, missing: list[str]) -> Html:
-    """Draws confusion.csv, where there is one that a screen can show."""
+    """Draws confusion.csv, if it exists and a screen can show it."""
     import numpy as np
 
     path = folder / "confusion.csv"

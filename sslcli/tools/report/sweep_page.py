@@ -64,7 +64,7 @@ def _has_settings(run: Summary) -> bool:
 
 
 def _problems(folder: Path, runs: Sequence[Summary]) -> list[str]:
-    """Says which runs did not finish, and why."""
+    """Lists the runs that did not finish, and why."""
     problems = []
     for run in runs:
         if run.status != "finished":
@@ -80,7 +80,7 @@ def _problems(folder: Path, runs: Sequence[Summary]) -> list[str]:
 
 
 def _started_by(folder: Path, problems: list[str]) -> list[str]:
-    """Returns the words of the command that started a sweep; none if it is no sweep.
+    """Returns the command line that started a sweep; nothing if it is no sweep.
 
     Adds the refused jobs to `problems`.
     """
