@@ -111,10 +111,7 @@ def _around_grey(filters: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _num_columns(num_tiles: int) -> int:
-    """Chooses the sheet with the fewest holes, then the squarest.
-
-    It is between a square and about twice as wide as high.
-    """
+    """Chooses the sheet with the fewest holes, then the squarest."""
     squarest = math.ceil(math.sqrt(num_tiles))
     return min(
         range(squarest, 3 * squarest // 2 + 1), key=lambda num_columns: -num_tiles % num_columns
