@@ -34,16 +34,12 @@ class Compute:
         """
         if config.threads not in (0, torch.get_num_threads()):
             torch.set_num_threads(config.threads)
-        device = torch.device(_device_type(config.device))
-        if device.type == "mps" and launched_as().size > 1:
-            message = (
-                f"{launched_as().size} processes were started together, "
-                "and mps is one device for one of them"
-            )
-            raise SslcliError(
-                message, "start it without torchrun or srun, or use runtime.device=cpu"
-            )
-        if device.type == "cuda" and launched_as().size > 1:
+        device, num = torch.device(_device_type(config.device)), launched_as().size
+        if device.type == "mps" and num > 1:
+            message = f"{num} processes were started together, and mps is one device for one"
+            fix = "start it without torchrun or srun, or use runtime.device=cpu"
+            raise SslcliError(message, fix)
+        if device.type == "cuda" and num > 1:
             index = _own_device(launched_as().local, torch.cuda.device_count())
             device = torch.device("cuda", index)
             torch.cuda.set_device(device)

@@ -61,11 +61,7 @@ class Profiling:
         profiler.export_chrome_trace(str(self.folder / "trace.json"))
         averages = profiler.key_averages()
         sort_by = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
-        times = {
-            event.key: event.cpu_time_total / 1000 / PROFILED
-            for event in averages
-            if event.key in PARTS
-        }
+        times = {e.key: e.cpu_time_total / 1000 / PROFILED for e in averages if e.key in PARTS}
         whose = " of the host" if self.device.type == "cuda" else ""
         of = f"{PROFILED} steps ({self.device})"
         lines = [f"milliseconds a step{whose}, by part, of {of}; the profiler makes them longer"]

@@ -130,11 +130,8 @@ def _runs(words: Sequence[str], outputs: Path, console: Console) -> list[Summary
 def _shared(runs: Sequence[Summary]) -> list[str]:
     """Returns the metrics that every finished run has."""
     finished = [run.metrics for run in runs if run.metrics]
-    return [
-        name
-        for name in (finished[0] if finished else ())
-        if all(name in metrics for metrics in finished)
-    ]
+    first = next(iter(finished), {})
+    return [name for name in first if all(name in metrics for metrics in finished)]
 
 
 def _draw(target: Path, groups: Sequence[Group], keys: Sequence[str], console: Console) -> bool:
@@ -144,17 +141,13 @@ def _draw(target: Path, groups: Sequence[Group], keys: Sequence[str], console: C
         _name(index, group[0], keys): [_records(run, console) for run in group]
         for index, group in enumerate(groups)
     }
-    chosen = [
-        run.validation.metric for group in groups for run in group if run.validation is not None
-    ]
+    runs = [run for group in groups for run in group]
+    chosen = [run.validation.metric for run in runs if run.validation is not None]
+    metrics = ["loss", *chosen, "val_loss", "val_accuracy"]
     with written_whole(target.parent) as folder:
-        num_curves = save_run_curves(
-            folder / target.name, curves, ["loss", *chosen, "val_loss", "val_accuracy"]
-        )
+        num_curves = save_run_curves(folder / target.name, curves, metrics)
     if not num_curves:
-        console.warn(
-            "no curves: none of the runs recorded a loss or a validation metric over epochs"
-        )
+        console.warn("no curves: no run recorded a loss or a validation metric over epochs")
     if num_curves > MAX_PANELS:
         console.warn(
             f"{num_curves} curves are too many to look at: the first {MAX_PANELS} are drawn"

@@ -125,9 +125,8 @@ def _changes(words: list[str], saved: Saved, overrides: list[str]) -> dict[str, 
                 f"--set {word}: {key} is a choice with settings of its own, "
                 "which the saved config does not have"
             )
-            raise SslcliError(
-                message, f"start a new run: sslcli {shlex.join([saved.command, *others, word])}"
-            )
+            command = shlex.join([saved.command, *others, word])
+            raise SslcliError(message, f"start a new run: sslcli {command}")
         changes[key] = value
     return changes
 
@@ -141,12 +140,8 @@ def differences(before: Any, after: Any) -> list[str]:
 
 
 def _verdict(before: Path, after: Path, console: Console) -> int:
-    records, old, new, weights = (
-        read_records(before),
-        read_facts(before),
-        read_facts(after),
-        _digest(before),
-    )
+    records, weights = read_records(before), _digest(before)
+    old, new = read_facts(before), read_facts(after)
     metrics: dict[str, Any] = old.get("metrics", {})
     difference = first_difference(records, read_records(after)) or metric_difference(
         metrics, new.get("metrics", {})

@@ -81,9 +81,8 @@ def _part(splits: Splits, name: str | None) -> tuple[str, ImageSet]:
     name = name or ("val" if splits.test is None else "test")
     pictures = {"train": splits.train, "val": splits.val, "test": splits.test}[name]
     if pictures is None:
-        raise SslcliError(
-            "the run's data have no test pictures", "leave --part out, or use --part val"
-        )
+        fix = "leave --part out, or use --part val"
+        raise SslcliError("the run's data have no test pictures", fix)
     return name, pictures
 
 

@@ -101,9 +101,8 @@ def _preprocessing(source: EncoderFiles) -> str:
 
 def _training(source: EncoderFiles, facts: dict[str, Any], encoder: str) -> dict[str, Any]:
     choices, data = facts.get("choices", {}), facts.get("data", {})
-    settings = ", ".join(
-        f"{key}={json.dumps(value)}" for key, value in values_of(source.config).items()
-    )
+    config = values_of(source.config)
+    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
     return {
         "data": choices.get("data"),
         "fingerprint of the data": data.get("fingerprint"),

@@ -180,11 +180,8 @@ def _strip_prefix(encoder: Encoder, prefix: str) -> dict[str, Tensor]:
 def _save(state: dict[str, Tensor], path: Path) -> None:
     from safetensors.torch import save_file
 
-    save_file(
-        {name: tensor.contiguous() for name, tensor in state.items()},
-        path,
-        metadata={"format": "pt"},
-    )
+    contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
+    save_file(contiguous, path, metadata={"format": "pt"})
 
 
 def _feed(source: EncoderFiles) -> str:

@@ -84,9 +84,8 @@ def _title(run: Summary) -> str:
 def _subtitle(run: Summary) -> str:
     words = [run.status]
     if "started" in run.facts:
-        words.append(
-            f"started {datetime.datetime.fromtimestamp(run.facts['started']):%Y-%m-%d %H:%M}"
-        )
+        started = datetime.datetime.fromtimestamp(run.facts["started"])
+        words.append(f"started {started:%Y-%m-%d %H:%M}")
     words.append(str(run.folder.absolute()))
     return " · ".join(words)
 

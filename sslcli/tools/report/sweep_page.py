@@ -27,6 +27,10 @@ from sslcli.runs.summary import (
 from sslcli.text import as_word, duration, shell_quoted
 
 MAX_METRICS, MAX_NAME = 6, 60
+CAPTION = (
+    "Mean ± standard deviation over seeds. "
+    "The best is marked; it is chosen by validation, never by test."
+)
 
 
 def sweep_report(folder: Path, runs: Sequence[Summary]) -> tuple[str, list[Html]]:
@@ -109,15 +113,10 @@ def _table_of_settings(
         spreads = [spread(group, metric) for metric in metrics]
         measured = [None if one is None else (one.mean, str(one)) for one in spreads]
         finished = sum(run.status == "finished" for run in group)
-        rows.append(
-            [*(_value(group[0], key) for key in settings), f"{finished} of {len(group)}", *measured]
-        )
-    caption = (
-        "Mean ± standard deviation over seeds. "
-        "The best is marked; it is chosen by validation, never by test."
-    )
+        values = [_value(group[0], key) for key in settings]
+        rows.append([*values, f"{finished} of {len(group)}", *measured])
     table = on_page.table([*settings, "finished", *_titles(metrics, choice)], rows, choice.best)
-    return on_page.section("Settings", on_page.paragraph(caption), table)
+    return on_page.section("Settings", on_page.paragraph(CAPTION), table)
 
 
 def _table_of_runs(
