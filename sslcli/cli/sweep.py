@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def sweep_job(composed: DictConfig) -> float | None:
         str(context.job.config_name),
         words,
         config,
+        _at_once(context.launcher.get("n_jobs", 1)),
     )
     direction = context.sweeper.get("direction")
     return (
@@ -98,6 +100,11 @@ def sweep_job(composed: DictConfig) -> float | None:
         if folder is None
         else sweeping.objective(folder, getattr(direction, "name", direction))
     )
+
+
+def _at_once(n_jobs: int) -> int:
+    """Returns how many jobs a launcher runs at a time; joblib's -1 stands for all cores."""
+    return n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
 
 
 def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:

@@ -214,9 +214,16 @@ def finish_sweep(sweep: Path, trouble: str | None, console: Console) -> None:
 
 
 def run_job(
-    sweep: Path, number: int, command: str, words: list[str], config: Callable[[], Any]
+    sweep: Path,
+    number: int,
+    command: str,
+    words: list[str],
+    config: Callable[[], Any],
+    at_once: int = 1,
 ) -> Path | None:
     """Runs what is left of a job in a process of its own, and returns its folder.
+
+    `at_once`: how many jobs the launcher runs on this machine at a time.
 
     Returns None where `config()` raised SslcliError, which is written down as the job's refusal,
     or where the sweep is being stopped.
@@ -236,7 +243,7 @@ def run_job(
                 return None
             time.sleep(POLL)
         if read_facts(folder).get("status") != "finished":
-            continue_run(folder, stopping)
+            continue_run(folder, stopping, at_once)
     return folder
 
 
