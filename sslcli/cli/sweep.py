@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,17 @@ def sweep_job(composed: DictConfig) -> float | None:
         return composed_to_dataclass(composed)
 
     sweep, command = Path(context.sweep.dir), str(context.job.config_name)
-    folder = sweeping.run_job(sweep, context.job.num, command, words, config)
+    at_once = _at_once(context.launcher.get("n_jobs", 1))
+    folder = sweeping.run_job(sweep, context.job.num, command, words, config, at_once)
     if folder is None:
         return None
     direction = context.sweeper.get("direction")
     return sweeping.objective(folder, getattr(direction, "name", direction))
+
+
+def _at_once(n_jobs: int) -> int:
+    """Returns how many jobs a launcher runs at a time; joblib's -1 stands for all cores."""
+    return n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
 
 
 def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:

@@ -20,8 +20,9 @@ from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.engine.slowdown import SlowdownAlarm
 from sslcli.engine.tensorboard import tensorboard_writer
-from sslcli.engine.threads import choose_threads
+from sslcli.engine.threads import Threads, choose_threads
 from sslcli.engine.train import Periods, Pictures, ProgressListener, train
+from sslcli.engine.trial import fastest_threads
 from sslcli.evaluation.features import require_fit
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.method import Evaluate, Learner
@@ -43,6 +44,8 @@ class Session:
     console: Console
     compute: Compute
     splits: Splits
+    try_threads: bool = False
+    """Whether the first training tries fewer threads."""
 
     @property
     def figures(self) -> Path:
@@ -77,7 +80,8 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
     They are recorded in run.json. Raises SslcliError where the device is missing, or the data are
     not those of the run's start.
     """
-    compute = Compute.choose(_with_threads(run, runtime, console))
+    threads = _threads(run, runtime, console)
+    compute = Compute.choose(replace(runtime, threads=threads.number))
     processes.join(compute.device.type)
     if runtime.tensorboard:
         run.mirror = tensorboard_writer(run.folder)
@@ -101,23 +105,23 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
             "warnings": list(splits.warnings),
         },
     )
-    return Session(run, console, compute, splits)
+    try_threads = threads.open and compute.device.type == "cpu" and processes.size() == 1
+    return Session(run, console, compute, splits, try_threads)
 
 
-def _with_threads(run: Run, runtime: RuntimeConfig, console: Console) -> RuntimeConfig:
-    """Returns the config with the chosen number of threads, and notes it in run.json.
+def _threads(run: Run, runtime: RuntimeConfig, console: Console) -> Threads:
+    """Chooses the number of threads, and notes it in run.json.
 
     A resumed run keeps the number that it began with: results depend on it in their last digits.
     """
-    threads, reason = runtime.threads or run.facts.get("threads"), None
-    if not threads and "environment" in run.facts:  # begun by a version that left it to torch
-        threads = torch.get_num_threads()
-    if not threads:
-        threads, reason = choose_threads()
-    if reason is not None:
-        console.say(reason)
-    run.update(threads=threads)
-    return replace(runtime, threads=threads)
+    number = runtime.threads or run.facts.get("threads")
+    if not number and "environment" in run.facts:  # begun by a version that left it to torch
+        number = torch.get_num_threads()
+    threads = Threads(number) if number else choose_threads(run.facts.get("runs_at_once", 1))
+    if threads.reason is not None:
+        console.say(threads.reason)
+    run.update(threads=threads.number)
+    return threads
 
 
 def open_evaluation(
@@ -171,14 +175,28 @@ def train_phase(
     def learning_rate(step: int) -> float:
         return optim.learning_rate(step, num_steps, in_epoch, pictures.batch_size)
 
+    minimize = Minimizer.of(training.learner, optim, session.compute, learning_rate)
+    phase = Phase(session.run, name, recording.keep_last, training.seed)
+    if session.try_threads and not session.run.facts.get("trained"):
+        _try_threads(session, training, minimize)
     with session.console.training(label or name, num_steps) as listener:
         return train(
             training.learner,
             pictures,
-            Minimizer.of(training.learner, optim, session.compute, learning_rate),
+            minimize,
             training.evaluate,
-            Phase(session.run, name, recording.keep_last, training.seed),
+            phase,
             Periods(num_steps, recording.log_every, evaluate_every, save_every),
             session.compute,
             wrap_listener(SlowdownAlarm(listener, session.console.warn)),
         )
+
+
+def _try_threads(session: Session, training: Training, minimize: Minimizer) -> None:
+    """Uses as many threads as make a few steps fastest, says so, and notes it in run.json."""
+    most = torch.get_num_threads()
+    best = fastest_threads(training.learner, minimize, training.pictures, session.compute)
+    if best < most:
+        threads = "1 thread is" if best == 1 else f"{best} threads are"
+        session.console.say(f"{threads} faster here than {most} (runtime.threads={most} uses them)")
+        session.run.update(threads=best)

@@ -18,13 +18,14 @@ POLL = 0.1
 """Seconds between two checks of a job's process; jobs' folders are checked a fifth as often."""
 
 
-def continue_run(folder: Path, stopping: Callable[[], bool]) -> None:
+def continue_run(folder: Path, stopping: Callable[[], bool], at_once: int = 1) -> None:
     """Starts or continues a run by `sslcli resume`, in a process of its own.
 
-    Where that process ends without writing a status into run.json, this writes `failed`.
+    `at_once`: how many jobs share the machine. Where that process ends without writing a status
+    into run.json, this writes `failed`.
     """
     with Run(folder) as run:
-        run.update(status="waiting", error=None)
+        run.update(status="waiting", error=None, runs_at_once=at_once)
     with (folder / OUTPUT_FILE).open("ab") as output:
         status = call(["resume", str(folder)], stopping, output)
     if read_facts(folder)["status"] in ("waiting", "running") and not stopping():

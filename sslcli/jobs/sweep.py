@@ -211,12 +211,17 @@ def finish_sweep(sweep: Path, trouble: str | None, console: Console) -> None:
 
 
 def run_job(
-    sweep: Path, number: int, command: str, words: list[str], config: Callable[[], Any]
+    sweep: Path,
+    number: int,
+    command: str,
+    words: list[str],
+    config: Callable[[], Any],
+    at_once: int = 1,
 ) -> Path | None:
     """Runs the rest of a job in a process of its own, and returns its folder.
 
     Returns None where the sweep is being stopped, or where `config()` raised SslcliError, which is
-    written as the job's refusal.
+    written as the job's refusal. `at_once`: how many jobs the launcher runs here at a time.
     """
     with _stoppable(sweep) as stopping:
         if stopping():
@@ -233,7 +238,7 @@ def run_job(
                 return None
             time.sleep(POLL)
         if read_facts(folder).get("status") != "finished":
-            continue_run(folder, stopping)
+            continue_run(folder, stopping, at_once)
     return folder
 
 
