@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from enum import Enum
 from importlib import import_module
@@ -57,12 +58,51 @@ def to_dataclass(cls: type[T], values: dict[str, Any], where: str = "") -> T:
 
     Raises SslcliError for an unknown key, a value of another type, a number that is not finite.
     """
+    return cast(T, to_object(node(cls, values, where), where))
+
+
+def to_object(composed: DictConfig, where: str = "") -> Any:
+    """Converts OmegaConf's node of a config class to an instance of it.
+
+    Raises as `to_dataclass`. What a part refuses is named by the part's full key: the same class
+    may be several parts of one config.
+    """
     try:
-        config = cast(T, OmegaConf.to_object(node(cls, values, where)))
+        config = OmegaConf.to_object(composed)
     except OmegaConfBaseException as reason:
         raise explained(reason, where) from reason
+    except SslcliError as error:
+        raise _placed(error, composed, where) from None
     require_finite(config, where)
     return config
+
+
+def _placed(error: SslcliError, node: DictConfig, place: str) -> SslcliError:
+    """Returns a part's error with its keys as they are at the part's place.
+
+    A part names a key by the place that it usually has, as in method.views.flip.
+    """
+    for name in map(str, node):
+        child = None if OmegaConf.is_missing(node, name) else node[name]
+        if isinstance(child, DictConfig) and _refused(child):
+            return _placed(error, child, f"{place}.{name}" if place else name)
+    cls = OmegaConf.get_type(node)
+    if not dataclasses.is_dataclass(cls) or "." not in place:
+        return error
+    own = "|".join(field.name for field in dataclasses.fields(cls))
+    usual = re.compile(rf"\b{place.partition('.')[0]}(\.\w+)+\.(?=({own})\b)")
+    message, fix = (usual.sub(f"{place}.", text) for text in (error.message, error.fix))
+    return SslcliError(message, fix)
+
+
+def _refused(node: DictConfig) -> bool:
+    try:
+        OmegaConf.to_object(node)
+    except SslcliError:
+        return True
+    except OmegaConfBaseException:
+        return False
+    return False
 
 
 def node(cls: type[Any], values: dict[str, Any], where: str = "") -> DictConfig:

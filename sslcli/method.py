@@ -8,9 +8,10 @@ hooks: what comes after an update is the next line.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, "Tensor"]
 """Scalars by name, detached, left on the device: reading them would make the device wait."""
+Views = Union["Tensor", "list[Tensor]"]
+"""Views of N pictures, (V·N, C, H, W) float32, view by view; where they have several sizes
+(multi-crop), such a tensor for each, first that of the size that the encoder is fed in evaluation.
+"""
 
 
 def as_pictures(images: Tensor) -> Tensor:
@@ -46,16 +51,41 @@ class Preprocessing:
         return replace(self, mean=(0.0,) * self.channels, std=(1.0,) * self.channels)
 
 
+def views_by_size(views: Views) -> list[Tensor]:
+    """Returns one tensor of views for every size."""
+    return views if isinstance(views, list) else [views]
+
+
+def views_one_by_one(views: Views, num_images: int) -> list[Tensor]:
+    """Returns every view of the N = `num_images` pictures: V tensors (N, C, H, W)."""
+    sizes = [size.unflatten(0, (-1, num_images)) for size in views_by_size(views)]  # type: ignore[no-untyped-call]
+    return [view for size in sizes for view in size]
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where training stands: `step` of `num_steps`, the first step being 0."""
 
     step: int
     num_steps: int
+    steps_per_epoch: int = 1
 
     @property
     def fraction(self) -> float:
+        """The part of the training that is done: from 0 to below 1."""
         return self.step / self.num_steps
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the step belongs to, the first being 0."""
+        return self.step // self.steps_per_epoch
+
+    def cosine(self, start: float, end: float) -> float:
+        """Returns `start` in the first step, and what leads along half a cosine to `end`.
+
+        `end` would be reached after the last step.
+        """
+        return start + (end - start) * (1 - math.cos(math.pi * self.fraction)) / 2
 
 
 class Minimize(Protocol):
@@ -67,10 +97,10 @@ class Minimize(Protocol):
 
 
 Batch = TypeVar("Batch", contravariant=True)
-Views = TypeVar("Views")
+AnyViews = TypeVar("AnyViews")
 
 
-class Learner(Protocol[Batch, Views]):
+class Learner(Protocol[Batch, AnyViews]):
     """What the engine trains: a `Method`, or a classifier, whose batches hold labels too. `Method`
     says what each means.
     """
@@ -81,9 +111,9 @@ class Learner(Protocol[Batch, Views]):
 
     def learning_rates(self) -> dict[str, float]: ...
 
-    def views(self, images: Batch, /) -> Views: ...
+    def views(self, images: Batch, /) -> AnyViews: ...
 
-    def train_step(self, views: Views, minimize: Minimize, progress: Progress) -> Metrics: ...
+    def train_step(self, views: AnyViews, minimize: Minimize, progress: Progress) -> Metrics: ...
 
     def satisfied(self) -> bool: ...
 
@@ -138,16 +168,14 @@ class Method:
         """
         return False
 
-    def views(self, images: Tensor) -> Tensor:
-        """(N, H, W, C) uint8 -> what `train_step` takes, random from torch's global generators: by
-        default (V·N, C, H, W) float32, view by view.
-        """
+    def views(self, images: Tensor) -> Views:
+        """(N, H, W, C) uint8 -> what `train_step` takes, random from torch's global generators."""
         raise NotImplementedError
 
-    def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
+    def train_step(self, views: Any, minimize: Minimize, progress: Progress) -> Metrics:
         """One step of training; calls `minimize` once for every player's update.
 
-        Returns at least "loss".
+        `views` is what the method's own `views` returns: name that type. Returns at least "loss".
         """
         raise NotImplementedError
 

@@ -1,22 +1,26 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from sslcli.config import identity
+from sslcli.augment.augmentation_config import ViewConfig
+from sslcli.config import identity, to_dataclass
 from sslcli.data import DATA
 from sslcli.engine.optim_config import LARSConfig, Scaling, SGDConfig
 from sslcli.engine.runtime_config import Precision, RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.pretrain_config import Config
+from sslcli.method import MethodConfig
 from sslcli.methods.simclr import SimCLRConfig
 from sslcli.nets.encoder_config import ConvNetConfig, MLPConfig
+from sslcli.nets.projector_config import ProjectorConfig
 from sslcli.saved import read, to_config, to_yaml
+from sslcli.settings import part
 
 
 def config(**changes: Any) -> Config:
@@ -101,3 +105,30 @@ def test_a_config_that_is_not_ours_is_refused(tmp_path: Path, change: Any, words
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(SslcliError, match=words):
         to_config(Config, read(path), GROUPS)
+
+
+@dataclass(kw_only=True)
+class TwoKinds(MethodConfig):
+    """A method whose config has the same parts twice."""
+
+    small: ViewConfig = part(ViewConfig, "of small views")
+    views: ViewConfig = part(ViewConfig, "of views")
+    predictor: ProjectorConfig = part(ProjectorConfig, "a head")
+
+
+@pytest.mark.parametrize(
+    ("values", "message", "fix"),
+    [
+        ({"small": {"flip": 2.0}}, "method.small.flip must be a prob", "give a number from 0 to 1"),
+        ({"views": {"flip": 2.0}}, "method.views.flip must be a probability", "give a number"),
+        ({"small": {"crop_scale": [0.5]}}, "method.small.crop_scale", "method.small.crop_scale=["),
+        ({"predictor": {"out": 0}}, "method.predictor.out must be positive", "128 is SimCLR's"),
+    ],
+)
+def test_what_a_part_refuses_is_named_by_its_own_place(
+    values: dict[str, Any], message: str, fix: str
+) -> None:
+    with pytest.raises(SslcliError) as caught:
+        to_dataclass(TwoKinds, values, "method")
+    assert caught.value.message.startswith(message)
+    assert fix in caught.value.fix

@@ -66,9 +66,9 @@ class Augmentation:
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None
 
     def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
-        """(N, S, S, C) uint8 -> (V·N, C, S, S) float32, channels-last, view by view.
+        """(N, S, S, C) uint8 -> (V·N, C, s, s) float32, channels-last, view by view.
 
-        First N of view a.
+        First N of view a. s is S, or smaller where the crops are.
         """
         num_images, resolution, _, channels = images.shape
         parameters = own_rows(
@@ -91,7 +91,8 @@ class Augmentation:
 
     def apply(self, images: Tensor, parameters: Parameters) -> Tensor:
         """The same with given parameters: V·N rows, row i for image i mod N."""
-        num_images, side, _, channels = images.shape
+        num_images, resolution, _, channels = images.shape
+        side = self.crop.side(resolution)
         num_views, left_over = divmod(len(parameters), num_images)
         assert left_over == 0, f"{len(parameters)} rows of parameters for {num_images} images"
         views = torch.empty(
@@ -111,7 +112,8 @@ class Augmentation:
         """The same in one go, and not channels-last."""
         device = images.device
         boxes = parameters.boxes.to(device, non_blocking=True)
-        views = resized_crop(images, boxes, parameters.flipped.to(device, non_blocking=True))
+        flipped = parameters.flipped.to(device, non_blocking=True)
+        views = resized_crop(images, boxes, flipped, self.crop.side(images.shape[1]))
         pixels = self.jitter.apply(views.flatten(2), parameters.order, parameters.factors)
         grayscale_(pixels, parameters.gray)
         views = pixels.view_as(views)

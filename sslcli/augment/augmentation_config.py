@@ -26,6 +26,9 @@ class ViewConfig:
 
     crop_scale: list[float] = setting([0.4, 1.0], "the part of the area a crop keeps: from, to")
     crop_ratio: list[float] = setting([3 / 4, 4 / 3], "width over height of a crop: from, to")
+    crop_size: float = setting(
+        1.0, "side of a view as a part of the picture's: small crops have less", added_later=True
+    )
     flip: float = setting(0.5, "probability of mirroring left and right")
     jitter: float = setting(0.8, "probability of changing the colours")
     brightness: float = setting(0.8, "the factor is drawn from 1 - this to 1 + this")
@@ -56,6 +59,7 @@ class ViewConfig:
         _require_range(
             "blur_sigma", self.blur_sigma, float("inf"), "two positive widths", "[0.1, 2.0]"
         )
+        require(0 < self.crop_size <= 1, _key("crop_size"), self.crop_size, "in (0, 1]", "try 0.43")
         for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
             value = getattr(self, name)
             require(
@@ -92,7 +96,9 @@ class ViewConfig:
         """
         return augment.Augmentation(
             crop=augment.RandomCrop(
-                (self.crop_scale[0], self.crop_scale[1]), (self.crop_ratio[0], self.crop_ratio[1])
+                (self.crop_scale[0], self.crop_scale[1]),
+                (self.crop_ratio[0], self.crop_ratio[1]),
+                self.crop_size,
             ),
             flip=self.flip,
             jitter=augment.ColourJitter(

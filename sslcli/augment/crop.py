@@ -1,4 +1,4 @@
-"""Random crops, magnified back to the pictures' size.
+"""Random crops, brought back to the pictures' size or to a smaller one.
 
 N images, V views, C channels, S pixels a side.
 """
@@ -17,13 +17,18 @@ NUM_ATTEMPTS = 10
 @dataclass(frozen=True)
 class RandomCrop:
     """Draws boxes of a random part of the area (`scale`: from, to) and width over height
-    (`ratio`: from, to).
+    (`ratio`: from, to); a crop has `size` times the picture's side.
 
     Source: torchvision's RandomResizedCrop, whose distribution this is.
     """
 
     scale: tuple[float, float]
     ratio: tuple[float, float]
+    size: float = 1.0
+
+    def side(self, resolution: int) -> int:
+        """Returns the pixels of a crop's side."""
+        return max(1, round(self.size * resolution))
 
     def sample(self, num_images: int, resolution: int) -> Tensor:
         """(N, 4) int64 on the CPU: top, left, height, width."""
@@ -45,14 +50,48 @@ class RandomCrop:
         return torch.tensor([(resolution - height) // 2, (resolution - width) // 2, height, width])
 
 
-def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
-    """(N, S, S, C) uint8 -> (V·N, C, S, S) float32 in [0, 1].
+def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor, side: int | None = None) -> Tensor:
+    """(N, S, S, C) uint8 -> (V·N, C, side, side) float32 in [0, 1].
 
-    The boxes made S wide; mirrored if `flipped`.
+    The boxes made `side` wide, None: S; mirrored if `flipped`. `side` is at most S.
 
     `boxes` (V·N, 4) and `flipped` (V·N,) bool; row i is cut from image i mod N. Bilinear, and equal
     to torchvision's `resized_crop` with antialias, which changes nothing where a crop is magnified.
     """
+    if side is None or side == images.shape[1]:
+        return _magnified(images, boxes, flipped)
+    return _shrunk(images, boxes, flipped, side)
+
+
+def _shrunk(images: Tensor, boxes: Tensor, flipped: Tensor, side: int) -> Tensor:
+    """As `resized_crop`, also where a box is larger than `side`: pixels are averaged then."""
+    top, left, height, width = boxes.t().unsqueeze(2)
+    forward = torch.arange(side, device=images.device).expand(len(boxes), side)
+    mirrored = torch.where(flipped.unsqueeze(1), side - 1 - forward, forward)
+    rows = _weights(forward, top, height, images.shape[1]).unsqueeze(1)
+    columns = _weights(mirrored, left, width, images.shape[2]).unsqueeze(1)
+    pictures = images.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+    num_views = len(boxes) // len(images)
+    crops: Tensor = rows @ pictures.repeat(num_views, 1, 1, 1) @ columns.mT
+    return crops
+
+
+def _weights(pixel: Tensor, start: Tensor, length: Tensor, resolution: int) -> Tensor:
+    """(V·N, side, S): what each pixel of a picture's side counts for output `pixel` (V·N, side).
+
+    The crop is `length` (V·N, 1) pixels from `start` on. A triangle as wide as two output pixels,
+    and no narrower than two of the picture's.
+    """
+    scale = (length / pixel.shape[1]).unsqueeze(2)
+    place = torch.arange(resolution, device=pixel.device) - start.unsqueeze(2)
+    distance = (place + 0.5) - (pixel.unsqueeze(2) + 0.5) * scale
+    weights = (1 - distance.abs() / scale.clamp(min=1)).clamp_(min=0)
+    weights *= (place >= 0) & (place < length.unsqueeze(2))
+    return weights / weights.sum(dim=2, keepdim=True)
+
+
+def _magnified(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
+    """As `resized_crop`, to the pictures' own side: no box is larger."""
     num_images, side, _, channels = images.shape
     num_crops = len(boxes)
     top, left, height, width = boxes.t().unsqueeze(2)

@@ -15,7 +15,6 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from sslcli import config as configs
 from sslcli.cli.sources import use_own_sources
@@ -99,12 +98,7 @@ def composed_to_dataclass(composed: DictConfig) -> Any:
     value of another type, and for a number that is not finite.
     """
     _require_known_keys(composed)
-    try:
-        config = OmegaConf.to_object(composed)
-    except OmegaConfBaseException as reason:
-        raise configs.explained(reason) from reason
-    configs.require_finite(config)
-    return config
+    return configs.to_object(composed)
 
 
 def _require_known_keys(node: DictConfig, prefix: str = "") -> None:

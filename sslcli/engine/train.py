@@ -13,6 +13,7 @@ from torch import nn
 from torch.profiler import record_function
 
 from sslcli import processes
+from sslcli.engine.agreement import require_agreement
 from sslcli.engine.device import Compute
 from sslcli.engine.meter import Meter
 from sslcli.engine.minimize import Minimizer
@@ -91,20 +92,22 @@ def train(
     clock = _Clock(pictures.batch_size, phase.trained())
     if finished:
         return clock.images_per_second
-    journal = _Journal(phase, modules, minimize, meter, listener, clock, pictures.steps_per_epoch)
+    name, in_epoch = type(learner).__name__, pictures.steps_per_epoch
+    journal = _Journal(name, phase, modules, minimize, meter, listener, clock, in_epoch)
     leads = processes.rank() == 0
 
     with stop_requests() as stop:
         for step in range(start, periods.num_steps):
             clock.begin_step()
             seed_generators(derive_seed(phase.seed, phase.name, step))
+            progress = Progress(step, periods.num_steps, in_epoch)
             minimize.begin(step)
             with record_function("views"):
                 batch = pictures.at(step)
                 clock.data_ready()
                 views = learner.views(batch)
             with compute.autocast(), record_function("train_step"):
-                metrics = learner.train_step(views, minimize, Progress(step, periods.num_steps))
+                metrics = learner.train_step(views, minimize, progress)
             minimize.end()
             meter.add(metrics)
             clock.end_step()
@@ -138,8 +141,12 @@ def train(
 
 @dataclass(frozen=True)
 class _Journal:
-    """Writes records into metrics.jsonl, and the state into checkpoints."""
+    """Writes records into metrics.jsonl, and the state into checkpoints.
 
+    `learner` is its name.
+    """
+
+    learner: str
     phase: Phase
     modules: nn.ModuleDict
     minimize: Minimizer
@@ -155,7 +162,11 @@ class _Journal:
         self.listener.record(entry)
 
     def save(self, done: int, last: bool) -> None:
-        """Saves the state; only rank 0 writes it."""
+        """Saves the state; only rank 0 writes it.
+
+        Raises RunFailed where the state of other ranks is not that of rank 0.
+        """
+        require_agreement(self.learner, self.modules)
         state = {
             "modules": self.modules.state_dict(),
             "minimize": self.minimize.state(),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sslcli.evaluation.features import eval_mode, finite
 from sslcli.generators import kept_generators, seed_generators
-from sslcli.method import Method
+from sslcli.method import Method, views_by_size
 from sslcli.seeding import derive_seed
 
 NUM_VIEWED = 256
@@ -22,6 +22,11 @@ def view_features(
 ) -> Tensor | None:
     """Returns features (V, N, D), float32, of a method's views of images (N, H, W, C).
 
+    V is `num_draws` times the method's number of views; of views of several sizes, those of the
+    first size. The encoder is in eval mode, without gradient. None unless the method makes at least
+    two views that its encoder accepts. The views are the same at every call, and the generators'
+    state is restored.
+
     V is `num_draws` times the method's number of views. The encoder is in eval mode, without
     gradient. None unless the method makes at least two views that its encoder accepts. The views
     are the same at every call, and the generators' state is restored.
@@ -33,7 +38,7 @@ def view_features(
             drawn = []
             for draw in range(num_draws):
                 seed_generators(derive_seed("view_features", draw, start))
-                views = method.views(some)
+                views = views_by_size(method.views(some))[0]
                 if not _are_pairs(views, len(some), method):
                     return None
                 h = method.encoder(views)
@@ -42,9 +47,8 @@ def view_features(
     return torch.cat(found, dim=1) if found else None
 
 
-def _are_pairs(views: object, num_images: int, method: Method) -> bool:
+def _are_pairs(views: Tensor, num_images: int, method: Method) -> bool:
     shape = method.preprocessing
-    picture = (shape.channels, shape.resolution, shape.resolution)
-    if not isinstance(views, Tensor) or views.shape[1:] != picture:
+    if views.shape[1:] != (shape.channels, shape.resolution, shape.resolution):
         return False
     return len(views) % num_images == 0 and len(views) >= 2 * num_images

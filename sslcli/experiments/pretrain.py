@@ -26,7 +26,7 @@ from sslcli.evaluation.view_features import NUM_VIEWED, view_features
 from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.generators import seed_generators
-from sslcli.method import Evaluate, Method, Preprocessing, Restorer
+from sslcli.method import Evaluate, Method, Preprocessing, Restorer, views_one_by_one
 from sslcli.report.figures import save_curves
 from sslcli.report.figures import save_views as save_contact_sheet
 from sslcli.report.restorations import Decoding, save_restorations
@@ -196,14 +196,13 @@ def save_views(session: Session, method: Method, pictures: Pictures[Tensor], see
     """Draws the contact sheet of the first step's views, which shows bad augmentation."""
     images = pictures.at(0)
     seed_generators(seed)
-    views = method.views(images)
-    views = views.view(-1, len(images), *views.shape[1:])
+    views = views_one_by_one(method.views(images), len(images))
     shown = slice(0, 12)
     shape = method.preprocessing
     if isinstance(method, Restorer):  # its views are not normalised yet
         shape = shape.without_normalization()
     path = session.figures / "views.png"
-    pixels, drawn = images[shown].cpu().numpy(), views[:, shown].cpu()
+    pixels, drawn = images[shown].cpu().numpy(), [view[shown].cpu() for view in views]
     save_contact_sheet(path, pixels, drawn, shape.mean, shape.std)
 
 

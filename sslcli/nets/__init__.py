@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from sslcli.nets.convolutional import ResNetEncoder as ResNetEncoder
     from sslcli.nets.convolutional import resnet as resnet
     from sslcli.nets.encoder import Bottleneck as Bottleneck
+    from sslcli.nets.frozen import Frozen as Frozen
     from sslcli.nets.layered import MLP as MLP
     from sslcli.nets.layered import ConvStack as ConvStack
     from sslcli.nets.layers import activation as activation
     from sslcli.nets.layers import normalization as normalization
+    from sslcli.nets.moving_average import MovingAverage as MovingAverage
     from sslcli.nets.normalized import NormalizedEncoder as NormalizedEncoder
     from sslcli.nets.projector import projection_head as projection_head
+    from sslcli.nets.prototypes import Prototypes as Prototypes
+    from sslcli.nets.queue import Queue as Queue
+    from sslcli.nets.running_mean import RunningMean as RunningMean
     from sslcli.nets.timm_encoder import TimmEncoder as TimmEncoder
     from sslcli.nets.timm_encoder import build_timm_encoder as build_timm_encoder
 
@@ -34,10 +39,15 @@ HOME = {
     "ConvNet": "convolutional",
     "ConvStack": "layered",
     "FullyConnectedBottleneck": "context",
+    "Frozen": "frozen",
     "MLP": "layered",
+    "MovingAverage": "moving_average",
     "NormalizedEncoder": "normalized",
     "PatchDiscriminator": "context",
+    "Prototypes": "prototypes",
+    "Queue": "queue",
     "ResNetEncoder": "convolutional",
+    "RunningMean": "running_mean",
     "TimmEncoder": "timm_encoder",
     "activation": "layers",
     "build_timm_encoder": "timm_encoder",

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from sslcli.errors import SslcliError
+from sslcli.method import Views, views_by_size
 from sslcli.nets.chunked import in_chunks
 from sslcli.nets.decoders import UpsamplingDecoder
 
@@ -30,11 +32,12 @@ class Encoder(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         return self.code(pictures).mean(dim=(2, 3))
 
-    def in_chunks(self, pictures: Tensor, chunk_size: int | None) -> Tensor:
+    def in_chunks(self, views: Views, chunk_size: int | None) -> Tensor:
         """As `forward`, in the memory of `chunk_size` pictures (see nets/chunked.py); None: of all
-        at once.
+        at once. Of several sizes one after the other, their features in one tensor.
         """
-        return in_chunks(self, pictures, chunk_size)
+        features = [in_chunks(self, size, chunk_size) for size in views_by_size(views)]
+        return features[0] if len(features) == 1 else torch.cat(features)
 
     def code(self, pictures: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, *code_shape): what a decoder starts from."""

@@ -55,18 +55,23 @@ MAX_PRINTED, MAX_NAMED = 20, 60
 def save_views(
     path: Path,
     images: NDArray[np.uint8],
-    views: Tensor,
+    views: Sequence[Tensor],
     mean: Sequence[float],
     std: Sequence[float],
 ) -> None:
     """Draws the contact sheet: each of `images` (N, H, W, C), followed by its views.
 
-    `views` (V, N, C, H, W) are those that training gets; `mean` and `std` (C,) undo their
-    normalisation. Pixels are magnified by a whole number, without smoothing.
+    `views`, V tensors (N, C, H, W), are those that training gets; `mean` and `std` (C,) undo their
+    normalisation. Pixels are magnified by a whole number, without smoothing; a small view stands in
+    the middle of its cell.
     """
-    size = views.shape[-1] * magnification(views.shape[-1])
-    columns = [images, *_denormalized(views, mean, std)]
-    cells = np.stack([_resized(column, size) for column in columns], axis=1)
+    side = max(images.shape[1], *(view.shape[-1] for view in views))
+    factor = magnification(side)
+    columns = [_resized(images, side * factor)]
+    for view in views:
+        column = _resized(_denormalized(view, mean, std), view.shape[-1] * factor)
+        columns.append(_centred(column, side * factor))
+    cells = np.stack(columns, axis=1)
     headings = ["original", *(f"view {view + 1}" for view in range(len(views)))]
     save_blocks(path, cells, headings, GAP_AFTER_ORIGINAL)
 
@@ -152,8 +157,8 @@ def save_confusion(
 
 
 def _denormalized(views: Tensor, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
-    """Converts normalised (V, N, C, H, W) to (V, N, H, W, C) uint8."""
-    normalized = views.float().cpu().numpy().transpose(0, 1, 3, 4, 2)
+    """Converts normalised (N, C, H, W) to (N, H, W, C) uint8."""
+    normalized = views.float().cpu().numpy().transpose(0, 2, 3, 1)
     values = np.clip(normalized * np.asarray(std) + np.asarray(mean), 0, 1)
     pictures: NDArray[np.uint8] = (values * 255).round().astype(np.uint8)
     return pictures
@@ -165,6 +170,13 @@ def _resized(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     columns = np.arange(size) * pictures.shape[2] // size
     resized = pictures[:, rows][:, :, columns]
     return resized.repeat(3, axis=3) if resized.shape[3] == 1 else resized[..., :3]
+
+
+def _centred(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """(N, H, H, 3) -> (N, size, size, 3): in the middle of white."""
+    left = size - pictures.shape[1]
+    margins = (left // 2, left - left // 2)
+    return np.pad(pictures, ((0, 0), margins, margins, (0, 0)), constant_values=255)
 
 
 def _draw_curve(axes: Axes, curve: Curve, colour: str, dashes: Dashes) -> None:

@@ -22,6 +22,8 @@ from sslcli.errors import SslcliError
         ("crop_scale", [0.5]),
         ("crop_ratio", [0.0, 1.0]),
         ("crop_ratio", [1.0, float("inf")]),
+        ("crop_size", 0.0),
+        ("crop_size", 1.5),
         ("flip", 1.5),
         ("jitter", -0.1),
         ("grayscale", 2.0),
@@ -73,6 +75,15 @@ def test_normalisation_is_what_build_is_given() -> None:
     expected = (plain - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     torch.testing.assert_close(normalised, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(plain, images.permute(0, 3, 1, 2) / 255, atol=0, rtol=0)
+
+
+def test_small_crops_are_views_of_their_own_size() -> None:
+    images = torch.randint(0, 256, (4, 28, 28, 3), dtype=torch.uint8)
+    small = ViewConfig(crop_scale=[0.05, 0.4], crop_size=0.43, blur=1.0)
+    views = small.build((0.5,) * 3, (0.25,) * 3)(images, num_views=6)
+    assert views.shape == (24, 3, 12, 12)
+    assert views.is_contiguous(memory_format=torch.channels_last)
+    assert views.isfinite().all()
 
 
 @pytest.mark.commands

@@ -31,6 +31,26 @@ def test_crops_equal_torchvisions(channels: int, side: int) -> None:
         torch.testing.assert_close(view, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(("side", "smaller"), [(28, 12), (17, 16), (32, 5)])
+def test_smaller_crops_equal_torchvisions(side: int, smaller: int) -> None:
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (6, side, side, 3), dtype=torch.uint8)
+    boxes = RandomCrop((0.02, 1.0), (0.3, 3.0)).sample(18, side)
+    boxes[0] = torch.tensor([0, 0, side, side])
+    boxes[1] = torch.tensor([side - 1, side - 1, 1, 1])
+    boxes[2] = torch.tensor([3, 0, 1, side])
+    flipped = torch.arange(18) % 2 == 0
+    views = resized_crop(images, boxes, flipped, smaller)
+    assert views.shape == (18, 3, smaller, smaller)
+    floats = images.permute(0, 3, 1, 2) / 255
+    for i, view in enumerate(views):
+        expected = tv.resized_crop(
+            floats[i % 6], *boxes[i].tolist(), size=[smaller, smaller], antialias=True
+        )
+        expected = tv.horizontal_flip(expected) if flipped[i] else expected
+        torch.testing.assert_close(view, expected, atol=1e-5, rtol=0)
+
+
 def torchvision_boxes(
     scale: tuple[float, float], ratio: tuple[float, float], count: int, side: int
 ) -> Tensor:

@@ -53,6 +53,21 @@ def test_every_draw_gives_views_of_the_same_pictures_in_order() -> None:
         assert torch.equal(h[view], pixels + more)
 
 
+def test_of_views_of_several_sizes_those_of_the_first_are_taken() -> None:
+    class Cropped(Brighter):
+        def views(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]
+            views = super().views(images)
+            return [views, views[:, :, :4, :4]]
+
+    plain, cropped = (
+        view_features(kind(nn.Flatten(), SHAPE), IMAGES[:20], CPU.device)
+        for kind in (Brighter, Cropped)
+    )
+    assert plain is not None
+    assert cropped is not None
+    assert torch.equal(plain, cropped)
+
+
 def test_views_are_random_and_the_same_again_and_leave_no_trace() -> None:
     method = build(SimCLRConfig())
     method.encoder.train()

@@ -87,3 +87,11 @@ def test_group_norm_leaves_no_batch_norm(name: str) -> None:
     kinds = {type(module) for module in encoder_of(config).modules()}
     assert nn.GroupNorm in kinds
     assert nn.BatchNorm2d not in kinds
+
+
+def test_views_of_several_sizes_come_one_after_the_other() -> None:
+    encoder = encoder_of(ConvNetConfig(width=4, norm=Norm.group))
+    large, small = torch.randn(6, 1, 16, 16), torch.randn(9, 1, 12, 12)
+    together = torch.cat([encoder(large), encoder(small)])
+    assert torch.equal(encoder.in_chunks([large, small], None), together)
+    assert torch.allclose(encoder.in_chunks([large, small], 4), together, atol=1e-6)

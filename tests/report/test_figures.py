@@ -43,6 +43,18 @@ def test_views_beyond_white_are_clipped_and_originals_of_another_size_fitted(tmp
         assert contains(sheet, np.full((80, 80, 3), value, np.uint8))
 
 
+def test_small_views_stand_in_the_middle_of_their_cells(tmp_path: Path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
+    plain = torch.tensor(images).permute(0, 3, 1, 2) / 255
+    views = [plain, plain[:, :, 8:20, 8:20], plain[:, :, :13, :13]]
+    save_views(tmp_path / "views.png", images, views, (0.0,), (1.0,))
+    sheet = pixels(tmp_path / "views.png")
+    for rows, margins in ((slice(8, 20), (8, 8)), (slice(0, 13), (7, 8))):
+        small = np.broadcast_to(images[1][rows, rows], (rows.stop - rows.start,) * 2 + (3,))
+        cell = np.pad(small, (margins, margins, (0, 0)), constant_values=255)
+        assert contains(sheet, cell.repeat(3, axis=0).repeat(3, axis=1))
+
+
 def test_one_picture_makes_a_sheet(tmp_path: Path):
     save_views(
         tmp_path / "views.png",

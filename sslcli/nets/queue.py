@@ -1,0 +1,36 @@
+"""The rows of earlier batches, to compare those of this one with: MoCo, NNCLR, SwAV."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from sslcli.processes import gathered
+
+
+class Queue(nn.Module):
+    """The newest rows of earlier batches: `rows` (K, D), L2-normalised, equal in all processes.
+
+    It starts with random directions, from torch's global generator, as MoCo's does.
+    """
+
+    rows: Tensor
+    position: Tensor
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("rows", normalize(torch.randn(size, width), dim=1))
+        self.register_buffer("position", torch.tensor(0))
+
+    @torch.no_grad()
+    def enqueue(self, rows: Tensor) -> None:
+        """Puts rows (N, D) in place of the oldest. After `minimize`: the loss may need the old.
+
+        `rows` are this process's own; those of all processes are put in, normalised.
+        """
+        size = len(self.rows)
+        everyone = gathered(rows.detach().to(self.rows.dtype))[-size:]
+        places = (self.position + torch.arange(len(everyone), device=rows.device)) % size
+        self.rows[places] = normalize(everyone, dim=1)
+        self.position.copy_((self.position + len(everyone)) % size)
