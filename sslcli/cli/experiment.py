@@ -24,6 +24,7 @@ from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.jobs.job import start
 from sslcli.jobs.sweep import MULTIRUN
+from sslcli.text import shell_quoted
 
 
 def run_experiment(command: str, words: list[str], debug: bool) -> int:
@@ -70,7 +71,7 @@ def _require_chosen(command: str, words: list[str]) -> None:
         group, dot, _ = word.partition("=")[0].lstrip("+").partition(".")
         if dot and group in (unchosen & GROUPS.keys()) - chosen and "experiment" not in chosen:
             message = f"{word}: {command} has no {group} of its own unless it is chosen"
-            raise SslcliError(message, f"choose it too: {group}=folder {word}")
+            raise SslcliError(message, f"choose it too: {group}=folder {shell_quoted(word)}")
 
 
 def _run(command: str, words: list[str], debug: bool) -> int:

@@ -19,6 +19,7 @@ from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.split import Stored
 from sslcli.errors import SslcliError, require
 from sslcli.settings import REQUIRED, setting
+from sslcli.text import hydra_path
 
 SIDE = 28
 NUM_COLUMNS = SIDE * SIDE + 1
@@ -132,7 +133,8 @@ def _training_file(folder: Path) -> Path:
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise SslcliError(
-            f"{folder} holds several training files: {names}", f"choose one: data.root={found[0]}"
+            f"{folder} holds several training files: {names}",
+            f"choose one: {hydra_path('data.root', found[0])}",
         )
     return found[0]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sslcli.errors import SslcliError
-from sslcli.text import shell_quoted
+from sslcli.text import hydra_path
 
 PARTS = {
     "train": "train", "training": "train",
@@ -128,7 +128,7 @@ def _parts_inside(folder: Path, inside: str, names: list[str], *, alone: bool) -
             "name them train/, val/ and test/, directly in data.root; if they are classes, "
             f"give them names of things, such as class-{names[0]}/",
         )
-    fix = f"data.root={shell_quoted(inner)}"
+    fix = hydra_path("data.root", inner)
     if alone:
         return SslcliError(f"{folder} holds one folder, which has {listed}", fix)
     return SslcliError(

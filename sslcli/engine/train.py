@@ -23,7 +23,7 @@ from sslcli.generators import seed_generators
 from sslcli.method import Evaluate, Learner, Progress
 from sslcli.runs.checkpoint import Phase, Trained
 from sslcli.seeding import derive_seed
-from sslcli.text import shell_quoted
+from sslcli.text import shell_path
 
 PARTS = {
     "views": "the batch, and its views",
@@ -179,7 +179,7 @@ class _Journal:
 
 def _interrupted(phase: Phase, done: int, num_steps: int, signal_number: int) -> Interrupted:
     message = f"stopped by a signal after step {done} of {num_steps}; everything is saved"
-    fix = f"go on: sslcli resume {shell_quoted(phase.run.folder)}"
+    fix = f"go on: sslcli resume {shell_path(phase.run.folder)}"
     return Interrupted(message, fix, signal_number)
 
 

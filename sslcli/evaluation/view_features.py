@@ -26,10 +26,6 @@ def view_features(
     first size. The encoder is in eval mode, without gradient. None unless the method makes at least
     two views that its encoder accepts. The views are the same at every call, and the generators'
     state is restored.
-
-    V is `num_draws` times the method's number of views. The encoder is in eval mode, without
-    gradient. None unless the method makes at least two views that its encoder accepts. The views
-    are the same at every call, and the generators' state is restored.
     """
     found = []
     with kept_generators(), torch.no_grad(), eval_mode(method.encoder):

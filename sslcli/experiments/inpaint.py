@@ -23,7 +23,7 @@ from sslcli.method import Restorer
 from sslcli.report.pictures import save_grid
 from sslcli.runs.folder import Run
 from sslcli.runs.results import Protocol, Results, Row, numbers, score, write_results
-from sslcli.text import shell_quoted
+from sslcli.text import shell_path
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -200,7 +200,7 @@ class Filling:
         console.table(title, ("filled by", "L1", "L2", "PSNR", "SSIM", "mean gradient"), rows)
         # A network that only ever saw one hole learned to fill no other.
         if bool((self.hidden != self.hidden[:1]).any()):
-            folder = shell_quoted(run.folder)
+            folder = shell_path(run.folder)
             console.say(
                 f"fill your own pictures: sslcli restore {folder} picture.png --mask mask.png"
             )

@@ -42,7 +42,7 @@ from sslcli.runs.results import (
     score,
     write_results,
 )
-from sslcli.text import duration, shell_quoted
+from sslcli.text import duration, hydra_path
 from sslcli.trained.encoder import build_untrained, load_trained
 from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 
@@ -60,10 +60,11 @@ def run(config: Config, run: Run, console: Console) -> None:
     files = read_encoder(Path(config.run))
     ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling))
     if ceiling is not None and ceiling.config != files.config:
-        message = f"ceiling={config.ceiling} trained another network than {config.run}"
-        raise SslcliError(
-            message, f"make one of this: sslcli finetune run={shell_quoted(config.run)} init=random"
+        message = (
+            f"{hydra_path('ceiling', ceiling.folder)} trained another network than {config.run}"
         )
+        this = hydra_path("run", config.run)
+        raise SslcliError(message, f"make one of this: sslcli finetune {this} init=random")
     sources = [files] if ceiling is None else [files, ceiling]
     session = open_evaluation(
         "linear-eval", run, sources, config.data, config.runtime, console, config.data_root

@@ -15,6 +15,7 @@ from sslcli.errors import SslcliError, require
 from sslcli.runs.find import resolve_run
 from sslcli.saved import read
 from sslcli.settings import REQUIRED, setting
+from sslcli.text import hydra_path
 from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import resolve_encoder_run
 
@@ -91,7 +92,7 @@ def _supervised(run: Path) -> str:
     kind = (saved.command, saved.values.get("init"), saved.values.get("labels"))
     if kind != ("finetune", "random", 1.0):
         raise SslcliError(
-            f"ceiling={run} is a run of {saved.command}, "
+            f"{hydra_path('ceiling', run)} is a run of {saved.command}, "
             "not one of full supervision from random weights",
             "make one: sslcli finetune run=… init=random labels=1.0; or leave ceiling=… out",
         )

@@ -28,7 +28,7 @@ from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.method import Evaluate, Learner
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
-from sslcli.text import shell_quoted
+from sslcli.text import shell_path
 from sslcli.trained.data import require_present, require_same_data, run_data_config
 from sslcli.trained.encoder_files import EncoderFiles
 
@@ -88,12 +88,12 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
     if processes.rank():
         processes.from_first(None)  # rank 0 alone downloads, and decodes into a cache
     if run.facts.get("data", {}).get("fingerprint"):
-        fix = f"say where they are now: sslcli resume {shell_quoted(run.folder)} --data-root FOLDER"
+        fix = f"say where they are now: sslcli resume {shell_path(run.folder)} --data-root FOLDER"
         require_present(data, fix)
     splits = data.load(console.track)
     if not processes.rank():
         processes.from_first(None)
-    resume = f"sslcli resume {shell_quoted(run.folder)} --allow-changed-data"
+    resume = f"sslcli resume {shell_path(run.folder)} --allow-changed-data"
     require_same_data(run.folder, splits, f"go on with these: {resume}")
     for warning in splits.warnings:
         console.warn(warning)

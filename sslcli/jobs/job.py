@@ -23,7 +23,7 @@ from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
 from sslcli.saved import Saved, choices_of, read, to_config, to_yaml
-from sslcli.text import first_line, shell_quoted
+from sslcli.text import first_line, shell_path
 from sslcli.trained.data import moved
 
 
@@ -129,7 +129,7 @@ def _with_moved_data(config: Any, root: str | None) -> Any:
 def _require_unfinished(folder: Path, facts: dict[str, Any]) -> None:
     if facts.get("status") == "finished":
         raise SslcliError(
-            f"{folder} is finished", f"run it again: sslcli rerun {shell_quoted(folder)}"
+            f"{folder} is finished", f"run it again: sslcli rerun {shell_path(folder)}"
         )
 
 
@@ -148,7 +148,7 @@ def config_of(saved: Saved) -> Any:
 
 def _run(module: Any, config: Any, run: Run, console: Console) -> None:
     """Runs the command, and writes into run.json how it ended."""
-    fix = f"go on: sslcli resume {shell_quoted(run.folder)}"
+    fix = f"go on: sslcli resume {shell_path(run.folder)}"
     try:
         log = run.folder / "log.txt"
         with interrupted_by_signals(fix), console.logged(log), name_lost_processes():
@@ -162,7 +162,7 @@ def _run(module: Any, config: Any, run: Run, console: Console) -> None:
         raise by_hand from None
     except OSError as reason:
         failure = refused_by_system(
-            reason, f"correct that, then: sslcli resume {shell_quoted(run.folder)}"
+            reason, f"correct that, then: sslcli resume {shell_path(run.folder)}"
         )
         _record_end(run, "failed", failure)
         raise failure from reason
@@ -172,7 +172,7 @@ def _run(module: Any, config: Any, run: Run, console: Console) -> None:
             raise
         smaller = "use a smaller batch_size or method.chunk_size, or free memory"
         message = f"memory ran out: {first_line(reason)}"
-        failure = RunFailed(message, f"{smaller}; then: sslcli resume {shell_quoted(run.folder)}")
+        failure = RunFailed(message, f"{smaller}; then: sslcli resume {shell_path(run.folder)}")
         _record_end(run, "failed", failure)
         raise failure from reason
     except BaseException as reason:

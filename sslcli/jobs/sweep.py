@@ -49,7 +49,7 @@ from sslcli.runs.find import new_folder
 from sslcli.runs.folder import read_facts
 from sslcli.runs.lock import LOCK_FILE, Lock, is_open
 from sslcli.runs.summary import Summary
-from sslcli.text import hydra_quoted, shell_quoted
+from sslcli.text import hydra_quoted, shell_path
 
 STOP_FILE = ".stop"
 MULTIRUN = ("-m", "--multirun")
@@ -165,7 +165,7 @@ def _stoppable(sweep: Path) -> Iterator[Callable[[], bool]]:
             number = request.signal_number
             if number is not None:
                 message = f"stopped by {signal.Signals(number).name}; what the jobs did is saved"
-                fix = f"go on with the same command, or: sslcli resume {shell_quoted(sweep)}"
+                fix = f"go on with the same command, or: sslcli resume {shell_path(sweep)}"
                 stop(sweep, Interrupted(message, fix, number))
             return (sweep / STOP_FILE).exists()
 
@@ -198,7 +198,7 @@ def finish_sweep(sweep: Path, trouble: str | None, console: Console) -> None:
         raise reason
     left = [job for job in jobs if job.status != "finished"]
     if trouble and all(job.status == "waiting" for job in left):
-        go_on = f"sslcli resume {shell_quoted(sweep)}"
+        go_on = f"sslcli resume {shell_path(sweep)}"
         fix = f"correct that, then: {go_on}; debug=true tells where it happened"
         raise RunFailed(trouble, fix)
     if left:
@@ -206,7 +206,7 @@ def finish_sweep(sweep: Path, trouble: str | None, console: Console) -> None:
         names = ", ".join(job.name for job in left)
         raise (SslcliError if refused else RunFailed)(
             f"{len(left)} of {len(jobs)} jobs did not finish: {names}",
-            f"the same command runs only those, as does: sslcli resume {shell_quoted(sweep)}",
+            f"the same command runs only those, as does: sslcli resume {shell_path(sweep)}",
         )
 
 

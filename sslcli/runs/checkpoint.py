@@ -19,7 +19,7 @@ import torch
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.files import replacing
 from sslcli.runs.folder import Run
-from sslcli.text import first_line, shell_quoted
+from sslcli.text import first_line, shell_path
 
 FORMAT = 2
 LAST = "last.pt"
@@ -88,7 +88,7 @@ class Phase:
                 f"{first_line(reason, 100)}"
             )
             raise RunFailed(
-                message, f"free some space, then: sslcli resume {shell_quoted(self.run.folder)}"
+                message, f"free some space, then: sslcli resume {shell_path(self.run.folder)}"
             ) from reason
         self._saved_step = step
         self.run.metrics_floor = content["metrics_size"]
@@ -163,7 +163,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         message = f"{path} cannot be read as a checkpoint ({first_line(reason, 100)})"
         raise Damaged(
             message,
-            f"go on from the one before it: sslcli resume {shell_quoted(run)} --from-previous",
+            f"go on from the one before it: sslcli resume {shell_path(run)} --from-previous",
         ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         kind = content.get("format") if isinstance(content, dict) else type(content).__name__
@@ -213,7 +213,7 @@ def step_back(run: Run) -> list[str]:
             f"every checkpoint of {run.folder} can be read: there is nothing to step back from"
         )
         raise SslcliError(
-            message, f"leave --from-previous out: sslcli resume {shell_quoted(run.folder)}"
+            message, f"leave --from-previous out: sslcli resume {shell_path(run.folder)}"
         )
     kept = min(size for size, _ in earlier.values())
 

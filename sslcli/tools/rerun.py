@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from sslcli.jobs.job import config_of, start
 from sslcli.runs.find import new_folder, resolve_run
 from sslcli.runs.folder import read_facts, read_records
 from sslcli.saved import Saved, read, with_values
-from sslcli.text import as_word, shell_quoted
+from sslcli.text import as_word, hydra_override, shell_line, shell_path, shell_quoted
 from sslcli.tools.arguments import add_outputs, parse
 from sslcli.trained.encoder_files import WEIGHTS
 
@@ -56,7 +55,7 @@ def main(arguments: list[str], console: Console) -> int:
     elif not comparable:
         console.say(f"another experiment than {before}: the results are not compared")
     here = None if before is None or OUTPUTS in changes else new_folder(before.parent)
-    overrides += [f"{key}={word}" for key, word in changes.items()]
+    overrides += _as_overrides(changes, changed)
     after = start(saved.command, changed, overrides, console, here)
     return _verdict(before, after, console) if before is not None and comparable else 0
 
@@ -95,7 +94,7 @@ def _require_finished(run: Path) -> None:
     status = read_facts(run).get("status")
     if status != "finished":
         message = f"{run} is {status}, so there is nothing to compare with"
-        raise SslcliError(message, f"first: sslcli resume {shell_quoted(run)}")
+        raise SslcliError(message, f"first: sslcli resume {shell_path(run)}")
 
 
 def _overrides(run: Path | None) -> list[str]:
@@ -118,17 +117,26 @@ def _changes(words: list[str], saved: Saved, overrides: list[str]) -> dict[str, 
     for word in words:
         key, sign, value = word.partition("=")
         if not sign:
-            raise SslcliError(f"--set {word!r} gives no value", f"--set {key}=…")
+            raise SslcliError(f"--set {word!r} gives no value", f"--set {shell_quoted(key)}=…")
         if key in GROUPS and key in saved.values:
             others = [old for old in overrides if old.partition("=")[0].partition(".")[0] != key]
             message = (
                 f"--set {word}: {key} is a choice with settings of its own, "
                 "which the saved config does not have"
             )
-            command = shlex.join([saved.command, *others, word])
+            command = shell_line([saved.command, *others, word])
             raise SslcliError(message, f"start a new run: sslcli {command}")
         changes[key] = value
     return changes
+
+
+def _as_overrides(changes: dict[str, str], changed: Any) -> list[str]:
+    """Returns the changes as Hydra reads them; --set takes a text as it is, quotes and all."""
+    values = flat(values_of(changed))
+    return [
+        hydra_override(key, word) if isinstance(values.get(key), str) else f"{key}={word}"
+        for key, word in changes.items()
+    ]
 
 
 def differences(before: Any, after: Any) -> list[str]:

@@ -21,6 +21,7 @@ from sslcli.method import Preprocessing
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
 from sslcli.seeding import derive_seed
+from sslcli.text import shell_path
 from sslcli.trained.encoder_files import FORMAT, JSON, WEIGHTS, EncoderFiles
 
 
@@ -36,7 +37,8 @@ def load_trained(files: EncoderFiles) -> Encoder:
         encoder.load_state_dict(load_file(path), strict=True)
     except FileNotFoundError:
         raise SslcliError(
-            f"{files.folder} has no {WEIGHTS}", "let its pretraining finish: `sslcli resume`"
+            f"{files.folder} has no {WEIGHTS}",
+            f"let its pretraining finish: sslcli resume {shell_path(files.folder)}",
         ) from None
     except (SafetensorError, RuntimeError) as reason:
         said = " ".join(str(reason).split())[:200]

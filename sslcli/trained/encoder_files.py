@@ -11,7 +11,7 @@ from sslcli.errors import SslcliError, unknown
 from sslcli.method import Preprocessing
 from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
 from sslcli.runs.find import resolve_run
-from sslcli.text import shell_quoted
+from sslcli.text import shell_path
 
 FORMAT = 1
 JSON = "encoder.json"
@@ -61,7 +61,7 @@ def read_encoder(folder: Path) -> EncoderFiles:
     if not path.exists():
         raise SslcliError(
             f"{folder} has no encoder: there is no {JSON}",
-            f"if it was interrupted: sslcli resume {shell_quoted(folder)}",
+            f"if it was interrupted: sslcli resume {shell_path(folder)}",
         )
     try:
         described = json.loads(path.read_text())

@@ -15,7 +15,7 @@ from sslcli.report.curves import NOT_CURVES
 from sslcli.report.frame import Html
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import Summary
-from sslcli.text import duration, hydra_word, shell_quoted
+from sslcli.text import duration, hydra_path, shell_path
 from sslcli.tools.report.results import evaluations, json_of, pairs, results
 from sslcli.trained.encoder_files import JSON as ENCODER
 
@@ -216,8 +216,8 @@ def _environment(run: Summary) -> dict[str, Any]:
 
 
 def _commands(run: Summary) -> list[tuple[str, list[str]]]:
-    folder = str(run.folder.absolute())
-    quoted, word = shell_quoted(folder), hydra_word("run", folder)
+    folder = run.folder.absolute()
+    quoted = shell_path(folder)
     commands = [
         ("Run it again, and say whether the result is identical", [f"sslcli rerun {quoted}"])
     ]
@@ -225,7 +225,7 @@ def _commands(run: Summary) -> list[tuple[str, list[str]]]:
         commands.insert(0, ("Resume it", [f"sslcli resume {quoted}"]))
     if (run.folder / ENCODER).exists():
         evaluations = [
-            f"sslcli linear-eval {word}",
+            f"sslcli linear-eval {hydra_path('run', folder)}",
             f"sslcli diagnose {quoted}",
             f"sslcli embed {quoted}",
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from sslcli.runs.summary import (
     repetitions,
     spread,
 )
-from sslcli.text import as_word, duration, shell_quoted
+from sslcli.text import as_word, duration, shell_line, shell_path
 
 MAX_METRICS, MAX_NAME = 6, 60
 CAPTION = (
@@ -181,11 +180,11 @@ def _curves(folder: Path, groups: Sequence[Sequence[Summary]], keys: Sequence[st
 
 
 def _commands(folder: Path, started_by: list[str]) -> list[tuple[str, list[str]]]:
-    quoted = shell_quoted(folder.absolute())
+    quoted = shell_path(folder.absolute())
     commands = []
     if started_by:
         commands.append(("Resume the sweep", [f"sslcli resume {quoted}"]))
-        commands.append(("It was started by", [shlex.join(["sslcli", *started_by])]))
+        commands.append(("It was started by", [f"sslcli {shell_line(started_by)}"]))
     return [
         *commands,
         ("Compare the runs", [f"sslcli compare {quoted}"]),
