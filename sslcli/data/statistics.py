@@ -21,7 +21,7 @@ def channel_moments(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, .
     """
     values = np.arange(256) / 255
     means, deviations = [], []
-    for counts in _counts(images):
+    for counts in _count_values(images):
         share = counts / np.sum(counts)
         mean = float(share @ values)
         deviation = float(np.sqrt(share @ (values - mean) ** 2))
@@ -30,7 +30,7 @@ def channel_moments(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, .
     return tuple(means), tuple(deviations)
 
 
-def _counts(images: ImageSet) -> NDArray[np.int64]:
+def _count_values(images: ImageSet) -> NDArray[np.int64]:
     """How often each channel has each value: (C, 256)."""
     chosen = evenly(len(images), NUM_SAMPLED if images.paths is not None else len(images))
     counts = np.zeros((images.channels, 256), dtype=np.int64)

@@ -48,7 +48,7 @@ class Config(RecordingConfig):
 
 def resolve(config: Config) -> Config:
     """Returns the same config with the data's root absolute."""
-    return replace(config, data=config.data.resolved())
+    return replace(config, data=config.data.with_absolute_root())
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
