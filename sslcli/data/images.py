@@ -68,7 +68,7 @@ def select(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
     return images[chosen]
 
 
-def evenly(num_there: int, at_most: int) -> NDArray[np.int64]:
+def evenly_spaced(num_there: int, at_most: int) -> NDArray[np.int64]:
     """Indices, ascending, of at most so many of what is there, at even distances, the first and
     the last among them.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.images import ImageSet, evenly
+from sslcli.data.images import ImageSet, evenly_spaced
 
 NUM_SAMPLED = 4096
 """Pictures from files that are looked at, so that no set is decoded whole before its first step."""
@@ -32,7 +32,7 @@ def channel_moments(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, .
 
 def _count_values(images: ImageSet) -> NDArray[np.int64]:
     """How often each channel has each value: (C, 256)."""
-    chosen = evenly(len(images), NUM_SAMPLED if images.paths is not None else len(images))
+    chosen = evenly_spaced(len(images), NUM_SAMPLED if images.paths is not None else len(images))
     counts = np.zeros((images.channels, 256), dtype=np.int64)
     for start in range(0, len(chosen), BLOCK):
         for picture in images.images[chosen[start : start + BLOCK]]:
