@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.arrays import numbered
+from sslcli.data.arrays import number_classes
 from sslcli.data.data_config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, untracked
-from sslcli.data.split import Stored
+from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError, require
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import hydra_path
@@ -84,11 +84,11 @@ class AmatConfig(DataConfig):
             "train": read_amat(train_path, transposed, track),
             "test": read_amat(test_path, transposed, track),
         }
-        parts, classes = numbered(parts, None, train_path)
-        train, val = self._held_out(parts["train"])
-        return self.prepared(Stored(train, val, parts["test"], classes), track)
+        parts, classes = number_classes(parts, None, train_path)
+        train, val = self._hold_out(parts["train"])
+        return self.split_and_resize(StoredParts(train, val, parts["test"], classes), track)
 
-    def _held_out(self, whole: ImageSet) -> tuple[ImageSet, ImageSet | None]:
+    def _hold_out(self, whole: ImageSet) -> tuple[ImageSet, ImageSet | None]:
         """The published split, or that of `num_val`; no validation where neither says."""
         count = self.num_val or PUBLISHED_NUM_VAL.get(len(whole))
         if count is None:
@@ -152,7 +152,7 @@ def read_amat(path: Path, transposed: bool, track: Track = untracked) -> ImageSe
         lines = chain.from_iterable(track(blocks, total=num_blocks, label=f"reading {path.name}"))
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                pixels, label = _parsed(line, f"row {number} of {path}")
+                pixels, label = _parse_row(line, f"row {number} of {path}")
                 pictures.append(pixels)
                 labels.append(label)
     if not pictures:
@@ -162,7 +162,7 @@ def read_amat(path: Path, transposed: bool, track: Track = untracked) -> ImageSe
     return ImageSet(upright, np.array(labels, dtype=np.int64))
 
 
-def _parsed(line: bytes, where: str) -> tuple[NDArray[np.uint8], int]:
+def _parse_row(line: bytes, where: str) -> tuple[NDArray[np.uint8], int]:
     """A row's pixels, (784,), and its label.
 
     By Python's float: little slower than numpy's readers, and says what is wrong.

@@ -14,9 +14,9 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from sslcli.data.data_config import DataConfig
-from sslcli.data.duplicates import MEANING, Duplicates, without_duplicates
+from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
 from sslcli.data.images import ImageSet, Splits, Track, untracked
-from sslcli.data.split import Stored
+from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
 from sslcli.settings import REQUIRED, setting
 
@@ -43,11 +43,11 @@ class ArraysConfig(DataConfig):
     def load(self, track: Track = untracked) -> Splits:
         path = self.location()
         arrays = read_npz(path)
-        several = several_labels(arrays, path)
+        several = multilabel_reason(arrays, path)
         if several is not None:
             unused = {key for part in PARTS for key in label_keys(part)}
             arrays = {key: array for key, array in arrays.items() if key not in unused}
-        parts = {part: picture_part(arrays, part, path) for part in PARTS}
+        parts = {part: read_part(arrays, part, path) for part in PARTS}
         train = parts["train"]
         if train is None:
             raise SslcliError(
@@ -56,12 +56,12 @@ class ArraysConfig(DataConfig):
                 "name the training pictures x_train, their labels y_train",
             )
         present = {part: images for part, images in parts.items() if images is not None}
-        check_alike(present, path, any_size=self.resolution is not None)
-        present, classes = numbered(present, arrays.get("classes"), path)
-        stored = Stored(present["train"], present.get("val"), present.get("test"), classes)
+        require_same_shape(present, path, any_size=self.resolution is not None)
+        present, classes = number_classes(present, arrays.get("classes"), path)
+        stored = StoredParts(present["train"], present.get("val"), present.get("test"), classes)
         if several is not None:
             stored = stored.without_labels(several)
-        return without_duplicates(self.prepared(stored, track), self.duplicates)
+        return handle_duplicates(self.split_and_resize(stored, track), self.duplicates)
 
 
 def read_npz(path: Path) -> Arrays:
@@ -104,7 +104,7 @@ def label_keys(part: str) -> tuple[str, str]:
     return f"y_{part}", f"{part}_labels"
 
 
-def picture_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
+def read_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
     """The pictures and labels of `part`; None where the file has none."""
     for image_key, label_key in zip(image_keys(part), label_keys(part), strict=True):
         if image_key in arrays:
@@ -116,7 +116,7 @@ def picture_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
     return None
 
 
-def several_labels(arrays: Arrays, path: Path) -> str | None:
+def multilabel_reason(arrays: Arrays, path: Path) -> str | None:
     """Which labels give each picture several, (N, K), and so cannot be used; None where none do."""
     for part in PARTS:
         for image_key, key in zip(image_keys(part), label_keys(part), strict=True):
@@ -142,12 +142,12 @@ def _images(images: NDArray[Any], key: str, path: Path) -> NDArray[np.uint8]:
         images = images[..., None]
     if images.ndim != 4 or images.shape[3] not in (1, 2, 3, 4):
         must_be = "must be (N, H, W) or (N, H, W, C) with C 1 or 3"
-        what, fix = _what_else(images.shape)
+        what, fix = _explain_shape(images.shape)
         raise SslcliError(f"{key} in {path} {must_be}, {got}{what}", fix)
-    return images if images.shape[3] in (1, 3) else on_white(images)
+    return images if images.shape[3] in (1, 3) else composite_on_white(images)
 
 
-def _what_else(shape: tuple[int, ...]) -> tuple[str, str]:
+def _explain_shape(shape: tuple[int, ...]) -> tuple[str, str]:
     """What an array that holds no pictures seems to hold, and what can be done."""
     if len(shape) == 4 and shape[1] in (1, 3):
         return ": the channels are first", "put the channels last: numpy.moveaxis(x, 1, -1)"
@@ -165,7 +165,7 @@ def _what_else(shape: tuple[int, ...]) -> tuple[str, str]:
     return "", "put the channels last"
 
 
-def on_white(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def composite_on_white(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Pictures (N, H, W, C + 1), the last channel their alpha, laid on white, as files are."""
     result = np.empty((*images.shape[:3], images.shape[3] - 1), dtype=np.uint8)
     for row, picture in enumerate(images):  # one at a time: little memory
@@ -186,7 +186,7 @@ def _labels(labels: NDArray[Any], count: int, key: str, path: Path) -> NDArray[n
     return labels.reshape(count).astype(np.int64)
 
 
-def check_alike(parts: dict[str, ImageSet], path: Path, *, any_size: bool) -> None:
+def require_same_shape(parts: dict[str, ImageSet], path: Path, *, any_size: bool) -> None:
     """Raises SslcliError unless all parts have the same channels and, without `any_size`, the
     same size.
     """
@@ -200,7 +200,7 @@ def check_alike(parts: dict[str, ImageSet], path: Path, *, any_size: bool) -> No
             )
 
 
-def numbered(
+def number_classes(
     parts: dict[str, ImageSet], names: NDArray[Any] | None, path: Path
 ) -> tuple[dict[str, ImageSet], tuple[str, ...] | None]:
     """`parts` with labels 0 to K - 1, and the names of the K classes.
@@ -213,7 +213,7 @@ def numbered(
     for part, pictures in parts.items():
         _refuse_other_classes(part, pictures.labels, values, path)
     if names is None:
-        return {part: _renumbered(pictures, values) for part, pictures in parts.items()}, tuple(
+        return {part: _renumber(pictures, values) for part, pictures in parts.items()}, tuple(
             str(value) for value in values
         )
     if names.ndim != 1 or values[0] < 0 or values[-1] >= len(names):
@@ -242,7 +242,7 @@ def _refuse_other_classes(
         )
 
 
-def _renumbered(pictures: ImageSet, values: NDArray[np.int64]) -> ImageSet:
+def _renumber(pictures: ImageSet, values: NDArray[np.int64]) -> ImageSet:
     if pictures.labels is None:
         return pictures
     return ImageSet(pictures.images, np.searchsorted(values, pictures.labels).astype(np.int64))

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslcli.data.ahead import Ahead
 from sslcli.data.images import ImageSet
+from sslcli.data.prefetch import Prefetcher
 from sslcli.errors import require
 from sslcli.processes import rank, size
 from sslcli.seeding import derive_seed
@@ -47,27 +47,27 @@ class Batches:
         # Asked here once: batches are read ahead while the processes may be doing something else.
         self._rank, self._own_size = rank(), batch_size // size()
         self._images = images.images
-        self._ahead: Ahead[Tensor] | None = None
+        self._prefetcher: Prefetcher[Tensor] | None = None
         if isinstance(self._images, np.ndarray):
             # torch warns about arrays it may not write to
             self._array = torch.from_numpy(np.require(self._images, requirements=["C", "W"]))
         else:
-            self._ahead = Ahead(self._read)
+            self._prefetcher = Prefetcher(self._read)
 
     def at(self, step: int) -> Tensor:
         """The batch of `step`, counted from 0: (N, H, W, C) uint8 on the device."""
-        batch = self._read(step) if self._ahead is None else self._ahead.at(step)
+        batch = self._read(step) if self._prefetcher is None else self._prefetcher.at(step)
         return batch.to(self.device, non_blocking=True)
 
     def indices(self, step: int) -> Tensor:
         """Which pictures `at(step)` returns: (N,) int64."""
         epoch, position = divmod(step, self.steps_per_epoch)
         start = position * self.batch_size + self._rank * self._own_size
-        return _order(len(self._images), self.seed, epoch)[start : start + self._own_size]
+        return _epoch_order(len(self._images), self.seed, epoch)[start : start + self._own_size]
 
     def _read(self, step: int) -> Tensor:
         chosen = self.indices(step)
-        if self._ahead is not None:
+        if self._prefetcher is not None:
             batch = torch.from_numpy(self._images[chosen.numpy()])
             return batch.pin_memory() if self.device.type == "cuda" else batch
         if self.device.type != "cuda":
@@ -81,7 +81,7 @@ class Batches:
 
 
 @lru_cache(maxsize=4)
-def _order(num: int, seed: int, epoch: int) -> Tensor:
+def _epoch_order(num: int, seed: int, epoch: int) -> Tensor:
     """The permutation of an epoch.
 
     Kept, as is the next one's, while batches of both are prepared.

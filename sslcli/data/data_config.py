@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sslcli.data.images import ImageSet, Splits, Track, untracked
-from sslcli.data.split import Stored, divide
+from sslcli.data.split import StoredParts, divide
 from sslcli.errors import require
 from sslcli.settings import REQUIRED, setting
 
@@ -44,7 +44,7 @@ class DataConfig:
         fraction = self.val_fraction
         require(0 < fraction < 1, "data.val_fraction", fraction, "between 0 and 1", "try 0.1")
 
-    def resolved(self) -> Self:
+    def with_absolute_root(self) -> Self:
         """Returns the same with `root` absolute: it means the same from another folder."""
         return (
             self
@@ -52,7 +52,7 @@ class DataConfig:
             else replace(self, root=str(Path(self.root).expanduser().absolute()))
         )
 
-    def fitting(self, resolution: int, channels: int) -> Self:
+    def for_encoder(self, resolution: int, channels: int) -> Self:
         """The same for an encoder of such pictures, where the config leaves it open."""
         return replace(self, resolution=resolution) if self.resolution is None else self
 
@@ -67,17 +67,17 @@ class DataConfig:
         """`root`, or the cache where it is left out; `~` expanded."""
         return cache_folder() if self.root is None else Path(self.root).expanduser()
 
-    def prepared(self, stored: Stored[ImageSet], track: Track) -> Splits:
+    def split_and_resize(self, stored: StoredParts[ImageSet], track: Track) -> Splits:
         """`stored`, with validation held out and every part at `resolution`."""
-        from sslcli.data.resize import resized
+        from sslcli.data.resize import resize
 
         parts = divide(stored, self.val_fraction, self.limit, self.split_seed)
         assert parts.val is not None, "divide holds validation out"
         return Splits(
-            train=resized(parts.train, self.resolution, track),
-            val=resized(parts.val, self.resolution, track),
-            test=parts.test and resized(parts.test, self.resolution, track),
-            unlabelled=parts.unlabelled and resized(parts.unlabelled, self.resolution, track),
+            train=resize(parts.train, self.resolution, track),
+            val=resize(parts.val, self.resolution, track),
+            test=parts.test and resize(parts.test, self.resolution, track),
+            unlabelled=parts.unlabelled and resize(parts.unlabelled, self.resolution, track),
             classes=parts.classes,
             warnings=parts.warnings,
             no_labels=parts.no_labels,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.images import Pixels, Track
-from sslcli.data.resize import in_threads, square
+from sslcli.data.resize import centre_square, map_in_threads
 from sslcli.data.stored_picture import is_grey, load_upright
 
 GREY, COLOUR = 1, 2
@@ -31,7 +31,7 @@ Zeros: not known.
 
 
 @dataclass(frozen=True)
-class Decoding:
+class DecodeOptions:
     """How pictures are decoded.
 
     `channels` None: 1 where every picture is grey, else 3; `workers` None: a thread a core.
@@ -68,13 +68,13 @@ def decode_files(
     bad: dict[int, str] = {}
 
     def fill(index: int) -> bytes:
-        data = bytes_of(paths[index])
+        data = read_bytes(paths[index])
         images[index], kind = decoded_pixels(io.BytesIO(data), resolution, images.shape[3])
         return record_of(data, kind)
 
     outcomes = read_each(fill, len(paths), workers)
     for index, outcome in enumerate(track(outcomes, total=len(paths), label="decoding pictures")):
-        note(outcome, index, records, bad)
+        store_outcome(outcome, index, records, bad)
     if num_channels(records, channels) != images.shape[3]:
         images = images[..., :1].copy()
     return Decoded(images, records, bad)
@@ -90,7 +90,7 @@ def num_coloured(records: NDArray[np.uint8]) -> int:
     return int((records[:, -1] == COLOUR).sum())
 
 
-def bytes_of(path: str | Path) -> bytes:
+def read_bytes(path: str | Path) -> bytes:
     """Returns the file's content.
 
     Raises OSError for what is no file: reading a pipe or device would hang.
@@ -109,7 +109,7 @@ def record_of(data: bytes, kind: int) -> bytes:
     return hashlib.sha256(data).digest()[: RECORD - 1] + bytes([kind])
 
 
-def note(
+def store_outcome(
     outcome: bytes | Exception, row: int, records: NDArray[np.uint8], bad: dict[int, str]
 ) -> None:
     """Writes what `read_each` gave for a picture into the one or the other."""
@@ -135,7 +135,7 @@ def read_each(
 
     with warnings.catch_warnings():  # here, not in the threads, for whom it would not be safe
         warnings.simplefilter("ignore")
-        yield from in_threads(attempt, count, workers)
+        yield from map_in_threads(attempt, count, workers)
 
 
 def decoded_pixels(
@@ -170,10 +170,10 @@ def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
     with Image.open(source) as image:
         # A JPEG much larger is decoded at 1/2, 1/4 or 1/8.
         image.draft(None, (2 * resolution, 2 * resolution))
-        return square(plain(load_upright(image)), resolution)
+        return centre_square(to_grey_or_rgb(load_upright(image)), resolution)
 
 
-def plain(image: Image.Image) -> Image.Image:
+def to_grey_or_rgb(image: Image.Image) -> Image.Image:
     """The same picture in mode L where it is grey, else RGB; transparent pixels lie on white."""
     if image.mode == "F":
         raise ValueError(FLOATS)

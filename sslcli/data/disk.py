@@ -19,21 +19,21 @@ from numpy.typing import NDArray
 from sslcli.data.decode import (
     RECORD,
     Decoded,
-    Decoding,
-    bytes_of,
+    DecodeOptions,
     decoded_pixels,
-    note,
     num_channels,
+    read_bytes,
     read_each,
     record_of,
+    store_outcome,
 )
-from sslcli.data.images import Rows, Track
+from sslcli.data.images import LazySubset, Track
 from sslcli.data.pixel_cache import (
     UNREADABLE,
     Records,
     cache_key,
-    kept_folder,
     locked,
+    picture_cache_folder,
     remove_older,
 )
 from sslcli.data.scan import Listing
@@ -44,18 +44,20 @@ SAVE_EVERY = 10.0
 """Seconds of decoding that may be lost when the process is killed."""
 
 
-def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
+def decode_to_disk(
+    listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
+) -> Decoded:
     """As the functions in `pixel_storage`: decodes the rows that the file lacks.
 
     Raises SslcliError where they cannot be kept.
     """
-    folder = kept_folder(listing.root)
-    stem = f"{how.resolution}x{how.channels or 3}"
+    folder = picture_cache_folder(listing.root)
+    stem, key = f"{how.resolution}x{how.channels or 3}", cache_key(listing)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{stem}.lock", track):
-            remove_older(folder, stem, cache_key(listing))
-            file = PixelFile.opened(folder / f"{stem}-{cache_key(listing)}.npy", listing, how)
+            remove_older(folder, stem, key)
+            file = PixelFile.open_or_create(folder / f"{stem}-{key}.npy", listing, how)
             missing = rows[file.records.rows[rows, -1] == 0]
             bad = file.add(missing, how.workers, track) if len(missing) else {}
     except OSError as error:
@@ -66,7 +68,7 @@ def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Tra
     found = file.records.rows[rows]
     images = file.images[..., : num_channels(found, how.channels)]
     return Decoded(
-        Rows(images, rows),
+        LazySubset(images, rows),
         found,
         {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad},
     )
@@ -85,17 +87,17 @@ class PixelFile:
     records: Records
 
     @classmethod
-    def opened(cls, path: Path, listing: Listing, how: Decoding) -> PixelFile:
+    def open_or_create(cls, path: Path, listing: Listing, how: DecodeOptions) -> PixelFile:
         """The file as it is, or a new one, all holes: it takes room as it is filled."""
         shape = (len(listing), how.resolution, how.resolution, how.channels or 3)
         records = Records(path.with_suffix(".records"), listing, RECORD)
-        images = _mapped(path, shape)
+        images = _map_file(path, shape)
         if images is None:
             records.rows[:] = 0
             records.save()  # first: records of pixels that are gone would be believed
             with replacing(path, durable=False) as temporary:
                 np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            images = _mapped(path, shape)
+            images = _map_file(path, shape)
         assert images is not None
         return cls(path, listing, images, records)
 
@@ -105,11 +107,11 @@ class PixelFile:
         require_room(self.path.parent, needed)
         bad: dict[int, str] = {}
         saved = time.monotonic()
-        label = f"decoding pictures, once, into {self.path} ({_readable(needed)})"
+        label = f"decoding pictures, once, into {self.path} ({_format_size(needed)})"
         for row, outcome in track(self._decode(missing, workers), total=len(missing), label=label):
-            if isinstance(outcome, NotWritten):
+            if isinstance(outcome, WriteFailed):
                 raise OSError(*outcome.args)
-            note(outcome, row, self.records.rows, bad)
+            store_outcome(outcome, row, self.records.rows, bad)
             if time.monotonic() - saved > SAVE_EVERY:
                 self._save()
                 saved = time.monotonic()
@@ -125,12 +127,12 @@ class PixelFile:
 
         def fill(index: int) -> bytes:
             row = int(missing[index])
-            data = bytes_of(self.listing.path(row))
+            data = read_bytes(self.listing.path(row))
             pixels, kind = decoded_pixels(io.BytesIO(data), resolution, channels)
             try:
                 os.pwrite(file.fileno(), pixels.tobytes(), header + row * size)
             except OSError as error:
-                raise NotWritten(*error.args) from error
+                raise WriteFailed(*error.args) from error
             return record_of(data, kind)
 
         with self.path.open("r+b") as file:
@@ -142,11 +144,11 @@ class PixelFile:
         self.records.save()
 
 
-class NotWritten(Exception):
+class WriteFailed(Exception):
     """The disk's fault, not the picture's."""
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+def _map_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     with suppress(*UNREADABLE):
         images = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
         if images.shape == shape and images.dtype == np.uint8:
@@ -159,12 +161,12 @@ def require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise SslcliError(
-            f"the decoded pictures take {_readable(needed)}, and {folder} has {_readable(free)} "
-            "left",
+            f"the decoded pictures take {_format_size(needed)}, and {folder} has "
+            f"{_format_size(free)} left",
             "make room, set XDG_CACHE_HOME to another disk, lower data.resolution, or choose "
             "data.cache=none or memory",
         )
 
 
-def _readable(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

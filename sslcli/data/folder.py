@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.data_config import DataConfig
-from sslcli.data.duplicates import MEANING, Duplicates, without_duplicates
-from sslcli.data.images import ImageSet, Splits, Track, selected, untracked
+from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
+from sslcli.data.images import ImageSet, Splits, Track, select, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import divide
 from sslcli.errors import SslcliError, require
@@ -26,17 +26,17 @@ from sslcli.text import printable
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from sslcli.data.decode import Decoded, Decoding
+    from sslcli.data.decode import Decoded, DecodeOptions
 
 DEFAULT_RESOLUTION = 64
-NAMED = 20
+MAX_NAMED = 20
 """Pictures that could not be decoded and are warned about by name."""
 QUICK_FILES, QUICK_BYTES = 10_000, 200 * 10**6
 """So many files, so large together, two cores decode in a few seconds.
 
 Larger folders are rather decoded once, and kept.
 """
-COMFORTABLE = 0.25
+MEMORY_SHARE = 0.25
 """The part of the machine's memory that pictures may fill before they are rather kept on disk."""
 
 
@@ -109,8 +109,8 @@ class FolderConfig(DataConfig):
         workers = self.workers
         require(workers is None or workers > 0, "data.workers", workers, "positive", "leave it out")
 
-    def fitting(self, resolution: int, channels: int) -> Self:
-        fitted = super().fitting(resolution, channels)
+    def for_encoder(self, resolution: int, channels: int) -> Self:
+        fitted = super().for_encoder(resolution, channels)
         return replace(fitted, channels=channels) if fitted.channels is None else fitted
 
     def load(self, track: Track = untracked) -> Splits:
@@ -123,13 +123,13 @@ class FolderConfig(DataConfig):
         chosen = divide(stored, self.val_fraction, self.limit, self.split_seed)
         files = {"train": chosen.train, "val": chosen.val, "test": chosen.test}
         rows = np.concatenate([part.rows for part in files.values() if part is not None])
-        decoded = self._decoded(listing, rows, track)
+        decoded = self._decode(listing, rows, track)
         bad = [
             f"{printable(listing.names[rows[i]])}: {reason}"
             for i, reason in sorted(decoded.bad.items())
         ]
         self._refuse_too_many(bad, len(rows))
-        sets = decoded_sets(listing, files, decoded)
+        sets = split_decoded(listing, files, decoded)
         assert sets["train"] is not None
         assert sets["val"] is not None
         splits = Splits(
@@ -137,28 +137,28 @@ class FolderConfig(DataConfig):
             sets["val"],
             sets["test"],
             chosen.classes,
-            warnings=(*chosen.warnings, *bad_pictures(bad), *self._made_grey(decoded)),
+            warnings=(*chosen.warnings, *bad_picture_warnings(bad), *self._grey_warnings(decoded)),
             no_labels=chosen.no_labels,
         )
-        return without_duplicates(splits, self.duplicates)
+        return handle_duplicates(splits, self.duplicates)
 
-    def _decoded(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
-        from sslcli.data.decode import Decoding
-        from sslcli.data.disk import on_disk
-        from sslcli.data.pixel_storage import from_files, in_memory
+    def _decode(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
+        from sslcli.data.decode import DecodeOptions
+        from sslcli.data.disk import decode_to_disk
+        from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
 
-        how = Decoding(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
+        how = DecodeOptions(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
         place = {
-            Cache.auto: in_memory
-            if size() == 1 and _quick_and_small(listing, rows, how)
-            else on_disk,
-            Cache.memory: in_memory,
-            Cache.disk: on_disk,
-            Cache.none: from_files,
+            Cache.auto: decode_to_memory
+            if size() == 1 and _is_quick_and_small(listing, rows, how)
+            else decode_to_disk,
+            Cache.memory: decode_to_memory,
+            Cache.disk: decode_to_disk,
+            Cache.none: decode_on_demand,
         }
         return place[self.cache](listing, rows, how, track)
 
-    def _made_grey(self, decoded: Decoded) -> list[str]:
+    def _grey_warnings(self, decoded: Decoded) -> list[str]:
         """A warning where colours are lost: those that differ by hue alone become the same grey."""
         from sslcli.data.decode import num_coloured
 
@@ -174,11 +174,11 @@ class FolderConfig(DataConfig):
                 f"data.max_bad={self.max_bad} "
                 f"allows: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}",
                 "repair or remove them, or go on without them: "
-                f"data.max_bad={_enough(len(bad) / total)}",
+                f"data.max_bad={_round_up(len(bad) / total)}",
             )
 
 
-def decoded_sets(
+def split_decoded(
     listing: Listing, files: dict[str, PictureFiles | None], decoded: Decoded
 ) -> dict[str, ImageSet | None]:
     """The pictures of each part, cut from those of all parts, without the bad ones."""
@@ -191,7 +191,7 @@ def decoded_sets(
         stop = start + len(part)
         paths = tuple(listing.path(row) for row in part.rows.tolist())
         digests = decoded.records[start:stop, :-1]
-        whole = ImageSet(selected(decoded.images, slice(start, stop)), part.labels, paths, digests)
+        whole = ImageSet(select(decoded.images, slice(start, stop)), part.labels, paths, digests)
         good = np.array(
             [i - start for i in range(start, stop) if i not in decoded.bad], dtype=np.int64
         )
@@ -205,13 +205,13 @@ def decoded_sets(
     return sets
 
 
-def _quick_and_small(listing: Listing, rows: NDArray[np.int64], how: Decoding) -> bool:
+def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], how: DecodeOptions) -> bool:
     """Whether decoding the pictures at every start takes seconds only, and memory has ample room
     for them.
     """
     num_bytes = len(rows) * how.resolution**2 * (how.channels or 3)
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
-    return quick and num_bytes <= COMFORTABLE * memory_bytes()
+    return quick and num_bytes <= MEMORY_SHARE * memory_bytes()
 
 
 def memory_bytes() -> int:
@@ -224,14 +224,14 @@ def memory_bytes() -> int:
     return found
 
 
-def bad_pictures(bad: list[str]) -> list[str]:
-    """A line for each, up to NAMED, then how many more."""
-    lines = [f"could not be decoded, left out: {line}" for line in bad[:NAMED]]
-    if len(bad) > NAMED:
-        lines.append(f"and {len(bad) - NAMED} more pictures could not be decoded")
+def bad_picture_warnings(bad: list[str]) -> list[str]:
+    """A line for each, up to MAX_NAMED, then how many more."""
+    lines = [f"could not be decoded, left out: {line}" for line in bad[:MAX_NAMED]]
+    if len(bad) > MAX_NAMED:
+        lines.append(f"and {len(bad) - MAX_NAMED} more pictures could not be decoded")
     return lines
 
 
-def _enough(part: float) -> float:
+def _round_up(part: float) -> float:
     """`part` rounded up to two digits behind the point, below 1."""
     return min(0.99, math.ceil(part * 100) / 100)

@@ -42,7 +42,7 @@ class Pixels(Protocol):
 
 
 @dataclass(frozen=True)
-class Rows:
+class LazySubset:
     """Some of the pictures of `source`, in the order of `rows`, left where they are until they
     are asked for.
     """
@@ -61,12 +61,14 @@ class Rows:
         return self.source[self.rows[chosen]]
 
 
-def selected(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
-    """Some of the pictures; of `Rows` without reading them."""
-    return Rows(images.source, images.rows[chosen]) if isinstance(images, Rows) else images[chosen]
+def select(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
+    """Some of the pictures; of `LazySubset` without reading them."""
+    if isinstance(images, LazySubset):
+        return LazySubset(images.source, images.rows[chosen])
+    return images[chosen]
 
 
-def evenly(num_there: int, at_most: int) -> NDArray[np.int64]:
+def evenly_spaced(num_there: int, at_most: int) -> NDArray[np.int64]:
     """Indices, ascending, of at most so many of what is there, at even distances, the first and
     the last among them.
     """
@@ -104,7 +106,7 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[indices]
         paths = None if self.paths is None else tuple(self.paths[i] for i in indices)
         digests = None if self.digests is None else self.digests[indices]
-        return ImageSet(selected(self.images, indices), labels, paths, digests)
+        return ImageSet(select(self.images, indices), labels, paths, digests)
 
     def without_labels(self) -> ImageSet:
         return replace(self, labels=None)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sslcli.data.decode import bytes_of
+from sslcli.data.decode import read_bytes
 from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright
 from sslcli.errors import SslcliError
 from sslcli.files import replacing
@@ -32,13 +32,13 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
 All but JPEG keep every pixel; PIL cannot write a compressed TIFF with a camera's EXIF.
 """
 
-REFUSED = {
+REFUSED_MODES = {
     "CMYK": "its pixels are amounts of ink (CMYK)",
     "LAB": "its pixels are LAB values",
     "HSV": "its pixels are HSV values",
     "F": "its pixels are floating-point numbers, of unknown range",
 }
-LAYOUT = {
+LAYOUT_TAGS = {
     *range(254, 267), 273, *range(277, 282), 284, 317, *range(320, 326), 330, 338, 339, 347,
     *range(512, 533), 700, 34377, 34675,
 }  # fmt: skip
@@ -134,7 +134,7 @@ def read_picture(path: Path) -> PictureFile:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(bytes_of(path))) as image:
+            with Image.open(io.BytesIO(read_bytes(path))) as image:
                 return _read(image, path)
     except SslcliError:
         raise
@@ -163,9 +163,10 @@ def read_picture(path: Path) -> PictureFile:
 
 def _read(image: Image.Image, path: Path) -> PictureFile:
     notes = []
-    if image.mode in REFUSED:
+    if image.mode in REFUSED_MODES:
         raise SslcliError(
-            f"{path}: {REFUSED[image.mode]}", "convert it to 8-bit RGB in the program it comes from"
+            f"{path}: {REFUSED_MODES[image.mode]}",
+            "convert it to 8-bit RGB in the program it comes from",
         )
     frames = getattr(image, "n_frames", 1)
     if (
@@ -175,17 +176,17 @@ def _read(image: Image.Image, path: Path) -> PictureFile:
     if image.mode.startswith("I") or "16" in str([tile[3] for tile in getattr(image, "tile", [])]):
         notes.append("its 16 bits a channel become 8")
     upright = load_upright(image)
-    icc_profile, exif = image.info.get("icc_profile"), _exif(image)
-    pixels, alpha = _channels(upright)
+    icc_profile, exif = image.info.get("icc_profile"), _upright_exif(image)
+    pixels, alpha = _split_alpha(upright)
     return PictureFile(pixels, alpha, icc_profile, exif, image.format or "", tuple(notes))
 
 
-def _exif(image: Image.Image) -> bytes | None:
+def _upright_exif(image: Image.Image) -> bytes | None:
     """The EXIF block for the picture turned upright, None where there is none that can be read."""
     with suppress(OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error):
         exif = Image.Exif()  # the image's own is still needed to turn it
         exif.load(image.getexif().tobytes())
-        for tag in LAYOUT & set(exif):
+        for tag in LAYOUT_TAGS & set(exif):
             del exif[tag]
         if ORIENTATION in exif:
             exif[ORIENTATION] = 1
@@ -193,7 +194,7 @@ def _exif(image: Image.Image) -> bytes | None:
     return None
 
 
-def _channels(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+def _split_alpha(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """The picture as pixels (H, W, C) and alpha (H, W) or None."""
     grey = is_grey(image)
     if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):

@@ -21,7 +21,7 @@ from sslcli.files import replacing
 
 DECODER = "d2"
 """Names how pictures are decoded. The first decoder kept damaged pictures as if they were whole."""
-SETTLED = 2 * 10**9
+STABLE_AFTER = 2 * 10**9
 """Nanoseconds after its last change until a file is taken to have settled.
 
 One changed again within the clock's tick, to the same size, would look the same.
@@ -29,7 +29,7 @@ One changed again within the clock's tick, to the same size, would look the same
 UNREADABLE = (OSError, ValueError, EOFError)
 
 
-def kept_folder(root: str) -> Path:
+def picture_cache_folder(root: str) -> Path:
     """Returns the cache of one folder of pictures, named after it."""
     whole = Path(root).expanduser().resolve()
     return (
@@ -52,7 +52,7 @@ class Records:
 
     def __init__(self, path: Path, listing: Listing, width: int) -> None:
         self._path = path
-        self._settled = listing.changed < time.time_ns() - SETTLED
+        self._is_stable = listing.changed < time.time_ns() - STABLE_AFTER
         self.rows: NDArray[np.uint8] = np.zeros((len(listing), width), dtype=np.uint8)
         with suppress(*UNREADABLE):
             found = np.load(path, allow_pickle=False)
@@ -65,7 +65,7 @@ class Records:
         Raises OSError where it cannot be written.
         """
         with replacing(self._path) as temporary, temporary.open("wb") as file:
-            np.save(file, self.rows * self._settled[:, None])
+            np.save(file, self.rows * self._is_stable[:, None])
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def locked(path: Path, track: Track) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         label = "waiting for another process that decodes these pictures"
-        for _ in track(_acquired(lock), total=1, label=label):
+        for _ in track(_acquire(lock), total=1, label=label):
             pass
     except NotImplementedError as error:
         raise OSError(errno.ENOLCK, str(error)) from error
@@ -89,7 +89,7 @@ def locked(path: Path, track: Track) -> Iterator[None]:
         lock.release()
 
 
-def _acquired(lock: BaseFileLock) -> Iterator[None]:
+def _acquire(lock: BaseFileLock) -> Iterator[None]:
     """Ends, with one item, when the lock is held."""
     lock.acquire(poll_interval=0.1)
     yield

@@ -25,7 +25,7 @@ Small ones take less time than handing them over.
 """
 
 
-def square(picture: Image.Image, resolution: int) -> Image.Image:
+def centre_square(picture: Image.Image, resolution: int) -> Image.Image:
     """The middle square of `picture` at `resolution`: bicubic, antialiased."""
     width, height = picture.size
     side = min(width, height)
@@ -38,7 +38,7 @@ def square(picture: Image.Image, resolution: int) -> Image.Image:
     )
 
 
-def resized(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
+def resize(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     """`part` with its pictures, (N, H, W, C) with H and W as they may be, made square at
     `resolution`.
     """
@@ -54,14 +54,16 @@ def resized(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     small = np.empty((len(images), side, side, channels), dtype=np.uint8)
 
     def fill(index: int) -> None:
-        pixels = images[index, :, :, 0] if channels == 1 else images[index]
-        small[index] = np.asarray(square(Image.fromarray(pixels), side)).reshape(small.shape[1:])
+        picture = Image.fromarray(images[index, :, :, 0] if channels == 1 else images[index])
+        small[index] = np.asarray(centre_square(picture, side)).reshape(small.shape[1:])
 
-    exhaust(track(in_threads(fill, len(images)), total=len(images), label="resizing pictures"))
+    consume(track(map_in_threads(fill, len(images)), total=len(images), label="resizing pictures"))
     return replace(part, images=small)
 
 
-def in_threads(function: Callable[[int], T], count: int, workers: int | None = None) -> Iterator[T]:
+def map_in_threads(
+    function: Callable[[int], T], count: int, workers: int | None = None
+) -> Iterator[T]:
     """function(0), ..., function(count - 1), in order, from `workers` threads; None: one a core.
 
     Threads, because PIL lets go of Python's lock while it decodes and resizes: they were as fast as
@@ -86,6 +88,6 @@ def available_cores() -> int:
     return max(1, cores // num_sharing_cores())
 
 
-def exhaust(items: Iterable[None]) -> None:
+def consume(items: Iterable[None]) -> None:
     for _ in items:
         pass

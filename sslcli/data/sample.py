@@ -9,7 +9,7 @@ import numpy as np
 
 from sslcli.data.data_config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, untracked
-from sslcli.data.split import Stored
+from sslcli.data.split import StoredParts
 from sslcli.errors import require
 from sslcli.settings import setting
 
@@ -41,9 +41,9 @@ class FashionSampleConfig(DataConfig):
 
     def load(self, track: Track = untracked) -> Splits:
         with np.load(FILE, allow_pickle=False) as arrays:
-            stored = Stored(
+            stored = StoredParts(
                 train=ImageSet(arrays["x_train"], arrays["y_train"].astype(np.int64)),
                 test=ImageSet(arrays["x_test"], arrays["y_test"].astype(np.int64)),
                 classes=tuple(arrays["classes"].tolist()),
             )
-        return self.prepared(stored, track)
+        return self.split_and_resize(stored, track)

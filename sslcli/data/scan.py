@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.parts import is_passed_over, part_folders, refuse_parts_inside
-from sslcli.data.split import Stored
+from sslcli.data.parts import is_ignored, part_folders, refuse_nested_parts
+from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -68,7 +68,7 @@ class PictureFiles:
         return PictureFiles(self.rows, None)
 
 
-def scan(root: Path) -> tuple[Listing, Stored[PictureFiles]]:
+def scan(root: Path) -> tuple[Listing, StoredParts[PictureFiles]]:
     """The pictures under `root`, and the parts they belong to.
 
     With train/ in it, `root` has the parts train/, val/ and test/, and nothing else in it is read;
@@ -81,15 +81,15 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles]]:
     try:
         folders, notes = part_folders(root)
     except OSError as error:
-        raise _unreadable(error) from error
-    found = {part: listing_of(folder) for part, folder in folders.items()}
+        raise _unreadable_error(error) from error
+    found = {part: list_folder(folder) for part, folder in folders.items()}
     for part, listing in found.items():
         if not len(listing):
             raise SslcliError(
                 f"there are no pictures in {folders[part]}",
                 f"it should hold files ending in {' '.join(SUFFIXES)}",
             )
-    refuse_parts_inside(folders["train"], found["train"].names)
+    refuse_nested_parts(folders["train"], found["train"].names)
     class_of = {part: class_folders(listing.names) for part, listing in found.items()}
     classes = None if class_of["train"] is None else tuple(sorted(set(class_of["train"])))
     files, start = {}, 0
@@ -97,14 +97,14 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles]]:
         labels = labels_of(listing.root, class_of[part], classes)
         files[part] = PictureFiles(np.arange(start, start + len(listing)), labels)
         start += len(listing)
-    stored = Stored(
+    stored = StoredParts(
         files["train"], files.get("val"), files.get("test"), classes, warnings=tuple(notes)
     )
     if classes is None and any(os.sep in name for name in found["train"].names):
         stored = stored.without_labels(
             f"some pictures lie beside the class folders of {folders['train']}"
         )
-    return _joined(root, list(found.values())), stored
+    return _join(root, list(found.values())), stored
 
 
 def pictures_under(folder: Path) -> list[Path]:
@@ -112,22 +112,22 @@ def pictures_under(folder: Path) -> list[Path]:
 
     Links are followed, but into no folder twice.
     """
-    return [Path(name) for name in listing_of(folder).names]
+    return [Path(name) for name in list_folder(folder).names]
 
 
-def listing_of(folder: Path) -> Listing:
+def list_folder(folder: Path) -> Listing:
     """As `pictures_under`. Raises SslcliError where a folder in it cannot be read."""
     names: list[str] = []
     numbers: list[int] = []
     try:
         _collect(str(folder), "", names, numbers, set())
     except OSError as error:
-        raise _unreadable(error) from error
+        raise _unreadable_error(error) from error
     sizes, changed = np.array(numbers, dtype=np.int64).reshape(-1, 2).T.copy()
     return Listing(str(folder), tuple(names), sizes, changed)
 
 
-def _unreadable(error: OSError) -> SslcliError:
+def _unreadable_error(error: OSError) -> SslcliError:
     return SslcliError(
         f"{error.filename} cannot be read: {error.strerror}", "see to its permissions"
     )
@@ -151,7 +151,7 @@ def _collect(
             folders = {entry.name: _is_folder(entry) for entry in entries}
         for name in sorted(folders):
             if folders[name]:
-                if not is_passed_over(name):
+                if not is_ignored(name):
                     _collect(
                         f"{folder}{os.sep}{name}", f"{prefix}{name}{os.sep}", names, numbers, seen
                     )
@@ -178,7 +178,7 @@ def _size_and_change(name: str, folder: int) -> tuple[int, int]:
 
 
 def is_picture(name: str) -> bool:
-    return not is_passed_over(name) and name.lower().endswith(SUFFIXES)
+    return not is_ignored(name) and name.lower().endswith(SUFFIXES)
 
 
 def class_folders(names: tuple[str, ...]) -> list[str] | None:
@@ -207,7 +207,7 @@ def labels_of(
     return np.array([numbers[folder] for folder in folders], dtype=np.int64)
 
 
-def _joined(root: Path, listings: list[Listing]) -> Listing:
+def _join(root: Path, listings: list[Listing]) -> Listing:
     """One listing of all parts."""
     if listings[0].root == str(root):
         return listings[0]

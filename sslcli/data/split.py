@@ -27,12 +27,12 @@ class Part(Protocol):
 
 P = TypeVar("P", bound=Part)
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 """Classes that a warning names."""
 
 
 @dataclass(frozen=True)
-class Stored(Generic[P]):
+class StoredParts(Generic[P]):
     """The parts that a data set brings.
 
     `val` and `test` are None where it brings none.
@@ -48,7 +48,7 @@ class Stored(Generic[P]):
     warnings: tuple[str, ...] = ()
     no_labels: str | None = None
 
-    def without_labels(self, reason: str) -> Stored[P]:
+    def without_labels(self, reason: str) -> StoredParts[P]:
         """The same pictures, none with a label, and the reason as a warning."""
         return replace(
             self,
@@ -61,7 +61,9 @@ class Stored(Generic[P]):
         )
 
 
-def divide(stored: Stored[P], val_fraction: float, limit: int | None, seed: int) -> Stored[P]:
+def divide(
+    stored: StoredParts[P], val_fraction: float, limit: int | None, seed: int
+) -> StoredParts[P]:
     """Holds `val` out of `train` where it is None, then keeps at most `limit` training pictures.
 
     `limit` holds for `unlabelled` too; `val` and `test` stay whole. Where there are labels, each
@@ -75,20 +77,22 @@ def divide(stored: Stored[P], val_fraction: float, limit: int | None, seed: int)
         fix = "lower it, or leave it out to use them all"
         require(limit <= len(train), "data.limit", limit, must_be, fix)
         draw = derive_seed("limit", seed)
-        train = train.subset(stratified(train.labels, len(train), limit, draw, first=val.labels))
+        train = train.subset(
+            stratified_sample(train.labels, len(train), limit, draw, first=val.labels)
+        )
     unlabelled = stored.unlabelled
     if unlabelled is not None and limit is not None and limit < len(unlabelled):
-        chosen = stratified(None, len(unlabelled), limit, derive_seed("limit", seed))
+        chosen = stratified_sample(None, len(unlabelled), limit, derive_seed("limit", seed))
         unlabelled = unlabelled.subset(chosen)
     lacking = [
-        *_lacking("training", train.labels, stored.train.labels, stored.classes),
-        *_lacking("validation", val.labels, stored.train.labels, stored.classes),
+        *_missing_class_warnings("training", train.labels, stored.train.labels, stored.classes),
+        *_missing_class_warnings("validation", val.labels, stored.train.labels, stored.classes),
     ]
     warnings = (*stored.warnings, *lacking)
     return replace(stored, train=train, val=val, unlabelled=unlabelled, warnings=warnings)
 
 
-def _lacking(
+def _missing_class_warnings(
     part: str,
     labels: NDArray[np.int64] | None,
     all_labels: NDArray[np.int64] | None,
@@ -102,10 +106,10 @@ def _lacking(
     if not missing:
         return []
     names = [repr(classes[label]) if classes else str(label) for label in missing]
-    more = ", ..." if len(names) > MOST_NAMED else ""
+    more = ", ..." if len(names) > MAX_NAMED else ""
     return [
         f"{part} has no picture of {len(missing)} of the {len(everywhere)} classes: "
-        f"{', '.join(names[:MOST_NAMED])}{more}"
+        f"{', '.join(names[:MAX_NAMED])}{more}"
     ]
 
 
@@ -130,13 +134,13 @@ def hold_out(train: P, fraction: float, seed: int) -> tuple[P, P]:
     count = max(1, round(fraction * len(train)))
     count = min(count, len(eligible), len(train) - 1)
     held = eligible[
-        stratified(None if labels is None else labels[eligible], len(eligible), count, seed)
+        stratified_sample(None if labels is None else labels[eligible], len(eligible), count, seed)
     ]
     kept = np.delete(np.arange(len(train)), held)
     return train.subset(kept), train.subset(held)
 
 
-def stratified(
+def stratified_sample(
     labels: NDArray[np.int64] | None,
     size: int,
     count: int,
@@ -160,17 +164,17 @@ def stratified(
     in_class_order = counts.min() > 0 and sizes.max() - sizes.min() <= 1
     ties = np.arange(len(classes))
     if not in_class_order:
-        ties = shuffled(len(classes), derive_seed("ties", seed))
+        ties = permutation(len(classes), derive_seed("ties", seed))
     largest_first = np.lexsort((ties, -remainders, last))
     counts[largest_first[: count - counts.sum()]] += 1
-    return take_per_class(labels, dict(zip(classes.tolist(), counts.tolist(), strict=True)), seed)
+    return draw_per_class(labels, dict(zip(classes.tolist(), counts.tolist(), strict=True)), seed)
 
 
-def take_per_class(
+def draw_per_class(
     labels: NDArray[np.int64], counts: dict[int, int], seed: int
 ) -> NDArray[np.int64]:
     """Indices, ascending, of `counts[label]` pictures drawn from each class."""
-    order = shuffled(len(labels), seed)
+    order = permutation(len(labels), seed)
     by_class = order[
         np.argsort(labels[order], kind="stable")
     ]  # each class in one piece, in the order of the shuffle
@@ -182,7 +186,7 @@ def take_per_class(
     )
 
 
-def shuffled(size: int, seed: int) -> NDArray[np.int64]:
+def permutation(size: int, seed: int) -> NDArray[np.int64]:
     """Returns a permutation of 0 to `size` - 1.
 
     NumPy promises that PCG64's raw bits stay, not what `Generator` makes of them.

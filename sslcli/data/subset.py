@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.split import take_per_class
+from sslcli.data.split import draw_per_class
 from sslcli.errors import SslcliError, require
 from sslcli.seeding import derive_seed
 
@@ -39,4 +39,4 @@ def label_subset(
                 f"ask for {min(sizes.tolist())} at most, or for a part of each class, such as "
                 f"{field}=0.1",
             )
-    return take_per_class(labels, counts, derive_seed("labels", seed))
+    return draw_per_class(labels, counts, derive_seed("labels", seed))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, Pixels, evenly
+from sslcli.data.images import ImageSet, Pixels, evenly_spaced
 from sslcli.evaluation.collapse import collapse_alarm, effective_rank, feature_std
 from sslcli.evaluation.diagnostics import alignment, dead_dimensions, uniformity
 from sslcli.evaluation.features import features
@@ -44,7 +44,7 @@ class Monitor:
     _alarmed: bool = False
 
     def __call__(self, step: int) -> dict[str, float]:
-        watched = self._features(self.val.images[evenly(len(self.val), NUM_WATCHED)])
+        watched = self._features(self.val.images[evenly_spaced(len(self.val), NUM_WATCHED)])
         deviation, rank = feature_std(watched), effective_rank(watched)
         words = collapse_alarm(deviation, rank, self.encoder.width)
         if len(watched) < MIN_WATCHED:  # the spread of a handful of pictures says nothing
@@ -76,7 +76,7 @@ class Monitor:
         assert self.train.labels is not None
         assert self.val.labels is not None
         # Evenly spread over the training part, so that the bank is the same at every call.
-        chosen = evenly(len(self.train), NUM_BANK)
+        chosen = evenly_spaced(len(self.train), NUM_BANK)
         bank_labels = torch.from_numpy(self.train.labels[chosen]).to(self.device)
         val_labels = torch.from_numpy(self.val.labels).to(self.device)
         num_classes = int(max(self.train.labels.max(), self.val.labels.max())) + 1

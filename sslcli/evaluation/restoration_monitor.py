@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sslcli.data.images import ImageSet, evenly
+from sslcli.data.images import ImageSet, evenly_spaced
 from sslcli.engine.device import Compute
 from sslcli.evaluation.features import eval_mode
 from sslcli.evaluation.restoration import restoration_scores
@@ -55,7 +55,7 @@ def pictures_of(images: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 def some_of(part: ImageSet, at_most: int, device: torch.device) -> Tensor:
     """Returns evenly spaced pictures (N, C, H, W), as parts may be sorted by class."""
-    return pictures_of(part.images[evenly(len(part), at_most)], device)
+    return pictures_of(part.images[evenly_spaced(len(part), at_most)], device)
 
 
 def as_images(pictures: Tensor) -> NDArray[np.uint8]:

@@ -139,7 +139,7 @@ def resolve(config: Config) -> Config:
     source = resolve_encoder_run(config.run, config.runtime.outputs)
     if config.init is Initial.run:
         require_unlabelled(source)
-    data = None if config.data is None else config.data.resolved()
+    data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     return replace(config, run=str(source.absolute()), data=data, data_root=root)
 

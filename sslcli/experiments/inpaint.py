@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sslcli.data.images import evenly
+from sslcli.data.images import evenly_spaced
 from sslcli.engine.train import ProgressListener
 from sslcli.evaluation.fillers import biharmonic, mean_fill, nearest_patch
 from sslcli.evaluation.restoration import gradient_magnitude, restoration_scores
@@ -179,7 +179,7 @@ class Filling:
             },
         )
         write_results(session.run.folder, Results("inpaint", protocol, self.rows))
-        shown = evenly(len(self.truth), NUM_SHOWN)
+        shown = evenly_spaced(len(self.truth), NUM_SHOWN)
         columns = {"masked": self.damaged, **self.filled, "true": self.truth}
         save_grid(
             session.figures / "fillings.png",

@@ -112,7 +112,7 @@ def resolve(config: Config) -> Config:
         "without repetition",
         "name each run once",
     )
-    data = None if config.data is None else config.data.resolved()
+    data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     return replace(config, run=folders[0], runs=folders, data=data, data_root=root)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, Pixels, Splits, evenly
+from sslcli.data.images import ImageSet, Pixels, Splits, evenly_spaced
 from sslcli.data.subset import label_subset
 from sslcli.engine.device import Compute
 from sslcli.errors import SslcliError
@@ -135,7 +135,7 @@ def refits_on_validation(config: Config, labelled: ImageSet, splits: Splits) -> 
 
 def standardizing(splits: Splits) -> NDArray[np.int64]:
     """Returns the training pictures that standardise a probe that is not refitted."""
-    return evenly(len(splits.train), NUM_STANDARDIZED)
+    return evenly_spaced(len(splits.train), NUM_STANDARDIZED)
 
 
 def measure(

@@ -75,7 +75,7 @@ class Config:
 def resolve(config: Config) -> Config:
     """Returns the config with `run`, `ceiling` and the data's root as absolute paths."""
     source = resolve_encoder_run(config.run, config.runtime.outputs)
-    data = None if config.data is None else config.data.resolved()
+    data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     ceiling = config.ceiling and _supervised(
         resolve_run(config.ceiling, Path(config.runtime.outputs).expanduser())

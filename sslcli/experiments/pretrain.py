@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslcli import processes
 from sslcli.data.batches import Batches
-from sslcli.data.images import evenly
+from sslcli.data.images import evenly_spaced
 from sslcli.data.statistics import channel_moments
 from sslcli.engine.profile import Profiling, require_enough
 from sslcli.engine.train import Pictures, ProgressListener
@@ -174,7 +174,7 @@ def _is_own_norm(module: nn.Module) -> bool:
 def evaluation(session: Session, method: Method, knn_every: int, num_steps: int) -> Evaluate:
     """Returns the measurement of validation during training; `knn_every` counts steps."""
     compute, splits = session.compute, session.splits
-    viewed = evenly(len(splits.val), NUM_VIEWED)
+    viewed = evenly_spaced(len(splits.val), NUM_VIEWED)
     monitor = Monitor(
         method.encoder,
         method.preprocessing,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sslcli.data.batches import Batches, LabelledBatches
-from sslcli.data.images import ImageSet, evenly
+from sslcli.data.images import ImageSet, evenly_spaced
 from sslcli.data.needs import require_labels, require_test
 from sslcli.data.subset import label_subset
 from sslcli.errors import SslcliError
@@ -181,7 +181,7 @@ class Stacking:
                 self.session.compute.device,
             )
             val = self.session.splits.val
-            watched = torch.from_numpy(val.images[evenly(len(val), NUM_WATCHED)]).to(
+            watched = torch.from_numpy(val.images[evenly_spaced(len(val), NUM_WATCHED)]).to(
                 self.session.compute.device
             )
 

@@ -221,7 +221,7 @@ def _check_network(config: Config) -> None:
 
 def resolve(config: Config) -> Config:
     """Returns the config with the data's root as an absolute path."""
-    return replace(config, data=config.data.resolved())
+    return replace(config, data=config.data.with_absolute_root())
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:

@@ -24,14 +24,14 @@ def run_data_config(
     they were.
     """
     if chosen is not None:
-        return chosen.fitting(files.preprocessing.resolution, files.preprocessing.channels)
+        return chosen.for_encoder(files.preprocessing.resolution, files.preprocessing.channels)
     own: DataConfig = group_to_config("data", _saved_with_data(files.folder), {"data": DATA})
     return moved(own, root or read_facts(files.folder).get("data_root"))
 
 
 def moved(data: DataConfig, root: str | None) -> DataConfig:
     """Returns the config with the data at `root`; None leaves them where they were."""
-    return data if root is None else replace(data, root=root).resolved()
+    return data if root is None else replace(data, root=root).with_absolute_root()
 
 
 def _saved_with_data(folder: Path) -> Saved:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from sslcli.data.decode import plain
-from sslcli.data.resize import square
+from sslcli.data.decode import to_grey_or_rgb
+from sslcli.data.resize import centre_square
 from sslcli.data.stored_picture import load_upright
 from sslcli.evaluation.features import features, require_fit
 from sslcli.method import Preprocessing, as_pictures
@@ -64,7 +64,7 @@ class PretrainedEncoder(nn.Module):
         arrays: list[Any] = []
         for picture in pictures:
             upright = load_upright(picture)
-            arrays.append(np.asarray(square(plain(upright), size).convert(mode)))
+            arrays.append(np.asarray(centre_square(to_grey_or_rgb(upright), size).convert(mode)))
         return np.stack(arrays).reshape(len(arrays), size, size, -1)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from sslcli.data.decode import decode, decode_files
 from sslcli.data.images import untracked
-from sslcli.data.resize import square
+from sslcli.data.resize import centre_square
 
 RNG = np.random.default_rng(0)
 
@@ -147,7 +147,7 @@ def test_the_middle_is_what_is_cut(tmp_path: Path) -> None:
 def test_shrinking_does_not_alias() -> None:
     stripes = np.zeros((64, 64), dtype=np.uint8)
     stripes[:, ::2] = 255
-    small = np.asarray(square(Image.fromarray(stripes), 16))
+    small = np.asarray(centre_square(Image.fromarray(stripes), 16))
     assert (
         np.abs(small[:, 2:-2].astype(int) - 127) <= 8
     ).all()  # sampling every 4th column gives 0 or 255
@@ -156,7 +156,7 @@ def test_shrinking_does_not_alias() -> None:
 def test_a_large_jpeg_decoded_at_a_fraction_looks_as_if_decoded_whole(tmp_path: Path) -> None:
     image = Image.fromarray(smooth(600, 900))
     image.save(tmp_path / "a.jpg", quality=95)
-    whole = np.asarray(square(image, 32)).astype(int)
+    whole = np.asarray(centre_square(image, 32)).astype(int)
     assert np.abs(pixels(tmp_path / "a.jpg", 32) - whole).max() < 8
 
 

@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from sslcli.data.decode import GREY, bytes_of, decode, decode_files, kind_of
+from sslcli.data.decode import GREY, decode, decode_files, kind_of, read_bytes
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import untracked
 from sslcli.data.picture_file import read_picture
@@ -355,7 +355,7 @@ def test_pipes_and_devices_are_named_and_nothing_hangs(tmp_path: Path, cache: Ca
         with pytest.raises(SslcliError, match="pipe or device"):
             read_picture(tmp_path / name)
     with pytest.raises(IsADirectoryError):
-        bytes_of(tmp_path)
+        read_bytes(tmp_path)
 
 
 def test_names_of_every_kind_are_read_and_printed(tmp_path: Path) -> None:

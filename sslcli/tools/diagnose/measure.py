@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, evenly
+from sslcli.data.images import ImageSet, evenly_spaced
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
@@ -82,7 +82,7 @@ def diagnose(
             f"diagnose looks at validation pictures, and there is {len(splits.val)}",
             "train with a larger data.val_fraction",
         )
-    pictures = splits.val.subset(evenly(len(splits.val), NUM_PICTURES))
+    pictures = splits.val.subset(evenly_spaced(len(splits.val), NUM_PICTURES))
     scores = _measure_pictures(files, pictures, compute)
     of_views = _measure_views(run, pictures, compute, console)
     warnings = _warnings(scores, of_views)
@@ -140,7 +140,7 @@ def _measure_views(
         return None
     for module in method.modules().values():
         compute.to_device(module)
-    chosen = pictures.images[evenly(len(pictures), NUM_VIEWED)]
+    chosen = pictures.images[evenly_spaced(len(pictures), NUM_VIEWED)]
     h: Tensor | None = view_features(method, chosen, compute.device, NUM_DRAWS)
     if h is None:
         console.say(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, Splits, evenly
+from sslcli.data.images import ImageSet, Splits, evenly_spaced
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
@@ -53,7 +53,7 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     require_free([target / name for name in FILES], given.force)
 
     h = _features(files, pictures, DeviceChoice[given.device])
-    chosen = evenly(len(pictures), MAX_POINTS)
+    chosen = evenly_spaced(len(pictures), MAX_POINTS)
     shown, points = pictures.subset(chosen), chosen_map(h[chosen]).numpy()
     names = class_names(shown.labels, splits.classes)
     title = f"{chosen_map.name} of {len(shown):,} {part} pictures"
@@ -114,7 +114,7 @@ def _save_features(path: Path, h: Tensor, pictures: ImageSet, part: str, splits:
 
 def _save_neighbours(path: Path, h: Tensor, pictures: ImageSet) -> None:
     """Draws evenly spaced pictures, each beside the most similar ones of its part."""
-    queries = evenly(len(pictures), NUM_QUERIES)
+    queries = evenly_spaced(len(pictures), NUM_QUERIES)
     count = min(NUM_NEIGHBOURS, len(pictures) - 1)
     nearest = neighbours(h, torch.from_numpy(queries), count).numpy()
     columns = {"query": pictures.images[queries]}

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslcli.data.images import evenly
+from sslcli.data.images import evenly_spaced
 from sslcli.data.sample import FashionSampleConfig
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.evaluation.features import features
@@ -79,7 +79,7 @@ def pictures_to_compare(
             sample.images[:].repeat(shape.channels, axis=3),
             "pictures of the embedded sample",
         )
-    chosen = images[evenly(len(images), NUM_PICTURES)]
+    chosen = images[evenly_spaced(len(images), NUM_PICTURES)]
     return Pictures(chosen, f"{len(chosen)} {whose}")
 
 
