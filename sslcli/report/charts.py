@@ -212,7 +212,7 @@ def _axis_type(values: Sequence[float]) -> str:
     return "log" if wide else "linear"
 
 
-def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] = ()) -> go.Figure:
+def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] | None = None) -> go.Figure:
     """Returns a figure of empty panels, one below the other.
 
     `gap` between panels and `legend` are in pixels. Panels with titles share an x axis; those
@@ -220,10 +220,7 @@ def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] = ()) -> g
     """
     inner = num * PANEL + (num - 1) * gap
     figure = make_subplots(
-        rows=num,
-        shared_xaxes=bool(titles),
-        vertical_spacing=gap / inner,
-        subplot_titles=titles or None,
+        rows=num, shared_xaxes=bool(titles), vertical_spacing=gap / inner, subplot_titles=titles
     )
     figure.update_annotations(x=0, xanchor="left", font_size=12)
     figure.update_xaxes(title_standoff=8)
