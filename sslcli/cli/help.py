@@ -53,7 +53,7 @@ def show_help(command: str, words: list[str], console: Console) -> None:
 
 
 def completions(line: str) -> list[str]:
-    """Proposes the next words of a shell's line, which begins with `sslcli`.
+    """Proposes the next words of a shell's line that begins with `sslcli`.
 
     Hydra proposes keys, groups and values.
     """

@@ -72,7 +72,7 @@ def curves_by_family(
 ) -> dict[str, Panels]:
     """Returns a run's curves over epochs by family, such as training or validation.
 
-    Each phase has a line in a colour of its own, or in `colour`; `name` stands before its name.
+    Each phase has a line, in its own colour or in `colour`; the line's name begins with `name`.
     """
     in_epochs = [record for record in records if record.get("epoch")]
     phases = phases_of(curves_of(in_epochs))
@@ -187,7 +187,7 @@ def thin(
 
 
 def is_headline(metric: str) -> bool:
-    """Tells whether a number says how good a run is, rather than how it went."""
+    """Tells whether a number measures a run's quality rather than its course."""
     return _family(metric, True) == "training" and metric not in NOT_CURVES
 
 
