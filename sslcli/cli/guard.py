@@ -47,7 +47,7 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
 
 
 def _rank0_reports(error: SslcliError) -> bool:
-    """Tells whether rank 0 prints this error, so that this rank need not.
+    """Tells whether rank 0 prints this error, so that this rank does not.
 
     If all ranks raise the same user error, rank 0 prints it, and the launcher ends the other ranks
     while they wait here. If they are still alive afterwards, rank 0 did not raise it, and they

@@ -35,31 +35,25 @@ def show_help(command: str, words: list[str], console: Console) -> None:
     overrides, flags = split_words(words)
     with config_loader(flags) as loader:
         composed = loader.load_configuration(command, overrides, RunMode.RUN)
-        chosen = {
-            group.split("@")[0]: choice for group, choice in composed.hydra.runtime.choices.items()
-        }
-        chosen = {
-            group: choice for group, choice in chosen.items() if not group.startswith("hydra/")
-        }
+        choices = composed.hydra.runtime.choices
+        own = [group for group in choices if not group.startswith("hydra/")]
+        chosen = {group.split("@")[0]: choices[group] for group in own}
         options = {group: {*loader.get_group_options(group, ObjectType.CONFIG)} for group in chosen}
         keys = list(_keys(composed))
     console.say(
         f"sslcli {command}: {EXPERIMENTS[command].summary}\n\n"
         f"usage: sslcli {command} [key=value ...] [flags]\n"
     )
-    console.columns(
-        "groups",
-        [
-            (f"{group}={chosen[group] or ''}", " ".join(sorted(options[group])))
-            for group in sorted(chosen)
-        ],
-    )
+    groups = [
+        (f"{group}={chosen[group] or ''}", sorted(options[group])) for group in sorted(chosen)
+    ]
+    console.columns("groups", [(group, " ".join(names)) for group, names in groups])
     console.columns("keys", keys)
     console.columns("flags", FLAGS)
 
 
 def completions(line: str) -> list[str]:
-    """Proposes the next words of a shell's line, which begins with `sslcli`.
+    """Proposes the next words of a shell's line that begins with `sslcli`.
 
     Hydra proposes keys, groups and values.
     """

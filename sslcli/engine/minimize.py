@@ -70,15 +70,10 @@ class Minimizer:
         return cls(players, compute, learning_rate)
 
     def __call__(self, loss: Tensor, *players: str) -> None:
-        """Updates the players' parameters once, each player's by its own optimizer.
-
-        By default the player is "method". Only parameters of the named players get a gradient.
-        """
+        """Updates the named players, by default "method"; only they get a gradient."""
         names = players or ("method",)
         for name in names:
-            assert name in self._players, (
-                f"the method has no player {name!r}; it has {sorted(self._players)}"
-            )
+            assert name in self._players, f"no player {name!r} among {sorted(self._players)}"
         trained = [self._players[name] for name in names]
         self._watch(loss.detach(), names)
         with torch.autocast(self._device.type, enabled=False), record_function("minimize"):

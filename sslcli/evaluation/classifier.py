@@ -31,7 +31,7 @@ class BestWeights(nn.Module):
 
     def __init__(self, modules: Sequence[nn.Module], patience: int) -> None:
         super().__init__()
-        # A tuple is not registered as a submodule: the weights stand only once in the state.
+        # A tuple registers no submodules, so that the state holds the weights only once.
         self._watched = tuple(modules)
         self._patience = patience
         self.register_buffer("accuracy", torch.tensor(-1.0))

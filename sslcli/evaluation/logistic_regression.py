@@ -24,7 +24,7 @@ The estimate is half the squared gradient in the preconditioner's metric.
 """
 
 MAX_ROUNDS, MAX_STEPS = 4, 200
-"""Rounds of L-BFGS, and steps in a round: after each the preconditioner is made anew."""
+"""Rounds of L-BFGS, and steps in a round; each round computes a new preconditioner."""
 
 MIN_RIDGE = 1e-6
 """Least addition to the preconditioner's diagonal, so that float32 can solve with it."""
@@ -91,7 +91,7 @@ class LogisticRegression:
         """
         p = torch.softmax(self.design @ weights.T, dim=1)
         curvature = (p * (1 - p)).mean(dim=1, keepdim=True)
-        # In float64, lest rounding make it indefinite.
+        # In float64, so that rounding does not make it indefinite.
         scaled = in_float64(self.design * curvature.sqrt())
         hessian = (scaled.T @ scaled / len(scaled)).cpu()
         hessian.diagonal().add_(max(l2, MIN_RIDGE))

@@ -47,7 +47,7 @@ class Monitor:
         watched = self._features(self.val.images[evenly_spaced(len(self.val), NUM_WATCHED)])
         deviation, rank = feature_std(watched), effective_rank(watched)
         words = collapse_alarm(deviation, rank, self.encoder.width)
-        if len(watched) < MIN_WATCHED:  # the spread of a handful of pictures says nothing
+        if len(watched) < MIN_WATCHED:  # the spread of so few pictures is meaningless
             words = None
         if words is not None and not self._alarmed:
             self._alarmed = True

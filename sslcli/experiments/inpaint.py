@@ -115,11 +115,10 @@ class Filling:
         session, method = trained.session, trained.method
         splits, compute, console = session.splits, session.compute, session.console
         assert isinstance(method, Restorer)
-        part = splits.val if splits.test is None else splits.test
+        part, name = (splits.val, "validation") if splits.test is None else (splits.test, "test")
         if splits.test is None:
             console.warn("the data have no test part: what is reported is measured on validation")
-        device = torch.device("cpu")
-        truth = some_of(part, num_scored or len(part), device)
+        truth = some_of(part, num_scored or len(part), torch.device("cpu"))
         damaged, hidden = damage(method, truth)
         given = (damaged.to(compute.device), hidden.to(compute.device))
         network = restore(method, nn.ModuleDict(method.modules()), *given, compute)
@@ -129,15 +128,8 @@ class Filling:
         }
         if find_spec("skimage") is not None:
             filled["biharmonic"] = biharmonic(damaged, hidden, console.track)
-        filled["network"] = network.to(device)
-        return cls(
-            "validation" if splits.test is None else "test",
-            truth,
-            damaged,
-            hidden,
-            filled,
-            splits.fingerprint,
-        )
+        filled["network"] = network.cpu()
+        return cls(name, truth, damaged, hidden, filled, splits.fingerprint)
 
     @cached_property
     def rows(self) -> list[Row]:

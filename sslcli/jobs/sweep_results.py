@@ -42,12 +42,8 @@ def jobs_of(sweep: Path) -> list[Job]:
         elif name := REFUSED_NAME.fullmatch(path.name):
             rows.append((int(name[1]), *_refusal_in(path), None))
     started = {number for number, *_ in rows}
-    waiting = {"status": "waiting"}
-    rows += [
-        (number, words, waiting, None)
-        for number, words in enumerate(saved["planned"])
-        if number not in started
-    ]
+    planned = enumerate(saved["planned"])
+    rows += [(n, words, {"status": "waiting"}, None) for n, words in planned if n not in started]
     every = [words for _, words, _, _ in rows]
     common = {*saved["words"], *(set(every[0]).intersection(*every) if len(every) > 1 else ())}
     jobs = [

@@ -72,7 +72,7 @@ def curves_by_family(
 ) -> dict[str, Panels]:
     """Returns a run's curves over epochs by family, such as training or validation.
 
-    Each phase has a line in a colour of its own, or in `colour`; `name` stands before its name.
+    Each phase has a line, in its own colour or in `colour`; the line's name begins with `name`.
     """
     in_epochs = [record for record in records if record.get("epoch")]
     phases = phases_of(curves_of(in_epochs))
@@ -187,7 +187,7 @@ def thin(
 
 
 def is_headline(metric: str) -> bool:
-    """Tells whether a number says how good a run is, rather than how it went."""
+    """Tells whether a number measures a run's quality rather than its course."""
     return _family(metric, True) == "training" and metric not in NOT_CURVES
 
 
@@ -212,7 +212,7 @@ def _axis_type(values: Sequence[float]) -> str:
     return "log" if wide else "linear"
 
 
-def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] = ()) -> go.Figure:
+def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] | None = None) -> go.Figure:
     """Returns a figure of empty panels, one below the other.
 
     `gap` between panels and `legend` are in pixels. Panels with titles share an x axis; those
@@ -220,10 +220,7 @@ def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] = ()) -> g
     """
     inner = num * PANEL + (num - 1) * gap
     figure = make_subplots(
-        rows=num,
-        shared_xaxes=bool(titles),
-        vertical_spacing=gap / inner,
-        subplot_titles=titles or None,
+        rows=num, shared_xaxes=bool(titles), vertical_spacing=gap / inner, subplot_titles=titles
     )
     figure.update_annotations(x=0, xanchor="left", font_size=12)
     figure.update_xaxes(title_standoff=8)

@@ -30,7 +30,8 @@ from sslcli.report.style import draw_arrow, drawable
 
 MAX_FILTERS = 100
 FILTER, TITLE, GAP_OF_STRIPS, GAP_OF_WORDS = 60, 24, 10, 10
-"""Pixels: the side of a magnified filter, about; a title's height; between strips; beside words."""
+"""Pixels: the side of a magnified filter, about; a title's height; between strips; beside labels.
+"""
 LONGEST_NAME, LONGEST_TITLE = 48, 80
 """Characters."""
 

@@ -29,7 +29,7 @@ TITLE_SIZE, LABEL_SIZE = 9, 7
 
 
 class Label(NamedTuple):
-    """Holds words with their middle, or the end named by `align`, at (`x`, `y`)."""
+    """Holds a text with its middle, or the end named by `align`, at (`x`, `y`)."""
 
     words: str
     x: float
@@ -111,7 +111,7 @@ def draw_sheet(
 
 
 def text_width(words: str, title: bool = False) -> float:
-    """Returns the width of drawn words in pixels."""
+    """Returns the width of a drawn text in pixels."""
     text = bare_figure(1, 1).text(0, 0, words, fontsize=TITLE_SIZE if title else LABEL_SIZE)
     return float(text.get_window_extent().width)
 

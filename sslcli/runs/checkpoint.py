@@ -97,8 +97,7 @@ class Phase:
     def restore(self) -> tuple[int, dict[str, Any], bool] | None:
         """Returns the last checkpoint's step and state and whether the phase is finished.
 
-        Returns None without one. Cuts the run's records back to it; but those after a finished
-        phase belong to later phases, which cut them.
+        None without one. Cuts the records after it; after a finished phase, later phases do so.
         """
         for torn in self._folder.glob(f".{LAST}.*.tmp"):  # a process died while it wrote
             torn.unlink()
@@ -107,10 +106,8 @@ class Phase:
             return None
         content = read_checkpoint(self.last)
         if content["phase"] != self.name:
-            raise SslcliError(
-                f"{self.last} is a checkpoint of phase {content['phase']!r}",
-                f"put back that of {self.name!r}",
-            )
+            message = f"{self.last} is a checkpoint of phase {content['phase']!r}"
+            raise SslcliError(message, f"put back that of {self.name!r}")
         if content["finished"]:
             self.run.keep_metrics(content["metrics_size"])
         else:

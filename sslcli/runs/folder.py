@@ -174,7 +174,7 @@ def _remove_torn_files(folder: Path) -> None:
 
 
 def _require_no_way_out(folder: Path) -> None:
-    """Raises SslcliError for a link out of the folder: a write would land elsewhere."""
+    """Raises SslcliError for a link that leads a write out of the folder."""
     inside = folder.resolve()
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):

@@ -96,8 +96,7 @@ def summaries(outputs: Path) -> list[Summary]:
 def differing(runs: Sequence[Summary], ignored: Iterable[str] = ()) -> list[str]:
     """Returns the settings in which the runs differ, in the config's order.
 
-    A setting that a run lacks differs, unless the run's choice (another method, say) has no such
-    setting.
+    A missing setting differs, unless the run's choice (another method, say) has no such setting.
     """
     left_out = set(ignored)
     keys = dict.fromkeys(key for run in runs for key in run.settings if key not in left_out)

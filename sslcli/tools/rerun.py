@@ -36,7 +36,7 @@ def main(arguments: list[str], console: Console) -> int:
     before = None if given.run is None else _run_named(given.run, given.outputs)
     saved = read(Path(given.only).expanduser() if before is None else before / "config.yaml")
     overrides = _overrides(before)
-    changes = _changes(given.changes, saved, overrides)
+    changes = _changes(given.set, saved, overrides)
     # A config from elsewhere must not choose the folder for runs here.
     values = changes if before is not None else {OUTPUTS: given.outputs, **changes}
     config, changed = config_of(saved), config_of(with_values(saved, values))
@@ -73,7 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--set",
-        dest="changes",
         action="append",
         default=[],
         metavar="KEY=VALUE",
