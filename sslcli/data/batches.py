@@ -1,4 +1,4 @@
-"""Batches of an epoch, in an order that is derived instead of carried along."""
+"""Cuts an epoch into batches, in an order that is derived and not stored."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sslcli.seeding import derive_seed
 
 
 class Batches:
-    """Training batches, each a pure function of (seed, step).
+    """Gives training batches, each a pure function of (seed, step).
 
     An epoch is one permutation of the pictures; its last batch is dropped where it would be a
     smaller one. Pictures that are not in memory are read ahead, while the step before runs.
     `batch_size` is that of all processes together, of which each gets its rows.
 
-    Raises: SslcliError where `batch_size` is larger than the set, or does not divide among the
+    Raises SslcliError where `batch_size` is larger than the set, or does not divide among the
     processes.
     """
 
@@ -55,12 +55,12 @@ class Batches:
             self._prefetcher = Prefetcher(self._read)
 
     def at(self, step: int) -> Tensor:
-        """The batch of `step`, counted from 0: (N, H, W, C) uint8 on the device."""
+        """Returns the batch of `step`, counted from 0: (N, H, W, C) uint8 on the device."""
         batch = self._read(step) if self._prefetcher is None else self._prefetcher.at(step)
         return batch.to(self.device, non_blocking=True)
 
     def indices(self, step: int) -> Tensor:
-        """Which pictures `at(step)` returns: (N,) int64."""
+        """Returns which pictures `at(step)` returns: (N,) int64."""
         epoch, position = divmod(step, self.steps_per_epoch)
         start = position * self.batch_size + self._rank * self._own_size
         return _epoch_order(len(self._images), self.seed, epoch)[start : start + self._own_size]
@@ -82,16 +82,13 @@ class Batches:
 
 @lru_cache(maxsize=4)
 def _epoch_order(num: int, seed: int, epoch: int) -> Tensor:
-    """The permutation of an epoch.
-
-    Kept, as is the next one's, while batches of both are prepared.
-    """
+    """Returns an epoch's permutation, cached while batches of two epochs are prepared."""
     generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
     return torch.randperm(num, generator=generator)
 
 
 class LabelledBatches:
-    """As `Batches`, each with its labels: `at(step)` gives (N, H, W, C) uint8 and (N,) int64."""
+    """Gives batches as `Batches`, each with its labels (N,) int64."""
 
     def __init__(
         self, images: ImageSet, batch_size: int, seed: int, device: torch.device | str

@@ -1,4 +1,4 @@
-"""What an experiment needs of its data, asked before anything slow."""
+"""Checks what an experiment needs of its data, before anything slow."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ CLASS_FOLDERS = (
 
 
 def require_labels(splits: Splits, name: str) -> None:
-    """Raises SslcliError unless `train` and `val` have labels, of two classes at least.
-
-    `name` needs them.
-    """
+    """Raises SslcliError unless `train` and `val` are labelled, with two classes."""
     if splits.no_labels is not None:
         raise SslcliError(
             f"{name} needs labels, and these cannot be used: {splits.no_labels}", CLASS_FOLDERS
@@ -39,7 +36,7 @@ def require_labels(splits: Splits, name: str) -> None:
 
 
 def require_test(splits: Splits, name: str) -> None:
-    """Raises SslcliError unless there is a test part, labelled where the training pictures are."""
+    """Raises SslcliError unless there is a test part, labelled if training is."""
     if splits.test is None:
         raise SslcliError(
             f"{name} needs test pictures, and the data have none",

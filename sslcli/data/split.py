@@ -1,4 +1,4 @@
-"""Divides a data set: holds validation out of training, and limits the training pictures."""
+"""Holds validation out of training, and limits the training pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sslcli.seeding import derive_seed
 
 
 class Part(Protocol):
-    """Pictures, or the names of pictures, of which some can be chosen."""
+    """Holds pictures, or their names, of which some can be chosen."""
 
     @property
     def labels(self) -> NDArray[np.int64] | None: ...
@@ -33,11 +33,9 @@ MAX_NAMED = 5
 
 @dataclass(frozen=True)
 class StoredParts(Generic[P]):
-    """The parts that a data set brings.
+    """Holds the parts that a data set brings.
 
-    `val` and `test` are None where it brings none.
-
-    `warnings` and `no_labels` as in `Splits`.
+    `val` and `test` are None where it brings none; `warnings` and `no_labels` as in `Splits`.
     """
 
     train: P
@@ -49,7 +47,7 @@ class StoredParts(Generic[P]):
     no_labels: str | None = None
 
     def without_labels(self, reason: str) -> StoredParts[P]:
-        """The same pictures, none with a label, and the reason as a warning."""
+        """Returns the same pictures, none with a label, and the reason as a warning."""
         return replace(
             self,
             train=self.train.without_labels(),
@@ -64,7 +62,7 @@ class StoredParts(Generic[P]):
 def divide(
     stored: StoredParts[P], val_fraction: float, limit: int | None, seed: int
 ) -> StoredParts[P]:
-    """Holds `val` out of `train` where it is None, then keeps at most `limit` training pictures.
+    """Holds `val` out of `train` where it is None, then limits the training pictures.
 
     `limit` holds for `unlabelled` too; `val` and `test` stay whole. Where there are labels, each
     class gives its share; what a part then lacks of them is a warning.
@@ -98,7 +96,7 @@ def _missing_class_warnings(
     all_labels: NDArray[np.int64] | None,
     classes: tuple[str, ...] | None,
 ) -> list[str]:
-    """A warning that names the classes of which the part has no picture, where there are any."""
+    """Warns of the classes of which the part has no picture."""
     if labels is None or all_labels is None:
         return []
     everywhere = np.unique(all_labels)
@@ -114,7 +112,7 @@ def _missing_class_warnings(
 
 
 def hold_out(train: P, fraction: float, seed: int) -> tuple[P, P]:
-    """Training and validation pictures: `fraction` of `train`, at least one, is the latter.
+    """Splits `train` into training and validation: `fraction` of it, at least one.
 
     The only picture of a class is never validation, unless every class has but one: these labels
     can train nothing (`require_labels` says so), and pretraining uses none.
@@ -147,12 +145,12 @@ def stratified_sample(
     seed: int,
     first: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """`count` of `size` indices, ascending; each class in proportion.
+    """Returns `count` of `size` indices, ascending; each class in proportion.
 
     The largest remainders are rounded up; which of equal ones, the seed draws. In a balanced set
     (to one picture) of which every class gets some anyway, it is the first classes, as in runs
-    already recorded.
-    Where there are more classes than `count`, those among the labels `first` come first.
+    already recorded. Where there are more classes than `count`, those among the labels `first` come
+    first.
     """
     if labels is None:
         labels = np.zeros(size, dtype=np.int64)
@@ -173,7 +171,7 @@ def stratified_sample(
 def draw_per_class(
     labels: NDArray[np.int64], counts: dict[int, int], seed: int
 ) -> NDArray[np.int64]:
-    """Indices, ascending, of `counts[label]` pictures drawn from each class."""
+    """Draws `counts[label]` pictures of each class; returns their indices, ascending."""
     order = permutation(len(labels), seed)
     by_class = order[
         np.argsort(labels[order], kind="stable")
