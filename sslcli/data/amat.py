@@ -138,10 +138,7 @@ def _training_file(folder: Path) -> Path:
 
 
 def read_amat(path: Path, transposed: bool, track: Track = untracked) -> ImageSet:
-    """Reads every row of the file.
-
-    Raises SslcliError, with file and row, for what is no row of 784 pixels and a label.
-    """
+    """Reads every row; raises SslcliError for any that is not 784 pixels and a label."""
     pictures: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     with path.open("rb") as file:
@@ -161,15 +158,12 @@ def read_amat(path: Path, transposed: bool, track: Track = untracked) -> ImageSe
 
 
 def _parse_row(line: bytes, where: str) -> tuple[NDArray[np.uint8], int]:
-    """Returns a row's pixels (784,) and its label.
-
-    It uses Python's float: little slower than numpy's readers, and says what is wrong.
-    """
+    """Returns a row's pixels (784,) and its label."""
     words = line.split()
     fix = "a row is 784 pixels from 0 to 1, and a label; fetch the file again where it is damaged"
     if len(words) != NUM_COLUMNS:
         raise SslcliError(f"{where} has {len(words)} columns instead of {NUM_COLUMNS}", fix)
-    try:
+    try:  # Python's float: little slower than numpy's readers, and says what is wrong
         values = np.array([float(word) for word in words])
     except ValueError as error:
         raise SslcliError(f"{where} is not all numbers: {error}", fix) from error

@@ -48,20 +48,18 @@ class ArraysConfig(DataConfig):
         if several is not None:
             unused = {key for part in PARTS for key in label_keys(part)}
             arrays = {key: array for key, array in arrays.items() if key not in unused}
-        parts = {part: read_part(arrays, part, path) for part in PARTS}
-        train = parts["train"]
-        if train is None:
+        read = {part: read_part(arrays, part, path) for part in PARTS}
+        parts = {part: images for part, images in read.items() if images is not None}
+        if "train" not in parts:
             raise SslcliError(
                 f"{path} has neither x_train nor train_images; its keys are "
                 f"{', '.join(arrays) or 'none'}",
                 "name the training pictures x_train, their labels y_train",
             )
-        present = {part: images for part, images in parts.items() if images is not None}
-        require_same_shape(present, path, any_size=self.resolution is not None)
-        present, classes = number_classes(present, arrays.get("classes"), path)
-        stored = StoredParts(present["train"], present.get("val"), present.get("test"), classes)
-        if several is not None:
-            stored = stored.without_labels(several)
+        require_same_shape(parts, path, any_size=self.resolution is not None)
+        parts, classes = number_classes(parts, arrays.get("classes"), path)
+        stored = StoredParts(parts["train"], parts.get("val"), parts.get("test"), classes)
+        stored = stored if several is None else stored.without_labels(several)
         return handle_duplicates(self.split_and_resize(stored, track), self.duplicates)
 
 
@@ -215,16 +213,19 @@ def number_classes(
     for part, pictures in parts.items():
         _refuse_other_classes(part, pictures.labels, values, path)
     if names is None:
-        return {part: _renumber(pictures, values) for part, pictures in parts.items()}, tuple(
-            str(value) for value in values
-        )
+        renumbered = {part: _renumber(pictures, values) for part, pictures in parts.items()}
+        return renumbered, tuple(str(value) for value in values)
+    _require_names(names, values, path)
+    return parts, tuple(str(name) for name in names.tolist())
+
+
+def _require_names(names: NDArray[Any], values: NDArray[np.int64], path: Path) -> None:
     if names.ndim != 1 or values[0] < 0 or values[-1] >= len(names):
         raise SslcliError(
             f"classes in {path} must name the labels {values[0]} to {values[-1]}, got "
             f"{names.shape}",
             "number the labels from 0, and give a name for each, or leave classes out",
         )
-    return parts, tuple(str(name) for name in names.tolist())
 
 
 def _refuse_other_classes(

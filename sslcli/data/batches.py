@@ -30,16 +30,7 @@ class Batches:
     def __init__(
         self, images: ImageSet, batch_size: int, seed: int, device: torch.device | str
     ) -> None:
-        require(batch_size > 0, "batch_size", batch_size, "positive", "try 64")
-        must_be = f"at most the {len(images)} training pictures"
-        together = f"a multiple of the {size()} processes"
-        divisible = math.ceil(batch_size / size()) * size()
-        require(batch_size == divisible, "batch_size", batch_size, together, f"try {divisible}")
-        most = len(images) // size() * size()
-        fix = (
-            f"try {most} or less" if most > 1 else f"add pictures: training has only {len(images)}"
-        )
-        require(batch_size <= len(images), "batch_size", batch_size, must_be, fix)
+        _require_batch_size(batch_size, len(images))
         self.batch_size = batch_size
         self.seed = seed
         self.device = torch.device(device)
@@ -72,12 +63,21 @@ class Batches:
             return batch.pin_memory() if self.device.type == "cuda" else batch
         if self.device.type != "cuda":
             return self._array[chosen]
-        # Pinned, so that the copy does not make the host wait; torch keeps the memory until it is
-        # done.
-        pinned = torch.empty(
-            (len(chosen), *self._array.shape[1:]), dtype=torch.uint8, pin_memory=True
-        )
+        # Pinned, so that the copy does not make the host wait; torch keeps it until that is done.
+        shape = (len(chosen), *self._array.shape[1:])
+        pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         return torch.index_select(self._array, 0, chosen, out=pinned)
+
+
+def _require_batch_size(batch_size: int, num: int) -> None:
+    require(batch_size > 0, "batch_size", batch_size, "positive", "try 64")
+    together = f"a multiple of the {size()} processes"
+    divisible = math.ceil(batch_size / size()) * size()
+    require(batch_size == divisible, "batch_size", batch_size, together, f"try {divisible}")
+    most = num // size() * size()
+    fix = f"try {most} or less" if most > 1 else f"add pictures: training has only {num}"
+    must_be = f"at most the {num} training pictures"
+    require(batch_size <= num, "batch_size", batch_size, must_be, fix)
 
 
 @lru_cache(maxsize=4)

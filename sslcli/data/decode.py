@@ -55,27 +55,22 @@ class Decoded:
     bad: dict[int, str]
 
 
-def decode_files(
-    paths: list[str], resolution: int, channels: int | None, workers: int | None, track: Track
-) -> Decoded:
-    """Decodes every file into memory, alike for any number of threads.
-
-    `channels` 1 or 3; None: 1 where every picture is grey, else 3. Transparent pixels are laid on
-    white.
-    """
-    images = np.empty((len(paths), resolution, resolution, channels or 3), dtype=np.uint8)
+def decode_files(paths: list[str], how: DecodeOptions, track: Track) -> Decoded:
+    """Decodes every file into memory, alike for any number of threads."""
+    shape = (len(paths), how.resolution, how.resolution, how.channels or 3)
+    images = np.empty(shape, dtype=np.uint8)
     records = np.zeros((len(paths), RECORD), dtype=np.uint8)
     bad: dict[int, str] = {}
 
     def fill(index: int) -> bytes:
         data = read_bytes(paths[index])
-        images[index], kind = decoded_pixels(io.BytesIO(data), resolution, images.shape[3])
+        images[index], kind = decoded_pixels(io.BytesIO(data), how.resolution, shape[3])
         return record_of(data, kind)
 
-    outcomes = read_each(fill, len(paths), workers)
+    outcomes = read_each(fill, len(paths), how.workers)
     for index, outcome in enumerate(track(outcomes, total=len(paths), label="decoding pictures")):
         store_outcome(outcome, index, records, bad)
-    if num_channels(records, channels) != images.shape[3]:
+    if num_channels(records, how.channels) != images.shape[3]:
         images = images[..., :1].copy()
     return Decoded(images, records, bad)
 

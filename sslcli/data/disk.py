@@ -122,10 +122,7 @@ class PixelFile:
     def _decode(
         self, missing: NDArray[np.int64], workers: int | None
     ) -> Iterator[tuple[int, bytes | Exception]]:
-        """Decodes the rows and writes them to the file, in threads.
-
-        They are not written through the map, where a full disk would end the process.
-        """
+        """Decodes and writes the rows; through the map, a full disk would kill the run."""
         size, (resolution, channels) = self.images[0].nbytes, self.images.shape[2:]
         header = self.path.stat().st_size - self.images.nbytes
 

@@ -186,24 +186,24 @@ def split_decoded(
     sets: dict[str, ImageSet | None] = {}
     start = 0
     for name, part in files.items():
-        if part is None:
-            sets[name] = None
-            continue
-        stop = start + len(part)
-        paths = tuple(listing.path(row) for row in part.rows.tolist())
-        digests = decoded.records[start:stop, :-1]
-        whole = ImageSet(select(decoded.images, slice(start, stop)), part.labels, paths, digests)
-        good = np.array(
-            [i - start for i in range(start, stop) if i not in decoded.bad], dtype=np.int64
-        )
-        if len(good) == 0:
-            raise SslcliError(
-                f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}",
-                "repair them",
-            )
-        sets[name] = whole if len(good) == len(part) else whole.subset(good)
-        start = stop
+        sets[name] = None if part is None else _decoded_set(name, part, listing, decoded, start)
+        start += 0 if part is None else len(part)
     return sets
+
+
+def _decoded_set(
+    name: str, part: PictureFiles, listing: Listing, decoded: Decoded, start: int
+) -> ImageSet:
+    """Returns the good pictures of a part, whose first is `start` in `decoded`."""
+    stop = start + len(part)
+    paths = tuple(listing.path(row) for row in part.rows.tolist())
+    digests = decoded.records[start:stop, :-1]
+    whole = ImageSet(select(decoded.images, slice(start, stop)), part.labels, paths, digests)
+    good = [i - start for i in range(start, stop) if i not in decoded.bad]
+    if not good:
+        message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"
+        raise SslcliError(message, "repair them")
+    return whole if len(good) == len(part) else whole.subset(np.array(good, dtype=np.int64))
 
 
 def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], how: DecodeOptions) -> bool:
@@ -216,9 +216,7 @@ def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], how: DecodeOp
 def memory_bytes() -> int:
     """Returns the machine's memory, or what the container may use of it."""
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(
-        OSError, ValueError
-    ):  # elsewhere than in a container of Linux's; "max" is no number
+    with suppress(OSError, ValueError):  # no such file outside Linux's containers; or it says "max"
         found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return found
 

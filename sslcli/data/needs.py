@@ -13,9 +13,8 @@ CLASS_FOLDERS = (
 def require_labels(splits: Splits, name: str) -> None:
     """Raises SslcliError unless `train` and `val` are labelled, with two classes."""
     if splits.no_labels is not None:
-        raise SslcliError(
-            f"{name} needs labels, and these cannot be used: {splits.no_labels}", CLASS_FOLDERS
-        )
+        message = f"{name} needs labels, and these cannot be used: {splits.no_labels}"
+        raise SslcliError(message, CLASS_FOLDERS)
     if splits.train.labels is None or splits.val.labels is None:
         part = "training" if splits.train.labels is None else "validation"
         raise SslcliError(f"{name} needs labels, and the {part} pictures have none", CLASS_FOLDERS)
@@ -23,10 +22,8 @@ def require_labels(splits: Splits, name: str) -> None:
     if len(found) < 2:
         label = found.pop()
         only = repr(splits.classes[label]) if splits.classes else str(label)
-        raise SslcliError(
-            f"{name} needs at least two classes, and the training pictures have one, {only}",
-            CLASS_FOLDERS,
-        )
+        message = f"{name} needs at least two classes, and the training pictures have one, {only}"
+        raise SslcliError(message, CLASS_FOLDERS)
     if found.isdisjoint(splits.val.labels.tolist()):
         raise SslcliError(
             f"{name} chooses on validation, which has no picture of any class that training has",

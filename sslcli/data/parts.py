@@ -72,15 +72,15 @@ def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
         return {"train": root}, []
     beside = [entry for entry in visible if entry not in folders.values()]
     if "train" not in folders:
-        names = " and ".join(f"{folder.name}/" for folder in folders.values())
-        like = [entry.name for entry in beside if guess_part(entry.name) == "train"]
-        fix = (
-            f"rename {like[0]}/ to train/"
-            if like
-            else "name the folder of training pictures train/"
-        )
-        raise SslcliError(f"{root} has {names} but no train/", fix)
+        raise _no_train_error(root, folders, beside)
     return folders, _ignored_folder_notes(beside, folders)
+
+
+def _no_train_error(root: Path, folders: dict[str, Path], beside: list[Path]) -> SslcliError:
+    names = " and ".join(f"{folder.name}/" for folder in folders.values())
+    like = [entry.name for entry in beside if guess_part(entry.name) == "train"]
+    fix = f"rename {like[0]}/ to train/" if like else "name the folder of training pictures train/"
+    return SslcliError(f"{root} has {names} but no train/", fix)
 
 
 def _ignored_folder_notes(beside: list[Path], folders: dict[str, Path]) -> list[str]:
@@ -98,9 +98,8 @@ def _ignored_folder_notes(beside: list[Path], folders: dict[str, Path]) -> list[
 def refuse_nested_parts(folder: Path, names: Iterable[str]) -> None:
     """Raises SslcliError where training pictures lie in folders that look like parts.
 
-    `names` are the pictures' paths in `folder`. Anywhere in the tree, two different parts in one
-    folder are refused, because all of them, test too, would be trained on; at its top one
-    validation or test folder is.
+    `names` are their paths in `folder`. Two different parts in any folder of the tree are refused,
+    since all of them, test too, would be trained on; at its top one val or test folder is.
     """
     top: set[str] = set()
     parts_in: dict[str, dict[str, str]] = {}

@@ -79,28 +79,22 @@ class PictureFile:
     def save(self, path: Path, pixels: NDArray[np.uint8]) -> None:
         """Writes `pixels` (H, W, C) with this file's alpha, colour profile and EXIF.
 
-        The suffix of `path` says the format. The file is there whole or not at all. Raises
-        SslcliError where the format cannot hold the picture.
+        Whole or not at all. Raises SslcliError where the suffix's format cannot hold the picture.
         """
         self.require_savable(path)
-        assert pixels.shape == self.pixels.shape, f"{pixels.shape} for {self.pixels.shape}"
         name, options = FORMATS[path.suffix.lower()]
+        assert pixels.shape == self.pixels.shape, f"{pixels.shape} for {self.pixels.shape}"
         keep_alpha = self.alpha is not None and name != "JPEG"
         channels = np.dstack([pixels, self.alpha]) if keep_alpha else pixels  # type: ignore[list-item]
         image = Image.fromarray(channels[..., 0] if channels.shape[2] == 1 else channels)
         kept = {"icc_profile": self.icc_profile, "exif": self.exif}
+        options = options | {key: value for key, value in kept.items() if value is not None}
         encoded = io.BytesIO()
         try:
-            image.save(
-                encoded,
-                name,
-                **options,
-                **{key: value for key, value in kept.items() if value is not None},
-            )
+            image.save(encoded, name, **options)
         except (OSError, ValueError, struct.error) as reason:
-            raise SslcliError(
-                f"{path} cannot be written as {name}: {reason}", "write .png"
-            ) from None
+            message = f"{path} cannot be written as {name}: {reason}"
+            raise SslcliError(message, "write .png") from None
         with replacing(path, durable=False) as temporary:
             temporary.write_bytes(encoded.getbuffer())
 

@@ -32,11 +32,8 @@ UNREADABLE = (OSError, ValueError, EOFError)
 def picture_cache_folder(root: str) -> Path:
     """Returns the cache of one folder of pictures, named after it."""
     whole = Path(root).expanduser().resolve()
-    return (
-        cache_folder()
-        / "folders"
-        / f"{whole.name[:60]}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]}"
-    )
+    digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]
+    return cache_folder() / "folders" / f"{whole.name[:60]}-{digest}"
 
 
 def cache_key(listing: Listing) -> str:

@@ -39,7 +39,7 @@ def decode_to_memory(
 ) -> Decoded:
     """Decodes the pictures at every start."""
     paths = [listing.path(row) for row in rows]
-    return decode_files(paths, how.resolution, how.channels, how.workers, track)
+    return decode_files(paths, how, track)
 
 
 def decode_on_demand(

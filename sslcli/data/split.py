@@ -112,30 +112,33 @@ def _missing_class_warnings(
 
 
 def hold_out(train: P, fraction: float, seed: int) -> tuple[P, P]:
-    """Splits `train` into training and validation: `fraction` of it, at least one.
-
-    The only picture of a class is never validation, unless every class has but one: these labels
-    can train nothing (`require_labels` says so), and pretraining uses none.
-    """
+    """Splits `train` into training and validation: `fraction` of it, at least one."""
     if len(train) < 2:
         raise SslcliError(
             "there must be at least 2 training pictures, one of them for validation, "
             f"got {len(train)}",
             "add pictures",
         )
-    labels = train.labels
-    eligible = np.arange(len(train))
-    if labels is not None:
-        _, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-        if sizes.max() > 1:
-            eligible = np.flatnonzero(sizes[numbers] > 1)
+    eligible = _eligible_rows(train)
+    labels = None if train.labels is None else train.labels[eligible]
     count = max(1, round(fraction * len(train)))
     count = min(count, len(eligible), len(train) - 1)
-    held = eligible[
-        stratified_sample(None if labels is None else labels[eligible], len(eligible), count, seed)
-    ]
+    held = eligible[stratified_sample(labels, len(eligible), count, seed)]
     kept = np.delete(np.arange(len(train)), held)
     return train.subset(kept), train.subset(held)
+
+
+def _eligible_rows(train: Part) -> NDArray[np.int64]:
+    """Returns the rows that may become validation: no class may lose its only picture.
+
+    Where every class has but one, all rows may: these labels can train nothing (`require_labels`
+    says so), and pretraining uses none.
+    """
+    if train.labels is not None:
+        _, numbers, sizes = np.unique(train.labels, return_inverse=True, return_counts=True)
+        if sizes.max() > 1:
+            return np.flatnonzero(sizes[numbers] > 1)
+    return np.arange(len(train))
 
 
 def stratified_sample(

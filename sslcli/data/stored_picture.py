@@ -108,13 +108,20 @@ def _correct(image: Image.Image, stored_as: str, low_bytes: Image.Image | None) 
         low_bytes is not None or (isinstance(key, tuple) and max(key) > 255)
     ):
         assert isinstance(key, tuple)
-        numbers = np.asarray(image).astype(np.int64) * 256
-        if low_bytes is None:  # decoded before it was given to us
-            key = tuple(number // 256 * 256 for number in key)
-        else:
-            numbers += np.asarray(low_bytes)
-        return Image.merge("RGBA", (*image.split(), _alpha_channel((numbers != key).any(2))))
+        return _with_transparent_colour(image, key, low_bytes)
     return image
+
+
+def _with_transparent_colour(
+    image: Image.Image, colour: tuple[int, ...], low_bytes: Image.Image | None
+) -> Image.Image:
+    """Makes `colour`, of 16-bit numbers, transparent."""
+    numbers = np.asarray(image).astype(np.int64) * 256
+    if low_bytes is None:  # decoded before it was given to us
+        colour = tuple(number // 256 * 256 for number in colour)
+    else:
+        numbers += np.asarray(low_bytes)
+    return Image.merge("RGBA", (*image.split(), _alpha_channel((numbers != colour).any(2))))
 
 
 def _alpha_channel(opaque: NDArray[np.bool_]) -> Image.Image:
