@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sslcli.data.pixel_cache import SETTLED
+from sslcli.data.pixel_cache import STABLE_AFTER
 
 CHILD = "import sys; from benchmarks import folder; folder.measure(*sys.argv[1:])"
 NUM_LINKED = 2_000
@@ -55,16 +55,16 @@ def measured(what: str, root: Path, *words: str, cache: Path) -> dict[str, Any]:
 def decoder(root: str, resolution: str) -> dict[str, float]:
     """Every file opened, decoded, made square, an array: what no way of keeping pixels can do without."""
     from sslcli.data.decode import decode
-    from sslcli.data.resize import exhaust, in_threads
-    from sslcli.data.scan import listing_of
+    from sslcli.data.resize import consume, map_in_threads
+    from sslcli.data.scan import list_folder
 
-    listing = listing_of(Path(root))
+    listing = list_folder(Path(root))
 
     def work(index: int) -> None:
         np.asarray(decode(listing.path(index), int(resolution)).convert("RGB"))
 
     began = time.perf_counter()
-    exhaust(in_threads(work, len(listing)))
+    consume(map_in_threads(work, len(listing)))
     return {"seconds": time.perf_counter() - began}
 
 
@@ -196,7 +196,7 @@ def make_pictures(folder: Path, num: int, size: tuple[int, int]) -> Path:
 
 def settle() -> None:
     """Waits until what was made is old enough to be remembered."""
-    time.sleep(SETTLED / 1e9 + 1)
+    time.sleep(STABLE_AFTER / 1e9 + 1)
 
 
 def start(pictures: Path, cache: Path, rounds: int) -> None:

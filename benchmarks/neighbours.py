@@ -1,9 +1,10 @@
 """Measures a default run alone, beside busy cores, beside itself, and, where it is installed, lightly's loop.
 
-python -m benchmarks.neighbours [--seconds 20] [--rounds 3]
+    python -m benchmarks.neighbours [--seconds 20] [--rounds 3]
 
 Every figure is the median of images/s over the records of a run that is stopped after so many seconds;
-a neighbour is `python -c "while True: pass"`. Quiet and busy runs alternate.
+a neighbour is `python -c "while True: pass"`. Quiet and busy runs alternate. At last a run is killed and resumed,
+beside a busy core and alone, and its weights are compared with those of a run that never stopped.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks import lightly_loop
+
 FEWEST = 4
 """Records before the seconds are counted."""
 BUSY = [sys.executable, "-c", "while True: pass"]
-RUN = [sys.executable, "-m", "sslcli", "pretrain", "epochs=1000", "knn_every=0", "log_every=5"]
+RUN = [sys.executable, "-m", "sslcli", "pretrain", "knn_every=0", "log_every=5"]
 
 
 @contextmanager
@@ -39,26 +42,33 @@ def neighbours(number: int) -> Iterator[None]:
             process.wait()
 
 
-def speeds(runs: list[list[str]], seconds: float) -> list[float]:
-    """Images/s of runs that train at the same time."""
+def speeds(runs: list[list[str]], seconds: float, apart: float = 0.0) -> list[float]:
+    """Images/s of runs that train at the same time, each begun `apart` seconds after the one before."""
     with tempfile.TemporaryDirectory() as place:
         folders = [Path(place) / str(index) for index in range(len(runs))]
-        processes = [
-            subprocess.Popen(
-                [*RUN, *words, f"runtime.outputs={folder}"],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+        processes = []
+        for words, folder in zip(runs, folders, strict=True):
+            time.sleep(apart if processes else 0.0)
+            processes.append(
+                subprocess.Popen(
+                    [*RUN, "epochs=1000", *words, f"runtime.outputs={folder}"],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
             )
-            for words, folder in zip(runs, folders, strict=True)
-        ]
         while not all(len(recorded(folder)) >= FEWEST for folder in folders):
             time.sleep(0.1)
+        before = [len(recorded(folder)) for folder in folders]
         time.sleep(seconds)
         for process in processes:
             process.send_signal(signal.SIGTERM)
         for process in processes:
             process.wait()
-        return [median_speed(folder) for folder in folders]
+        together = zip(folders, before, strict=True)
+        return [
+            statistics.median(recorded(folder)[number:] or recorded(folder)[-1:])
+            for folder, number in together
+        ]
 
 
 def recorded(folder: Path) -> list[float]:
@@ -68,8 +78,44 @@ def recorded(folder: Path) -> list[float]:
     return [speed for speed in found[1:] if speed]
 
 
-def median_speed(folder: Path) -> float:
-    return statistics.median(recorded(folder))
+LIGHTLY = """
+from benchmarks.lightly_loop import images_per_second
+from benchmarks.throughput import pictures
+from sslcli.nets.encoder_config import ConvNetConfig
+encoder = ConvNetConfig().build(3, 32)
+print(images_per_second(encoder, encoder.width, pictures().images[:], 128, 20, True, 0))
+"""
+
+
+def lightlys_speed() -> float:
+    """Images/s of lightly's loop: the same encoder and batch, bf16, no workers."""
+    return float(
+        subprocess.run([sys.executable, "-c", LIGHTLY], check=True, capture_output=True).stdout
+    )
+
+
+def weights(folder: Path, busy: int, kill: bool) -> bytes:
+    """The encoder's file after a short run beside busy cores; killed and resumed if `kill`."""
+    words = [*RUN, "epochs=2", "save_every=0.2", "runtime.threads=2", f"runtime.outputs={folder}"]
+    with neighbours(busy), subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+        if kill:
+            while not list(folder.rglob("last.pt")):
+                time.sleep(0.05)
+            process.kill()
+            (run,) = (path.parent for path in folder.rglob("config.yaml"))
+            resume = [sys.executable, "-m", "sslcli", "resume", str(run)]
+            subprocess.run(resume, check=True, stdout=subprocess.DEVNULL)
+    (encoder,) = folder.rglob("encoder.safetensors")
+    return encoder.read_bytes()
+
+
+def compare_weights() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        whole = weights(Path(place) / "whole", 0, kill=False)
+        for busy in (0, 1):
+            resumed = weights(Path(place) / str(busy), busy, kill=True)
+            same = "equal" if resumed == whole else "DIFFERENT"
+            print(f"killed and resumed beside {busy} busy cores: weights {same}")
 
 
 def measure() -> None:
@@ -93,6 +139,11 @@ def measure() -> None:
         ):
             with neighbours(busy):
                 rows.setdefault(name, []).append(sum(speeds(runs, given.seconds)))
+        later = sum(speeds([[], []], given.seconds, apart=15.0))
+        rows.setdefault("two runs, one 15 s later, their sum", []).append(later)
+        for busy in (0, 1) if lightly_loop.INSTALLED else ():
+            with neighbours(busy):
+                rows.setdefault(f"lightly's loop, {busy} busy cores", []).append(lightlys_speed())
     alone = statistics.median(rows["alone"])
     for name, found in rows.items():
         ratio = statistics.median(found) / alone
@@ -100,6 +151,7 @@ def measure() -> None:
         print(
             f"{name:<40} {statistics.median(found):8.0f} images/s   {ratio:5.2f} of alone   ({each})"
         )
+    compare_weights()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from typing import IO, Any, NamedTuple, TypeVar
 
 from rich.console import Console as RichConsole
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -25,6 +24,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from sslcli.errors import SslcliError
 from sslcli.terminal import open_stream
@@ -57,15 +57,10 @@ class Console:
     """Prints results to standard output, and progress, warnings and errors to standard error."""
 
     def __init__(self, output: IO[str] | None = None, errors: IO[str] | None = None) -> None:
-        self._output = RichConsole(
-            file=open_stream(output or sys.stdout), highlight=False, soft_wrap=True
-        )
+        self._output = _plain_console(output or sys.stdout)
         if not self._output.is_terminal:  # a pipe has no width: nothing is cut off
             self._output.width = 10_000
-        self._errors = RichConsole(
-            file=open_stream(errors or sys.stderr), highlight=False, soft_wrap=True
-        )
-
+        self._errors = _plain_console(errors or sys.stderr)
         self._log: IO[str] | None = None
 
     @contextlib.contextmanager
@@ -84,7 +79,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Prints a warning to standard error."""
-        self._errors.print(f"[yellow]warning:[/yellow] {_escaped(text)}")
+        self._errors.print(_after("warning:", "yellow", text))
         self._note(f"warning: {text}")
 
     def _note(self, text: str) -> None:
@@ -101,8 +96,8 @@ class Console:
 
     def error(self, error: SslcliError) -> None:
         """Prints an error and its fix in two lines."""
-        self._errors.print(f"[bold red]error:[/bold red] {_escaped(error.message)}")
-        self._errors.print(f"[bold]fix:  [/bold] {_escaped(error.fix)}")
+        self._errors.print(_after("error:", "bold red", error.message))
+        self._errors.print(_after("fix:  ", "bold", error.fix))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Prints a table: its first column is text, the others are numbers."""
@@ -126,7 +121,7 @@ class Console:
         table.add_column(max_width=90)
         for left, right in rows:
             table.add_row(f"  {_escaped(left)}", _escaped(right))
-        self._output.print(f"[bold]{_escaped(title)}[/bold]")
+        self._output.print(_escaped(title), style="bold")
         self._output.print(table)
         self._output.print()
 
@@ -161,12 +156,12 @@ class Console:
 
     def _progress(self) -> Progress:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         return Progress(
             *columns, console=self._errors, transient=True, disable=not self._errors.is_terminal
@@ -279,9 +274,20 @@ def _job_table(jobs: Sequence[JobState], height: int) -> Table:
     return table
 
 
+def _plain_console(stream: IO[str]) -> RichConsole:
+    """Returns rich's console for text as it is: `[b]` is no markup, `:cat:` no picture."""
+    return RichConsole(
+        file=open_stream(stream), highlight=False, soft_wrap=True, markup=False, emoji=False
+    )
+
+
+def _after(heading: str, style: str, text: str) -> Text:
+    return Text.assemble((heading, style), " ", _escaped(text))
+
+
 def _escaped(text: str) -> str:
-    """Escapes rich's markup and the terminal's control codes."""
-    return escape(printable(text, kept=LAYOUT))
+    """Escapes the terminal's control codes."""
+    return printable(text, kept=LAYOUT)
 
 
 def _summary(record: dict[str, Any]) -> str:

@@ -47,7 +47,20 @@ def test_what_is_tracked_is_announced_where_no_bar_moves(tmp_path: Path) -> None
     assert (tmp_path / "log.txt").read_text().endswith(f" {label}\n")
 
 
-@pytest.mark.parametrize("label", ["into [/x]", "[bold]"])
+@pytest.mark.parametrize("text", [":cat:", "[b]x[/b]", "a\\[b]", "\\[", "\\", "[a]\\", "x" * 500])
+def test_no_character_is_lost_or_added(text: str) -> None:
+    output, errors = io.StringIO(), io.StringIO()
+    console = Console(output, errors)
+    console.say(text)
+    console.error(SslcliError(text, text))
+    console.table(text, [text], [[text]])
+    console.columns(text, [(text, "")])
+    assert output.getvalue().split("\n")[:4] == [text, text, text, text]
+    assert [line.rstrip() for line in output.getvalue().split("\n")[4:6]] == [text, f"  {text}"]
+    assert errors.getvalue() == f"error: {text}\nfix:   {text}\n"
+
+
+@pytest.mark.parametrize("label", ["into [/x]", "[bold]", ":cat: \\[b]\\"])
 def test_a_bar_is_labelled_as_it_is(label: str) -> None:
     errors = Terminal()
     assert list(Console(io.StringIO(), errors).track(range(2), total=2, label=label)) == [0, 1]

@@ -5,23 +5,16 @@ N images, V views, C channels, S pixels a side.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from sslcli.augment.blocks import in_blocks
 from sslcli.augment.blur import RandomBlur
 from sslcli.augment.colour import ColourJitter, grayscale_, solarize_
 from sslcli.augment.crop import RandomCrop, resized_crop
 from sslcli.processes import own_rows
-
-CPU_CHUNK, CHUNK = 2**21, 2**26
-"""About how many numbers are worked on at a time.
-
-On a CPU: 8 MiB, near its cache and well worth several threads. Elsewhere so many that no batch but
-a very large one is cut; several copies of them are in memory, whatever the batch.
-"""
 
 
 @dataclass(frozen=True)
@@ -106,13 +99,13 @@ class Augmentation:
             num_views, num_images, side, side, channels, device=images.device
         ).movedim(4, 2)
         rows = torch.arange(num_views * num_images).view(num_views, num_images)
-        num_chunks = math.ceil(
-            views.numel() / (CPU_CHUNK if images.device.type == "cpu" else CHUNK)
-        )
-        for chunk in torch.arange(num_images).chunk(num_chunks):
-            some = slice(int(chunk[0]), int(chunk[-1]) + 1)
+
+        def work(block: Tensor) -> None:
+            some = slice(int(block[0]), int(block[-1]) + 1)
             made = self._apply(images[some], parameters[rows[:, some].flatten()])
-            views[:, some] = made.view(num_views, len(chunk), channels, side, side)
+            views[:, some] = made.view(num_views, len(block), channels, side, side)
+
+        in_blocks(work, num_images, views.numel(), images.device.type)
         return views.flatten(0, 1)
 
     def _apply(self, images: Tensor, parameters: Parameters) -> Tensor:

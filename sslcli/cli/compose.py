@@ -1,4 +1,4 @@
-"""Composes a command's config from conf/ and the typed words, with Hydra."""
+"""Composes a command's config from conf/ and the overrides, with Hydra."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sslcli.methods import METHODS
 
 CONFIG_PATH = "pkg://sslcli.conf"
 NO_CHANGES = ("method/views", "small_pictures")
-"""A choice that changes no default, so it needs no file."""
+"""A choice that changes no default, so that it needs no file."""
 
 
 def register() -> None:

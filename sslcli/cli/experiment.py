@@ -1,4 +1,4 @@
-"""Runs what the words typed after an experiment's name ask for: help, one job or a sweep."""
+"""Runs an experiment's command line: help, one job or a sweep."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.jobs.job import start
 from sslcli.jobs.sweep import MULTIRUN
+from sslcli.text import shell_quoted
 
 
 def run_experiment(command: str, words: list[str], debug: bool) -> int:
     """Composes and runs one job, or a sweep with -m; returns the exit status."""
-    # Hydra then raises its errors to here, instead of printing them.
+    # With this Hydra raises its errors instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register()
     for word in words:
@@ -59,7 +60,7 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
 
 
 def _require_chosen(command: str, words: list[str]) -> None:
-    """Raises SslcliError for a key of a group that has no default choice and none typed.
+    """Raises SslcliError for a key of a group of which no choice is given or default.
 
     For example `data.root=x` without `data=folder` in linear-eval.
     """
@@ -70,14 +71,11 @@ def _require_chosen(command: str, words: list[str]) -> None:
         group, dot, _ = word.partition("=")[0].lstrip("+").partition(".")
         if dot and group in (unchosen & GROUPS.keys()) - chosen and "experiment" not in chosen:
             message = f"{word}: {command} has no {group} of its own unless it is chosen"
-            raise SslcliError(message, f"choose it too: {group}=folder {word}")
+            raise SslcliError(message, f"choose it too: {group}=folder {shell_quoted(word)}")
 
 
 def _run(command: str, words: list[str], debug: bool) -> int:
-    """Runs one job in this process; returns the exit status.
-
-    Prints the job's errors itself, since Hydra would add its own text to them.
-    """
+    """Runs one job, and prints its errors without Hydra's text; returns the status."""
     statuses = [0]
 
     def job(composed: DictConfig) -> None:

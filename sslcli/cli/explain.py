@@ -6,15 +6,21 @@ import dataclasses
 import re
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from sslcli import config as configs
 from sslcli.cli.compose import compose
+from sslcli.cli.words import split_words
 from sslcli.errors import SslcliError, unknown
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
+from sslcli.text import hydra_word, shell_quoted
+
+KEY = r"[+~]{0,2}[\w./@:-]+"
+"""A key as Hydra's grammar takes it, such as hydra/launcher or ++method.width."""
 
 
 def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
@@ -30,13 +36,7 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
         return SslcliError(missing.message, missing.fix + extras * group.startswith("hydra/"))
     cause = reason.__cause__
     if isinstance(reason, OverrideParseException):
-        key, sign, value = str(reason.override).partition("=")
-        fix = (
-            f"""quote the value for Hydra too: '{key}="{value}"'"""
-            if sign
-            else f"give it a value: {key}=…"
-        )
-        return SslcliError(f"{reason.override!r} cannot be read as key=value", fix)
+        return _unread(str(reason.override))
     if isinstance(cause, OmegaConfBaseException):
         if isinstance(cause, ConfigAttributeError | ConfigKeyError):
             return _unknown_key(str(cause.full_key), command, words)
@@ -44,13 +44,8 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
     if isinstance(reason, OmegaConfBaseException):
         return configs.explained(reason)
     text = " ".join(str(reason).split())
-    several = re.match(r"Ambiguous value for argument '([^']+)'", text)
-    if several:
-        key, _, values = several[1].partition("=")
-        message = f"{several[1]} gives {key} several values"
-        return SslcliError(
-            message, f"one run for each of them: add -m; all of them as a list: {key}=[{values}]"
-        )
+    if text.startswith(("Ambiguous value for argument", "Sweep parameters")):
+        return _several_values(words)
     unfit = re.match(r"In '([^']+)': .* Key '\w+' not in '(\w+)' full_key: (\S+)", text)
     if unfit:
         owner = unfit[2].removesuffix("Config") or command
@@ -64,8 +59,32 @@ def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:
     return SslcliError(text[:300], f"see `sslcli {command} --help`")
 
 
+def _unread(override: str) -> SslcliError:
+    """Returns the error for a word that Hydra cannot read."""
+    key, sign, value = override.partition("=")
+    message = f"{override!r} cannot be read as key=value"
+    if not re.fullmatch(KEY, key):
+        return SslcliError(message, "a key is of letters, digits and dots; --help shows every key")
+    if not sign:
+        return SslcliError(message, f"give it a value: {key}=…")
+    return SslcliError(message, f"quote the value for Hydra too: {hydra_word(key, value)}")
+
+
+def _several_values(words: list[str]) -> SslcliError:
+    """Returns the error for a key that was given several values, without -m."""
+    parser = OverridesParser.create()
+    overrides, _ = split_words(words)
+    given = next(word for word in overrides if parser.parse_override(word).is_sweep_override())
+    key, _, values = given.partition("=")
+    fix = "one run for each of them: add -m"
+    if not re.match(r"(range|interval|glob)\(", values):
+        listed = re.sub(r"^choice\((.*)\)$", r"\1", values, flags=re.DOTALL)
+        fix += f"; all of them as a list: {shell_quoted(f'{key}=[{listed}]')}"
+    return SslcliError(f"{given} gives {key} several values", fix)
+
+
 def _unknown_key(key: str, command: str, words: list[str]) -> SslcliError:
-    # Composed with the typed choices: only their keys can have been meant.
+    # Composed with the choices that the user gave: only their keys can have been meant.
     present = {
         field.name for field in dataclasses.fields(EXPERIMENTS[command].load_config().Config)
     } & GROUPS.keys()

@@ -1,4 +1,4 @@
-"""Runs a task and prints its error. The only module that prints errors."""
+"""Runs a task and prints its error, as the only module that prints errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sslcli.errors import Interrupted, SslcliError
 from sslcli.processes import launched_rank
 
 RANK0_REPORTS_WITHIN = 5.0
-"""Seconds in which rank 0 prints an error that all ranks hit, and the launcher ends the others."""
+"""Seconds in which rank 0 prints an error of all ranks, and the launcher ends the others."""
 
 
 def guarded(task: Callable[[], int], debug: bool) -> int:
@@ -47,11 +47,11 @@ def guarded(task: Callable[[], int], debug: bool) -> int:
 
 
 def _rank0_reports(error: SslcliError) -> bool:
-    """Whether rank 0 prints this error, so that this rank need not.
+    """Tells whether rank 0 prints this error, so that this rank does not.
 
-    If all ranks hit the same user error, rank 0 prints it, and the launcher ends the other ranks
-    while they wait here. If they are still alive afterwards, rank 0 did not hit it, and they print
-    it. All ranks are interrupted together, so of an interruption rank 0 alone reports.
+    If all ranks raise the same user error, rank 0 prints it, and the launcher ends the other ranks
+    while they wait here. If they are still alive afterwards, rank 0 did not raise it, and they
+    print it. All ranks are interrupted together, so of an interruption rank 0 alone reports.
     """
     if launched_rank() > 0 and type(error) is SslcliError:
         time.sleep(RANK0_REPORTS_WITHIN)

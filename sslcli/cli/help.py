@@ -33,16 +33,13 @@ FLAGS = [
 
 
 def show_help(command: str, words: list[str], console: Console) -> None:
-    """Prints a command's help for the choices in `words`: with method=x, the keys of x."""
+    """Prints a command's help, with the keys of the choices in the overrides."""
     overrides, flags = split_words(words)
     with config_loader(flags) as loader:
         composed = loader.load_configuration(command, overrides, RunMode.RUN)
-        chosen = {
-            group.split("@")[0]: choice for group, choice in composed.hydra.runtime.choices.items()
-        }
-        chosen = {
-            group: choice for group, choice in chosen.items() if not group.startswith("hydra/")
-        }
+        choices = composed.hydra.runtime.choices
+        own = [group for group in choices if not group.startswith("hydra/")]
+        chosen = {group.split("@")[0]: choices[group] for group in own}
         options = {group: {*loader.get_group_options(group, ObjectType.CONFIG)} for group in chosen}
         keys = list(_keys(composed))
         config: Any = OmegaConf.get_type(composed.method) if "method" in chosen else MethodConfig
@@ -66,7 +63,7 @@ def show_help(command: str, words: list[str], console: Console) -> None:
 
 
 def completions(line: str) -> list[str]:
-    """Returns the words that may come next on a shell's line, which begins with `sslcli`.
+    """Proposes the next words of a shell's line that begins with `sslcli`.
 
     Hydra proposes keys, groups and values.
     """
@@ -84,7 +81,7 @@ def completions(line: str) -> list[str]:
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yields `key=default` and the key's meaning: a class's own keys before inherited ones."""
+    """Yields `key=default` and the key's meaning, a class's own keys before inherited."""
     cls = OmegaConf.get_type(node)
     if not dataclasses.is_dataclass(cls):
         return

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from sslcli.cli.compose import CONFIG_PATH
 from sslcli.cli.words import split_words
 
-# sslcli makes a run's folder and writes its config and log itself.
+# sslcli itself makes a run's folder and writes its config and log.
 QUIET = [
     "hydra/job_logging=none",
     "hydra/hydra_logging=none",
@@ -23,7 +23,7 @@ QUIET = [
 
 
 def hand_to_hydra(command: str, words: list[str], job: Callable[[DictConfig], Any]) -> None:
-    """Composes a config from the words; calls `job` with it, or with that of every sweep job."""
+    """Starts Hydra, which calls `job` with the config of every job."""
     overrides, flags = split_words(words)
     sys.argv = [f"sslcli {command}", f"hydra.job.name=sslcli-{command}", *overrides, *QUIET, *flags]
     hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name=command)(job)()

@@ -1,4 +1,4 @@
-"""The entry point: runs the command that the arguments name.
+"""Runs the command that the arguments name, as the entry point of sslcli.
 
 Imports no torch, and hydra only where a config is composed.
 """
@@ -33,12 +33,10 @@ tools
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs `sslcli` with the arguments, by default the process's; exits with its status."""
+    """Runs `sslcli` with `argv`, by default the process's, and exits with its status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "debug=true" in arguments
-    arguments = [
-        argument for argument in arguments if argument not in ("debug=true", "debug=false")
-    ]
+    arguments = [word for word in arguments if word not in ("debug=true", "debug=false")]
     sys.exit(guarded(lambda: dispatch(arguments, debug), debug))
 
 

@@ -1,7 +1,7 @@
-"""Reads conf/ and --config-dir for Hydra, keeping text as written: `root: 2024_01` is text.
+"""Reads conf/ and --config-dir for Hydra, and keeps text as it is written.
 
 YAML reads 2024_01, 1.10, 1e5 and yes as numbers and booleans, whose text differs from what the file
-says. Such a plain scalar stays text; a field of a numeric type still converts it.
+says. Such a plain scalar stays text (`root: 2024_01`); a field of a numeric type still converts it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ImportlibResourcesConfigSource(
 
 
 def use_own_sources() -> None:
-    """Replaces Hydra's sources by these. Hydra looks them up by their class names."""
+    """Replaces Hydra's sources by these, which it finds by their class names."""
     Plugins.instance()
     types = SourcesRegistry.instance().types
     types["file"] = FileConfigSource

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")
 SWEEPER_WORDS = {
     "hydra/sweeper=optuna": ["hydra.sweeper.max_failure_rate=1", "hydra.sweeper.sampler.seed=0"]
 }
-"""Settings for a sweeper: continue after a failed job, and ask for the same jobs on resume."""
+"""Overrides for a sweeper: continue after a failed job, and repeat the same jobs on resume."""
 
 
 def run_sweep(command: str, words: list[str], debug: bool) -> int:
-    """Runs every unfinished job of a sweep with Hydra's launcher; returns the exit status."""
+    """Runs every unfinished job with Hydra's launcher; returns the exit status."""
     console, trouble = Console(), None
     if launched_as().size > 1:
         message = (
@@ -85,23 +86,22 @@ def sweep_job(composed: DictConfig) -> float | None:
         require_text(words)
         return composed_to_dataclass(composed)
 
-    folder = sweeping.run_job(
-        Path(context.sweep.dir),
-        context.job.num,
-        str(context.job.config_name),
-        words,
-        config,
-    )
+    sweep, command = Path(context.sweep.dir), str(context.job.config_name)
+    at_once = _at_once(context.launcher.get("n_jobs", 1))
+    folder = sweeping.run_job(sweep, context.job.num, command, words, config, at_once)
+    if folder is None:
+        return None
     direction = context.sweeper.get("direction")
-    return (
-        None
-        if folder is None
-        else sweeping.objective(folder, getattr(direction, "name", direction))
-    )
+    return sweeping.objective(folder, getattr(direction, "name", direction))
+
+
+def _at_once(n_jobs: int) -> int:
+    """Returns how many jobs a launcher runs at a time; joblib's -1 stands for all cores."""
+    return n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
 
 
 def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:
-    """Returns the words of every job of Hydra's own sweeper.
+    """Returns the overrides of every job of Hydra's own sweeper.
 
     Empty for a sweeper that searches: it chooses its jobs one by one.
     """
@@ -117,9 +117,9 @@ def jobs_planned(composed: DictConfig, loader: ConfigLoader) -> list[list[str]]:
 
 
 def _sweeper_words(overrides: list[str]) -> list[str]:
-    """Returns the words of SWEEPER_WORDS to add for the chosen sweeper.
+    """Returns the overrides of SWEEPER_WORDS to add for the chosen sweeper.
 
-    Left out are keys that were typed, and a sampler's where another sampler was typed.
+    Keys that the user set are left out, and a sampler's keys if the user chose another sampler.
     """
     added = [word for name, more in SWEEPER_WORDS.items() if name in overrides for word in more]
     typed = {word.partition("=")[0] for word in overrides}

@@ -1,7 +1,7 @@
-"""Keeps typed text unchanged: `data.root=2024_01` names the folder 2024_01, not 202401.
+"""Protects text values of the command line from Hydra's grammar.
 
-Hydra's grammar reads numbers, booleans, lists and escapes wherever it can. So the value of a text
-field is quoted before Hydra sees it.
+The grammar reads numbers, booleans, lists and escapes wherever it can: `data.root=2024_01` would
+name the folder 202401. So the value of a text field is quoted before Hydra sees it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 
 
 class TextField(NamedTuple):
-    """A config's field that holds text, or a list of texts."""
+    """Describes a config's field that holds text, or a list of texts."""
 
     is_list: bool
     may_be_null: bool
@@ -37,7 +37,7 @@ class TextField(NamedTuple):
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Returns the overrides, with text fields quoted, and the flags.
 
-    They may be typed in any order; Hydra wants its overrides in one piece.
+    The user may give them in any order; Hydra wants its overrides in one piece.
     """
     overrides: list[str] = []
     flags: list[str] = []

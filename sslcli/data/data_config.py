@@ -1,4 +1,4 @@
-"""What every data set's config has in common."""
+"""Defines what the configs of all data sets share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sslcli.data.images import ImageSet, Splits, Track, untracked
-from sslcli.data.split import Stored, divide
+from sslcli.data.split import StoredParts, divide
 from sslcli.errors import require
 from sslcli.settings import REQUIRED, setting
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class DataConfig:
-    """Base of every data set's config.
+    """Holds the settings that all data sets share.
 
-    `load` gives its pictures, split, all of one size, in memory.
+    `load` gives the pictures, split, all of one size.
     """
 
     root: str | None = setting(REQUIRED, "where the files are", changes_results=False)
@@ -44,40 +44,40 @@ class DataConfig:
         fraction = self.val_fraction
         require(0 < fraction < 1, "data.val_fraction", fraction, "between 0 and 1", "try 0.1")
 
-    def resolved(self) -> Self:
-        """Returns the same with `root` absolute: it means the same from another folder."""
+    def with_absolute_root(self) -> Self:
+        """Returns the config with `root` absolute: it means the same from another folder."""
         return (
             self
             if self.root is None
             else replace(self, root=str(Path(self.root).expanduser().absolute()))
         )
 
-    def fitting(self, resolution: int, channels: int) -> Self:
-        """The same for an encoder of such pictures, where the config leaves it open."""
+    def for_encoder(self, resolution: int, channels: int) -> Self:
+        """Returns the config with the encoder's values where it leaves them open."""
         return replace(self, resolution=resolution) if self.resolution is None else self
 
     def load(self, track: Track = untracked) -> Splits:
         """Reads, splits and resizes the pictures; `track` shows how far it is.
 
-        Raises: SslcliError where files are missing or are not what they should be.
+        Raises SslcliError where files are missing or are not what they should be.
         """
         raise NotImplementedError
 
     def location(self) -> Path:
-        """`root`, or the cache where it is left out; `~` expanded."""
+        """Returns `root`, or the cache where it is left out; `~` is expanded."""
         return cache_folder() if self.root is None else Path(self.root).expanduser()
 
-    def prepared(self, stored: Stored[ImageSet], track: Track) -> Splits:
-        """`stored`, with validation held out and every part at `resolution`."""
-        from sslcli.data.resize import resized
+    def split_and_resize(self, stored: StoredParts[ImageSet], track: Track) -> Splits:
+        """Returns `stored` with validation held out and every part at `resolution`."""
+        from sslcli.data.resize import resize
 
         parts = divide(stored, self.val_fraction, self.limit, self.split_seed)
         assert parts.val is not None, "divide holds validation out"
         return Splits(
-            train=resized(parts.train, self.resolution, track),
-            val=resized(parts.val, self.resolution, track),
-            test=parts.test and resized(parts.test, self.resolution, track),
-            unlabelled=parts.unlabelled and resized(parts.unlabelled, self.resolution, track),
+            train=resize(parts.train, self.resolution, track),
+            val=resize(parts.val, self.resolution, track),
+            test=parts.test and resize(parts.test, self.resolution, track),
+            unlabelled=parts.unlabelled and resize(parts.unlabelled, self.resolution, track),
             classes=parts.classes,
             warnings=parts.warnings,
             no_labels=parts.no_labels,
@@ -85,5 +85,5 @@ class DataConfig:
 
 
 def cache_folder() -> Path:
-    """Where files are kept that can be fetched or made again."""
+    """Returns the folder of files that can be fetched or made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslcli"

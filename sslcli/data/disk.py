@@ -1,5 +1,6 @@
-"""A folder's pictures decoded once, into a .npy file at the training resolution that every run
-maps.
+"""Decodes a folder's pictures once, into a file that every run maps.
+
+It is a .npy file at the training resolution.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from numpy.typing import NDArray
 from sslcli.data.decode import (
     RECORD,
     Decoded,
-    Decoding,
-    bytes_of,
+    DecodeOptions,
     decoded_pixels,
-    note,
     num_channels,
+    read_bytes,
     read_each,
     record_of,
+    store_outcome,
 )
-from sslcli.data.images import Rows, Track
+from sslcli.data.images import LazySubset, Track
 from sslcli.data.pixel_cache import (
     UNREADABLE,
     Records,
     cache_key,
-    kept_folder,
     locked,
+    picture_cache_folder,
     remove_older,
 )
 from sslcli.data.scan import Listing
@@ -44,18 +45,20 @@ SAVE_EVERY = 10.0
 """Seconds of decoding that may be lost when the process is killed."""
 
 
-def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
-    """As the functions in `pixel_storage`: decodes the rows that the file lacks.
+def decode_to_disk(
+    listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
+) -> Decoded:
+    """Decodes the rows that the file lacks, and maps the file.
 
-    Raises SslcliError where they cannot be kept.
+    Raises SslcliError where it cannot be written.
     """
-    folder = kept_folder(listing.root)
-    stem = f"{how.resolution}x{how.channels or 3}"
+    folder = picture_cache_folder(listing.root)
+    stem, key = f"{how.resolution}x{how.channels or 3}", cache_key(listing)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{stem}.lock", track):
-            remove_older(folder, stem, cache_key(listing))
-            file = PixelFile.opened(folder / f"{stem}-{cache_key(listing)}.npy", listing, how)
+            remove_older(folder, stem, key)
+            file = PixelFile.open_or_create(folder / f"{stem}-{key}.npy", listing, how)
             missing = rows[file.records.rows[rows, -1] == 0]
             bad = file.add(missing, how.workers, track) if len(missing) else {}
     except OSError as error:
@@ -66,7 +69,7 @@ def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Tra
     found = file.records.rows[rows]
     images = file.images[..., : num_channels(found, how.channels)]
     return Decoded(
-        Rows(images, rows),
+        LazySubset(images, rows),
         found,
         {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad},
     )
@@ -74,7 +77,7 @@ def on_disk(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Tra
 
 @dataclass(frozen=True)
 class PixelFile:
-    """`images` (N, R, R, C) mapped from `path`, a row for each file of the listing.
+    """Maps `images` (N, R, R, C) from `path`, a row for each file of the listing.
 
     `records` says which rows are filled.
     """
@@ -85,31 +88,31 @@ class PixelFile:
     records: Records
 
     @classmethod
-    def opened(cls, path: Path, listing: Listing, how: Decoding) -> PixelFile:
-        """The file as it is, or a new one, all holes: it takes room as it is filled."""
+    def open_or_create(cls, path: Path, listing: Listing, how: DecodeOptions) -> PixelFile:
+        """Maps the file, or a new one without content, which takes room as it is filled."""
         shape = (len(listing), how.resolution, how.resolution, how.channels or 3)
         records = Records(path.with_suffix(".records"), listing, RECORD)
-        images = _mapped(path, shape)
+        images = _map_file(path, shape)
         if images is None:
             records.rows[:] = 0
             records.save()  # first: records of pixels that are gone would be believed
             with replacing(path, durable=False) as temporary:
                 np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            images = _mapped(path, shape)
+            images = _map_file(path, shape)
         assert images is not None
         return cls(path, listing, images, records)
 
     def add(self, missing: NDArray[np.int64], workers: int | None, track: Track) -> dict[int, str]:
-        """Decodes the rows into the file; why a picture could not be, by row."""
+        """Decodes the rows into the file; returns why some could not be, by row."""
         needed = len(missing) * self.images[0].nbytes
         require_room(self.path.parent, needed)
         bad: dict[int, str] = {}
         saved = time.monotonic()
-        label = f"decoding pictures, once, into {self.path} ({_readable(needed)})"
+        label = f"decoding pictures, once, into {self.path} ({_format_size(needed)})"
         for row, outcome in track(self._decode(missing, workers), total=len(missing), label=label):
-            if isinstance(outcome, NotWritten):
+            if isinstance(outcome, WriteFailed):
                 raise OSError(*outcome.args)
-            note(outcome, row, self.records.rows, bad)
+            store_outcome(outcome, row, self.records.rows, bad)
             if time.monotonic() - saved > SAVE_EVERY:
                 self._save()
                 saved = time.monotonic()
@@ -119,18 +122,18 @@ class PixelFile:
     def _decode(
         self, missing: NDArray[np.int64], workers: int | None
     ) -> Iterator[tuple[int, bytes | Exception]]:
-        """Written, not mapped: a full disk is then an error, and not the end of the process."""
+        """Decodes and writes the rows; through the map, a full disk would kill the run."""
         size, (resolution, channels) = self.images[0].nbytes, self.images.shape[2:]
         header = self.path.stat().st_size - self.images.nbytes
 
         def fill(index: int) -> bytes:
             row = int(missing[index])
-            data = bytes_of(self.listing.path(row))
+            data = read_bytes(self.listing.path(row))
             pixels, kind = decoded_pixels(io.BytesIO(data), resolution, channels)
             try:
                 os.pwrite(file.fileno(), pixels.tobytes(), header + row * size)
             except OSError as error:
-                raise NotWritten(*error.args) from error
+                raise WriteFailed(*error.args) from error
             return record_of(data, kind)
 
         with self.path.open("r+b") as file:
@@ -142,11 +145,11 @@ class PixelFile:
         self.records.save()
 
 
-class NotWritten(Exception):
-    """The disk's fault, not the picture's."""
+class WriteFailed(Exception):
+    """Means that the disk has failed, and not the picture."""
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+def _map_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     with suppress(*UNREADABLE):
         images = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
         if images.shape == shape and images.dtype == np.uint8:
@@ -159,12 +162,12 @@ def require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise SslcliError(
-            f"the decoded pictures take {_readable(needed)}, and {folder} has {_readable(free)} "
-            "left",
+            f"the decoded pictures take {_format_size(needed)}, and {folder} has "
+            f"{_format_size(free)} left",
             "make room, set XDG_CACHE_HOME to another disk, lower data.resolution, or choose "
             "data.cache=none or memory",
         )
 
 
-def _readable(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

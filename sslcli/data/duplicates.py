@@ -1,4 +1,4 @@
-"""Pictures that lie in two parts of a data set: what is tested on them was trained on."""
+"""Finds pictures that are in two parts of a data set: trained on and tested on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sslcli.data.images import ImageSet, Splits
 from sslcli.errors import SslcliError
 from sslcli.text import printable
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
 class Duplicates(Enum):
-    """What is done about pictures that are in two parts. `drop`: they leave training.
+    """Names what is done about pictures that are in two parts.
 
-    Or validation, where test has them too.
+    `drop`: they leave training, or validation where test has them too.
     """
 
     warn = "warn"
@@ -33,8 +33,8 @@ MEANING = (
 )
 
 
-def without_duplicates(splits: Splits, how: Duplicates) -> Splits:
-    """`splits` with a warning that counts and names such pictures, or without them.
+def handle_duplicates(splits: Splits, how: Duplicates) -> Splits:
+    """Returns `splits` without duplicates, or with a warning that names some.
 
     Raises SslcliError where there are some and `how` is refuse, or where dropping empties a part.
     """
@@ -43,7 +43,7 @@ def without_duplicates(splits: Splits, how: Duplicates) -> Splits:
     found = []
     for judged, other in (("test", "train"), ("test", "val"), ("val", "train")):
         if judged in digests:
-            line = _shared(judged, other, digests, parts)
+            line = _overlap_warning(judged, other, digests, parts)
             found += [line] if line else []
     if not found:
         return splits
@@ -55,8 +55,8 @@ def without_duplicates(splits: Splits, how: Duplicates) -> Splits:
     in_test = set(digests.get("test", ()))
     return replace(
         splits,
-        train=_without("train", splits.train, digests["train"], in_test | set(digests["val"])),
-        val=_without("val", splits.val, digests["val"], in_test),
+        train=_drop("train", splits.train, digests["train"], in_test | set(digests["val"])),
+        val=_drop("val", splits.val, digests["val"], in_test),
         warnings=(
             *splits.warnings,
             *(f"{line}; they are left out of the latter" for line in found),
@@ -65,7 +65,7 @@ def without_duplicates(splits: Splits, how: Duplicates) -> Splits:
 
 
 def _digests(part: ImageSet) -> list[bytes]:
-    """16 bytes for each picture: of its file, or, where it comes from none, of its pixels."""
+    """Returns 16 bytes for each picture: of its file, else of its pixels."""
     if part.digests is None:
         pixels = part.images[:]
         return [hashlib.blake2b(p.tobytes(), digest_size=16).digest() for p in pixels]
@@ -73,22 +73,22 @@ def _digests(part: ImageSet) -> list[bytes]:
     return [data[start : start + width] for start in range(0, len(data), width)]
 
 
-def _shared(
+def _overlap_warning(
     judged: str,
     other: str,
     digests: dict[str, list[bytes]],
     parts: dict[str, ImageSet | None],
 ) -> str | None:
-    """How many pictures of the one part are in the other, with some of their names."""
+    """Counts the pictures of the one part that are in the other, and names some."""
     where = {digest: row for row, digest in reversed(list(enumerate(digests[other])))}
     rows = [row for row, digest in enumerate(digests[judged]) if digest in where]
     if not rows:
         return None
     names = [
         f"{_name(judged, parts, row)} is {_name(other, parts, where[digests[judged][row]])}"
-        for row in rows[:MOST_NAMED]
+        for row in rows[:MAX_NAMED]
     ]
-    more = ", ..." if len(rows) > MOST_NAMED else ""
+    more = ", ..." if len(rows) > MAX_NAMED else ""
     pictures = "picture is" if len(rows) == 1 else "pictures are"
     return f"{len(rows)} {judged} {pictures} also in {other}: {', '.join(names)}{more}"
 
@@ -99,7 +99,7 @@ def _name(part: str, parts: dict[str, ImageSet | None], row: int) -> str:
     return f"{part}[{row}]" if paths is None else printable(paths[row])
 
 
-def _without(name: str, part: ImageSet, digests: list[bytes], others: set[bytes]) -> ImageSet:
+def _drop(name: str, part: ImageSet, digests: list[bytes], others: set[bytes]) -> ImageSet:
     kept = [row for row, digest in enumerate(digests) if digest not in others]
     if not kept:
         raise SslcliError(

@@ -1,4 +1,4 @@
-"""A user's own pictures: any tree of files."""
+"""Loads a user's own pictures from any tree of files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.data_config import DataConfig
-from sslcli.data.duplicates import MEANING, Duplicates, without_duplicates
-from sslcli.data.images import ImageSet, Splits, Track, selected, untracked
+from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
+from sslcli.data.images import ImageSet, Splits, Track, select, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import divide
 from sslcli.errors import SslcliError, require
@@ -26,25 +26,25 @@ from sslcli.text import printable
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from sslcli.data.decode import Decoded, Decoding
+    from sslcli.data.decode import Decoded, DecodeOptions
 
 DEFAULT_RESOLUTION = 64
-NAMED = 20
+MAX_NAMED = 20
 """Pictures that could not be decoded and are warned about by name."""
 QUICK_FILES, QUICK_BYTES = 10_000, 200 * 10**6
 """So many files, so large together, two cores decode in a few seconds.
 
 Larger folders are rather decoded once, and kept.
 """
-COMFORTABLE = 0.25
+MEMORY_SHARE = 0.25
 """The part of the machine's memory that pictures may fill before they are rather kept on disk."""
 
 
 class Cache(Enum):
-    """Where decoded pictures are kept.
+    """Names where decoded pictures are kept.
 
-    `auto`: memory where that takes seconds at every start, else disk, and for several processes,
-    which share what is on disk.
+    `auto`: memory where decoding takes seconds at every start, else disk; disk too for several
+    processes, which share it.
     """
 
     auto = "auto"
@@ -55,8 +55,9 @@ class Cache(Enum):
 
 @dataclass(kw_only=True)
 class FolderConfig(DataConfig):
-    """JPEG, PNG, WebP, BMP, GIF and TIFF pictures, in class folders or not, in train/, val/ and
-    test/ or not.
+    """Reads JPEG, PNG, WebP, BMP, GIF and TIFF pictures from a folder.
+
+    They lie in class folders or not, in train/, val/ and test/ or not.
 
     Each is turned upright (EXIF), laid on white where transparent, shrunk or enlarged (bicubic,
     antialiased) until its shorter side is `resolution`, and cut to its middle square.
@@ -109,12 +110,12 @@ class FolderConfig(DataConfig):
         workers = self.workers
         require(workers is None or workers > 0, "data.workers", workers, "positive", "leave it out")
 
-    def fitting(self, resolution: int, channels: int) -> Self:
-        fitted = super().fitting(resolution, channels)
+    def for_encoder(self, resolution: int, channels: int) -> Self:
+        fitted = super().for_encoder(resolution, channels)
         return replace(fitted, channels=channels) if fitted.channels is None else fitted
 
     def load(self, track: Track = untracked) -> Splits:
-        """As `DataConfig.load`.
+        """Loads as `DataConfig.load`.
 
         `limit` comes before decoding: a bad picture among those is one fewer.
         """
@@ -123,13 +124,13 @@ class FolderConfig(DataConfig):
         chosen = divide(stored, self.val_fraction, self.limit, self.split_seed)
         files = {"train": chosen.train, "val": chosen.val, "test": chosen.test}
         rows = np.concatenate([part.rows for part in files.values() if part is not None])
-        decoded = self._decoded(listing, rows, track)
+        decoded = self._decode(listing, rows, track)
         bad = [
             f"{printable(listing.names[rows[i]])}: {reason}"
             for i, reason in sorted(decoded.bad.items())
         ]
         self._refuse_too_many(bad, len(rows))
-        sets = decoded_sets(listing, files, decoded)
+        sets = split_decoded(listing, files, decoded)
         assert sets["train"] is not None
         assert sets["val"] is not None
         splits = Splits(
@@ -137,29 +138,29 @@ class FolderConfig(DataConfig):
             sets["val"],
             sets["test"],
             chosen.classes,
-            warnings=(*chosen.warnings, *bad_pictures(bad), *self._made_grey(decoded)),
+            warnings=(*chosen.warnings, *bad_picture_warnings(bad), *self._grey_warnings(decoded)),
             no_labels=chosen.no_labels,
         )
-        return without_duplicates(splits, self.duplicates)
+        return handle_duplicates(splits, self.duplicates)
 
-    def _decoded(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
-        from sslcli.data.decode import Decoding
-        from sslcli.data.disk import on_disk
-        from sslcli.data.pixel_storage import from_files, in_memory
+    def _decode(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
+        from sslcli.data.decode import DecodeOptions
+        from sslcli.data.disk import decode_to_disk
+        from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
 
-        how = Decoding(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
+        how = DecodeOptions(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
         place = {
-            Cache.auto: in_memory
-            if size() == 1 and _quick_and_small(listing, rows, how)
-            else on_disk,
-            Cache.memory: in_memory,
-            Cache.disk: on_disk,
-            Cache.none: from_files,
+            Cache.auto: decode_to_memory
+            if size() == 1 and _is_quick_and_small(listing, rows, how)
+            else decode_to_disk,
+            Cache.memory: decode_to_memory,
+            Cache.disk: decode_to_disk,
+            Cache.none: decode_on_demand,
         }
         return place[self.cache](listing, rows, how, track)
 
-    def _made_grey(self, decoded: Decoded) -> list[str]:
-        """A warning where colours are lost: those that differ by hue alone become the same grey."""
+    def _grey_warnings(self, decoded: Decoded) -> list[str]:
+        """Warns of lost colours: those that differ by hue alone become the same grey."""
         from sslcli.data.decode import num_coloured
 
         count = num_coloured(decoded.records) if self.channels == 1 else 0
@@ -174,64 +175,60 @@ class FolderConfig(DataConfig):
                 f"data.max_bad={self.max_bad} "
                 f"allows: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}",
                 "repair or remove them, or go on without them: "
-                f"data.max_bad={_enough(len(bad) / total)}",
+                f"data.max_bad={_round_up(len(bad) / total)}",
             )
 
 
-def decoded_sets(
+def split_decoded(
     listing: Listing, files: dict[str, PictureFiles | None], decoded: Decoded
 ) -> dict[str, ImageSet | None]:
-    """The pictures of each part, cut from those of all parts, without the bad ones."""
+    """Returns each part's pictures, cut from those of all parts, without bad ones."""
     sets: dict[str, ImageSet | None] = {}
     start = 0
     for name, part in files.items():
-        if part is None:
-            sets[name] = None
-            continue
-        stop = start + len(part)
-        paths = tuple(listing.path(row) for row in part.rows.tolist())
-        digests = decoded.records[start:stop, :-1]
-        whole = ImageSet(selected(decoded.images, slice(start, stop)), part.labels, paths, digests)
-        good = np.array(
-            [i - start for i in range(start, stop) if i not in decoded.bad], dtype=np.int64
-        )
-        if len(good) == 0:
-            raise SslcliError(
-                f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}",
-                "repair them",
-            )
-        sets[name] = whole if len(good) == len(part) else whole.subset(good)
-        start = stop
+        sets[name] = None if part is None else _decoded_set(name, part, listing, decoded, start)
+        start += 0 if part is None else len(part)
     return sets
 
 
-def _quick_and_small(listing: Listing, rows: NDArray[np.int64], how: Decoding) -> bool:
-    """Whether decoding the pictures at every start takes seconds only, and memory has ample room
-    for them.
-    """
+def _decoded_set(
+    name: str, part: PictureFiles, listing: Listing, decoded: Decoded, start: int
+) -> ImageSet:
+    """Returns the good pictures of a part, whose first is `start` in `decoded`."""
+    stop = start + len(part)
+    paths = tuple(listing.path(row) for row in part.rows.tolist())
+    digests = decoded.records[start:stop, :-1]
+    whole = ImageSet(select(decoded.images, slice(start, stop)), part.labels, paths, digests)
+    good = [i - start for i in range(start, stop) if i not in decoded.bad]
+    if not good:
+        message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"
+        raise SslcliError(message, "repair them")
+    return whole if len(good) == len(part) else whole.subset(np.array(good, dtype=np.int64))
+
+
+def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], how: DecodeOptions) -> bool:
+    """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
     num_bytes = len(rows) * how.resolution**2 * (how.channels or 3)
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
-    return quick and num_bytes <= COMFORTABLE * memory_bytes()
+    return quick and num_bytes <= MEMORY_SHARE * memory_bytes()
 
 
 def memory_bytes() -> int:
-    """The machine's memory, or what the container may use of it."""
+    """Returns the machine's memory, or what the container may use of it."""
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(
-        OSError, ValueError
-    ):  # elsewhere than in a container of Linux's; "max" is no number
+    with suppress(OSError, ValueError):  # no such file outside Linux's containers; or it says "max"
         found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return found
 
 
-def bad_pictures(bad: list[str]) -> list[str]:
-    """A line for each, up to NAMED, then how many more."""
-    lines = [f"could not be decoded, left out: {line}" for line in bad[:NAMED]]
-    if len(bad) > NAMED:
-        lines.append(f"and {len(bad) - NAMED} more pictures could not be decoded")
+def bad_picture_warnings(bad: list[str]) -> list[str]:
+    """Returns a line for each bad picture, up to MAX_NAMED, then how many more."""
+    lines = [f"could not be decoded, left out: {line}" for line in bad[:MAX_NAMED]]
+    if len(bad) > MAX_NAMED:
+        lines.append(f"and {len(bad) - MAX_NAMED} more pictures could not be decoded")
     return lines
 
 
-def _enough(part: float) -> float:
-    """`part` rounded up to two digits behind the point, below 1."""
+def _round_up(part: float) -> float:
+    """Rounds `part` up to two decimal places, below 1."""
     return min(0.99, math.ceil(part * 100) / 100)

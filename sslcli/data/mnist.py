@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: read from their idx files, which torchvision downloads."""
+"""Loads MNIST and Fashion-MNIST from their idx files, which torchvision downloads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sslcli.data.idx import find_idx, read_idx
 from sslcli.data.images import Splits, Track, untracked
-from sslcli.data.split import Stored
-from sslcli.data.torchvision_sets import TorchvisionConfig, explained, missing
+from sslcli.data.split import StoredParts
+from sslcli.data.torchvision_sets import TorchvisionConfig, not_found_error, translate_errors
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts it."""
@@ -22,7 +22,10 @@ CLOTHES = (
 
 @dataclass(kw_only=True)
 class MNISTConfig(TorchvisionConfig):
-    """Handwritten digits, 28x28 grey, 60,000 + 10,000. Source: LeCun et al. 1998."""
+    """Loads 60,000 + 10,000 handwritten digits, 28x28 grey.
+
+    Source: LeCun et al. 1998.
+    """
 
     def load(self, track: Track = untracked) -> Splits:
         root = self.location()
@@ -30,12 +33,12 @@ class MNISTConfig(TorchvisionConfig):
         if folder is None:
             folder = self._fetch_mnist(root)
         train, test = read_idx(folder)
-        return self.prepared(Stored(train=train, test=test, classes=DIGITS), track)
+        return self.split_and_resize(StoredParts(train=train, test=test, classes=DIGITS), track)
 
     def _fetch_mnist(self, root: Path) -> Path:
         if not self.download:
-            raise missing("MNIST", root, "MNIST/raw")
-        with explained("MNIST", root, "MNIST/raw", download=True):
+            raise not_found_error("MNIST", root, "MNIST/raw")
+        with translate_errors("MNIST", root, "MNIST/raw", download=True):
             from torchvision.datasets import MNIST
 
             MNIST(root, download=True)
@@ -44,9 +47,10 @@ class MNISTConfig(TorchvisionConfig):
 
 @dataclass(kw_only=True)
 class FashionMNISTConfig(TorchvisionConfig):
-    """Clothes, 28x28 grey, 60,000 + 10,000. Source: Xiao et al. 2017.
+    """Loads 60,000 + 10,000 pictures of clothes, 28x28 grey.
 
     Without `root`, Debian's package dataset-fashion-mnist is read where it is installed.
+    Source: Xiao et al. 2017.
     """
 
     def load(self, track: Track = untracked) -> Splits:
@@ -56,12 +60,12 @@ class FashionMNISTConfig(TorchvisionConfig):
         if folder is None:
             folder = self._fetch_fashion(root)
         train, test = read_idx(folder)
-        return self.prepared(Stored(train=train, test=test, classes=CLOTHES), track)
+        return self.split_and_resize(StoredParts(train=train, test=test, classes=CLOTHES), track)
 
     def _fetch_fashion(self, root: Path) -> Path:
         if not self.download:
-            raise missing("Fashion-MNIST", root, "FashionMNIST/raw")
-        with explained("Fashion-MNIST", root, "FashionMNIST/raw", download=True):
+            raise not_found_error("Fashion-MNIST", root, "FashionMNIST/raw")
+        with translate_errors("Fashion-MNIST", root, "FashionMNIST/raw", download=True):
             from torchvision.datasets import FashionMNIST
 
             FashionMNIST(root, download=True)

@@ -1,4 +1,4 @@
-"""Tells the parts of a data set from classes, and from what systems leave between them."""
+"""Tells the parts of a data set from classes, and from the system's files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sslcli.errors import SslcliError
-from sslcli.text import shell_quoted
+from sslcli.text import hydra_path
 
 PARTS = {
     "train": "train", "training": "train",
@@ -19,7 +19,7 @@ PARTS = {
 
 ORDER = ("train", "val", "test")
 
-LEFT_BY_SYSTEMS = {
+SYSTEM_FILES = {
     "__macosx", "icon\r", "network trash folder", "temporary items",  # macOS
     "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini",  # Windows
     "$recycle.bin", "recycler", "system volume information", "found.000",
@@ -38,13 +38,13 @@ _PART_WORD = re.compile(rf"(train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)(?:{
 _OTHER_WORD = re.compile(rf"\d+|{_GENERIC}")
 
 
-def is_passed_over(name: str) -> bool:
-    """True for hidden files and folders, and for those that systems leave behind."""
-    return name.startswith(".") or name.lower() in LEFT_BY_SYSTEMS
+def is_ignored(name: str) -> bool:
+    """Tells whether a file or folder is hidden, or left behind by a system."""
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
-def resembled_part(name: str) -> str | None:
-    """The part that a folder's name speaks of: train2017, test_images, "01 Validation set".
+def guess_part(name: str) -> str | None:
+    """Returns the part that a folder's name means, such as train2017 or test_images.
 
     None for names with any other word in them, such as train_station.
     """
@@ -55,9 +55,9 @@ def resembled_part(name: str) -> str | None:
 
 
 def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
-    """The folder of each part, and notes on what lies beside them and is left out."""
+    """Returns the folder of each part, and notes on the folders beside them, left out."""
     visible = sorted(
-        entry for entry in root.iterdir() if entry.is_dir() and not is_passed_over(entry.name)
+        entry for entry in root.iterdir() if entry.is_dir() and not is_ignored(entry.name)
     )
     folders: dict[str, Path] = {}
     for entry in visible:
@@ -72,35 +72,34 @@ def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
         return {"train": root}, []
     beside = [entry for entry in visible if entry not in folders.values()]
     if "train" not in folders:
-        names = " and ".join(f"{folder.name}/" for folder in folders.values())
-        like = [entry.name for entry in beside if resembled_part(entry.name) == "train"]
-        fix = (
-            f"rename {like[0]}/ to train/"
-            if like
-            else "name the folder of training pictures train/"
-        )
-        raise SslcliError(f"{root} has {names} but no train/", fix)
-    return folders, _left_out(beside, folders)
+        raise _no_train_error(root, folders, beside)
+    return folders, _ignored_folder_notes(beside, folders)
 
 
-def _left_out(beside: list[Path], folders: dict[str, Path]) -> list[str]:
+def _no_train_error(root: Path, folders: dict[str, Path], beside: list[Path]) -> SslcliError:
+    names = " and ".join(f"{folder.name}/" for folder in folders.values())
+    like = [entry.name for entry in beside if guess_part(entry.name) == "train"]
+    fix = f"rename {like[0]}/ to train/" if like else "name the folder of training pictures train/"
+    return SslcliError(f"{root} has {names} but no train/", fix)
+
+
+def _ignored_folder_notes(beside: list[Path], folders: dict[str, Path]) -> list[str]:
     names = [f"{entry.name}/" for entry in beside]
     train = folders["train"].name
     notes = [f"left out, beside {train}/: {', '.join(names)}"] if beside else []
     for entry in beside:
-        part = resembled_part(entry.name)
+        part = guess_part(entry.name)
         if part is not None:
             fix = f"merge it with {folders[part].name}/" if part in folders else f"name it {part}/"
             notes.append(f"{entry.name}/ looks like {part} pictures and is left out: {fix}")
     return notes
 
 
-def refuse_parts_inside(folder: Path, names: Iterable[str]) -> None:
-    """Raises SslcliError where pictures to train on lie in folders that look like parts.
+def refuse_nested_parts(folder: Path, names: Iterable[str]) -> None:
+    """Raises SslcliError where training pictures lie in folders that look like parts.
 
-    `names` are the pictures' paths in `folder`. Anywhere in the tree, two different parts in one
-    folder are refused, because all of them, test too, would be trained on; at its top one
-    validation or test folder is.
+    `names` are their paths in `folder`. Two different parts in any folder of the tree are refused,
+    since all of them, test too, would be trained on; at its top one val or test folder is.
     """
     top: set[str] = set()
     parts_in: dict[str, dict[str, str]] = {}
@@ -108,17 +107,17 @@ def refuse_parts_inside(folder: Path, names: Iterable[str]) -> None:
         pieces = Path(parent).parts
         top.update(pieces[:1])
         for depth, piece in enumerate(pieces):
-            part = resembled_part(piece)
+            part = guess_part(piece)
             if part is not None:
                 parts_in.setdefault(str(Path(*pieces[:depth])), {})[piece] = part
     for inside, parts in sorted(parts_in.items()):
         different = set(parts.values())
         if len(different) > 1 or (inside == "." and different != {"train"}):
             in_order = sorted(parts, key=lambda name: (ORDER.index(parts[name]), name))
-            raise _parts_inside(folder, inside, in_order, alone=top == {inside})
+            raise _nested_parts_error(folder, inside, in_order, alone=top == {inside})
 
 
-def _parts_inside(folder: Path, inside: str, names: list[str], *, alone: bool) -> SslcliError:
+def _nested_parts_error(folder: Path, inside: str, names: list[str], *, alone: bool) -> SslcliError:
     listed = " and ".join(f"{name}/" for name in names[:4]) + (", ..." if len(names) > 4 else "")
     inner = folder / inside
     if inside == "." or PARTS.get(names[0].lower()) != "train":
@@ -128,7 +127,7 @@ def _parts_inside(folder: Path, inside: str, names: list[str], *, alone: bool) -
             "name them train/, val/ and test/, directly in data.root; if they are classes, "
             f"give them names of things, such as class-{names[0]}/",
         )
-    fix = f"data.root={shell_quoted(inner)}"
+    fix = hydra_path("data.root", inner)
     if alone:
         return SslcliError(f"{folder} holds one folder, which has {listed}", fix)
     return SslcliError(

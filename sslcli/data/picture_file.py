@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sslcli.data.decode import bytes_of
+from sslcli.data.decode import read_bytes
 from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright
 from sslcli.errors import SslcliError
 from sslcli.files import replacing
@@ -32,13 +32,13 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
 All but JPEG keep every pixel; PIL cannot write a compressed TIFF with a camera's EXIF.
 """
 
-REFUSED = {
+REFUSED_MODES = {
     "CMYK": "its pixels are amounts of ink (CMYK)",
     "LAB": "its pixels are LAB values",
     "HSV": "its pixels are HSV values",
     "F": "its pixels are floating-point numbers, of unknown range",
 }
-LAYOUT = {
+LAYOUT_TAGS = {
     *range(254, 267), 273, *range(277, 282), 284, 317, *range(320, 326), 330, 338, 339, 347,
     *range(512, 533), 700, 34377, 34675,
 }  # fmt: skip
@@ -50,12 +50,11 @@ In a new TIFF they would corrupt it.
 
 @dataclass(frozen=True)
 class PictureFile:
-    """`pixels` (H, W, C) uint8, C 1 (grey) or 3, upright.
+    """Holds a picture upright: `pixels` (H, W, C) uint8, C 1 (grey) or 3.
 
-    `alpha` (H, W) uint8, 255 = opaque, None where there is none.
-
-    `exif` says that nothing is to be turned any more; `format` is PIL's name of the file's;
-    `notes`: what the user should know, a line each.
+    `alpha` (H, W) uint8, 255 = opaque, None where there is none. `exif` says that nothing is to be
+    turned any more; `format` is PIL's name of the file's; `notes`: what the user should know, a
+    line each.
     """
 
     pixels: NDArray[np.uint8]
@@ -67,53 +66,41 @@ class PictureFile:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W)"""
+        """Returns (H, W)."""
         return self.pixels.shape[:2]
 
     def require_savable(self, path: Path) -> None:
-        """Raises SslcliError where the format of `path`'s suffix cannot be written, or not hold
-        the transparency.
-        """
+        """Raises SslcliError where `path`'s format is unknown, or loses transparency."""
         if format_of(path) == "JPEG" and self.alpha is not None and bool((self.alpha < 255).any()):
             raise SslcliError(
                 f"{path}: JPEG cannot hold the picture's transparency", "write .png, .webp or .tif"
             )
 
     def save(self, path: Path, pixels: NDArray[np.uint8]) -> None:
-        """Writes `pixels` (H, W, C), with the alpha, colour profile and EXIF of this file, in
-        the format of `path`'s suffix.
+        """Writes `pixels` (H, W, C) with this file's alpha, colour profile and EXIF.
 
-        The file is there whole or not at all. Raises SslcliError where the format cannot hold the
-        picture.
+        Whole or not at all. Raises SslcliError where the suffix's format cannot hold the picture.
         """
         self.require_savable(path)
-        assert pixels.shape == self.pixels.shape, f"{pixels.shape} for {self.pixels.shape}"
         name, options = FORMATS[path.suffix.lower()]
+        assert pixels.shape == self.pixels.shape, f"{pixels.shape} for {self.pixels.shape}"
         keep_alpha = self.alpha is not None and name != "JPEG"
         channels = np.dstack([pixels, self.alpha]) if keep_alpha else pixels  # type: ignore[list-item]
         image = Image.fromarray(channels[..., 0] if channels.shape[2] == 1 else channels)
         kept = {"icc_profile": self.icc_profile, "exif": self.exif}
+        options = options | {key: value for key, value in kept.items() if value is not None}
         encoded = io.BytesIO()
         try:
-            image.save(
-                encoded,
-                name,
-                **options,
-                **{key: value for key, value in kept.items() if value is not None},
-            )
+            image.save(encoded, name, **options)
         except (OSError, ValueError, struct.error) as reason:
-            raise SslcliError(
-                f"{path} cannot be written as {name}: {reason}", "write .png"
-            ) from None
+            message = f"{path} cannot be written as {name}: {reason}"
+            raise SslcliError(message, "write .png") from None
         with replacing(path, durable=False) as temporary:
             temporary.write_bytes(encoded.getbuffer())
 
 
 def format_of(path: Path) -> str:
-    """The format that `path`'s suffix stands for.
-
-    Raises SslcliError where it cannot be written.
-    """
+    """Returns the format of `path`'s suffix; raises SslcliError where it is unknown."""
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         what = (
@@ -126,15 +113,16 @@ def format_of(path: Path) -> str:
 
 
 def read_picture(path: Path) -> PictureFile:
-    """Raises SslcliError for what is missing, is no picture, is damaged, or has pixels of a kind
-    that cannot be kept.
+    """Reads a picture file whole.
 
     16 bits a channel become 8, a palette its colours; of an animation the first frame is taken.
+    Raises SslcliError for what is missing, is no picture, is damaged, or has pixels of a kind that
+    cannot be kept.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(bytes_of(path))) as image:
+            with Image.open(io.BytesIO(read_bytes(path))) as image:
                 return _read(image, path)
     except SslcliError:
         raise
@@ -163,9 +151,10 @@ def read_picture(path: Path) -> PictureFile:
 
 def _read(image: Image.Image, path: Path) -> PictureFile:
     notes = []
-    if image.mode in REFUSED:
+    if image.mode in REFUSED_MODES:
         raise SslcliError(
-            f"{path}: {REFUSED[image.mode]}", "convert it to 8-bit RGB in the program it comes from"
+            f"{path}: {REFUSED_MODES[image.mode]}",
+            "convert it to 8-bit RGB in the program it comes from",
         )
     frames = getattr(image, "n_frames", 1)
     if (
@@ -175,17 +164,17 @@ def _read(image: Image.Image, path: Path) -> PictureFile:
     if image.mode.startswith("I") or "16" in str([tile[3] for tile in getattr(image, "tile", [])]):
         notes.append("its 16 bits a channel become 8")
     upright = load_upright(image)
-    icc_profile, exif = image.info.get("icc_profile"), _exif(image)
-    pixels, alpha = _channels(upright)
+    icc_profile, exif = image.info.get("icc_profile"), _upright_exif(image)
+    pixels, alpha = _split_alpha(upright)
     return PictureFile(pixels, alpha, icc_profile, exif, image.format or "", tuple(notes))
 
 
-def _exif(image: Image.Image) -> bytes | None:
-    """The EXIF block for the picture turned upright, None where there is none that can be read."""
+def _upright_exif(image: Image.Image) -> bytes | None:
+    """Returns the EXIF block of the upright picture; None where none can be read."""
     with suppress(OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error):
         exif = Image.Exif()  # the image's own is still needed to turn it
         exif.load(image.getexif().tobytes())
-        for tag in LAYOUT & set(exif):
+        for tag in LAYOUT_TAGS & set(exif):
             del exif[tag]
         if ORIENTATION in exif:
             exif[ORIENTATION] = 1
@@ -193,8 +182,8 @@ def _exif(image: Image.Image) -> bytes | None:
     return None
 
 
-def _channels(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """The picture as pixels (H, W, C) and alpha (H, W) or None."""
+def _split_alpha(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Returns the picture as pixels (H, W, C) and alpha (H, W) or None."""
     grey = is_grey(image)
     if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):
         pixels = np.asarray(image.convert("LA" if grey else "RGBA"))

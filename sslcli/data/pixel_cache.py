@@ -1,4 +1,4 @@
-"""Keeps records of a folder's picture files, and their decoded pixels, between runs."""
+"""Keeps records of a folder's picture files, and decoded pixels, between runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sslcli.files import replacing
 
 DECODER = "d2"
 """Names how pictures are decoded. The first decoder kept damaged pictures as if they were whole."""
-SETTLED = 2 * 10**9
+STABLE_AFTER = 2 * 10**9
 """Nanoseconds after its last change until a file is taken to have settled.
 
 One changed again within the clock's tick, to the same size, would look the same.
@@ -29,30 +29,27 @@ One changed again within the clock's tick, to the same size, would look the same
 UNREADABLE = (OSError, ValueError, EOFError)
 
 
-def kept_folder(root: str) -> Path:
+def picture_cache_folder(root: str) -> Path:
     """Returns the cache of one folder of pictures, named after it."""
     whole = Path(root).expanduser().resolve()
-    return (
-        cache_folder()
-        / "folders"
-        / f"{whole.name[:60]}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]}"
-    )
+    digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]
+    return cache_folder() / "folders" / f"{whole.name[:60]}-{digest}"
 
 
 def cache_key(listing: Listing) -> str:
-    """Returns what a cache's name holds of the files and of how they are decoded."""
+    """Names a state of the files, and how they are decoded, in the names of caches."""
     return f"{listing.key}-{DECODER}"
 
 
 class Records:
-    """An array (N, `width`) uint8 in a .npy file, a row for each file of `listing`.
+    """Keeps (N, `width`) uint8 in a .npy file, a row for each file of `listing`.
 
-    Zeros where nothing is known.
+    Rows are zeros where nothing is known.
     """
 
     def __init__(self, path: Path, listing: Listing, width: int) -> None:
         self._path = path
-        self._settled = listing.changed < time.time_ns() - SETTLED
+        self._is_stable = listing.changed < time.time_ns() - STABLE_AFTER
         self.rows: NDArray[np.uint8] = np.zeros((len(listing), width), dtype=np.uint8)
         with suppress(*UNREADABLE):
             found = np.load(path, allow_pickle=False)
@@ -60,12 +57,12 @@ class Records:
                 self.rows = found
 
     def save(self) -> None:
-        """Writes the records of all files but those changed a moment ago, whole or not at all.
+        """Writes the records of files that have not just changed, whole or not at all.
 
         Raises OSError where it cannot be written.
         """
         with replacing(self._path) as temporary, temporary.open("wb") as file:
-            np.save(file, self.rows * self._settled[:, None])
+            np.save(file, self.rows * self._is_stable[:, None])
 
 
 @contextmanager
@@ -79,7 +76,7 @@ def locked(path: Path, track: Track) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         label = "waiting for another process that decodes these pictures"
-        for _ in track(_acquired(lock), total=1, label=label):
+        for _ in track(_acquire(lock), total=1, label=label):
             pass
     except NotImplementedError as error:
         raise OSError(errno.ENOLCK, str(error)) from error
@@ -89,17 +86,14 @@ def locked(path: Path, track: Track) -> Iterator[None]:
         lock.release()
 
 
-def _acquired(lock: BaseFileLock) -> Iterator[None]:
+def _acquire(lock: BaseFileLock) -> Iterator[None]:
     """Ends, with one item, when the lock is held."""
     lock.acquire(poll_interval=0.1)
     yield
 
 
 def remove_older(folder: Path, stem: str, key: str) -> None:
-    """Removes the caches named `stem` of other states of the folder.
-
-    A process that reads it can go on.
-    """
+    """Removes caches named `stem` of other states; a process that reads one can go on."""
     for path in folder.glob(f"{stem}-*"):
         if not path.name.startswith(f"{stem}-{key}"):
             path.unlink(missing_ok=True)

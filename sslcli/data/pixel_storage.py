@@ -1,9 +1,7 @@
-"""Where the pixels of a folder's pictures are while a run trains on them, if not on disk.
+"""Decodes a folder's pictures into memory, or on demand from their files.
 
-In memory, or in their files.
-
-Each gives the same pixels, and takes the listing, the rows of it that are wanted, how they are
-decoded, and a track.
+Each function gives the same pixels as `disk.decode_to_disk`. It takes the listing, the rows of it
+that are wanted, how they are decoded, and a track.
 """
 
 from __future__ import annotations
@@ -18,41 +16,45 @@ from numpy.typing import NDArray
 from sslcli.data.decode import (
     RECORD,
     Decoded,
-    Decoding,
-    bytes_of,
+    DecodeOptions,
     decode_files,
     decoded_pixels,
     kind_of,
-    note,
     num_channels,
+    read_bytes,
     read_each,
     reason_of,
     record_of,
+    store_outcome,
 )
-from sslcli.data.images import Rows, Track
-from sslcli.data.pixel_cache import Records, cache_key, kept_folder, remove_older
-from sslcli.data.resize import exhaust, in_threads
+from sslcli.data.images import LazySubset, Track
+from sslcli.data.pixel_cache import Records, cache_key, picture_cache_folder, remove_older
+from sslcli.data.resize import consume, map_in_threads
 from sslcli.data.scan import Listing
 from sslcli.errors import RunFailed
 
 
-def in_memory(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
-    """Decoded now, at every start."""
+def decode_to_memory(
+    listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
+) -> Decoded:
+    """Decodes the pictures at every start."""
     paths = [listing.path(row) for row in rows]
-    return decode_files(paths, how.resolution, how.channels, how.workers, track)
+    return decode_files(paths, how, track)
 
 
-def from_files(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: Track) -> Decoded:
-    """Decodes the pictures anew for every batch.
+def decode_on_demand(
+    listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
+) -> Decoded:
+    """Checks every file's header once, and decodes the pictures anew for every batch.
 
-    Here each file is read and only its header checked; the outcome is cached.
+    The outcome of the checks is cached.
     """
-    folder = kept_folder(listing.root)
+    folder = picture_cache_folder(listing.root)
     records = Records(folder / f"checked-{cache_key(listing)}.records", listing, RECORD)
     missing = rows[records.rows[rows, -1] == 0]
 
     def check(index: int) -> bytes:
-        data = bytes_of(listing.path(missing[index]))
+        data = read_bytes(listing.path(missing[index]))
         return record_of(data, kind_of(io.BytesIO(data)))
 
     bad: dict[int, str] = {}
@@ -60,7 +62,7 @@ def from_files(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: 
         read_each(check, len(missing), how.workers), total=len(missing), label="checking pictures"
     )
     for row, outcome in zip(missing.tolist(), outcomes, strict=True):
-        note(outcome, row, records.rows, bad)
+        store_outcome(outcome, row, records.rows, bad)
     if len(missing) > len(bad):
         with suppress(OSError):  # then it is done again the next time
             folder.mkdir(parents=True, exist_ok=True)
@@ -69,12 +71,14 @@ def from_files(listing: Listing, rows: NDArray[np.int64], how: Decoding, track: 
     found = records.rows[rows]
     files = FilePixels(listing, how.resolution, num_channels(found, how.channels), how.workers)
     return Decoded(
-        Rows(files, rows), found, {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad}
+        LazySubset(files, rows),
+        found,
+        {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad},
     )
 
 
 class FilePixels:
-    """The pictures of a listing, decoded when asked for, in threads.
+    """Decodes the pictures of a listing when asked for, in threads.
 
     Raises RunFailed for one that is broken.
     """
@@ -97,15 +101,15 @@ class FilePixels:
         images = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
 
         def fill(index: int) -> None:
-            images[index] = self._decoded(int(rows[index]))
+            images[index] = self._decode(int(rows[index]))
 
-        exhaust(in_threads(fill, len(rows), self._workers))
+        consume(map_in_threads(fill, len(rows), self._workers))
         return images
 
-    def _decoded(self, row: int) -> NDArray[np.uint8]:
+    def _decode(self, row: int) -> NDArray[np.uint8]:
         path = self._listing.path(row)
         try:
-            return decoded_pixels(io.BytesIO(bytes_of(path)), self.shape[1], self.shape[3])[0]
+            return decoded_pixels(io.BytesIO(read_bytes(path)), self.shape[1], self.shape[3])[0]
         except Exception as error:
             raise RunFailed(
                 f"{path} could not be decoded: {reason_of(error)}",

@@ -1,4 +1,4 @@
-"""Squares of one size, cut from pictures of any size."""
+"""Cuts squares of one size from pictures of any size."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Small ones take less time than handing them over.
 """
 
 
-def square(picture: Image.Image, resolution: int) -> Image.Image:
-    """The middle square of `picture` at `resolution`: bicubic, antialiased."""
+def centre_square(picture: Image.Image, resolution: int) -> Image.Image:
+    """Returns the middle square at `resolution`: bicubic, antialiased."""
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -38,10 +38,8 @@ def square(picture: Image.Image, resolution: int) -> Image.Image:
     )
 
 
-def resized(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
-    """`part` with its pictures, (N, H, W, C) with H and W as they may be, made square at
-    `resolution`.
-    """
+def resize(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
+    """Returns `part` with its pictures, (N, H, W, C), square at `resolution`."""
     images = part.images[:]
     height, width, channels = images.shape[1:]
     if resolution is None and height != width:
@@ -54,18 +52,20 @@ def resized(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     small = np.empty((len(images), side, side, channels), dtype=np.uint8)
 
     def fill(index: int) -> None:
-        pixels = images[index, :, :, 0] if channels == 1 else images[index]
-        small[index] = np.asarray(square(Image.fromarray(pixels), side)).reshape(small.shape[1:])
+        picture = Image.fromarray(images[index, :, :, 0] if channels == 1 else images[index])
+        small[index] = np.asarray(centre_square(picture, side)).reshape(small.shape[1:])
 
-    exhaust(track(in_threads(fill, len(images)), total=len(images), label="resizing pictures"))
+    consume(track(map_in_threads(fill, len(images)), total=len(images), label="resizing pictures"))
     return replace(part, images=small)
 
 
-def in_threads(function: Callable[[int], T], count: int, workers: int | None = None) -> Iterator[T]:
-    """function(0), ..., function(count - 1), in order, from `workers` threads; None: one a core.
+def map_in_threads(
+    function: Callable[[int], T], count: int, workers: int | None = None
+) -> Iterator[T]:
+    """Yields function(0), ..., function(count - 1) in order, from several threads.
 
-    Threads, because PIL lets go of Python's lock while it decodes and resizes: they were as fast as
-    processes, which must also be started and send the pixels back.
+    `workers` None: one a core. Threads, because PIL lets go of Python's lock while it decodes and
+    resizes: they were as fast as processes, which must also be started and send the pixels back.
     """
     workers = workers or available_cores()
     step = min(CHUNK, math.ceil(count / workers) or 1)
@@ -79,13 +79,13 @@ def in_threads(function: Callable[[int], T], count: int, workers: int | None = N
 
 
 def available_cores() -> int:
-    """Of this machine, or of the part of it that is this process's."""
+    """Returns this process's share of the machine's cores, at least one."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     return max(1, cores // num_sharing_cores())
 
 
-def exhaust(items: Iterable[None]) -> None:
+def consume(items: Iterable[None]) -> None:
     for _ in items:
         pass

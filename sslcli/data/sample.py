@@ -1,4 +1,4 @@
-"""The data that come with the package: 10,000 + 2,000 pictures of Fashion-MNIST, exact pixels."""
+"""Loads the sample that comes with the package: 12,000 pictures of Fashion-MNIST."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from sslcli.data.data_config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, untracked
-from sslcli.data.split import Stored
+from sslcli.data.split import StoredParts
 from sslcli.errors import require
 from sslcli.settings import setting
 
@@ -18,10 +18,10 @@ FILE = Path(__file__).with_name("fashion_12k.npz")
 
 @dataclass(kw_only=True)
 class FashionSampleConfig(DataConfig):
-    """Clothes, 28x28 grey, 10 classes of 1,000 training and 200 test pictures.
+    """Loads clothes, 28x28 grey, 10 classes of 1,000 training and 200 test pictures.
 
-    Source: Xiao et al. 2017, Fashion-MNIST. Differs: a sixth of the set, balanced; its
-    results are not those of the whole set.
+    The pixels are exact. Source: Xiao et al. 2017, Fashion-MNIST. Differs: a sixth of the set,
+    balanced; its results are not those of the whole set.
     """
 
     root: str | None = setting(
@@ -41,9 +41,9 @@ class FashionSampleConfig(DataConfig):
 
     def load(self, track: Track = untracked) -> Splits:
         with np.load(FILE, allow_pickle=False) as arrays:
-            stored = Stored(
+            stored = StoredParts(
                 train=ImageSet(arrays["x_train"], arrays["y_train"].astype(np.int64)),
                 test=ImageSet(arrays["x_test"], arrays["y_test"].astype(np.int64)),
                 classes=tuple(arrays["classes"].tolist()),
             )
-        return self.prepared(stored, track)
+        return self.split_and_resize(stored, track)

@@ -1,4 +1,4 @@
-"""A tree of folders -> the picture files in it, their parts and their labels.
+"""Lists the picture files in a tree of folders, with their parts and labels.
 
 No file is opened.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.parts import is_passed_over, part_folders, refuse_parts_inside
-from sslcli.data.split import Stored
+from sslcli.data.parts import is_ignored, part_folders, refuse_nested_parts
+from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -23,7 +23,7 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", "
 
 @dataclass(frozen=True)
 class Listing:
-    """N picture files.
+    """Lists N picture files.
 
     `names` relative to `root`; `sizes` in bytes and `changed`, ns since 1970, (N,) int64, -1 where
     that cannot be told. It is the system's time of the last change (ctime), which `cp -p` and
@@ -43,7 +43,7 @@ class Listing:
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits that are others once a file was added, removed, renamed or changed."""
+        """Returns 16 hex digits that change when a file is added, removed or changed."""
         digest = hashlib.sha256(os.fsencode("\0".join(self.names)))
         digest.update(self.sizes.tobytes() + self.changed.tobytes())
         return digest.hexdigest()[:16]
@@ -51,7 +51,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """Some of the files of a listing: `rows` (N,) int64, by name; `labels` (N,) int64 or None."""
+    """Selects files of a listing: `rows` (N,) int64, by name, and `labels` (N,) int64."""
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64] | None
@@ -68,8 +68,8 @@ class PictureFiles:
         return PictureFiles(self.rows, None)
 
 
-def scan(root: Path) -> tuple[Listing, Stored[PictureFiles]]:
-    """The pictures under `root`, and the parts they belong to.
+def scan(root: Path) -> tuple[Listing, StoredParts[PictureFiles]]:
+    """Returns the pictures under `root`, and the parts they belong to.
 
     With train/ in it, `root` has the parts train/, val/ and test/, and nothing else in it is read;
     without, all is for training. Where all training pictures lie in subfolders, those are the
@@ -81,15 +81,15 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles]]:
     try:
         folders, notes = part_folders(root)
     except OSError as error:
-        raise _unreadable(error) from error
-    found = {part: listing_of(folder) for part, folder in folders.items()}
+        raise _unreadable_error(error) from error
+    found = {part: list_folder(folder) for part, folder in folders.items()}
     for part, listing in found.items():
         if not len(listing):
             raise SslcliError(
                 f"there are no pictures in {folders[part]}",
                 f"it should hold files ending in {' '.join(SUFFIXES)}",
             )
-    refuse_parts_inside(folders["train"], found["train"].names)
+    refuse_nested_parts(folders["train"], found["train"].names)
     class_of = {part: class_folders(listing.names) for part, listing in found.items()}
     classes = None if class_of["train"] is None else tuple(sorted(set(class_of["train"])))
     files, start = {}, 0
@@ -97,37 +97,34 @@ def scan(root: Path) -> tuple[Listing, Stored[PictureFiles]]:
         labels = labels_of(listing.root, class_of[part], classes)
         files[part] = PictureFiles(np.arange(start, start + len(listing)), labels)
         start += len(listing)
-    stored = Stored(
+    stored = StoredParts(
         files["train"], files.get("val"), files.get("test"), classes, warnings=tuple(notes)
     )
     if classes is None and any(os.sep in name for name in found["train"].names):
         stored = stored.without_labels(
             f"some pictures lie beside the class folders of {folders['train']}"
         )
-    return _joined(root, list(found.values())), stored
+    return _join(root, list(found.values())), stored
 
 
 def pictures_under(folder: Path) -> list[Path]:
-    """Paths relative to `folder`, sorted.
-
-    Links are followed, but into no folder twice.
-    """
-    return [Path(name) for name in listing_of(folder).names]
+    """Returns sorted paths in `folder`; follows links, but into no folder twice."""
+    return [Path(name) for name in list_folder(folder).names]
 
 
-def listing_of(folder: Path) -> Listing:
-    """As `pictures_under`. Raises SslcliError where a folder in it cannot be read."""
+def list_folder(folder: Path) -> Listing:
+    """Lists as `pictures_under`; raises SslcliError where a folder cannot be read."""
     names: list[str] = []
     numbers: list[int] = []
     try:
         _collect(str(folder), "", names, numbers, set())
     except OSError as error:
-        raise _unreadable(error) from error
+        raise _unreadable_error(error) from error
     sizes, changed = np.array(numbers, dtype=np.int64).reshape(-1, 2).T.copy()
     return Listing(str(folder), tuple(names), sizes, changed)
 
 
-def _unreadable(error: OSError) -> SslcliError:
+def _unreadable_error(error: OSError) -> SslcliError:
     return SslcliError(
         f"{error.filename} cannot be read: {error.strerror}", "see to its permissions"
     )
@@ -136,8 +133,9 @@ def _unreadable(error: OSError) -> SslcliError:
 def _collect(
     folder: str, prefix: str, names: list[str], numbers: list[int], seen: set[tuple[int, int]]
 ) -> None:
-    """Adds the name of every picture, sorted as paths are, part by part, and its size and time
-    of change to `numbers`.
+    """Adds every picture's name, and its size and time of change to `numbers`.
+
+    They are sorted as paths are, part by part.
     """
     here = os.open(
         folder, os.O_RDONLY | os.O_DIRECTORY
@@ -151,7 +149,7 @@ def _collect(
             folders = {entry.name: _is_folder(entry) for entry in entries}
         for name in sorted(folders):
             if folders[name]:
-                if not is_passed_over(name):
+                if not is_ignored(name):
                     _collect(
                         f"{folder}{os.sep}{name}", f"{prefix}{name}{os.sep}", names, numbers, seen
                     )
@@ -178,11 +176,11 @@ def _size_and_change(name: str, folder: int) -> tuple[int, int]:
 
 
 def is_picture(name: str) -> bool:
-    return not is_passed_over(name) and name.lower().endswith(SUFFIXES)
+    return not is_ignored(name) and name.lower().endswith(SUFFIXES)
 
 
 def class_folders(names: tuple[str, ...]) -> list[str] | None:
-    """The first folder of each file; None where a file lies in none."""
+    """Returns the first folder of each file; None where a file lies in none."""
     parts = [name.partition(os.sep) for name in names]
     return [first for first, _, _ in parts] if all(rest for _, _, rest in parts) else None
 
@@ -190,7 +188,7 @@ def class_folders(names: tuple[str, ...]) -> list[str] | None:
 def labels_of(
     root: str, folders: list[str] | None, classes: tuple[str, ...] | None
 ) -> NDArray[np.int64] | None:
-    """(N,) numbers of the classes of files in `folders` under `root`.
+    """Returns (N,) numbers of the classes of files in `folders` under `root`.
 
     The classes are those of the training pictures.
     """
@@ -207,8 +205,8 @@ def labels_of(
     return np.array([numbers[folder] for folder in folders], dtype=np.int64)
 
 
-def _joined(root: Path, listings: list[Listing]) -> Listing:
-    """One listing of all parts."""
+def _join(root: Path, listings: list[Listing]) -> Listing:
+    """Joins the listings of all parts to one."""
     if listings[0].root == str(root):
         return listings[0]
     names: list[str] = []

@@ -1,4 +1,4 @@
-"""Divides a data set: holds validation out of training, and limits the training pictures."""
+"""Holds validation out of training, and limits the training pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sslcli.seeding import derive_seed
 
 
 class Part(Protocol):
-    """Pictures, or the names of pictures, of which some can be chosen."""
+    """Holds pictures, or their names, of which some can be chosen."""
 
     @property
     def labels(self) -> NDArray[np.int64] | None: ...
@@ -27,17 +27,15 @@ class Part(Protocol):
 
 P = TypeVar("P", bound=Part)
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 """Classes that a warning names."""
 
 
 @dataclass(frozen=True)
-class Stored(Generic[P]):
-    """The parts that a data set brings.
+class StoredParts(Generic[P]):
+    """Holds the parts that a data set brings.
 
-    `val` and `test` are None where it brings none.
-
-    `warnings` and `no_labels` as in `Splits`.
+    `val` and `test` are None where it brings none; `warnings` and `no_labels` as in `Splits`.
     """
 
     train: P
@@ -48,8 +46,8 @@ class Stored(Generic[P]):
     warnings: tuple[str, ...] = ()
     no_labels: str | None = None
 
-    def without_labels(self, reason: str) -> Stored[P]:
-        """The same pictures, none with a label, and the reason as a warning."""
+    def without_labels(self, reason: str) -> StoredParts[P]:
+        """Returns the same pictures, none with a label, and the reason as a warning."""
         return replace(
             self,
             train=self.train.without_labels(),
@@ -61,8 +59,10 @@ class Stored(Generic[P]):
         )
 
 
-def divide(stored: Stored[P], val_fraction: float, limit: int | None, seed: int) -> Stored[P]:
-    """Holds `val` out of `train` where it is None, then keeps at most `limit` training pictures.
+def divide(
+    stored: StoredParts[P], val_fraction: float, limit: int | None, seed: int
+) -> StoredParts[P]:
+    """Holds `val` out of `train` where it is None, then limits the training pictures.
 
     `limit` holds for `unlabelled` too; `val` and `test` stay whole. Where there are labels, each
     class gives its share; what a part then lacks of them is a warning.
@@ -75,26 +75,28 @@ def divide(stored: Stored[P], val_fraction: float, limit: int | None, seed: int)
         fix = "lower it, or leave it out to use them all"
         require(limit <= len(train), "data.limit", limit, must_be, fix)
         draw = derive_seed("limit", seed)
-        train = train.subset(stratified(train.labels, len(train), limit, draw, first=val.labels))
+        train = train.subset(
+            stratified_sample(train.labels, len(train), limit, draw, first=val.labels)
+        )
     unlabelled = stored.unlabelled
     if unlabelled is not None and limit is not None and limit < len(unlabelled):
-        chosen = stratified(None, len(unlabelled), limit, derive_seed("limit", seed))
+        chosen = stratified_sample(None, len(unlabelled), limit, derive_seed("limit", seed))
         unlabelled = unlabelled.subset(chosen)
     lacking = [
-        *_lacking("training", train.labels, stored.train.labels, stored.classes),
-        *_lacking("validation", val.labels, stored.train.labels, stored.classes),
+        *_missing_class_warnings("training", train.labels, stored.train.labels, stored.classes),
+        *_missing_class_warnings("validation", val.labels, stored.train.labels, stored.classes),
     ]
     warnings = (*stored.warnings, *lacking)
     return replace(stored, train=train, val=val, unlabelled=unlabelled, warnings=warnings)
 
 
-def _lacking(
+def _missing_class_warnings(
     part: str,
     labels: NDArray[np.int64] | None,
     all_labels: NDArray[np.int64] | None,
     classes: tuple[str, ...] | None,
 ) -> list[str]:
-    """A warning that names the classes of which the part has no picture, where there are any."""
+    """Warns of the classes of which the part has no picture."""
     if labels is None or all_labels is None:
         return []
     everywhere = np.unique(all_labels)
@@ -102,53 +104,56 @@ def _lacking(
     if not missing:
         return []
     names = [repr(classes[label]) if classes else str(label) for label in missing]
-    more = ", ..." if len(names) > MOST_NAMED else ""
+    more = ", ..." if len(names) > MAX_NAMED else ""
     return [
         f"{part} has no picture of {len(missing)} of the {len(everywhere)} classes: "
-        f"{', '.join(names[:MOST_NAMED])}{more}"
+        f"{', '.join(names[:MAX_NAMED])}{more}"
     ]
 
 
 def hold_out(train: P, fraction: float, seed: int) -> tuple[P, P]:
-    """Training and validation pictures: `fraction` of `train`, at least one, is the latter.
-
-    The only picture of a class is never validation, unless every class has but one: these labels
-    can train nothing (`require_labels` says so), and pretraining uses none.
-    """
+    """Splits `train` into training and validation: `fraction` of it, at least one."""
     if len(train) < 2:
         raise SslcliError(
             "there must be at least 2 training pictures, one of them for validation, "
             f"got {len(train)}",
             "add pictures",
         )
-    labels = train.labels
-    eligible = np.arange(len(train))
-    if labels is not None:
-        _, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-        if sizes.max() > 1:
-            eligible = np.flatnonzero(sizes[numbers] > 1)
+    eligible = _eligible_rows(train)
+    labels = None if train.labels is None else train.labels[eligible]
     count = max(1, round(fraction * len(train)))
     count = min(count, len(eligible), len(train) - 1)
-    held = eligible[
-        stratified(None if labels is None else labels[eligible], len(eligible), count, seed)
-    ]
+    held = eligible[stratified_sample(labels, len(eligible), count, seed)]
     kept = np.delete(np.arange(len(train)), held)
     return train.subset(kept), train.subset(held)
 
 
-def stratified(
+def _eligible_rows(train: Part) -> NDArray[np.int64]:
+    """Returns the rows that may become validation: no class may lose its only picture.
+
+    Where every class has but one, all rows may: these labels can train nothing (`require_labels`
+    says so), and pretraining uses none.
+    """
+    if train.labels is not None:
+        _, numbers, sizes = np.unique(train.labels, return_inverse=True, return_counts=True)
+        if sizes.max() > 1:
+            return np.flatnonzero(sizes[numbers] > 1)
+    return np.arange(len(train))
+
+
+def stratified_sample(
     labels: NDArray[np.int64] | None,
     size: int,
     count: int,
     seed: int,
     first: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """`count` of `size` indices, ascending; each class in proportion.
+    """Returns `count` of `size` indices, ascending; each class in proportion.
 
     The largest remainders are rounded up; which of equal ones, the seed draws. In a balanced set
     (to one picture) of which every class gets some anyway, it is the first classes, as in runs
-    already recorded.
-    Where there are more classes than `count`, those among the labels `first` come first.
+    already recorded. Where there are more classes than `count`, those among the labels `first` come
+    first.
     """
     if labels is None:
         labels = np.zeros(size, dtype=np.int64)
@@ -160,17 +165,17 @@ def stratified(
     in_class_order = counts.min() > 0 and sizes.max() - sizes.min() <= 1
     ties = np.arange(len(classes))
     if not in_class_order:
-        ties = shuffled(len(classes), derive_seed("ties", seed))
+        ties = permutation(len(classes), derive_seed("ties", seed))
     largest_first = np.lexsort((ties, -remainders, last))
     counts[largest_first[: count - counts.sum()]] += 1
-    return take_per_class(labels, dict(zip(classes.tolist(), counts.tolist(), strict=True)), seed)
+    return draw_per_class(labels, dict(zip(classes.tolist(), counts.tolist(), strict=True)), seed)
 
 
-def take_per_class(
+def draw_per_class(
     labels: NDArray[np.int64], counts: dict[int, int], seed: int
 ) -> NDArray[np.int64]:
-    """Indices, ascending, of `counts[label]` pictures drawn from each class."""
-    order = shuffled(len(labels), seed)
+    """Draws `counts[label]` pictures of each class; returns their indices, ascending."""
+    order = permutation(len(labels), seed)
     by_class = order[
         np.argsort(labels[order], kind="stable")
     ]  # each class in one piece, in the order of the shuffle
@@ -182,7 +187,7 @@ def take_per_class(
     )
 
 
-def shuffled(size: int, seed: int) -> NDArray[np.int64]:
+def permutation(size: int, seed: int) -> NDArray[np.int64]:
     """Returns a permutation of 0 to `size` - 1.
 
     NumPy promises that PCG64's raw bits stay, not what `Generator` makes of them.

@@ -1,11 +1,11 @@
-"""What the pictures of a set are like, a channel at a time."""
+"""Measures the mean and deviation of a set's pictures, a channel at a time."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.images import ImageSet, evenly
+from sslcli.data.images import ImageSet, evenly_spaced
 
 NUM_SAMPLED = 4096
 """Pictures from files that are looked at, so that no set is decoded whole before its first step."""
@@ -21,7 +21,7 @@ def channel_moments(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, .
     """
     values = np.arange(256) / 255
     means, deviations = [], []
-    for counts in _counts(images):
+    for counts in _count_values(images):
         share = counts / np.sum(counts)
         mean = float(share @ values)
         deviation = float(np.sqrt(share @ (values - mean) ** 2))
@@ -30,9 +30,9 @@ def channel_moments(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, .
     return tuple(means), tuple(deviations)
 
 
-def _counts(images: ImageSet) -> NDArray[np.int64]:
-    """How often each channel has each value: (C, 256)."""
-    chosen = evenly(len(images), NUM_SAMPLED if images.paths is not None else len(images))
+def _count_values(images: ImageSet) -> NDArray[np.int64]:
+    """Counts how often each channel has each value: (C, 256)."""
+    chosen = evenly_spaced(len(images), NUM_SAMPLED if images.paths is not None else len(images))
     counts = np.zeros((images.channels, 256), dtype=np.int64)
     for start in range(0, len(chosen), BLOCK):
         for picture in images.images[chosen[start : start + BLOCK]]:

@@ -1,5 +1,6 @@
-"""The data sets that torchvision reads and downloads, taken over whole instead of picture by
-picture.
+"""Loads the data sets that torchvision reads and downloads.
+
+They are taken over whole instead of picture by picture.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from sslcli.data.data_config import DataConfig
 from sslcli.data.images import ImageSet, Splits, Track, untracked
-from sslcli.data.split import Stored
+from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
 from sslcli.settings import setting
 
@@ -38,7 +39,7 @@ STL10_CLASSES = (
 
 @dataclass(kw_only=True)
 class TorchvisionConfig(DataConfig):
-    """Base of the sets that can be downloaded."""
+    """Holds the settings of the sets that can be downloaded."""
 
     root: str | None = setting(
         None,
@@ -52,85 +53,90 @@ class TorchvisionConfig(DataConfig):
 
 @dataclass(kw_only=True)
 class CIFAR10Config(TorchvisionConfig):
-    """Photographs, 32x32 colour, 10 classes, 50,000 + 10,000. Source: Krizhevsky 2009."""
-
-    def load(self, track: Track = untracked) -> Splits:
-        root = self.location()
-        with explained("CIFAR-10", root, "cifar-10-batches-py", download=self.download):
-            from torchvision.datasets import CIFAR10
-
-            train = CIFAR10(root, train=True, download=self.download)
-            test = CIFAR10(root, train=False)
-        return self.prepared(_cifar(train, test), track)
-
-
-@dataclass(kw_only=True)
-class CIFAR100Config(TorchvisionConfig):
-    """Photographs, 32x32 colour, 100 classes, 50,000 + 10,000.
+    """Loads 50,000 + 10,000 photographs, 32x32 colour, 10 classes.
 
     Source: Krizhevsky 2009.
     """
 
     def load(self, track: Track = untracked) -> Splits:
         root = self.location()
-        with explained("CIFAR-100", root, "cifar-100-python", download=self.download):
+        with translate_errors("CIFAR-10", root, "cifar-10-batches-py", download=self.download):
+            from torchvision.datasets import CIFAR10
+
+            train = CIFAR10(root, train=True, download=self.download)
+            test = CIFAR10(root, train=False)
+        return self.split_and_resize(_cifar(train, test), track)
+
+
+@dataclass(kw_only=True)
+class CIFAR100Config(TorchvisionConfig):
+    """Loads 50,000 + 10,000 photographs, 32x32 colour, 100 classes.
+
+    Source: Krizhevsky 2009.
+    """
+
+    def load(self, track: Track = untracked) -> Splits:
+        root = self.location()
+        with translate_errors("CIFAR-100", root, "cifar-100-python", download=self.download):
             from torchvision.datasets import CIFAR100
 
             train = CIFAR100(root, train=True, download=self.download)
             test = CIFAR100(root, train=False)
-        return self.prepared(_cifar(train, test), track)
+        return self.split_and_resize(_cifar(train, test), track)
 
 
 @dataclass(kw_only=True)
 class STL10Config(TorchvisionConfig):
-    """Photographs, 96x96 colour, 10 classes, 5,000 + 8,000, and 100,000 without labels.
+    """Loads 5,000 + 8,000 photographs, 96x96 colour, 10 classes; 100,000 unlabelled.
 
     Source: Coates et al. 2011.
     """
 
     def load(self, track: Track = untracked) -> Splits:
         root = self.location()
-        with explained("STL-10", root, "stl10_binary", download=self.download):
+        with translate_errors("STL-10", root, "stl10_binary", download=self.download):
             from torchvision.datasets import STL10
 
             train = STL10(root, split="train", download=self.download)
-            stored = Stored(
+            stored = StoredParts(
                 train=_channels_last(train.data, train.labels),
                 unlabelled=_channels_last(STL10(root, split="unlabeled").data),
                 test=_channels_last((test := STL10(root, split="test")).data, test.labels),
                 classes=STL10_CLASSES,
             )
-        return self.prepared(stored, track)
+        return self.split_and_resize(stored, track)
 
 
 @dataclass(kw_only=True)
 class SVHNConfig(TorchvisionConfig):
-    """House numbers, 32x32 colour, 10 digits, 73,257 + 26,032; the `extra` part is left out.
+    """Loads 73,257 + 26,032 house numbers, 32x32 colour, 10 digits.
 
-    Source: Netzer et al. 2011.
+    The `extra` part is left out. Source: Netzer et al. 2011.
     """
 
     def load(self, track: Track = untracked) -> Splits:
         root = self.location()
-        with explained("SVHN", root, "train_32x32.mat and test_32x32.mat", download=self.download):
+        with translate_errors(
+            "SVHN", root, "train_32x32.mat and test_32x32.mat", download=self.download
+        ):
             from torchvision.datasets import SVHN
 
             train, test = (
                 SVHN(root, split=split, download=self.download) for split in ("train", "test")
             )
-        stored = Stored(
+        stored = StoredParts(
             train=_channels_last(train.data, train.labels),
             test=_channels_last(test.data, test.labels),
             classes=tuple("0123456789"),
         )
-        return self.prepared(stored, track)
+        return self.split_and_resize(stored, track)
 
 
 @contextmanager
-def explained(name: str, root: Path, files: str, *, download: bool) -> Iterator[None]:
-    """Turns what torchvision raises into SslcliError, and keeps its warnings from the user."""
+def translate_errors(name: str, root: Path, files: str, *, download: bool) -> Iterator[None]:
+    """Turns torchvision's errors into SslcliError, and hides its warnings."""
     if not download and not root.exists():  # said at once, before torchvision is imported
-        raise missing(name, root, files)
+        raise not_found_error(name, root, files)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -141,7 +147,7 @@ def explained(name: str, root: Path, files: str, *, download: bool) -> Iterator[
         ) from error
     except (OSError, RuntimeError, HTTPException, EOFError, tarfile.TarError) as error:
         if not download:
-            raise missing(name, root, files) from error
+            raise not_found_error(name, root, files) from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SslcliError(
             f"{name} could not be downloaded to {root}: {reason}",
@@ -149,22 +155,22 @@ def explained(name: str, root: Path, files: str, *, download: bool) -> Iterator[
         ) from error
 
 
-def missing(name: str, root: Path, files: str) -> SslcliError:
+def not_found_error(name: str, root: Path, files: str) -> SslcliError:
     return SslcliError(
         f"{name} was not found, or not whole, in {root}",
         f"add data.download=true, or point data.root at the folder that holds {files}",
     )
 
 
-def _cifar(train: Any, test: Any) -> Stored[ImageSet]:
+def _cifar(train: Any, test: Any) -> StoredParts[ImageSet]:
     parts = [
         ImageSet(np.ascontiguousarray(part.data), np.asarray(part.targets))
         for part in (train, test)
     ]
-    return Stored(train=parts[0], test=parts[1], classes=tuple(train.classes))
+    return StoredParts(train=parts[0], test=parts[1], classes=tuple(train.classes))
 
 
 def _channels_last(images: NDArray[np.uint8], labels: NDArray[Any] | None = None) -> ImageSet:
-    """(N, C, H, W) as torchvision has them -> a set."""
+    """Returns a set of pictures (N, C, H, W), as torchvision has them."""
     numbers = None if labels is None else labels.astype(np.int64)
     return ImageSet(np.ascontiguousarray(images.transpose(0, 2, 3, 1)), numbers)

@@ -21,30 +21,25 @@ from sslcli.processes import launched_as, size
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, and the autocast dtype of the forward pass (None: float32)."""
+    """Holds a device, and the autocast dtype of the forward pass (None: float32)."""
 
     device: torch.device
     dtype: torch.dtype | None
 
     @classmethod
     def choose(cls, config: RuntimeConfig) -> Compute:
-        """Returns the device and precision that the config asks for.
+        """Returns the configured device and precision, and sets torch's threads.
 
-        Raises SslcliError for a device or precision that this machine does not have: nothing falls
-        back silently. Also sets torch's threads, and on a CPU how glibc frees memory.
+        Raises SslcliError where this machine lacks them: nothing falls back silently.
         """
         if config.threads not in (0, torch.get_num_threads()):
             torch.set_num_threads(config.threads)
-        device = torch.device(_device_type(config.device))
-        if device.type == "mps" and launched_as().size > 1:
-            message = (
-                f"{launched_as().size} processes were started together, "
-                "and mps is one device for one of them"
-            )
-            raise SslcliError(
-                message, "start it without torchrun or srun, or use runtime.device=cpu"
-            )
-        if device.type == "cuda" and launched_as().size > 1:
+        device, num = torch.device(_device_type(config.device)), launched_as().size
+        if device.type == "mps" and num > 1:
+            message = f"{num} processes were started together, and mps is one device for one"
+            fix = "start it without torchrun or srun, or use runtime.device=cpu"
+            raise SslcliError(message, fix)
+        if device.type == "cuda" and num > 1:
             index = _own_device(launched_as().local, torch.cuda.device_count())
             device = torch.device("cuda", index)
             torch.cuda.set_device(device)
@@ -103,13 +98,15 @@ def _keep_freed_memory() -> None:
     """Lets glibc keep freed memory.
 
     By default it returns every block above 32 MiB to the system at once, and the next step pays
-    for new pages: a step of the convnet took 1.2 to 1.7 times as long (2 cores, batch 256).
+    for new pages: a step of the convnet took 1.2 to 1.7 times as long (2 cores, batch 256). So do
+    threads with a heap of their own, which is why all share one.
     """
-    m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
+    m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8  # malloc.h
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(m_mmap_threshold, 1 << 30)
         mallopt(m_trim_threshold, (1 << 31) - 1)
+        mallopt(m_arena_max, 1)
 
 
 def _own_device(local: int, num_devices: int) -> int:
@@ -164,7 +161,7 @@ def _dtype(precision: Precision, device: str) -> torch.dtype | None:
 
 
 def _has_bf16(device: str) -> bool:
-    """Whether the device computes bf16 fast.
+    """Tells whether the device computes bf16 fast.
 
     On a CPU its instructions decide: without them torch's bf16 is correct, but much slower.
     """

@@ -1,4 +1,4 @@
-"""Describes what a run ran on and with, to explain differences between runs."""
+"""Describes a run's machine and software, to explain differences between runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def environment(compute: Compute) -> dict[str, Any]:
 
 
 def _git() -> str | None:
-    """Returns this checkout's commit, with `-dirty` where files differ; None outside a checkout."""
+    """Returns this checkout's commit, `-dirty` with changes; None outside a checkout."""
     command = [
         "git",
         "-C",

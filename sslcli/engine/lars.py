@@ -1,4 +1,4 @@
-"""LARS: layer-wise adaptive rate scaling."""
+"""Implements LARS, layer-wise adaptive rate scaling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 
 class LARS(Optimizer):
-    """Momentum SGD that scales a weight's step by the weight's norm.
+    """Scales a weight's step of momentum SGD by the weight's norm.
 
     `v <- m v + lr t (g + wd w); w <- w - v` with `t = trust |w| / |g + wd w|`; t is 1 where either
     norm is 0, and in groups with `adapt=False`.

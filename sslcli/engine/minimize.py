@@ -1,8 +1,11 @@
-"""Minimises losses: precision, backward, clipping, the finite check, the optimizer's step."""
+"""Minimises losses of a method's players.
+
+That is precision, backward, clipping, the check for finite losses and the optimizer's step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +16,14 @@ from torch.profiler import record_function
 
 from sslcli.engine.device import Compute
 from sslcli.engine.optim_config import OptimConfig
-from sslcli.errors import RunFailed
+from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
 from sslcli.processes import average_, largest, size
 
 
 @dataclass(frozen=True)
 class Player:
-    """Parameters trained together by one optimizer, at `rate` times the learning rate."""
+    """Holds parameters that one optimizer trains at `rate` times the learning rate."""
 
     optimizer: Optimizer
     clip_norm: float
@@ -32,7 +35,7 @@ class Player:
 
 
 class Minimizer:
-    """Updates the players of a method: `minimize(loss, player)` of the method contract."""
+    """Updates the players of a method: `minimize(loss, player)` in the contract."""
 
     def __init__(
         self,
@@ -40,10 +43,11 @@ class Minimizer:
         compute: Compute,
         learning_rate: Callable[[int], float],
         weight_decay: Callable[[int], float] | None = None,
+        learner: str = "the learner",
     ) -> None:
-        """`learning_rate` and `weight_decay` map a step, counted from 0, to theirs.
+        """Takes the rates as functions of the step, counted from 0.
 
-        None: the weight decay stays as the optimizers have it.
+        Without `weight_decay` that stays as the optimizers have it. `learner`: a name for messages.
         """
         self.learning_rate = learning_rate
         self._weight_decay = weight_decay
@@ -54,6 +58,8 @@ class Minimizer:
         self._never = torch.iinfo(torch.int64).max
         self._first_bad = {name: torch.tensor(self._never, device=self._device) for name in players}
         self._step = 0
+        self._learner = learner
+        self._called = False
 
     @classmethod
     def of(
@@ -64,24 +70,32 @@ class Minimizer:
         learning_rate: Callable[[int], float],
         weight_decay: Callable[[int], float] | None = None,
     ) -> Minimizer:
-        """Returns a minimizer with an optimizer, as configured, for every player."""
-        rates = learner.learning_rates()
+        """Builds a minimizer with an optimizer, as configured, for every player.
+
+        Raises SslcliError where the learner's rates are not those of its players.
+        """
+        name, rates = type(learner).__name__, learner.learning_rates()
+        modules_of = learner.players()
+        if rates.keys() != modules_of.keys():
+            message = (
+                f"{name}.learning_rates gives rates for {_listed(rates)}, "
+                f"and its players are {_listed(modules_of)}"
+            )
+            raise SslcliError(message, "give every player a rate, and nobody else")
         players = {
-            name: Player(optim.build(modules), optim.clip_norm, rates[name])
-            for name, modules in learner.players().items()
+            player: Player(optim.build(modules), optim.clip_norm, rates[player])
+            for player, modules in modules_of.items()
         }
-        return cls(players, compute, learning_rate, weight_decay)
+        return cls(players, compute, learning_rate, weight_decay, name)
 
     def __call__(self, loss: Tensor, *players: str) -> None:
-        """Updates the players' parameters once, each player's by its own optimizer.
+        """Updates the named players, by default "method"; only they get a gradient.
 
-        By default the player is "method". Only parameters of the named players get a gradient.
+        Raises SslcliError for an unknown player, or a loss that cannot be minimised.
         """
         names = players or ("method",)
-        for name in names:
-            assert name in self._players, (
-                f"the method has no player {name!r}; it has {sorted(self._players)}"
-            )
+        self._require_sound(loss, names)
+        self._called = True
         trained = [self._players[name] for name in names]
         self._watch(loss.detach(), names)
         with torch.autocast(self._device.type, enabled=False), record_function("minimize"):
@@ -99,11 +113,8 @@ class Minimizer:
         torch.clear_autocast_cache()
 
     def begin(self, step: int) -> None:
-        """Sets every player's learning rate for a step: the schedule's, times the player's own.
-
-        Also the weight decay, of what is decayed, where that has a course.
-        """
-        self._step = step
+        """Sets every player's learning rate for a step, and the weight decay if it changes."""
+        self._step, self._called = step, False
         learning_rate = self.learning_rate(step)
         for player in self._players.values():
             for group in player.optimizer.param_groups:
@@ -112,7 +123,15 @@ class Minimizer:
                     group["weight_decay"] = self._weight_decay(step)
 
     def end(self) -> None:
-        """Updates the loss scale of fp16; call it once a step, after all players' updates."""
+        """Updates the loss scale of fp16; call it once a step, after all players' updates.
+
+        Raises SslcliError where the step updated no player.
+        """
+        if not self._called:
+            raise SslcliError(
+                f"{self._learner}.train_step did not call `minimize`: nothing was trained",
+                "call minimize(loss) in every step, once for each player",
+            )
         self._scaler.update()
 
     def check_finite(self) -> None:
@@ -131,6 +150,20 @@ class Minimizer:
                 )
                 raise RunFailed(message, fix)
 
+    def _require_sound(self, loss: Tensor, players: Sequence[str]) -> None:
+        unknown = [name for name in players if name not in self._players]
+        if unknown:
+            raise SslcliError(
+                f"{self._learner}.train_step minimises for {_listed(unknown)}, no player of it",
+                f"its players are {_listed(self._players)}",
+            )
+        if loss.ndim or not loss.requires_grad:
+            what = f"of shape {tuple(loss.shape)}" if loss.ndim else "without a gradient"
+            raise SslcliError(
+                f"{self._learner}.train_step minimises a loss {what}",
+                "minimise a scalar that is computed from the player's parameters, not detached",
+            )
+
     def _watch(self, loss: Tensor, players: Sequence[str]) -> None:
         now = torch.where(torch.isfinite(loss), self._never, self._step)
         for player in players:
@@ -146,3 +179,7 @@ class Minimizer:
         for name, player in self._players.items():
             player.optimizer.load_state_dict(state["optimizers"][name])
         self._scaler.load_state_dict(state["scaler"])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))

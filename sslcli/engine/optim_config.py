@@ -2,8 +2,9 @@
 
 Does not import torch.
 
-A config holds the learning rate as typed. Applied is `peak_learning_rate(batch_size)` times the
-schedule, which is computed here and recorded in run.json, and never written into the config.
+A config holds the learning rate that the user gave. Applied is `peak_learning_rate(batch_size)`
+times the schedule, which is computed here and recorded in run.json, and never written into the
+config.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Scaling(Enum):
-    """How the learning rate depends on the batch size."""
+    """Names how the learning rate depends on the batch size."""
 
     none = "none"
     linear = "linear"
@@ -33,7 +34,7 @@ class Scaling(Enum):
 
 
 class Schedule(Enum):
-    """How the learning rate changes after the warm-up."""
+    """Names how the learning rate changes after the warm-up."""
 
     cosine = "cosine"
     constant = "constant"
@@ -41,7 +42,7 @@ class Schedule(Enum):
 
 @dataclass(kw_only=True)
 class OptimConfig:
-    """Base of every optimizer's config."""
+    """Holds the settings that all optimizers share."""
 
     lr: float = setting(0.1, "learning rate as typed; see optim.scaling for what is applied")
     scaling: Scaling = setting(
@@ -131,7 +132,7 @@ class OptimConfig:
         return Progress(step, num_steps).cosine(self.weight_decay, self.weight_decay_end)
 
     def build(self, modules: Sequence[nn.Module]) -> Optimizer:
-        """Returns an optimizer of the modules; the engine sets its learning rate every step."""
+        """Returns an optimizer of the modules; the engine sets its rate every step."""
         return self.optimizer(self._parameter_groups(modules))
 
     def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
@@ -139,10 +140,10 @@ class OptimConfig:
         raise NotImplementedError
 
     def _parameter_groups(self, modules: Sequence[nn.Module]) -> list[dict[str, Any]]:
-        """Splits the parameters into those with weight decay and LARS' adaptation, and the others.
+        """Separates the parameters without weight decay and LARS' adaptation.
 
-        The others are biases and the parameters of norms, known by name or by their one dimension,
-        and those that a module names in `no_decay` (positional embeddings, class tokens).
+        These are biases and the parameters of norms, known by name or by their one dimension, and
+        those that a module names in `no_decay` (positional embeddings, class tokens).
         """
         decayed: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
@@ -253,7 +254,7 @@ class LARSConfig(OptimConfig):
 
 
 def _fused(groups: list[dict[str, Any]]) -> bool:
-    """Whether torch has a fused kernel, one for all parameters, on their devices."""
+    """Tells whether torch has a fused kernel for all parameters on their devices."""
     return all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"])
 
 

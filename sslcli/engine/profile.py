@@ -1,4 +1,7 @@
-"""Profiles a few steps at the beginning of a training, into `profile/` of the run's folder."""
+"""Profiles a few steps at the beginning of a training.
+
+The results are written into `profile/` of the run's folder.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ NEEDED = SKIPPED + WARMING_UP + PROFILED
 
 @dataclass
 class Profiling:
-    """A listener that profiles PROFILED steps, and passes everything on to `listener`.
+    """Profiles PROFILED steps, and passes everything on to `listener`.
 
     A context manager. Shapes and stacks are not recorded: that would slow the steps.
     """
@@ -58,11 +61,7 @@ class Profiling:
         profiler.export_chrome_trace(str(self.folder / "trace.json"))
         averages = profiler.key_averages()
         sort_by = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
-        times = {
-            event.key: event.cpu_time_total / 1000 / PROFILED
-            for event in averages
-            if event.key in PARTS
-        }
+        times = {e.key: e.cpu_time_total / 1000 / PROFILED for e in averages if e.key in PARTS}
         whose = " of the host" if self.device.type == "cuda" else ""
         of = f"{PROFILED} steps ({self.device})"
         lines = [f"milliseconds a step{whose}, by part, of {of}; the profiler makes them longer"]

@@ -16,7 +16,7 @@ from sslcli.settings import setting
 
 
 class DeviceChoice(Enum):
-    """`auto`: cuda where there is one, else mps, else cpu."""
+    """Names the device; `auto` is cuda where there is one, else mps, else cpu."""
 
     auto = "auto"
     cuda = "cuda"
@@ -25,7 +25,7 @@ class DeviceChoice(Enum):
 
 
 class Precision(Enum):
-    """The arithmetic of the forward pass; weights and losses stay float32.
+    """Names the arithmetic of the forward pass; weights and losses stay float32.
 
     `auto`: bf16 where the hardware has it, else fp32.
     """
@@ -37,12 +37,12 @@ class Precision(Enum):
 
 
 MOST_THREADS = 1024
-"""OpenMP crashes where the system cannot start as many threads as asked for."""
+"""OpenMP crashes where the system cannot start the requested number of threads."""
 
 
 @dataclass(kw_only=True)
 class RuntimeConfig:
-    """Where and how a run computes; not part of its identity."""
+    """Holds where and how a run computes; not part of its identity."""
 
     device: DeviceChoice = setting(
         DeviceChoice.auto, "auto, cuda, mps or cpu", changes_results=False

@@ -1,6 +1,6 @@
-"""Turns Ctrl-C, SIGTERM and SIGHUP (a closed terminal) into requests to stop a run.
+"""Turns Ctrl-C, SIGTERM and SIGHUP into requests to stop a run.
 
-The loop answers them between two steps.
+SIGHUP means a closed terminal. The loop answers the requests between two steps.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sslcli.errors import Interrupted
 
 @dataclass
 class StopRequest:
-    """The number of the first signal that came, or None."""
+    """Holds the number of the first signal that came, or None."""
 
     signal_number: int | None = None
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside, the first signal is only noted; a second one raises KeyboardInterrupt.
+    """Notes the first signal; a second one raises KeyboardInterrupt.
 
     SIGHUP may come twice for one terminal: from the system, and from a write that it refused.
     """
@@ -43,7 +43,7 @@ def stop_requests() -> Iterator[StopRequest]:
 
 @contextlib.contextmanager
 def interrupted_by_signals(fix: str) -> Iterator[None]:
-    """Inside, SIGTERM and SIGHUP raise Interrupted at once, as Ctrl-C raises KeyboardInterrupt."""
+    """Makes SIGTERM and SIGHUP raise Interrupted, as Ctrl-C raises KeyboardInterrupt."""
 
     def interrupt(number: int) -> None:
         raise Interrupted(f"stopped by signal {number}", fix, number)
@@ -54,13 +54,9 @@ def interrupted_by_signals(fix: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int], None]) -> Iterator[None]:
-    """Inside, signals call `handle`.
-
-    Only in the main thread: others cannot catch signals. An ignored SIGHUP, as under nohup, stays
-    ignored.
-    """
+    """Makes signals call `handle` inside the context, in the main thread alone."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield  # other threads cannot catch signals
         return
     terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
 
@@ -68,6 +64,7 @@ def _handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int], None])
         _replace_closed(terminals)
         handle(number)
 
+    # An ignored SIGHUP, as under nohup, stays ignored.
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     caught = [number for number in numbers if not (number is signal.SIGHUP and ignored)]
     before = {number: signal.signal(number, on_signal) for number in caught}
@@ -79,7 +76,7 @@ def _handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int], None])
 
 
 def _replace_closed(terminals: list[int]) -> None:
-    """Redirects closed terminals to /dev/null: printing to them would raise and prevent saving."""
+    """Redirects closed terminals to /dev/null; printing there would prevent saving."""
     for descriptor in terminals:
         if not os.isatty(descriptor):
             nowhere = os.open(os.devnull, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""Says once when a run has become much slower than it was, why, and what helps."""
+"""Warns once when a run has become much slower, with the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import torch
 from sslcli.engine.train import ProgressListener
 
 FEWEST = 3
-"""Records before speeds are compared: the first steps are slower than the others."""
+"""Least number of records before speeds are compared: the first steps are slower."""
 FALLEN = 1 / 3
 
 
 class SlowdownAlarm:
-    """Listens, and warns where images/s fall below a third of their median so far."""
+    """Warns where images/s fall below a third of their median so far."""
 
     def __init__(self, listener: ProgressListener, warn: Callable[[str], None]) -> None:
         self._listener, self._warn = listener, warn

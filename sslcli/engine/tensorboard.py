@@ -10,10 +10,7 @@ from sslcli.errors import SslcliError
 
 
 def tensorboard_writer(folder: Path) -> Callable[[dict[str, Any]], None]:
-    """Returns a function that writes a record's numbers as scalars `<phase>/<name>`.
-
-    Raises SslcliError without the package tensorboard.
-    """
+    """Returns a writer of records' numbers; raises SslcliError without tensorboard."""
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ModuleNotFoundError:

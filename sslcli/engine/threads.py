@@ -1,8 +1,8 @@
 """Chooses how many threads a run uses where other work shares the machine.
 
-A step of a small network has hundreds of parallel regions, and each waits for its slowest thread.
-With a thread for a core that another process keeps busy, a run is many times slower than with one
-thread fewer: measured by benchmarks.neighbours.
+A step of a small network has many parallel regions, and each waits for its slowest thread. With a
+thread for a core that another process keeps busy, a run is several times slower than with one
+thread fewer: measured by benchmarks.neighbours and benchmarks.regions.
 """
 
 from __future__ import annotations
@@ -14,43 +14,64 @@ from pathlib import Path
 
 import torch
 
+from sslcli.engine.runs_here import runs_here
+
 SAMPLE = 0.25
-"""Seconds over which it is measured how busy the cores are."""
+"""Seconds over which the load of the cores is measured."""
 MOSTLY = 0.4
-"""A core that others use for more than this part of the time counts as theirs."""
+"""The share of time from which a core counts as used by others."""
 LAUNCHER_CHOSE = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Cores:
-    """The cores that this process may use, and how many of them other processes keep busy."""
+    """Counts the cores that this process may use, and those that others keep busy."""
 
     allowed: int
     busy: float
 
     @property
     def free(self) -> int:
-        """At least one."""
+        """Returns the number of cores that are free, at least one."""
         others = int(self.busy) + (self.busy % 1 > MOSTLY)
         return max(1, self.allowed - others)
 
 
-def choose_threads() -> tuple[int, str | None]:
-    """Returns the number of threads, and a sentence where other work makes it smaller.
+@dataclass(frozen=True)
+class Threads:
+    """States the number of threads, and why others make it smaller.
 
-    What OMP_NUM_THREADS says (torchrun sets it) is left as it is.
+    `open`: whether fewer may be tried (`trial.fastest_threads`).
+    """
+
+    number: int
+    reason: str | None = None
+    open: bool = False
+
+
+def choose_threads(at_once: int = 1) -> Threads:
+    """Chooses the number of threads of a run, beside at least `at_once` - 1 other runs.
+
+    Runs divide the cores; what other processes keep busy is left to them. What OMP_NUM_THREADS says
+    (torchrun sets it) stays.
     """
     usual = torch.get_num_threads()
     if any(name in os.environ for name in LAUNCHER_CHOSE):
-        return usual, None
+        return Threads(usual)
+    runs_here()  # before the measurement, during which a run that starts now counts this one
     cores = measure_cores()
-    if cores.free >= usual:
-        return usual, None
-    threads = "1 thread" if cores.free == 1 else f"{cores.free} threads"
-    return cores.free, (
-        f"other work keeps {cores.busy:.1f} of {cores.allowed} cores busy: {threads} "
-        f"(runtime.threads={usual} uses them all the same)"
+    runs = max(at_once, runs_here())
+    number = max(1, min(usual, cores.free, cores.allowed // runs))
+    if number == usual:
+        return Threads(usual, open=usual > 1)
+    others = (
+        f"{runs} runs divide {cores.allowed} cores"
+        if cores.allowed // runs <= number
+        else f"other work keeps {cores.busy:.1f} of {cores.allowed} cores busy"
     )
+    threads = "1 thread" if number == 1 else f"{number} threads"
+    reason = f"{others}: {threads} (runtime.threads={usual} uses them all the same)"
+    return Threads(number, reason, open=number > 1)
 
 
 def measure_cores() -> Cores:
@@ -64,7 +85,7 @@ def measure_cores() -> Cores:
 
 
 def allowed_cores() -> int:
-    """The cores of the affinity mask, or fewer where a container's quota is smaller."""
+    """Counts the cores of the affinity mask, or of a container's quota if smaller."""
     known = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
     try:
@@ -75,7 +96,7 @@ def allowed_cores() -> int:
 
 
 def _busy_seconds() -> float | None:
-    """Seconds that the allowed cores were busy since the system began; None where unknown."""
+    """Returns the seconds that the allowed cores were busy since boot, if known."""
     try:
         lines = Path("/proc/stat").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The training loop: seed, step, record, evaluate, save.
+"""Runs the training loop: seed, step, record, evaluate, save.
 
 It has no hooks: what differs between methods is in `train_step`.
 """
@@ -21,9 +21,10 @@ from sslcli.engine.signals import stop_requests
 from sslcli.errors import Interrupted, SslcliError
 from sslcli.generators import seed_generators
 from sslcli.method import Evaluate, Learner, Progress
+from sslcli.nets.state import load_state
 from sslcli.runs.checkpoint import Phase, Trained
 from sslcli.seeding import derive_seed
-from sslcli.text import shell_quoted
+from sslcli.text import first_line, shell_path
 
 PARTS = {
     "views": "the batch, and its views",
@@ -38,7 +39,7 @@ Views = TypeVar("Views")
 
 
 class Pictures(Protocol[Batch_co]):
-    """A source of batches: `at(step)` is a pure function of the step.
+    """Supplies batches: `at(step)` is a pure function of the step.
 
     Batches are on the device; a method's are (N, H, W, C) uint8.
     """
@@ -50,7 +51,7 @@ class Pictures(Protocol[Batch_co]):
 
 
 class ProgressListener(Protocol):
-    """Is called after every step, and with every record."""
+    """Receives a call after every step, and every record."""
 
     def step(self, done: int) -> None: ...
 
@@ -59,9 +60,9 @@ class ProgressListener(Protocol):
 
 @dataclass(frozen=True)
 class Periods:
-    """How long a training is, and how often it records, evaluates and saves; all in steps.
+    """States how long a training is, and how often it records, evaluates and saves.
 
-    It also does so after the last step.
+    All are in steps; it also does so after the last step.
     """
 
     num_steps: int
@@ -80,19 +81,20 @@ def train(
     compute: Compute,
     listener: ProgressListener,
 ) -> float:
-    """Trains from the phase's last checkpoint; returns images per second in all its sessions.
+    """Trains from the phase's last checkpoint; returns images/s of all sessions.
 
     It ends after `periods.num_steps`, or earlier where the learner is satisfied. A step is a pure
     function of (state, seed, phase, step), so a resumed run is the same bit for bit. Raises
     Interrupted, after saving, when a signal asks to stop; RunFailed when a loss is not finite.
     """
+    name = type(learner).__name__
     modules = nn.ModuleDict(learner.modules()).train()
-    meter = Meter()
+    meter = Meter(name)
     start, finished = _restore(phase, modules, minimize, meter, compute)
     clock = _Clock(pictures.batch_size, phase.trained())
     if finished:
         return clock.images_per_second
-    name, in_epoch = type(learner).__name__, pictures.steps_per_epoch
+    in_epoch = pictures.steps_per_epoch
     journal = _Journal(name, phase, modules, minimize, meter, listener, clock, in_epoch)
     leads = processes.rank() == 0
 
@@ -179,7 +181,7 @@ class _Journal:
 
 def _interrupted(phase: Phase, done: int, num_steps: int, signal_number: int) -> Interrupted:
     message = f"stopped by a signal after step {done} of {num_steps}; everything is saved"
-    fix = f"go on: sslcli resume {shell_quoted(phase.run.folder)}"
+    fix = f"go on: sslcli resume {shell_path(phase.run.folder)}"
     return Interrupted(message, fix, signal_number)
 
 
@@ -191,13 +193,11 @@ def _restore(
         return 0, False
     step, state, finished = checkpoint
     try:
-        modules.load_state_dict(state["modules"])
+        load_state(modules, state["modules"])
         minimize.load_state(state["minimize"])
         meter.load_state(state["meter"], compute.device)
     except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as reason:
-        message = (
-            f"{phase.last} does not fit what the run trains now: {str(reason).splitlines()[0]}"
-        )
+        message = f"{phase.last} does not fit what the run trains now: {first_line(reason, 1000)}"
         raise SslcliError(
             message, "put code, data and checkpoint back as they were, or start a new run"
         ) from None
@@ -211,7 +211,7 @@ class _Clock:
     """
 
     def __init__(self, batch_size: int, before: Trained) -> None:
-        """`before`: what was trained of the phase before this session."""
+        """Takes `before`, the phase's progress before this session."""
         self._batch_size = batch_size
         self._before = before
         self._seconds = self._data_seconds = self._total_seconds = 0.0
@@ -255,7 +255,7 @@ class _Clock:
 
     @property
     def total(self) -> Trained:
-        """The phase's pictures and seconds so far, in all sessions."""
+        """Returns the phase's pictures and seconds so far, in all sessions."""
         images = self._before.images + self._total_steps * self._batch_size
         return Trained(images, self._before.seconds + self._total_seconds)
 

@@ -1,7 +1,6 @@
-"""An encoder with a linear classifier on top, trained as a whole; and the weights that did best on
-validation.
+"""Trains an encoder with a linear classifier and keeps the best weights.
 
-Shapes: N images, K classes.
+Weights are compared on validation. Shapes: N images, K classes.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from sslcli.nets.encoder import Encoder
 
 
 class BestWeights(nn.Module):
-    """The state that `modules` had when `observe` was last told of a better accuracy.
+    """Holds the state that `modules` had at the best accuracy observed so far.
 
-    Part of a learner's state, so that early stopping goes on where it was after a resume.
+    Part of a learner's state, so that early stopping continues correctly after a resume.
     """
 
     accuracy: Tensor
@@ -32,9 +31,8 @@ class BestWeights(nn.Module):
 
     def __init__(self, modules: Sequence[nn.Module], patience: int) -> None:
         super().__init__()
-        self._watched = tuple(
-            modules
-        )  # in a tuple, so that their weights stand only once in the state
+        # A tuple registers no submodules, so that the state holds the weights only once.
+        self._watched = tuple(modules)
         self._patience = patience
         self.register_buffer("accuracy", torch.tensor(-1.0))
         self.register_buffer("waited", torch.tensor(0))
@@ -45,12 +43,9 @@ class BestWeights(nn.Module):
         return [value for module in self._watched for value in module.state_dict().values()]
 
     def observe(self, accuracy: float) -> None:
-        """An evaluation's result: the weights as they are now are kept where it is better than all
-        before.
-        """
-        found = self.accuracy.new_tensor(
-            accuracy
-        )  # in the precision of the best, which a double would never equal
+        """Saves the current weights where `accuracy` is above all earlier ones."""
+        # In the precision of the best, which a double would never equal.
+        found = self.accuracy.new_tensor(accuracy)
         if found <= self.accuracy:
             self.waited += 1
             return
@@ -61,24 +56,25 @@ class BestWeights(nn.Module):
 
     @property
     def exhausted(self) -> bool:
-        """Whether `patience` evaluations in a row were no better."""
+        """Tells whether `patience` evaluations in a row were no better."""
         return int(self.waited) >= self._patience
 
     def put_back(self) -> None:
-        """Gives the modules the weights kept."""
+        """Restores the best weights in the modules."""
         for index, value in enumerate(self._values()):
             value.copy_(getattr(self, f"kept_{index}"))
 
 
 @dataclass
 class Classifier:
-    """Encoder and linear layer, trained together by cross-entropy on labelled pictures, until
-    validation has been no better `patience` times (`best`). A `Learner` of batches (images (N, H,
-    W, C) uint8, labels (N,) int64).
+    """Trains an encoder and a linear layer by cross-entropy on labelled pictures.
+
+    A `Learner` of batches (images (N, H, W, C) uint8, labels (N,) int64). Training ends when
+    validation has been no better `patience` times in a row (`best`).
 
     The linear layer learns at `head_rate` times the learning rate. In the first `frozen_steps` the
-    encoder does not learn, and is in eval mode, so that its batch norm's statistics stay as they
-    were too.
+    encoder does not learn, and is in eval mode, so that its batch-norm statistics do not change
+    either.
     """
 
     encoder: Encoder
@@ -93,14 +89,14 @@ class Classifier:
     def of(
         cls, encoder: Encoder, num_classes: int, preprocessing: Preprocessing, patience: int
     ) -> Classifier:
-        """The classifier begins with zeros, as a logistic regression does."""
+        """Builds a classifier whose linear layer is zero, as in logistic regression."""
         head = nn.Linear(encoder.width, num_classes)
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
         return cls(encoder, head, preprocessing, BestWeights([encoder, head], patience))
 
     def logits(self, part: ImageSet, device: torch.device) -> Tensor:
-        """(N, K) float32 of whole pictures, in eval mode, without gradient."""
+        """Returns logits (N, K), float32, of unaugmented pictures, in eval mode."""
         return features(
             nn.Sequential(self.encoder, self.head), part.images, self.preprocessing, device
         )
@@ -109,7 +105,7 @@ class Classifier:
         return top_k_accuracy(self.logits(part, device), labels_of(part, device))
 
     def validation(self, val: ImageSet, device: torch.device) -> Evaluate:
-        """Measures the accuracy on `val`, by which the best weights are kept and training ends."""
+        """Returns an evaluation of the accuracy on `val`, which updates `best`."""
 
         def evaluate(_: int) -> dict[str, float]:
             accuracy = self.accuracy(val, device)

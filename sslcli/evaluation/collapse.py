@@ -1,4 +1,4 @@
-"""Whether features have collapsed, seen without labels.
+"""Detects collapsed features without labels.
 
 N images, D the features' width.
 """
@@ -12,49 +12,49 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 MIN_FEATURE_STD = 0.002
-"""Below it every picture has nearly the same features. Untrained networks, measured on
-Fashion-MNIST, have 0.07 (ResNet-50), 0.1 (ResNet-18), 0.2 to 0.5 (small convolutional nets, a ViT);
-three layers of sigmoids 0.004.
+"""Below it every picture has nearly the same features.
+
+Untrained networks, measured on Fashion-MNIST, have 0.07 (ResNet-50), 0.1 (ResNet-18), 0.2 to 0.5
+(small convolutional nets, a ViT); three layers of sigmoids 0.004.
 """
 
 MIN_EFFECTIVE_RANK = 1.2
-"""Below it the features are one direction. Measured as above: 7 to 130; the three layers of
-sigmoids 1.5.
+"""Below it the features vary along one direction only.
+
+Measured as above: 7 to 130; three layers of sigmoids 1.5.
 """
 
 MIN_WIDTH_FOR_RANK = 4
-"""A code narrower than this may well have one main direction."""
+"""A narrower code may well have one main direction."""
 
 
 def feature_std(features: Tensor) -> float:
-    """The spread of L2-normalised features (N, D): std over pictures, mean over dimensions, times
-    sqrt(D).
+    """Measures the spread of L2-normalised features (N, D), from 0 to about 1.
 
-    0 where all pictures have one direction, 1 where directions are uniform. Features that cannot be
-    negative (after a ReLU) share a mean and lie between. Source: Chen & He 2021 (SimSiam), section
-    4.1, there for the projections and without sqrt(D).
+    The standard deviation over pictures, averaged over dimensions, times sqrt(D): 0 where all
+    pictures have one direction, 1 where directions are uniform. Non-negative features (after a
+    ReLU) share a mean and lie between. Source: Chen & He 2021 (SimSiam), section 4.1, there for the
+    projections and without sqrt(D).
     """
     spread = normalize(features.float(), dim=1).std(dim=0, correction=0).mean()
     return float(spread) * math.sqrt(features.shape[1])
 
 
 def effective_rank(features: Tensor) -> float:
-    """RankMe: `smooth_rank` of the features' (N, D) singular values, from 1 to min(N, D). Not
-    centred.
+    """Returns the RankMe of features (N, D), from 1 to min(N, D), not centred.
 
-    Source: Garrido et al. 2023, eq. 1 and 2. The paper takes 25,600 pictures: compare values only
-    at the same number of pictures.
+    Source: Garrido et al. 2023, eq. 1 and 2: the `smooth_rank` of the singular values. The paper
+    takes 25,600 pictures: compare values only at the same number of pictures.
     """
     return smooth_rank(singular_values(features))
 
 
 def singular_values(matrix: Tensor) -> Tensor:
-    """The min(N, D) singular values of (N, D), ascending, float64, on the CPU.
+    """Returns the min(N, D) singular values of (N, D), ascending, in float64.
 
-    Those below 1e-8 of the largest are noise.
+    They are on the CPU. Those below 1e-8 of the largest are noise.
     """
-    # By the smaller Gram matrix: quicker than an SVD. On the CPU, because some devices have no
-    # float64.
+    # The smaller Gram matrix is quicker than an SVD. Some devices have no float64.
     wide = matrix if matrix.shape[0] < matrix.shape[1] else matrix.T
     rows = wide.cpu().double()
     eigenvalues: Tensor = torch.linalg.eigvalsh(rows @ rows.T)
@@ -62,16 +62,14 @@ def singular_values(matrix: Tensor) -> Tensor:
 
 
 def smooth_rank(values: Tensor) -> float:
-    """How many of the values (K,), none negative, count: exp of the entropy of p = values / sum +
-    1e-7; 1 to K.
-    """
+    """Returns the effective number of non-negative values (K,): exp(entropy), 1 to K."""
     total = values.sum()
     p = (values / total if total > 0 else values) + 1e-7
     return float(torch.special.entr(p).sum().exp())
 
 
 def collapse_alarm(feature_std: float, effective_rank: float, width: int) -> str | None:
-    """Plain words where features of `width` dimensions have collapsed, else None."""
+    """Describes the collapse of features of `width` dimensions; None if there is none."""
     if feature_std < MIN_FEATURE_STD:
         return (
             f"every picture gets nearly the same features: their spread is {feature_std:.1g}, "

@@ -1,4 +1,4 @@
-"""What features are like, measured without labels.
+"""Measures properties of features without labels.
 
 N pictures, V views of each, D the features' width.
 """
@@ -12,30 +12,24 @@ from sslcli.evaluation.collapse import singular_values, smooth_rank
 from sslcli.evaluation.precision import directions
 
 DEAD = 1e-3
-"""A dimension is dead whose spread over pictures is below this part of the features' root mean
-square.
-"""
+"""A dimension is dead if its spread is at most this part of the features' root mean square."""
 MANY_DEAD = 0.25
-"""The share of dead dimensions that is worth a word."""
+"""The share of dead dimensions that is reported."""
 HARDLY_CLOSER = 0.8
-"""Views of one picture are expected to be nearer each other than this part of the distance of two
-pictures' views.
-"""
+"""Views of one picture should be closer than this part of the distance between pictures."""
 
 
 def alignment(h_a: Tensor, h_b: Tensor) -> float:
-    """How far two views of a picture are apart: the mean squared distance of L2-normalised features
-    (N, D), whose rows belong together. 0 is best, 4 the largest.
+    """Measures the mean squared distance of two views of a picture, from 0 to 4.
 
-    Source: Wang & Isola 2020, section 4.1, alpha = 2.
+    Rows of the features (N, D) correspond, and are L2-normalised first; 0 is best. Source: Wang &
+    Isola 2020, section 4.1, alpha = 2.
     """
     return float((directions(h_a) - directions(h_b)).square().sum(dim=1).mean())
 
 
 def separation(h_a: Tensor, h_b: Tensor) -> float:
-    """`alignment` of pairs that do not belong together, the mean over all of them: what alignment
-    is to be compared with.
-    """
+    """Measures the `alignment` of all pairs of different pictures, as its baseline."""
     a, b = directions(h_a), directions(h_b)
     num_pairs = len(a) * (len(a) - 1)
     products = float(a.sum(dim=0) @ b.sum(dim=0) - (a * b).sum())
@@ -45,12 +39,10 @@ def separation(h_a: Tensor, h_b: Tensor) -> float:
 
 
 def uniformity(h: Tensor, t: float = 2.0, block: int = 1024) -> float:
-    """How evenly L2-normalised features (N, D), N at least 2, fill the sphere: the log of the mean
-    over pairs of exp(-t * squared distance). 0 where all are equal; the lower the more even, -4 t
-    at the lowest.
+    """Measures how evenly L2-normalised features (N, D) fill the sphere.
 
-    Pairs are taken block by block: memory grows with `block` squared, not with N squared. Source:
-    Wang & Isola 2020, section 4.1, t = 2.
+    Returns log mean exp(-t * squared distance) over pairs, -4 t to 0; lower is more even. N >= 2.
+    Memory grows with `block` squared, not N. Source: Wang & Isola 2020, section 4.1, t = 2.
     """
     assert len(h) >= 2, "a pair has two pictures"
     blocks = torch.split(directions(h), block)
@@ -69,13 +61,13 @@ def uniformity(h: Tensor, t: float = 2.0, block: int = 1024) -> float:
 
 
 def lidar(h: Tensor, delta: float = 1e-4) -> float:
-    """LiDAR: in how many directions pictures differ more than their views do; `smooth_rank`, from 1
-    to D, of (V, N, D).
+    """Counts the directions in which pictures differ more than their views do.
 
-    Every picture is a class, its views the members. With mu_x a picture's mean and mu the mean of
-    all, S_b = E_x[(mu_x - mu)(mu_x - mu)^T], S_w = E_x E_views[(h - mu_x)(h - mu_x)^T] + delta I,
-    and lambda the D eigenvalues of S_w^(-1/2) S_b S_w^(-1/2): exp(-sum p log p), p = lambda /
-    sum(lambda) + 1e-7. Compare values only at the same N and V.
+    LiDAR of h (V, N, D), a `smooth_rank` from 1 to D. Every picture is a class, its views the
+    members. With mu_x a picture's mean and mu the mean of all, S_b = E_x[(mu_x - mu)(mu_x - mu)^T],
+    S_w = E_x E_views[(h - mu_x)(h - mu_x)^T] + delta I, and lambda the D eigenvalues of S_w^(-1/2)
+    S_b S_w^(-1/2): exp(-sum p log p), p = lambda / sum(lambda) + 1e-7. Compare values only at the
+    same N and V.
 
     Source: Thilak et al. 2024, "LiDAR: Sensing Linear Probing Performance in Joint Embedding SSL
     Architectures". Differs: few views (the paper has 50 of 1,000 pictures), and `delta` is a
@@ -93,16 +85,16 @@ def lidar(h: Tensor, delta: float = 1e-4) -> float:
     eigenvalues = singular_values(
         torch.linalg.solve_triangular(root, between, upper=False)
     ).square()
-    missing = eigenvalues.new_zeros(
-        h.shape[2] - len(eigenvalues)
-    )  # fewer pictures than dimensions: the rest are 0
+    # With fewer pictures than dimensions the other eigenvalues are 0.
+    missing = eigenvalues.new_zeros(h.shape[2] - len(eigenvalues))
     return smooth_rank(torch.cat([missing, eigenvalues]))
 
 
 def spectrum(h: Tensor) -> Tensor:
-    """Standard deviation of features (N, D) along their min(N, D) principal directions, descending,
-    float64, on the CPU: the singular values of the centred features over sqrt(N). Where they fall
-    to nothing, the features fill a subspace only.
+    """Returns the standard deviations (min(N, D),) along the principal directions.
+
+    Descending, float64, on the CPU: the singular values of the centred features (N, D) over
+    sqrt(N). Where they fall to zero, the features fill a subspace only.
 
     Source: Jing et al. 2022, "Understanding Dimensional Collapse in Contrastive Self-supervised
     Learning", there squared.
@@ -115,14 +107,15 @@ def spectrum(h: Tensor) -> Tensor:
 
 
 def dimension_std(h: Tensor) -> Tensor:
-    """Returns each dimension's standard deviation (D,) over (N, D), float64, on the CPU."""
+    """Returns the standard deviation (D,) of features (N, D), float64, on the CPU."""
     deviations: Tensor = h.cpu().double().std(dim=0, correction=0)
     return deviations
 
 
 def dead_dimensions(h: Tensor) -> float:
-    """The share of dimensions that are the same for every picture of (N, D): their spread is below
-    DEAD of the features' root mean square. All of them where all pictures have the same features.
+    """Returns the share of dimensions that hardly vary over the pictures (see DEAD).
+
+    It is 1 where all pictures have the same features.
     """
     scale = h.cpu().double().square().mean().sqrt()
     return float((dimension_std(h) <= DEAD * scale).double().mean())
@@ -131,7 +124,7 @@ def dead_dimensions(h: Tensor) -> float:
 def findings(
     dead: float, aligned: float | None = None, separated: float | None = None
 ) -> list[str]:
-    """Plain words on what looks wrong beside `collapse_alarm`, none where nothing does."""
+    """Describes what looks wrong apart from `collapse_alarm`; empty if nothing does."""
     words = []
     if dead >= MANY_DEAD:
         words.append(

@@ -1,4 +1,4 @@
-"""What an encoder makes of pictures: their features, and raw pixels as the baseline to beat.
+"""Computes the features of pictures, and raw pixels as their baseline.
 
 Shapes: N images, H W C, D the encoder's width.
 """
@@ -26,13 +26,10 @@ def features(
     device: torch.device,
     batch_size: int = 512,
 ) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, D) float32 on `device`: the encoder in eval mode, without gradient,
-    in float32 whatever it was trained in: the codes of a deep sigmoid network differ by less than
-    bf16 can tell apart.
+    """Returns the features (N, D), float32 on `device`, of images (N, H, W, C) uint8.
 
-    Every module's mode is as before afterwards, and batch norm's statistics are not touched. Raises
-    SslcliError where the pictures are not what the encoder was trained on, RunFailed where features
-    are not finite.
+    In eval mode, which is then undone, and in float32: bf16 cannot resolve deep sigmoid codes.
+    Raises SslcliError where the pictures do not fit, RunFailed where features are not finite.
     """
     require_fit(images, preprocessing)
     batches = []
@@ -45,7 +42,7 @@ def features(
 
 
 def finite(found: Tensor) -> Tensor:
-    """The features (N, D) as they are. Raises RunFailed where some are not finite."""
+    """Returns the features (N, D) unchanged; raises RunFailed if any is not finite."""
     num_broken = int((~found.isfinite()).any(dim=1).sum())
     if num_broken:
         raise RunFailed(
@@ -56,14 +53,13 @@ def finite(found: Tensor) -> Tensor:
 
 
 LARGEST_PIXELS = 32
-"""Side to which larger pictures are shrunk for the baseline of raw pixels: a probe's cost grows
-with the square of D.
-"""
+"""Side to which larger pictures are shrunk: a probe's cost grows with the square of D."""
 
 
 def pixels(images: Pixels) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, D) float32 in [0, 1], on the CPU; larger pictures are shrunk by
-    averaging, so that D is at most 32 * 32 * C.
+    """Returns raw pixels (N, D), float32 in [0, 1] on the CPU, as features.
+
+    Larger images (N, H, W, C) uint8 are shrunk by averaging, so that D is at most 32 * 32 * C.
     """
     if max(images.shape[1:3]) <= LARGEST_PIXELS:
         return torch.tensor(images[:]).flatten(1).float().div_(255)
@@ -97,7 +93,7 @@ def require_fit(images: Pixels, preprocessing: Preprocessing) -> None:
 
 @contextmanager
 def eval_mode(encoder: nn.Module) -> Iterator[None]:
-    """Puts the module and its parts in eval mode; afterwards each is in its own mode again."""
+    """Puts the module and its parts in eval mode, and restores each one's mode."""
     # Module by module: a part may have been put in eval mode on its own (frozen batch norm).
     modes = [(module, module.training) for module in encoder.modules()]
     encoder.eval()

@@ -1,7 +1,7 @@
-"""What a network that fills holes is compared with.
+"""Fills holes without training, as baselines for a network that does it.
 
-Every filler takes `pictures` (N, C, H, W) in [0, 1] with anything in the hole and `hidden` (N, 1,
-H, W) bool, and returns the pictures with the hole filled; visible pixels stay exactly as they are.
+Every filler takes `pictures` (N, C, H, W) in [0, 1], with any values in the hole, and `hidden`
+(N, 1, H, W) bool, and returns the pictures with the hole filled; visible pixels are unchanged.
 """
 
 from __future__ import annotations
@@ -17,29 +17,25 @@ from sslcli.data.images import Pixels, Track, untracked
 from sslcli.errors import SslcliError
 
 BLOCK = 2**23
-"""About how many numbers of the bank's pictures, and how many distances, are worked on at a time:
-32 MiB each.
-"""
+"""The largest number of values of the bank, and of distances, at a time: about 32 MiB each."""
 
 
 def mean_fill(pictures: Tensor, hidden: Tensor, mean: Sequence[float]) -> Tensor:
-    """The hole in one colour: `mean`, one number a channel."""
+    """Fills the hole with one colour: `mean`, one number a channel."""
     return torch.where(hidden, pictures.new_tensor(mean).view(-1, 1, 1), pictures)
 
 
 def nearest_patch(pictures: Tensor, hidden: Tensor, bank: Pixels) -> Tensor:
-    """The hole as it is in the picture of `bank` (M, H, W, C) whose pixels are nearest (L2) where
-    `pictures` are visible.
+    """Fills the hole from the picture of `bank` with the nearest visible pixels.
 
-    Of equally near pictures the first in the bank is taken.
+    `bank` is (M, H, W, C); the distance is L2. Of equally near pictures the first is taken.
     """
     nearest = _nearest(pictures.masked_fill(hidden, 0), ~hidden, bank)
     return torch.where(hidden, _pictures(bank[nearest.cpu().numpy()], pictures), pictures)
 
 
 def biharmonic(pictures: Tensor, hidden: Tensor, track: Track = untracked) -> Tensor:
-    """The smoothest continuation into the hole: scikit-image's biharmonic inpainting, picture by
-    picture on the CPU.
+    """Continues the picture smoothly into the hole, by scikit-image on the CPU.
 
     Raises SslcliError where scikit-image is missing.
     """
@@ -59,7 +55,7 @@ def biharmonic(pictures: Tensor, hidden: Tensor, track: Track = untracked) -> Te
 
 
 def _nearest(known: Tensor, visible: Tensor, bank: Pixels) -> Tensor:
-    """(N,) rows of `bank`.
+    """Returns the row (N,) of the nearest picture of `bank`.
 
     `known` (N, C, H, W) is 0 where it is not `visible` (N, 1, H, W).
     """
@@ -80,5 +76,8 @@ def _nearest(known: Tensor, visible: Tensor, bank: Pixels) -> Tensor:
 
 
 def _pictures(images: NDArray[np.uint8], like: Tensor) -> Tensor:
-    """(M, H, W, C) uint8 -> (M, C, H, W) in [0, 1], of the dtype and on the device of `like`."""
+    """Converts images (M, H, W, C) uint8 to (M, C, H, W) in [0, 1].
+
+    The dtype and the device are those of `like`.
+    """
     return torch.tensor(images, device=like.device).permute(0, 3, 1, 2).to(like.dtype) / 255

@@ -1,4 +1,4 @@
-"""The k-nearest-neighbour classifier: how good features are without training.
+"""Classifies by the k nearest neighbours, to measure features without training.
 
 Similarities are computed in float64 (docs/decisions/0009). N images, K classes, D width.
 """
@@ -21,14 +21,13 @@ def knn_scores(
     temperature: float = 0.07,
     block: int = 256,
 ) -> Tensor:
-    """Returns scores (N, K) of `queries` (N, D): votes of the k most similar pictures of `bank`.
+    """Returns scores (N, K) of `queries` (N, D) by the votes of k neighbours.
 
-    A neighbour votes for its class with weight exp(cosine / temperature). Of equally similar
-    pictures the first in the bank is nearer. `block` queries at a time bound the memory.
-    Source: Wu et al. 2018, section 3.4; DINO's evaluation (Caron et al. 2021). Differs: a query's
-    weights are divided by the largest of them, which changes no ranking and overflows at no
-    temperature.
-    Raises SslcliError where k is larger than the bank.
+    Of equally similar pictures the first in the bank is nearer. A neighbour votes for its class
+    with weight exp(cosine / temperature). `block` queries at a time bound the memory. Source: Wu et
+    al. 2018, section 3.4; DINO's evaluation (Caron et al. 2021). Differs: a query's weights are
+    divided by the largest of them, which changes no ranking and overflows at no temperature. Raises
+    SslcliError where k is larger than the bank.
     """
     if not 1 <= k <= len(bank):
         raise SslcliError(
@@ -52,11 +51,10 @@ def knn_scores(
 
 
 def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Returns the k largest of every row and their columns, the lowest first among equals."""
+    """Returns each row's k largest values and columns; of equals the lowest column."""
     values, indices = similarity.topk(min(k + 1, similarity.shape[1]), dim=1)
     if values.shape[1] > k:
-        # topk picks freely among equals, which matters where the last one in equals the first one
-        # out.
+        # topk chooses freely among equals: this matters where the last one in equals the next.
         tied = (values[:, k - 1] == values[:, k]).nonzero()[:, 0]
         if len(tied):
             indices[tied, :k] = (
@@ -66,9 +64,9 @@ def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def neighbours(features: Tensor, queries: Tensor, k: int) -> Tensor:
-    """Returns (Q, k) indices of the pictures most similar to those at `queries` (Q,).
+    """Returns the indices (Q, k) of the pictures nearest to those at `queries` (Q,).
 
-    Among `features` (N, D), by cosine, the most similar first, the query itself left out; k < N.
+    By cosine among `features` (N, D), the most similar first, without the query itself; k < N.
     """
     assert k < len(features), f"{k} others among {len(features)} pictures"
     candidates = directions(features)

@@ -1,6 +1,6 @@
-"""Minimises multinomial logistic regression on standardised features; probe.py has the objective.
+"""Minimises multinomial logistic regression on standardised features.
 
-Shapes: N images, D the features' width, K classes.
+The objective is given in probe.py. Shapes: N images, D the features' width, K classes.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from torch import Tensor
 from sslcli.evaluation.precision import in_float64
 
 LOSS_TOLERANCE = 1e-6
-"""A fit ends where the objective is estimated to be this close to its minimum, by its gradient in
-the preconditioner's metric."""
+"""A fit ends where the objective is estimated to be this close to its minimum.
+
+The estimate is half the squared gradient in the preconditioner's metric.
+"""
 
 MAX_ROUNDS, MAX_STEPS = 4, 200
-"""Rounds of L-BFGS, and steps in a round: after each the preconditioner is made anew."""
+"""Rounds of L-BFGS, and steps in a round; each round computes a new preconditioner."""
 
 MIN_RIDGE = 1e-6
-"""Least addition to the preconditioner's diagonal: float32 can solve with what is left."""
+"""Least addition to the preconditioner's diagonal, so that float32 can solve with it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Standardizer:
-    """(x - mean) / std, `mean` and `std` (D,) being those of the features it was fitted to."""
+    """Computes (x - mean) / std with the statistics (D,) of the fitted features."""
 
     mean: Tensor
     std: Tensor
 
     @classmethod
     def fit(cls, features: Tensor) -> Standardizer:
-        """A dimension that never varies (up to rounding) gets std 1, and so becomes 0 instead of
-        noise.
-        """
+        """Fits mean and std; std is 1 where only rounding varies, which so becomes 0."""
         variance, mean = torch.var_mean(features, dim=0, correction=0)
         std = variance.sqrt()
         return cls(mean, torch.where(std > 1e-6 * mean.abs(), std, 1.0))
@@ -49,7 +49,7 @@ class Standardizer:
 
 
 class LogisticRegression:
-    """One data set's objective. Weights are (K, D + 1), the bias last."""
+    """Holds one data set's objective, with weights (K, D + 1), the bias last."""
 
     def __init__(
         self,
@@ -68,14 +68,13 @@ class LogisticRegression:
         self.num_classes = num_classes
 
     def loss_and_gradient(self, weights: Tensor, l2: float) -> tuple[Tensor, Tensor]:
-        """The objective, a float64 scalar, and its gradient (K, D + 1).
+        """Returns the objective, a float64 scalar, and its gradient (K, D + 1).
 
         The gradient is (softmax - one-hot)^T X / N + l2 W.
         """
         log_p = torch.log_softmax(self.design @ weights.T, dim=1)
         penalised = torch.cat([weights[:, :-1], torch.zeros_like(weights[:, -1:])], dim=1)
-        # Summed in float64: near the minimum a line search sees differences that float32 rounds
-        # off.
+        # In float64: near the minimum a line search compares values that float32 rounds alike.
         mean_log_p = in_float64(log_p[self.rows, self.labels]).mean()
         loss = l2 / 2 * in_float64(penalised).square().sum() - mean_log_p
         residual = log_p.exp_()
@@ -83,16 +82,16 @@ class LogisticRegression:
         return loss, residual.T @ self.design / len(self.rows) + l2 * penalised
 
     def preconditioner(self, weights: Tensor, l2: float) -> Tensor:
-        """Lower triangular L (D + 1, D + 1), L L^T being about the Hessian for one class.
+        """Returns lower triangular L (D + 1, D + 1); L L^T is about one class's Hessian.
 
-        Features are correlated, pixels above all. In the coordinates V = W L the problem is round
-        and L-BFGS needs several times fewer steps. The curvature in a logit, p (1 - p), is that at
-        `weights`, averaged over classes: where a weak l2 lets the probe be sure it is tiny, and an
-        assumed one would make its gradient look like that of a minimum.
+        Features are correlated, pixels above all. In the coordinates V = W L the problem is well
+        conditioned, and L-BFGS needs several times fewer steps. The curvature in a logit, p
+        (1 - p), is that at `weights`, averaged over classes: with a weak l2 it can be tiny, and an
+        assumed one would make the gradient look like that of a minimum.
         """
         p = torch.softmax(self.design @ weights.T, dim=1)
         curvature = (p * (1 - p)).mean(dim=1, keepdim=True)
-        # In float64, lest rounding make it indefinite.
+        # In float64, so that rounding does not make it indefinite.
         scaled = in_float64(self.design * curvature.sqrt())
         hessian = (scaled.T @ scaled / len(scaled)).cpu()
         hessian.diagonal().add_(max(l2, MIN_RIDGE))
@@ -112,7 +111,7 @@ class LogisticRegression:
         return weights
 
     def rounds(self, weights: Tensor, l2: float) -> tuple[Tensor, float]:
-        """Rounds of L-BFGS, each preconditioned anew, until the gap is below the tolerance.
+        """Runs L-BFGS, preconditioned anew each round, until the gap is in tolerance.
 
         Returns the weights and the gap: about how far the objective is above its minimum.
         """
@@ -130,7 +129,7 @@ class LogisticRegression:
 
     @cached_property
     def exact(self) -> LogisticRegression:
-        """The same problem in float64, on the CPU where the device has no such numbers."""
+        """Returns the problem in float64, on the CPU where the device has no float64."""
         problem = copy(self)
         problem.design = in_float64(self.design)
         problem.rows, problem.labels = (
@@ -139,7 +138,7 @@ class LogisticRegression:
         return problem
 
     def minimize(self, start: Tensor, l2: float, lower: Tensor) -> Tensor:
-        """One round of L-BFGS with a strong Wolfe line search, preconditioned by `lower`.
+        """Runs L-BFGS once with a strong Wolfe line search, preconditioned by `lower`.
 
         In these coordinates the Hessian is about the identity, so the objective is about half the
         gradient's square above its minimum.
@@ -168,7 +167,7 @@ class LogisticRegression:
 
 
 def tolerance(l2: float) -> float:
-    """Returns how far above its minimum the objective may end; less where a strong l2 is cheap."""
+    """Returns the allowed gap to the minimum; a strong l2 gets a smaller one cheaply."""
     return LOSS_TOLERANCE / max(1.0, l2**2)
 
 

@@ -1,5 +1,6 @@
-"""Features as points of a plane: L2-normalised features, as kNN sees them. N pictures, D the
-features' width.
+"""Projects L2-normalised features to the plane.
+
+N pictures, D the features' width.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sslcli.errors import SslcliError
 
 @dataclass(frozen=True)
 class Map:
-    """A projection of features (N, D) to the plane (N, 2).
+    """Projects features (N, D) to the plane (N, 2).
 
     `package` must be installed for it; fewer than `min_pictures` make no sensible map.
     """
@@ -39,13 +40,14 @@ class Map:
             raise SslcliError(message, "name a larger --part, or --map pca, which needs 3")
 
     def __call__(self, h: Tensor) -> Tensor:
-        """(N, D) -> (N, 2) float32, on the CPU; the same at every call."""
+        """Returns points (N, 2), float32 on the CPU; the same at every call."""
         return self.project(normalize(h.float().cpu(), dim=1)).float()
 
 
 def pca(directions: Tensor) -> Tensor:
-    """The two principal directions' coordinates; of each direction the sign that makes its largest
-    weight positive.
+    """Returns the coordinates on the first two principal directions.
+
+    Each direction has the sign that makes its largest weight positive.
     """
     centred = (directions - directions.mean(dim=0)).double()
     _, axes = torch.linalg.eigh(centred.T @ centred)
@@ -56,24 +58,22 @@ def pca(directions: Tensor) -> Tensor:
 
 
 def tsne(directions: Tensor) -> Tensor:
-    """Source: van der Maaten & Hinton 2008, as scikit-learn has it; perplexity 30, less for few
-    pictures; begun from PCA.
+    """Returns scikit-learn's t-SNE, started from PCA.
+
+    Perplexity is 30, less for few pictures. Source: van der Maaten & Hinton 2008.
     """
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(directions) - 1) / 3)
     begin = pca(directions)
-    # scikit-learn's own start from PCA is scaled so; a code of one dimension has no second
-    # component for it.
+    # scikit-learn scales its own start from PCA so, but fails for a code of one dimension.
     begin = begin / begin[:, 0].std().clamp(min=1e-12) * 1e-4
     found = TSNE(2, perplexity=perplexity, init=begin.float().numpy(), random_state=0)
     return torch.from_numpy(found.fit_transform(directions.numpy()))
 
 
 def umap(directions: Tensor) -> Tensor:
-    """Source: McInnes et al. 2018, as umap-learn has it, with its defaults; fewer neighbours for
-    few pictures.
-    """
+    """Runs umap-learn's UMAP (McInnes et al. 2018); few pictures get fewer neighbours."""
     from umap import UMAP
 
     found = UMAP(n_neighbors=min(15, len(directions) - 1), random_state=0, n_jobs=1)

@@ -1,6 +1,4 @@
-"""What is measured during pretraining: whether features collapse, and kNN accuracy where labels
-exist.
-"""
+"""Measures the features' collapse and kNN accuracy during pretraining."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, Pixels, evenly
+from sslcli.data.images import ImageSet, Pixels, evenly_spaced
 from sslcli.evaluation.collapse import collapse_alarm, effective_rank, feature_std
 from sslcli.evaluation.diagnostics import alignment, dead_dimensions, uniformity
 from sslcli.evaluation.features import features
@@ -19,22 +17,19 @@ from sslcli.method import Preprocessing
 from sslcli.nets.encoder import Encoder
 
 NUM_WATCHED = 512
-"""Validation pictures whose features are looked at for collapse, at even distances: a folder's are
-sorted by class.
-"""
+"""Validation pictures checked for collapse, evenly spaced: folders are sorted by class."""
 MIN_WATCHED = 16
 NUM_BANK = 10_000
-"""Training pictures that kNN looks among: enough to follow progress by, and a fraction of an
-epoch's time.
-"""
+"""Training pictures in kNN's bank: enough to follow progress in a fraction of an epoch's time."""
 
 
 @dataclass
 class Monitor:
-    """Call it with the steps done: `feature_std`, `effective_rank`, `dead_dimensions` and
-    `uniformity` of validation features; `alignment` where `view_features` gives (V, N, D) features
-    of views; and, where labels exist, `knn_accuracy` on validation every `knn_every` steps (0:
-    never) and at `num_steps`. `alarm` is told of a collapse, once.
+    """Measures the features' collapse, uniformity and kNN accuracy after a step.
+
+    Of validation features: `feature_std`, `effective_rank`, `dead_dimensions`, `uniformity`.
+    `alignment` where `view_features` returns features (V, N, D). `knn_accuracy` where labels exist,
+    every `knn_every` steps (0: never) and at `num_steps`. A first collapse is passed to `alarm`.
     """
 
     encoder: Encoder
@@ -49,10 +44,10 @@ class Monitor:
     _alarmed: bool = False
 
     def __call__(self, step: int) -> dict[str, float]:
-        watched = self._features(self.val.images[evenly(len(self.val), NUM_WATCHED)])
+        watched = self._features(self.val.images[evenly_spaced(len(self.val), NUM_WATCHED)])
         deviation, rank = feature_std(watched), effective_rank(watched)
         words = collapse_alarm(deviation, rank, self.encoder.width)
-        if len(watched) < MIN_WATCHED:  # the spread of a handful of pictures says nothing
+        if len(watched) < MIN_WATCHED:  # the spread of so few pictures is meaningless
             words = None
         if words is not None and not self._alarmed:
             self._alarmed = True
@@ -81,7 +76,7 @@ class Monitor:
         assert self.train.labels is not None
         assert self.val.labels is not None
         # Evenly spread over the training part, so that the bank is the same at every call.
-        chosen = evenly(len(self.train), NUM_BANK)
+        chosen = evenly_spaced(len(self.train), NUM_BANK)
         bank_labels = torch.from_numpy(self.train.labels[chosen]).to(self.device)
         val_labels = torch.from_numpy(self.val.labels).to(self.device)
         num_classes = int(max(self.train.labels.max(), self.val.labels.max())) + 1

@@ -1,4 +1,4 @@
-"""The linear probe: multinomial logistic regression on frozen features, deterministic.
+"""Fits the linear probe, a deterministic logistic regression on frozen features.
 
 The objective is mean cross-entropy + (l2 / 2) * ||W||^2 on standardised features; the bias is not
 penalised. It is minimised to about 1e-6 at every l2, whatever strengths were fitted before.
@@ -22,42 +22,40 @@ from sslcli.evaluation.scores import top_k_accuracy
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A linear classifier: `weight` (K, D) and `bias` (K,), on features standardised by
-    `standardizer`.
-    """
+    """Classifies standardised features by `weight` (K, D) and `bias` (K,)."""
 
     weight: Tensor
     bias: Tensor
     standardizer: Standardizer
 
     def logits(self, features: Tensor) -> Tensor:
-        """(N, D) -> (N, K)."""
+        """Returns logits (N, K) of features (N, D)."""
         return torch.addmm(self.bias, self.standardizer(features), self.weight.T)
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The probe that `select_probe` chose, and how well each l2 did on validation."""
+    """Holds the probe that `select_probe` chose, and each l2's validation accuracy."""
 
     probe: Probe
     l2: float
     accuracies: dict[float, float]
-    """On the validation part, by l2, the strongest first."""
+    """Validation accuracies by l2, the strongest first."""
 
     @property
     def undecided(self) -> bool:
-        """Whether several strengths were tried and all have the same validation accuracy."""
+        """Tells whether several strengths all have the same validation accuracy."""
         return len(self.accuracies) > 1 and len(set(self.accuracies.values())) == 1
 
     @property
     def at_edge(self) -> bool:
-        """Whether l2 is the grid's smallest or largest and won, so a better one may lie beyond."""
+        """Tells whether the best l2 ends the grid, so that a better one may lie beyond."""
         edges = (min(self.accuracies), max(self.accuracies))
         return len(self.accuracies) > 1 and self.l2 in edges and not self.undecided
 
     @property
     def doubt(self) -> str | None:
-        """What a user should know of this l2: "l2 is <doubt>"; None where nothing is in doubt."""
+        """Completes "l2 is …" with a warning for the user; None where there is no doubt."""
         if self.undecided:
             accuracy = 100 * self.accuracies[self.l2]
             return (
@@ -72,9 +70,10 @@ class Selection:
 def fit_probe(
     features: Tensor, labels: Tensor, num_classes: int, l2: float, start: Probe | None = None
 ) -> Probe:
-    """Returns the probe that minimises the objective on `features` (N, D), `labels` (N,) int64.
+    """Returns the probe that minimises the objective on features (N, D).
 
-    `start`: a probe of the same shape to begin from (on its own standardised features), for speed.
+    `labels` (N,) are int64. `start`, a probe of the same shape with its own standardizer, saves
+    time.
     """
     problem = LogisticRegression(features, labels, num_classes)
     return _probe(problem, problem.solve(l2, None if start is None else _joined(start)))
@@ -90,13 +89,14 @@ def select_probe(
     refit: bool = True,
     standardizer: Standardizer | None = None,
 ) -> Selection:
-    """Chooses the l2 of `grid` that is best on validation, and fits again on train + val.
+    """Chooses the l2 of `grid` that is best on validation, and refits on train + val.
 
-    `refit=False` leaves the probe fitted on the training part alone, for where labels are counted.
-    `standardizer`, fitted to more pictures, then needs none of their labels: a dimension that
-    hardly varies in ten pictures would explode on others.
-    Of strengths with the same validation accuracy `middle_of_tied` chooses.
-    The grid is walked from the strongest l2 to the weakest, each fit starting from the last.
+    `refit=False` leaves the probe fitted on the training part alone, for protocols that count
+    labels. `standardizer`, fitted to more pictures, then needs none of their labels: a dimension
+    that hardly varies in ten pictures would explode on others. `middle_of_tied` chooses among
+    strengths with the same validation accuracy. The grid is walked from the strongest l2 to the
+    weakest, each fit starting from the last.
+
     Source: Kornblith et al. 2019, SimCLR (Chen et al. 2020) App. B.8: L-BFGS, no augmentation, l2
     chosen on validation among 45 log-spaced values in 1e-6 ... 1e5, then fitted on both. Differs:
     the features are standardised, so that one grid serves encoders of any scale.
@@ -123,11 +123,11 @@ def select_probe(
 
 
 def middle_of_tied(accuracies: dict[float, float]) -> float:
-    """Returns the l2 with the highest accuracy; of several, the middle one in order of strength.
+    """Returns the l2 with the highest accuracy; of several, the middle in strength.
 
-    The middle, because validation says nothing against the tied strengths on either side of it:
-    it is the furthest from those that are worse, and no edge of the grid. Of two middle ones the
-    nearer to the grid's middle is taken, then the stronger.
+    Validation says nothing against the tied strengths on either side of the middle: it is the
+    furthest from those that are worse, and no edge of the grid. Of two middle ones the nearer to
+    the grid's middle is taken, then the stronger.
     """
     grid = sorted(accuracies, reverse=True)
     best = max(accuracies.values())

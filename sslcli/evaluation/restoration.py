@@ -1,6 +1,6 @@
-"""How good restored pictures are. N pictures, C channels, H W; values in [0, 1].
+"""Scores restored pictures. N pictures, C channels, H W; values in [0, 1].
 
-`restored` and `truth` are whole pictures (N, C, H, W): what was visible stands in both, for windows
+`restored` and `truth` are whole pictures (N, C, H, W) with the same visible pixels, because windows
 and gradients reach beyond the scored region. `restored` is clamped to [0, 1]. `region` (N, 1, H, W)
 bool is True where a picture is scored; every picture has such a pixel. Every score is (N,), one a
 picture, over all channels.
@@ -18,9 +18,9 @@ from sslcli.errors import SslcliError
 SSIM_WINDOW = 11
 """Side of SSIM's window in pixels: smaller pictures have no SSIM."""
 SMALLEST_ERROR = 1e-10
-"""The mean squared error of a perfect picture counts as this: its PSNR is 100 dB."""
+"""The least mean squared error that counts: the PSNR of a perfect picture is 100 dB."""
 BLOCK = 2**22
-"""About how many numbers of the pictures SSIM works on at a time."""
+"""SSIM works on about this many values of the pictures at a time."""
 
 
 def mean_absolute_error(restored: Tensor, truth: Tensor, region: Tensor) -> Tensor:
@@ -32,17 +32,17 @@ def mean_squared_error(restored: Tensor, truth: Tensor, region: Tensor) -> Tenso
 
 
 def psnr(restored: Tensor, truth: Tensor, region: Tensor) -> Tensor:
-    """Peak signal to noise in dB, 10 log10(1 / MSE), at most 100."""
+    """Returns the peak signal-to-noise ratio in dB, 10 log10(1 / MSE), at most 100."""
     return -10 * mean_squared_error(restored, truth, region).clamp(min=SMALLEST_ERROR).log10()
 
 
 def ssim(restored: Tensor, truth: Tensor, region: Tensor) -> Tensor:
-    """Structural similarity, at most 1: the mean over the region of the map, which has no values
-    within 5 pixels of the picture's edge. NaN for a picture whose region lies wholly there.
+    """Returns the structural similarity, at most 1, averaged over the region.
 
-    Source: Wang et al. 2004: a Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03,
-    covariances not corrected for the sample's size. Channels are compared one by one. Raises
-    SslcliError for pictures smaller than the window.
+    Pixels within 5 of the picture's edge have no value: a region wholly there gives NaN. Source:
+    Wang et al. 2004: a Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, covariances
+    not corrected for the sample's size. Channels are compared one by one. Raises SslcliError for
+    pictures smaller than the window.
     """
     height, width = truth.shape[2:]
     if min(height, width) < SSIM_WINDOW:
@@ -59,11 +59,10 @@ def ssim(restored: Tensor, truth: Tensor, region: Tensor) -> Tensor:
 
 
 def gradient_magnitude(pictures: Tensor, region: Tensor) -> Tensor:
-    """Sharpness: the mean length of the gradient, by forward differences of neighbouring pixels
-    that all lie in the region.
+    """Measures sharpness: the mean length of the gradient in the region.
 
-    So the seam between region and surroundings does not count. NaN for a picture whose region is
-    nowhere wide enough.
+    By forward differences of neighbouring pixels that all lie in the region, so its border does not
+    count. NaN where the region is nowhere wide enough.
     """
     here, below, right = (
         (..., slice(-1), slice(-1)),
@@ -75,11 +74,10 @@ def gradient_magnitude(pictures: Tensor, region: Tensor) -> Tensor:
 
 
 def restoration_scores(restored: Tensor, truth: Tensor, region: Tensor) -> dict[str, float]:
-    """Means over the pictures: "l1" and "l2" in percent of the range and its square, "psnr" in dB,
-    "ssim".
+    """Returns the pictures' mean "l1" and "l2" in percent, "psnr" in dB and "ssim".
 
-    A picture without an SSIM is left out of its mean, and "ssim" where none has one: it looks at 11
-    x 11 pixels.
+    "l2" is in percent of the range's square. Pictures without an SSIM (smaller than 11 x 11 pixels,
+    or NaN) do not count; "ssim" is left out where none has one.
     """
     scores = {
         "l1": 100 * float(mean_absolute_error(restored, truth, region).mean()),
@@ -95,16 +93,15 @@ def restoration_scores(restored: Tensor, truth: Tensor, region: Tensor) -> dict[
 
 
 def _mean(values: Tensor, region: Tensor) -> Tensor:
-    """(N,) the mean of `values` (N, C, H, W) where `region` is True; NaN where it never is."""
+    """Returns the means (N,) of `values` (N, C, H, W) over `region`; NaN where empty."""
     count = region.flatten(1).sum(dim=1) * values.shape[1]
     return values.where(region, 0).flatten(1).sum(dim=1) / count
 
 
 def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
-    """(N, C, H - 10, W - 10): the index at the centre of every window that lies in the picture."""
+    """Returns the index (N, C, H - 10, W - 10) of every window inside the picture."""
     down, across = (_gaussian(length, x) for length in x.shape[2:])
-    # As products of matrices: a GPU's convolutions round to TF32, too coarse for a difference of
-    # squares.
+    # By matrix products: a GPU's convolutions round to TF32, too coarse for differences of squares.
     mean_x, mean_y, xx, yy, xy = down @ torch.stack([x, y, x * x, y * y, x * y]) @ across.T
     luminance, contrast = 0.01**2, 0.03**2
     covariance, variances = xy - mean_x * mean_y, xx - mean_x.square() + yy - mean_y.square()
@@ -115,7 +112,7 @@ def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _gaussian(length: int, like: Tensor) -> Tensor:
-    """(length - 10, length): row i weighs the window that begins at i."""
+    """Returns weights (length - 10, length); row i weighs the window that begins at i."""
     offset = torch.arange(SSIM_WINDOW, device=like.device, dtype=like.dtype) - SSIM_WINDOW // 2
     weights = torch.softmax(-0.5 * (offset / 1.5).square(), dim=0)
     place = torch.arange(length, device=like.device)

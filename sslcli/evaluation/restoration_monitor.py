@@ -1,4 +1,4 @@
-"""Scores a method that restores pictures on validation pictures, during training."""
+"""Scores a method's restored validation pictures during training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sslcli.data.images import ImageSet, evenly
+from sslcli.data.images import ImageSet, evenly_spaced
 from sslcli.engine.device import Compute
 from sslcli.evaluation.features import eval_mode
 from sslcli.evaluation.restoration import restoration_scores
@@ -15,14 +15,15 @@ from sslcli.generators import kept_generators, seed_generators
 from sslcli.method import Restorer, as_pictures
 
 NUM_WATCHED = 256
-"""Validation pictures that are scored."""
+"""Number of validation pictures that are scored."""
 BATCH = 128
 
 
 class RestorationMonitor:
-    """Call it with the steps done: PSNR and SSIM of validation pictures damaged as in training, and
-    restored; against the originals, where they were to be restored. The damage is the same at every
-    call.
+    """Measures PSNR and SSIM of damaged and of restored validation pictures.
+
+    The damage is as in training, and the same at every call. Only hidden pixels are compared with
+    the originals.
     """
 
     def __init__(
@@ -48,17 +49,17 @@ class RestorationMonitor:
 
 
 def pictures_of(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, C, H, W) in [0, 1]."""
+    """Converts images (N, H, W, C) uint8 to (N, C, H, W) in [0, 1]."""
     return as_pictures(torch.tensor(images).to(device))
 
 
 def some_of(part: ImageSet, at_most: int, device: torch.device) -> Tensor:
-    """(N, C, H, W) in [0, 1]: at even distances, for pictures may be sorted by class."""
-    return pictures_of(part.images[evenly(len(part), at_most)], device)
+    """Returns evenly spaced pictures (N, C, H, W), as parts may be sorted by class."""
+    return pictures_of(part.images[evenly_spaced(len(part), at_most)], device)
 
 
 def as_images(pictures: Tensor) -> NDArray[np.uint8]:
-    """(N, C, H, W) -> (N, H, W, C) uint8."""
+    """Converts pictures (N, C, H, W) to images (N, H, W, C) uint8."""
     images: NDArray[np.uint8] = (
         (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     )
@@ -66,7 +67,7 @@ def as_images(pictures: Tensor) -> NDArray[np.uint8]:
 
 
 def damage(method: Restorer, pictures: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """As in training, but the same for the same seed, and without a trace in the generators."""
+    """Damages pictures as in training; the same for one seed, generators untouched."""
     with kept_generators():
         seed_generators(seed)
         return method.damage(pictures)
@@ -75,7 +76,7 @@ def damage(method: Restorer, pictures: Tensor, seed: int = 0) -> tuple[Tensor, T
 def restore(
     method: Restorer, modules: nn.ModuleDict, damaged: Tensor, hidden: Tensor, compute: Compute
 ) -> Tensor:
-    """In eval mode, without gradient, batch by batch."""
+    """Restores pictures batch by batch, in eval mode, without gradient."""
     with torch.no_grad(), eval_mode(modules), compute.autocast():
         batches = [slice(start, start + BATCH) for start in range(0, len(damaged), BATCH)]
         return torch.cat(

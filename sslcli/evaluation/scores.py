@@ -1,4 +1,4 @@
-"""How good predictions are. Shapes: N images, K classes."""
+"""Scores predictions. Shapes: N images, K classes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sslcli.data.images import ImageSet
 
 
 def labels_of(part: ImageSet, device: torch.device) -> Tensor:
-    """(N,) int64. The pictures have labels."""
+    """Returns the part's labels (N,), int64; it must have some."""
     assert part.labels is not None
     return torch.from_numpy(part.labels).to(device)
 
 
 def top_k_accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:
-    """The fraction of N pictures whose true class is among the k highest of its `scores` (N, K).
+    """Returns the fraction of pictures whose class has one of the k highest scores.
 
-    Of equal scores the lower class goes first, so k = 1 agrees with argmax. A score of NaN is never
-    right.
+    `scores` are (N, K). Of equal ones the lower class goes first, so k = 1 agrees with argmax. A
+    score of NaN is never right.
     """
     assert 1 <= k <= scores.shape[1], f"top-{k} of {scores.shape[1]} classes"
     true = scores.gather(1, labels[:, None])
@@ -34,13 +34,13 @@ def top_k_accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:
 
 
 def top_accuracies(scores: Tensor, labels: Tensor) -> dict[str, float]:
-    """Returns `top1`, and `top5` where there are more than 5 classes: of 5 it is always 1."""
+    """Returns `top1`, and `top5` where there are more than 5 classes (else it is 1)."""
     found = {"top1": top_k_accuracy(scores, labels)}
     return {**found, "top5": top_k_accuracy(scores, labels, 5)} if scores.shape[1] > 5 else found
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> NDArray[np.int64]:
-    """(K, K) counts: row the true class, column the predicted one."""
+    """Returns counts (K, K): row the true class, column the predicted one."""
     cells = labels.cpu().numpy().astype(np.int64) * num_classes + predictions.cpu().numpy()
     return (
         np.bincount(cells, minlength=num_classes**2)
@@ -52,7 +52,7 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> N
 def per_class_accuracy(
     predictions: Tensor, labels: Tensor, num_classes: int
 ) -> NDArray[np.float64]:
-    """(K,) the fraction right of every class's pictures; NaN for a class that has none."""
+    """Returns each class's accuracy (K,); NaN for a class without pictures."""
     matrix = confusion_matrix(predictions, labels, num_classes)
     counts = matrix.sum(axis=1)
     return np.where(counts > 0, matrix.diagonal() / np.maximum(counts, 1), np.nan)
@@ -79,15 +79,15 @@ STUDENT_T = (
 
 
 def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean, and half the width of its 95 % interval by Student's t; None for a single value,
-    which tells no spread.
+    """Returns the mean and half the width of its 95 % interval by Student's t.
+
+    The latter is None for a single value, which has no spread.
     """
     mean = statistics.fmean(values)
     if len(values) < 2:
         return mean, None
     freedom = len(values) - 1
-    # Beyond the table from the normal's 1.96, within 0.001 (Abramowitz & Stegun 26.7.5, the first
-    # two terms).
+    # Beyond the table, within 0.001: the first two terms of Abramowitz & Stegun 26.7.5.
     quantile = (
         STUDENT_T[freedom - 1]
         if freedom <= len(STUDENT_T)

@@ -1,5 +1,4 @@
-"""A picture of any size, restored by a network that knows one size: overlapping tiles, coarse to
-fine.
+"""Restores a picture of any size, coarse to fine, by a network of one input size.
 
 Shapes: C H W of the picture, N tiles of R x R pixels. Masks: True = hidden.
 """
@@ -19,22 +18,19 @@ Restore = Callable[[Tensor, Tensor], Tensor]
 Corner = tuple[int, int]
 
 MOST_HIDDEN = 0.5
-"""The part of a tile that may be hidden where the network fills it: with more, it sees too little
-to go by.
-"""
+"""The largest hidden part of a tile that is given to the network as it is."""
 
 
 def restored(
     picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int = 64
 ) -> Tensor:
-    """`picture` (C, H, W) in [0, 1] with `hidden` (1, H, W) restored by tiles of R = `resolution`;
-    the rest is the input, bit for bit.
+    """Restores the `hidden` (1, H, W) pixels of `picture` (C, H, W) in [0, 1].
 
-    Tiles overlap by half, their results are blended by a smooth window, and only those that touch
-    `hidden` are computed. A tile of which more than a half is hidden is restored at half the size
-    first, and so on; its enlarged fill is blended with what its neighbours make of theirs. So no
-    tile without a visible pixel is given to `restore`, unless everything is hidden (a whole picture
-    to be denoised): then the tiles alone do it, at full size.
+    The rest is the input, bit for bit. Tiles of R = `resolution` overlap by half, their results are
+    blended by a smooth window, and only those that touch `hidden` are computed. A tile of which
+    more than a half is hidden is restored at half the size first, and so on; its enlarged fill is
+    blended with its neighbours' results. So `restore` gets no tile without a visible pixel, unless
+    everything is hidden (a whole picture to be denoised): then only tiles at full size are used.
     """
     height, width = picture.shape[1:]
     rows, columns = (
@@ -71,7 +67,7 @@ def restored(
 
 
 class _Blend:
-    """Adds tiles up under a window that falls smoothly to the edge, over the windows' sum."""
+    """Averages overlapping tiles, weighted by a window that falls to 0 at the edge."""
 
     def __init__(self, like: Tensor, resolution: int) -> None:
         self.total, self.weight = torch.zeros_like(like), torch.zeros_like(like[:1])
@@ -89,19 +85,17 @@ class _Blend:
             _cut(self.weight, corner, resolution).add_(self.window)
 
     def result(self) -> Tensor:
-        """The blended picture; 0 where no tile lies."""
+        """Returns the blended picture; 0 where no tile lies."""
         return self.total.div_(self.weight.masked_fill_(self.weight == 0, 1))
 
 
 def _coarse(
     picture: Tensor, hidden: Tensor, restore: Restore, resolution: int, batch_size: int
 ) -> Tensor:
-    """The picture restored at half its size (the longer side stays at least `resolution`), enlarged
-    again.
+    """Restores the picture at half its size, and enlarges the result.
 
-    A coarse pixel is the mean of its visible ones, and hidden where it has none: were one hidden
-    pixel enough, a finely dotted mask would soon hide everything, and there would be nothing to
-    restore from.
+    The longer side stays at least `resolution`. A coarse pixel is the mean of its visible ones, and
+    is hidden only where it has none: otherwise a finely dotted mask would soon hide everything.
     """
     size = tuple(picture.shape[1:])
     scale = max(0.5, resolution / max(size))
@@ -118,9 +112,7 @@ def _coarse(
 
 
 def _tiles(covered: Tensor, resolution: int) -> tuple[list[Corner], list[float]]:
-    """The top left corners of the tiles that together cover `covered` (H, W), and the part of each
-    that is hidden.
-    """
+    """Returns the top left corners of tiles that cover (H, W), and their hidden parts."""
     tops, lefts = (_starts(side, resolution) for side in covered.shape)
     sums = torch.zeros([side + 1 for side in covered.shape], dtype=torch.int64)
     sums[1:, 1:] = covered.cpu().cumsum(0).cumsum(1)
@@ -132,14 +124,12 @@ def _tiles(covered: Tensor, resolution: int) -> tuple[list[Corner], list[float]]
 
 
 def _starts(side: int, resolution: int) -> list[int]:
-    """Where tiles begin, half a tile apart, the last flush with the end."""
+    """Returns where tiles begin, half a tile apart, the last flush with the end."""
     return [*range(0, side - resolution, max(1, resolution // 2)), side - resolution]
 
 
 def _mirrored(side: int, length: int, device: torch.device) -> Tensor:
-    """Indices 0 ... side - 1, then back and forth until there are `length`: a reflection of any
-    extent.
-    """
+    """Returns indices (length,) that reflect 0 ... side - 1 back and forth."""
     period = max(1, 2 * (side - 1))
     index = torch.arange(length, device=device) % period
     return torch.where(index < side, index, period - index)

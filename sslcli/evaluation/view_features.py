@@ -1,4 +1,4 @@
-"""Features of a method's own random views, for what is measured without labels."""
+"""Computes features of a method's own random views, for measures without labels."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from sslcli.method import Method, views_by_size
 from sslcli.seeding import derive_seed
 
 NUM_VIEWED = 256
-"""Validation pictures whose views are looked at during training."""
+"""Number of validation pictures whose views are measured during training."""
 BATCH = 256
 
 
 def view_features(
     method: Method, images: NDArray[np.uint8], device: torch.device, num_draws: int = 1
 ) -> Tensor | None:
-    """Images (N, H, W, C) -> (V, N, D) float32: features of `num_draws` times as many views as the
-    method makes of a picture, in eval mode, without gradient; of views of several sizes, those of
-    the first. None where the method does not make two views or more that its encoder takes.
+    """Returns features (V, N, D), float32, of a method's views of images (N, H, W, C).
 
-    The views are the same at every call, and the generators go on as if none had been drawn.
+    V is `num_draws` times the method's number of views; of views of several sizes, those of the
+    first size. The encoder is in eval mode, without gradient. None unless the method makes at least
+    two views that its encoder accepts. The views are the same at every call, and the generators'
+    state is restored.
     """
     found = []
     with kept_generators(), torch.no_grad(), eval_mode(method.encoder):

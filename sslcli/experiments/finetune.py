@@ -1,4 +1,4 @@
-"""Trains a classifier on few labels or all until validation gets no better, and tests it once."""
+"""Trains a classifier until validation gets no better, and tests it once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PHASE = "finetune"
 FEWEST_STEPS = 20
-"""Between two evaluations, or checkpoints: with few labels an epoch is a handful of steps."""
+"""Least number of steps between evaluations, or checkpoints: few labels make short epochs."""
 
 
 def run(config: Config, run: Run, console: Console) -> None:
@@ -92,10 +92,7 @@ def build_classifier(config: Config, files: EncoderFiles, session: Session) -> C
 def train_classifier(
     session: Session, phase: str, config: Config, classifier: Classifier, labelled: ImageSet
 ) -> None:
-    """Trains from the last checkpoint, or from the start.
-
-    The classifier is left with the weights that were best on validation.
-    """
+    """Trains from the last checkpoint or the start, and restores the best weights."""
     settings, device = config.training, session.compute.device
     batch_size = min(settings.batch_size, len(labelled))
     pictures = LabelledBatches(labelled, batch_size, config.seed, device)
@@ -115,7 +112,7 @@ def train_classifier(
 
 
 def score_on_test(classifier: Classifier, session: Session) -> Row:
-    """Reads test, here and only here; the weights were chosen on validation."""
+    """Measures the accuracy on test, which nothing else reads."""
     splits, device = session.splits, session.compute.device
     assert splits.test is not None
     logits, labels = classifier.logits(splits.test, device), labels_of(splits.test, device)
@@ -132,7 +129,7 @@ def score_on_test(classifier: Classifier, session: Session) -> Row:
 
 
 def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Protocol:
-    """Returns how the classifier was trained and measured."""
+    """Describes how the classifier was trained and measured."""
     assert splits.test is not None
     settings = config.training
     initial = (
@@ -142,28 +139,25 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
     )
     crops = f"crops of at least {settings.crop_scale[0]:g} of the area"
     mirrored = ", mirrored" if settings.flip else ""
+    network = f"encoder and a linear layer on its output, trained together from {initial}"
     return Protocol(
         trained_on=f"{len(labelled)} labels, {crops}{mirrored}",
         chosen_on=f"{len(splits.val)} validation pictures, whole, in eval mode: "
         "when training ends, and whose weights are taken",
         tested_on=f"{len(splits.test)} test pictures, once",
         data_fingerprint=splits.fingerprint,
-        details={
-            "network": f"encoder and a linear layer on its output, trained together from {initial}"
-        },
+        details={"network": network},
     )
 
 
 def report(config: Config, session: Session, results: Results) -> None:
-    """Writes results.json, the figures and a line into the evaluated run; prints the table."""
+    """Writes the results, the figures and the evaluated run's line; prints the table."""
     run, console = session.run, session.console
     (row,) = results.rows
     write_results(run.folder, results)
+    matrix = np.array(row.confusion, dtype=np.int64)
     save_confusion(
-        session.figures / "confusion.png",
-        run.folder / "confusion.csv",
-        np.array(row.confusion, dtype=np.int64),
-        results.classes,
+        session.figures / "confusion.png", run.folder / "confusion.csv", matrix, results.classes
     )
     save_curves(session.figures / "curves.png", read_records(run.folder))
     metrics, folder = numbers(row.scores), str(run.folder.absolute())
@@ -171,9 +165,7 @@ def report(config: Config, session: Session, results: Results) -> None:
     append_evaluation(Path(config.run), evaluation, console)
     run.finish(metrics, Validation("val_top1"))
     columns = {"top1": "top-1", "top5": "top-5", "val_top1": "validation"}
-    console.table(
-        f"test accuracy, {results.protocol.trained_on}",
-        ("fine-tuned", *(columns[name] for name in row.scores)),
-        [(f"from {config.init.name} weights", *map(percentage, row.scores.values()))],
-    )
+    title = f"test accuracy, {results.protocol.trained_on}"
+    cells = (f"from {config.init.name} weights", *map(percentage, row.scores.values()))
+    console.table(title, ("fine-tuned", *(columns[name] for name in row.scores)), [cells])
     console.say(f"run: {run.folder}")

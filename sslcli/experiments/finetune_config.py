@@ -1,6 +1,7 @@
-"""Settings of `sslcli finetune run=…`: trains a run's encoder and a linear classifier together.
+"""Defines the settings of `sslcli finetune run=…`.
 
-With init=random it trains the same network from random weights: the supervised baseline.
+It trains a run's encoder and a linear classifier together. With init=random it trains the same
+network from random weights: the supervised baseline.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
 
 
 class Initial(Enum):
-    """The weights that training begins with: the run's, or random ones of the same network."""
+    """Names the initial weights: the run's, or random ones of the same network."""
 
     run = "run"
     random = "random"
@@ -28,7 +29,7 @@ class Initial(Enum):
 
 @dataclass(kw_only=True)
 class TrainingConfig:
-    """How encoder and classifier are trained."""
+    """Holds the settings by which encoder and classifier are trained."""
 
     epochs: int = setting(
         30, "at most so many passes over the labelled pictures, or as many as make `steps`"
@@ -94,7 +95,7 @@ class TrainingConfig:
 
 @dataclass(kw_only=True)
 class Config(RecordingConfig):
-    """Every knob of fine-tuning."""
+    """Holds the settings of fine-tuning."""
 
     run: str = setting(
         REQUIRED,
@@ -134,16 +135,16 @@ class Config(RecordingConfig):
 
 
 def resolve(config: Config) -> Config:
-    """Returns the same config with `run` as an absolute folder, and the data's root."""
+    """Returns the config with `run` and the data's root as absolute paths."""
     source = resolve_encoder_run(config.run, config.runtime.outputs)
     if config.init is Initial.run:
         require_unlabelled(source)
-    data = None if config.data is None else config.data.resolved()
+    data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     return replace(config, run=str(source.absolute()), data=data, data_root=root)
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
-    """Returns the part of the run folder's path that names method, data and first weights."""
+    """Returns the part of the run folder's path that names method, data and weights."""
     trained_on = evaluation_folder_label(config.run, choices)
     return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sslcli.data.images import evenly
+from sslcli.data.images import evenly_spaced
 from sslcli.engine.train import ProgressListener
 from sslcli.evaluation.fillers import biharmonic, mean_fill, nearest_patch
 from sslcli.evaluation.restoration import gradient_magnitude, restoration_scores
@@ -23,14 +23,14 @@ from sslcli.method import Restorer
 from sslcli.report.pictures import save_grid
 from sslcli.runs.folder import Run
 from sslcli.runs.results import Protocol, Results, Row, numbers, score, write_results
-from sslcli.text import shell_quoted
+from sslcli.text import shell_path
 
 if TYPE_CHECKING:
     from sslcli.console import Console
 
 NUM_SHOWN = 16
 LASTING = 10
-"""Records in a row after which a player is said to have won."""
+"""Number of records in a row after which a player is said to have won."""
 
 
 def run(config: Config, run: Run, console: Console) -> None:
@@ -97,7 +97,7 @@ class _Referee:
 
 @dataclass(frozen=True)
 class Filling:
-    """The same pictures with the same holes, filled in several ways.
+    """Holds the same pictures with the same holes, filled in several ways.
 
     Pictures are (N, C, H, W) in [0, 1], on the CPU.
     """
@@ -115,11 +115,10 @@ class Filling:
         session, method = trained.session, trained.method
         splits, compute, console = session.splits, session.compute, session.console
         assert isinstance(method, Restorer)
-        part = splits.val if splits.test is None else splits.test
+        part, name = (splits.val, "validation") if splits.test is None else (splits.test, "test")
         if splits.test is None:
             console.warn("the data have no test part: what is reported is measured on validation")
-        device = torch.device("cpu")
-        truth = some_of(part, num_scored or len(part), device)
+        truth = some_of(part, num_scored or len(part), torch.device("cpu"))
         damaged, hidden = damage(method, truth)
         given = (damaged.to(compute.device), hidden.to(compute.device))
         network = restore(method, nn.ModuleDict(method.modules()), *given, compute)
@@ -129,19 +128,12 @@ class Filling:
         }
         if find_spec("skimage") is not None:
             filled["biharmonic"] = biharmonic(damaged, hidden, console.track)
-        filled["network"] = network.to(device)
-        return cls(
-            "validation" if splits.test is None else "test",
-            truth,
-            damaged,
-            hidden,
-            filled,
-            splits.fingerprint,
-        )
+        filled["network"] = network.cpu()
+        return cls(name, truth, damaged, hidden, filled, splits.fingerprint)
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The scores of every filler on the holes alone; `true`: how sharp they should be."""
+        """Scores every filler on the holes alone; `true` has the originals' sharpness."""
         sharpness = {
             name: float(gradient_magnitude(pictures, self.hidden).nanmean())
             for name, pictures in {**self.filled, "true": self.truth}.items()
@@ -179,7 +171,7 @@ class Filling:
             },
         )
         write_results(session.run.folder, Results("inpaint", protocol, self.rows))
-        shown = evenly(len(self.truth), NUM_SHOWN)
+        shown = evenly_spaced(len(self.truth), NUM_SHOWN)
         columns = {"masked": self.damaged, **self.filled, "true": self.truth}
         save_grid(
             session.figures / "fillings.png",
@@ -200,7 +192,7 @@ class Filling:
         console.table(title, ("filled by", "L1", "L2", "PSNR", "SSIM", "mean gradient"), rows)
         # A network that only ever saw one hole learned to fill no other.
         if bool((self.hidden != self.hidden[:1]).any()):
-            folder = shell_quoted(run.folder)
+            folder = shell_path(run.folder)
             console.say(
                 f"fill your own pictures: sslcli restore {folder} picture.png --mask mask.png"
             )

@@ -1,4 +1,7 @@
-"""Settings of `sslcli inpaint`: trains a context encoder to fill holes, and scores it."""
+"""Defines the settings of `sslcli inpaint`.
+
+It trains a context encoder to fill holes, and scores it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ __all__ = ["Config", "folder_label", "resolve"]
 
 @dataclass(kw_only=True)
 class Config(pretrain.Config):
-    """Every knob of inpainting: those of pretraining, and how many pictures are scored."""
+    """Holds the settings of pretraining, and the number of pictures that are scored."""
 
     num_scored: int | None = setting(
         500, "test pictures that are scored, the same for every filler; null: all"

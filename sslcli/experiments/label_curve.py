@@ -1,7 +1,7 @@
 """Measures accuracy by the number of labels.
 
-Cell by cell (run, kind, labels, subset). Each cell has a file of its own, so that a resumed curve
-skips what is finished.
+A cell is one run, kind, number of labels and subset. Each has a file of its own, so that a resumed
+curve skips what is finished.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ if TYPE_CHECKING:
 
 
 def run(config: Config, run: Run, console: Console) -> None:
-    """Measures every cell that is not measured yet; leaves the table, the files and the plot."""
+    """Measures every missing cell; writes the table, the files and the plot."""
     curve = LabelCurve.open(config, run, console)
     report(curve, curve.measure())
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Features of the whole parts, extracted once; a subset takes its rows."""
+    """Holds the features of the whole parts, of which a subset takes its rows."""
 
     train: Tensor
     val: Tensor
@@ -74,7 +74,7 @@ class LabelCurve:
     def open(cls, config: Config, run: Run, console: Console) -> LabelCurve:
         """Loads and checks everything before any training.
 
-        Raises SslcliError where labels or test pictures lack, or a run's encoder does not fit them.
+        Raises SslcliError where labels or test pictures are missing, or do not fit a run's encoder.
         """
         sources = [read_encoder(Path(name)) for name in config.runs]
         session = open_evaluation(
@@ -103,36 +103,38 @@ class LabelCurve:
         ]
 
     def needs_one_subset(self, kind: Kind, amount: float) -> bool:
-        """True if every seed gives the same: a probe, which sees all labels."""
+        """Tells whether every seed gives the same: a probe that sees all labels."""
         labels = self.session.splits.train.labels
         assert labels is not None
         is_probe = kind in (Kind.linear_probe, Kind.raw_pixels)
         return is_probe and len(label_subset(labels, amount, 0)) == len(labels)
 
     def cell(self, index: int, kind: Kind, amount: float, seed: int) -> Cell:
-        """Measures one cell, or reads it where it is measured already."""
+        """Measures one cell, or reads its file if it is measured already."""
         phase = f"{index}-{kind.name}/labels-{amount:g}-{seed}"
         path = self.session.run.folder / phase / "result.json"
         if path.exists():
             skip_finished(self.session.run, phase)
             return Cell(**json.loads(path.read_text()))
-        assert self.session.splits.train.labels is not None
-        chosen = label_subset(
-            self.session.splits.train.labels, amount, seed, classes=self.session.splits.classes
-        )
-        labelled = self.session.splits.train.subset(chosen)
+        cell = self.measured(index, kind, amount, seed, phase)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(asdict(cell), allow_nan=False).encode())
+        subset = f"{cell.num_labels} labels, subset {seed}"
+        name = self.curve(index, kind.name)
+        self.session.console.say(f"{name}, {subset}: {100 * cell.top1:.2f} %")
+        return cell
+
+    def measured(self, index: int, kind: Kind, amount: float, seed: int, phase: str) -> Cell:
+        """Trains on the cell's labels, or fits a probe to them, and measures it on test."""
+        splits = self.session.splits
+        assert splits.train.labels is not None
+        chosen = label_subset(splits.train.labels, amount, seed, classes=splits.classes)
+        labelled = splits.train.subset(chosen)
         if kind in (Kind.finetuned, Kind.from_scratch):
             top1, val_top1, how = self.train(index, kind, amount, seed, labelled, phase)
         else:
             top1, val_top1, how = self.probe(index, kind, labelled, chosen)
-        cell = Cell(index, kind.name, amount, len(labelled), seed, top1, val_top1, how)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(asdict(cell), allow_nan=False).encode())
-        self.session.console.say(
-            f"{self.curve(index, kind.name)}, {len(labelled)} labels, subset {seed}: "
-            f"{100 * top1:.2f} %"
-        )
-        return cell
+        return Cell(index, kind.name, amount, len(labelled), seed, top1, val_top1, how)
 
     def probe(
         self, index: int, kind: Kind, labelled: ImageSet, chosen: NDArray[np.int64]
@@ -181,13 +183,13 @@ class LabelCurve:
 
     @property
     def test(self) -> ImageSet:
-        """The test pictures, which `open` made sure of."""
+        """Returns the test pictures, whose presence `open` has checked."""
         assert self.session.splits.test is not None
         return self.session.splits.test
 
     @cached_property
     def features(self) -> list[Parts]:
-        """The features of every run's encoder."""
+        """Computes the features of every run's encoder."""
         extracted = []
         for source in self.sources:
             encoder = load_trained(source)
@@ -201,7 +203,7 @@ class LabelCurve:
 
     @cached_property
     def pixels(self) -> Parts:
-        """The pixels, as features."""
+        """Returns the pixels, as features."""
         parts = (self.session.splits.train, self.session.splits.val, self.test)
         return Parts(*(pixels(part.images).to(self.session.compute.device) for part in parts))
 
@@ -215,7 +217,7 @@ class LabelCurve:
 
 
 def describe_protocol(curve: LabelCurve) -> Protocol:
-    """Returns how every cell was measured."""
+    """Describes how every cell was measured."""
     splits, config = curve.session.splits, curve.config
     return Protocol(
         trained_on="the labels of each row, the same subsets for every kind",
@@ -237,7 +239,7 @@ def describe_protocol(curve: LabelCurve) -> Protocol:
 
 
 def report(curve: LabelCurve, cells: list[Cell]) -> None:
-    """Writes the results, the CSV, the plot and the evaluated runs' lines; prints the table."""
+    """Writes the results, the plot and the evaluated runs' lines; prints the table."""
     config, session = curve.config, curve.session
     run, console = session.run, session.console
     curves: Curves = {}

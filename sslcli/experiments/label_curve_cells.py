@@ -1,4 +1,4 @@
-"""The measurements of `label-curve`, and the tables made of them."""
+"""Holds the measurements of `label-curve`, and makes tables of them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from sslcli.files import write_atomically
 from sslcli.runs.results import Row
 
 Curves: TypeAlias = dict[str, dict[int, list[float]]]
-"""By the curve's name and the number of labels: the top-1 of every subset."""
+"""Maps the curve's name and the number of labels to the top-1 of every subset."""
 AT_EDGE = ", the grid's edge"
 UNDECIDED = ", the middle: validation cannot decide"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement, and the content of its file.
+    """Holds one measurement, as its file does.
 
-    `run`: the index of the encoder's run. `amount`: the labels as typed; `seed`: of their draw.
+    `run`: the index of the encoder's run. `amount`: the labels as the user gave them; `seed`: of
+    their draw.
     """
 
     run: int
@@ -35,7 +36,7 @@ class Cell:
     chosen: str
 
     def row(self) -> Row:
-        """Returns the cell as results.json lists it."""
+        """Returns the cell's row of results.json."""
         return Row(
             self.kind,
             {"top1": self.top1, "val_top1": self.val_top1},

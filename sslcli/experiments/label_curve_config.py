@@ -1,7 +1,7 @@
-"""Settings of `sslcli label-curve run=…`: measures how accuracy grows with the number of labels.
+"""Defines the settings of `sslcli label-curve run=…`.
 
-Of a linear probe, the fine-tuned network, the same network from scratch, and a probe of raw pixels,
-each over several subsets of the labels.
+It measures how accuracy grows with the number of labels: of a linear probe, the fine-tuned network,
+the same network from scratch, and a probe of raw pixels, each over several subsets of the labels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
 
 
 class Kind(Enum):
-    """What is measured at every number of labels."""
+    """Names what is measured at every number of labels."""
 
     linear_probe = "linear_probe"
     finetuned = "finetuned"
@@ -31,7 +31,7 @@ class Kind(Enum):
 
 @dataclass(kw_only=True)
 class Config:
-    """Every knob of the label curve."""
+    """Holds the settings of the label curve."""
 
     run: str = setting(
         "last",
@@ -98,7 +98,7 @@ class Config:
 
 
 def resolve(config: Config) -> Config:
-    """Returns the same config with the runs as absolute folders, and the data's root."""
+    """Returns the config with the runs and the data's root as absolute paths."""
     sources = [
         resolve_encoder_run(name, config.runtime.outputs) for name in config.runs or [config.run]
     ]
@@ -112,7 +112,7 @@ def resolve(config: Config) -> Config:
         "without repetition",
         "name each run once",
     )
-    data = None if config.data is None else config.data.resolved()
+    data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     return replace(config, run=folders[0], runs=folders, data=data, data_root=root)
 

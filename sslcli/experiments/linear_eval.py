@@ -1,4 +1,4 @@
-"""Measures a run's encoder by a linear probe and kNN, beside raw pixels and no training."""
+"""Measures a run's encoder by a linear probe and kNN, and compares baselines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, Pixels, Splits, evenly
+from sslcli.data.images import ImageSet, Pixels, Splits, evenly_spaced
 from sslcli.data.subset import label_subset
 from sslcli.engine.device import Compute
 from sslcli.errors import SslcliError
@@ -42,7 +42,7 @@ from sslcli.runs.results import (
     score,
     write_results,
 )
-from sslcli.text import duration, shell_quoted
+from sslcli.text import duration, hydra_path
 from sslcli.trained.encoder import build_untrained, load_trained
 from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from sslcli.console import Console
 
 Extract: TypeAlias = Callable[[Pixels], Tensor]
-"""From pictures (N, H, W, C) to features (N, D)."""
+"""Maps pictures (N, H, W, C) to features (N, D)."""
 NUM_STANDARDIZED = 10_000
-"""Training pictures, at even distances, that standardise features where few are labelled."""
+"""Number of training pictures, evenly spaced, that standardise features where few are labelled."""
 
 
 def run(config: Config, run: Run, console: Console) -> None:
@@ -60,10 +60,11 @@ def run(config: Config, run: Run, console: Console) -> None:
     files = read_encoder(Path(config.run))
     ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling))
     if ceiling is not None and ceiling.config != files.config:
-        message = f"ceiling={config.ceiling} trained another network than {config.run}"
-        raise SslcliError(
-            message, f"make one of this: sslcli finetune run={shell_quoted(config.run)} init=random"
+        message = (
+            f"{hydra_path('ceiling', ceiling.folder)} trained another network than {config.run}"
         )
+        this = hydra_path("run", config.run)
+        raise SslcliError(message, f"make one of this: sslcli finetune {this} init=random")
     sources = [files] if ceiling is None else [files, ceiling]
     session = open_evaluation(
         "linear-eval", run, sources, config.data, config.runtime, console, config.data_root
@@ -104,7 +105,7 @@ def run(config: Config, run: Run, console: Console) -> None:
 def build_extractors(
     config: Config, files: EncoderFiles, ceiling: EncoderFiles | None, compute: Compute
 ) -> dict[str, Extract]:
-    """Returns what is compared, by name."""
+    """Returns the compared extractors, by name."""
 
     def extract_with(encoder: Encoder, source: EncoderFiles = files) -> Extract:
         compute.to_device(encoder)
@@ -125,7 +126,7 @@ def build_extractors(
 
 
 def refits_on_validation(config: Config, labelled: ImageSet, splits: Splits) -> bool:
-    """True if the probe learns from validation's labels too, once l2 is chosen on them.
+    """Tells whether the probe, once l2 is chosen, learns from validation's labels too.
 
     With few labels, validation's would be more than the probe may see.
     """
@@ -133,8 +134,8 @@ def refits_on_validation(config: Config, labelled: ImageSet, splits: Splits) -> 
 
 
 def standardizing(splits: Splits) -> NDArray[np.int64]:
-    """Returns the training pictures that standardise the features of a probe not fitted again."""
-    return evenly(len(splits.train), NUM_STANDARDIZED)
+    """Returns the training pictures that standardise a probe that is not refitted."""
+    return evenly_spaced(len(splits.train), NUM_STANDARDIZED)
 
 
 def measure(
@@ -187,7 +188,7 @@ def measure(
 
 
 def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Protocol:
-    """Returns how the rows were measured."""
+    """Describes how the rows were measured."""
     assert splits.test is not None
     refit = refits_on_validation(config, labelled, splits)
     standardized_by = (
@@ -218,7 +219,7 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
 
 
 def finish(config: Config, session: Session, results: Results) -> None:
-    """Writes results.json, the confusion matrix, run.json, and a line into the evaluated run."""
+    """Writes the results, the confusion matrix, run.json and the evaluated run's line."""
     run, trained = session.run, results.row("trained_encoder")
     write_results(run.folder, results)
     matrix = np.array(trained.confusion, dtype=np.int64)
@@ -237,23 +238,17 @@ def finish(config: Config, session: Session, results: Results) -> None:
 
 
 def report(config: Config, session: Session, results: Results, learned_from: int) -> None:
-    """Prints the table. `learned_from`: the number of labels that the encoder saw."""
+    """Prints the table; the encoder has seen `learned_from` labels."""
     console, protocol = session.console, results.protocol
     knn = f"kNN (k={protocol.details['knn_k']})"
     columns = {"top1": "linear probe", "top5": "top-5", "knn": knn}
     shown = [key for key in columns if key in results.rows[0].scores]
-    console.table(
-        f"test accuracy, {protocol.trained_on}",
-        ("features", *(columns[key] for key in shown), "time"),
-        [
-            (
-                row.name.replace("_", " "),
-                *(percentage(row.scores[key]) for key in shown),
-                f"{row.seconds:.1f} s",
-            )
-            for row in results.rows
-        ],
-    )
+    rows = []
+    for row in results.rows:
+        scores = [percentage(row.scores[key]) for key in shown]
+        rows.append((row.name.replace("_", " "), *scores, f"{row.seconds:.1f} s"))
+    title = f"test accuracy, {protocol.trained_on}"
+    console.table(title, ("features", *(columns[key] for key in shown), "time"), rows)
     source, here = Path(config.run), Path.cwd()
     how = f"trained on {learned_from:,} labels" if learned_from else "pretrained"
     folder = source.relative_to(here) if source.is_relative_to(here) else source

@@ -1,6 +1,7 @@
-"""Settings of `sslcli linear-eval run=…`: measures a run's encoder by probe and kNN.
+"""Defines the settings of `sslcli linear-eval run=…`.
 
-Architecture, preprocessing and data come from the run.
+It measures a run's encoder by probe and kNN. Architecture, preprocessing and data come from the
+run.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from sslcli.errors import SslcliError, require
 from sslcli.runs.find import resolve_run
 from sslcli.saved import read
 from sslcli.settings import REQUIRED, setting
+from sslcli.text import hydra_path
 from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import resolve_encoder_run
 
 
 @dataclass(kw_only=True)
 class Config:
-    """Every knob of the linear evaluation."""
+    """Holds the settings of the linear evaluation."""
 
     run: str = setting(
         REQUIRED, "the run to evaluate: its folder, the beginning of its name, or `last`"
@@ -71,9 +73,9 @@ class Config:
 
 
 def resolve(config: Config) -> Config:
-    """Returns the same config with `run` and `ceiling` as absolute folders, and the data's root."""
+    """Returns the config with `run`, `ceiling` and the data's root as absolute paths."""
     source = resolve_encoder_run(config.run, config.runtime.outputs)
-    data = None if config.data is None else config.data.resolved()
+    data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     ceiling = config.ceiling and _supervised(
         resolve_run(config.ceiling, Path(config.runtime.outputs).expanduser())
@@ -90,7 +92,7 @@ def _supervised(run: Path) -> str:
     kind = (saved.command, saved.values.get("init"), saved.values.get("labels"))
     if kind != ("finetune", "random", 1.0):
         raise SslcliError(
-            f"ceiling={run} is a run of {saved.command}, "
+            f"{hydra_path('ceiling', run)} is a run of {saved.command}, "
             "not one of full supervision from random weights",
             "make one: sslcli finetune run=… init=random labels=1.0; or leave ceiling=… out",
         )

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslcli import processes
 from sslcli.data.batches import Batches, LabelledBatches
-from sslcli.data.images import evenly
+from sslcli.data.images import evenly_spaced
 from sslcli.data.needs import require_labels
 from sslcli.data.statistics import channel_moments
 from sslcli.engine.profile import Profiling, require_enough
@@ -56,13 +56,13 @@ VALIDATION = (
 )
 """The metrics by which pretraining runs are chosen: the first that was measured.
 
-A training loss is none: it does not compare across temperatures, batch sizes or views.
+A training loss is not among them: it does not compare across temperatures, batch sizes or views.
 """
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of `train_method`."""
+    """Holds the outcome of `train_method`."""
 
     session: Session
     method: Method
@@ -70,7 +70,7 @@ class Trained:
 
 
 def run(config: Config, run: Run, console: Console) -> None:
-    """Trains from the last checkpoint or from the start; leaves encoder, figures, final metrics."""
+    """Trains from the last checkpoint or the start; writes encoder and figures."""
     trained = train_method(config, open_session(run, config.runtime, config.data, console))
     if trained is not None:
         finish(trained)
@@ -82,7 +82,7 @@ def train_method(
     session: Session,
     wrap_listener: Callable[[ProgressListener], ProgressListener] = lambda listener: listener,
 ) -> Trained | None:
-    """Trains from the run's last checkpoint, or from the start, and writes the encoder.
+    """Trains from the run's last checkpoint or the start, and writes the encoder.
 
     Returns None in every process but rank 0, which alone writes.
     """
@@ -181,7 +181,7 @@ def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
 
 
 def warn_of_own_statistics(method: Method, console: Console) -> None:
-    """Names the parts whose batch norms do not share their statistics among several processes."""
+    """Warns of parts whose batch norms share no statistics among the processes."""
     if processes.size() == 1:
         return
     own = [
@@ -202,12 +202,9 @@ def _is_own_norm(module: nn.Module) -> bool:
 
 
 def evaluation(session: Session, method: Method, knn_every: int, num_steps: int) -> Evaluate:
-    """Returns the function that measures validation during training; `knn_every` in steps.
-
-    Features are always measured, restorations where the method makes them.
-    """
+    """Returns the measurement of validation during training; `knn_every` counts steps."""
     compute, splits = session.compute, session.splits
-    viewed = evenly(len(splits.val), NUM_VIEWED)
+    viewed = evenly_spaced(len(splits.val), NUM_VIEWED)
     monitor = Monitor(
         method.encoder,
         method.preprocessing,
@@ -226,7 +223,7 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
 
 
 def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: int) -> None:
-    """Draws the contact sheet of the first step's views: bad augmentation is silent otherwise."""
+    """Draws the contact sheet of the first step's views, which shows bad augmentation."""
     batch = pictures.at(0)
     images: Tensor = batch[0] if isinstance(method, LabelReader) else batch
     seed_generators(seed)
@@ -241,10 +238,7 @@ def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: 
 
 
 def finish(trained: Trained, **metrics: float) -> None:
-    """Draws the figures, and writes run.json's final entries.
-
-    These are the last value of everything recorded, and `metrics`.
-    """
+    """Draws the figures, and finishes the run with its last records and `metrics`."""
     session, method = trained.session, trained.method
     records = read_records(session.run.folder)
     save_curves(session.figures / "curves.png", records)

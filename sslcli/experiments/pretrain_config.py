@@ -1,4 +1,7 @@
-"""Settings of `sslcli pretrain`: trains an encoder without labels, by any method."""
+"""Defines the settings of `sslcli pretrain`.
+
+It trains an encoder without labels, by any method.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from sslcli.settings import REQUIRED, setting
 
 @dataclass(kw_only=True)
 class Config(RecordingConfig):
-    """Every knob of pretraining."""
+    """Holds the settings of pretraining."""
 
     method: MethodConfig = setting(REQUIRED, "what is learned from")
     encoder: EncoderConfig = setting(REQUIRED, "the network that survives")
@@ -47,8 +50,8 @@ class Config(RecordingConfig):
 
 
 def resolve(config: Config) -> Config:
-    """Returns the same config with the data's root absolute."""
-    return replace(config, data=config.data.resolved())
+    """Returns the config with the data's root as an absolute path."""
+    return replace(config, data=config.data.with_absolute_root())
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Settings of how often a run is recorded and saved."""
+"""Defines how often a run is recorded and saved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sslcli.settings import setting
 
 @dataclass(kw_only=True)
 class RecordingConfig:
-    """Base of every experiment that trains.
+    """Holds the settings that every training experiment shares.
 
     `log_every` counts steps, `save_every` epochs.
     """

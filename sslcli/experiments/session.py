@@ -1,4 +1,4 @@
-"""Opens the run, console, device and checked data that an experiment works with."""
+"""Opens the run, console, device and checked data that an experiment uses."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.engine.slowdown import SlowdownAlarm
 from sslcli.engine.tensorboard import tensorboard_writer
-from sslcli.engine.threads import choose_threads
+from sslcli.engine.threads import Threads, choose_threads
 from sslcli.engine.train import Periods, Pictures, ProgressListener, train
+from sslcli.engine.trial import fastest_threads
 from sslcli.evaluation.features import require_fit
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.method import Evaluate, Learner
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
-from sslcli.text import shell_quoted
+from sslcli.text import shell_path
 from sslcli.trained.data import require_present, require_same_data, run_data_config
 from sslcli.trained.encoder_files import EncoderFiles
 
@@ -37,58 +38,62 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """Bundles what every step of an experiment needs. Made once."""
+    """Bundles what every step of an experiment needs."""
 
     run: Run
     console: Console
     compute: Compute
     splits: Splits
+    try_threads: bool = False
+    """Whether the first training tries fewer threads."""
 
     @property
     def figures(self) -> Path:
-        """The run's folder of pictures, created on first use."""
+        """Returns the run's folder of pictures, which is created on first use."""
         self.run.figures.mkdir(exist_ok=True)
         return self.run.figures
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes; their numbers where the data name none."""
+        """Returns the names of the classes, or their numbers where the data name none."""
         return list(self.splits.classes or map(str, range(self.splits.num_classes)))
 
 
 @dataclass(frozen=True)
 class Training:
-    """States what is trained, on which batches, by which optimizer, for how many steps."""
+    """States what is trained, on which batches, by which optimizer, and how long."""
 
     learner: Learner[Any, Any]
     pictures: Pictures[Any]
     optim: OptimConfig
     evaluate: Evaluate
-    """Called with the number of steps done, once an epoch; measures validation."""
+    """Measures validation, once an epoch; called with the number of steps done."""
     num_steps: int
     seed: int
     fewest_steps: int = 1
-    """Steps between two evaluations, and between two checkpoints, where an epoch has fewer."""
+    """Least number of steps between evaluations, and between checkpoints, for short epochs."""
 
 
 def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Console) -> Session:
-    """Chooses the device, joins the processes, loads the data; records all three in run.json.
+    """Chooses the device, joins the processes, loads the data, and records all three.
 
-    Raises SslcliError where the device is missing, or the data are not those of the run's start.
+    They are recorded in run.json. Raises SslcliError where the device is missing, or the data are
+    not those of the run's start.
     """
-    compute = Compute.choose(_with_threads(run, runtime, console))
+    threads = _threads(run, runtime, console)
+    compute = Compute.choose(replace(runtime, threads=threads.number))
     processes.join(compute.device.type)
     if runtime.tensorboard:
         run.mirror = tensorboard_writer(run.folder)
     if processes.rank():
-        processes.from_first(None)  # rank 0 downloads, and decodes into a cache, alone
+        processes.from_first(None)  # rank 0 alone downloads, and decodes into a cache
     if run.facts.get("data", {}).get("fingerprint"):
-        fix = f"say where they are now: sslcli resume {shell_quoted(run.folder)} --data-root FOLDER"
+        fix = f"say where they are now: sslcli resume {shell_path(run.folder)} --data-root FOLDER"
         require_present(data, fix)
     splits = data.load(console.track)
     if not processes.rank():
         processes.from_first(None)
-    resume = f"sslcli resume {shell_quoted(run.folder)} --allow-changed-data"
+    resume = f"sslcli resume {shell_path(run.folder)} --allow-changed-data"
     require_same_data(run.folder, splits, f"go on with these: {resume}")
     for warning in splits.warnings:
         console.warn(warning)
@@ -100,23 +105,23 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
             "warnings": list(splits.warnings),
         },
     )
-    return Session(run, console, compute, splits)
+    try_threads = threads.open and compute.device.type == "cpu" and processes.size() == 1
+    return Session(run, console, compute, splits, try_threads)
 
 
-def _with_threads(run: Run, runtime: RuntimeConfig, console: Console) -> RuntimeConfig:
-    """Returns the config with the number of threads settled, and notes it in run.json.
+def _threads(run: Run, runtime: RuntimeConfig, console: Console) -> Threads:
+    """Chooses the number of threads, and notes it in run.json.
 
     A resumed run keeps the number that it began with: results depend on it in their last digits.
     """
-    threads, reason = runtime.threads or run.facts.get("threads"), None
-    if not threads and "environment" in run.facts:  # begun by a version that left it to torch
-        threads = torch.get_num_threads()
-    if not threads:
-        threads, reason = choose_threads()
-    if reason is not None:
-        console.say(reason)
-    run.update(threads=threads)
-    return replace(runtime, threads=threads)
+    number = runtime.threads or run.facts.get("threads")
+    if not number and "environment" in run.facts:  # begun by a version that left it to torch
+        number = torch.get_num_threads()
+    threads = Threads(number) if number else choose_threads(run.facts.get("runs_at_once", 1))
+    if threads.reason is not None:
+        console.say(threads.reason)
+    run.update(threads=threads.number)
+    return threads
 
 
 def open_evaluation(
@@ -138,8 +143,8 @@ def open_evaluation(
     require_test(session.splits, command)
     for source in sources:
         if chosen is None:
-            otherwise = "name the data to evaluate on with data=…"
-            require_same_data(source.folder, session.splits, otherwise)
+            fix = "name the data to evaluate on with data=…"
+            require_same_data(source.folder, session.splits, fix)
         require_fit(session.splits.train.images, source.preprocessing)
     return session
 
@@ -152,7 +157,7 @@ def train_phase(
     label: str | None = None,
     wrap_listener: Callable[[ProgressListener], ProgressListener] = lambda listener: listener,
 ) -> float:
-    """Trains from the phase's last checkpoint, or from the start; returns images per second.
+    """Trains from the phase's last checkpoint or the start; returns images per second.
 
     `label`: the name that the console shows, by default the phase's.
     """
@@ -173,14 +178,28 @@ def train_phase(
     def weight_decay(step: int) -> float:
         return optim.weight_decay_at(step, num_steps)
 
+    minimize = Minimizer.of(training.learner, optim, session.compute, learning_rate, weight_decay)
+    phase = Phase(session.run, name, recording.keep_last, training.seed)
+    if session.try_threads and not session.run.facts.get("trained"):
+        _try_threads(session, training, minimize)
     with session.console.training(label or name, num_steps) as listener:
         return train(
             training.learner,
             pictures,
-            Minimizer.of(training.learner, optim, session.compute, learning_rate, weight_decay),
+            minimize,
             training.evaluate,
-            Phase(session.run, name, recording.keep_last, training.seed),
+            phase,
             Periods(num_steps, recording.log_every, evaluate_every, save_every),
             session.compute,
             wrap_listener(SlowdownAlarm(listener, session.console.warn)),
         )
+
+
+def _try_threads(session: Session, training: Training, minimize: Minimizer) -> None:
+    """Uses as many threads as make a few steps fastest, says so, and notes it in run.json."""
+    most = torch.get_num_threads()
+    best = fastest_threads(training.learner, minimize, training.pictures, session.compute)
+    if best < most:
+        threads = "1 thread is" if best == 1 else f"{best} threads are"
+        session.console.say(f"{threads} faster here than {most} (runtime.threads={most} uses them)")
+        session.run.update(threads=best)

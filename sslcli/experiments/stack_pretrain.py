@@ -1,7 +1,7 @@
-"""Trains deep networks layer after layer, fine-tunes every depth, and compares them.
+"""Trains deep networks layer by layer, fine-tunes every depth and compares them.
 
-For every seed and kind of pretraining. Each layer and each fine-tuning is an ordinary training in a
-phase of its own; a finished phase is skipped on resume.
+This is done for every seed and kind of pretraining. Each layer and each fine-tuning is an ordinary
+training in a phase of its own; a finished phase is skipped on resume.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sslcli.data.batches import Batches, LabelledBatches
-from sslcli.data.images import ImageSet, evenly
+from sslcli.data.images import ImageSet, evenly_spaced
 from sslcli.data.needs import require_labels, require_test
 from sslcli.data.subset import label_subset
 from sslcli.errors import SslcliError
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
     from sslcli.console import Console
 
 NUM_WATCHED = 1000
-"""Validation pictures whose reconstruction is followed."""
+"""Number of validation pictures whose reconstruction is followed."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One fine-tuned network, and the content of its file.
+    """Holds the errors of one fine-tuned network, as its file does.
 
-    Errors in percent; `test_error` is None where the data have no test part.
+    Errors are in percent; `test_error` is None where the data have no test part.
     """
 
     pretraining: str
@@ -63,11 +63,11 @@ class Cell:
 
     @property
     def error(self) -> float:
-        """On test, or on validation where there is no test part."""
+        """Returns the error on test, or on validation where there is no test part."""
         return self.val_error if self.test_error is None else self.test_error
 
     def row(self) -> Row:
-        """Returns the cell as results.json lists it."""
+        """Returns the cell's row of results.json."""
         return Row(
             self.pretraining,
             {"val_error": self.val_error, "test_error": self.test_error},
@@ -76,7 +76,7 @@ class Cell:
 
 
 def run(config: Config, run: Run, console: Console) -> None:
-    """Trains every network that is not trained yet; leaves encoder, table and plot."""
+    """Trains every missing network; writes encoder, table and plot."""
     stacking = Stacking.open(config, run, console)
     report(stacking, stacking.train())
 
@@ -92,7 +92,7 @@ class Stacking:
     def open(cls, config: Config, run: Run, console: Console) -> Stacking:
         """Loads and checks everything before any training.
 
-        Raises SslcliError where nothing would be trained, or labels lack.
+        Raises SslcliError where nothing would be trained, or labels are missing.
         """
         session = open_session(run, config.runtime, config.data, console)
         splits = session.splits
@@ -123,7 +123,7 @@ class Stacking:
         return cls(config, session, labelled, plain)
 
     def train(self) -> list[Cell]:
-        """Trains what is not trained yet, and writes the encoder; returns every cell."""
+        """Trains every missing network, and writes the encoder; returns every cell."""
         cells: list[Cell] = []
         first = True
         for seed in self.config.seeds:
@@ -145,7 +145,7 @@ class Stacking:
 
     @property
     def result(self) -> Pretraining:
-        """The kind whose encoder the run leaves, of the first seed: the last one pretrained."""
+        """Returns the kind whose encoder of the first seed is written: the last one."""
         return [
             kind
             for kind in self.config.compare
@@ -181,7 +181,7 @@ class Stacking:
                 self.session.compute.device,
             )
             val = self.session.splits.val
-            watched = torch.from_numpy(val.images[evenly(len(val), NUM_WATCHED)]).to(
+            watched = torch.from_numpy(val.images[evenly_spaced(len(val), NUM_WATCHED)]).to(
                 self.session.compute.device
             )
 
@@ -204,7 +204,7 @@ class Stacking:
     ) -> Cell:
         """Trains the first `depth` layers and a classifier on top; reads test once.
 
-        Only reads the result where it is there already.
+        If the result exists already, it is only read.
         """
         phase = f"{pretraining.name}-{seed}/finetune-{depth}"
         result = self.session.run.folder / phase / "result.json"
@@ -260,8 +260,8 @@ def report(stacking: Stacking, cells: list[Cell]) -> None:
         metrics = {
             f"{cell.pretraining}-{cell.depth}-seed{cell.seed}_error": cell.error for cell in cells
         }
-        # A sweep is chosen by the network that the run leaves. Its settings need not touch those
-        # that are trained beside it for comparison.
+        # A sweep is compared by the network whose encoder is written: its settings may not change
+        # the networks that are trained for comparison.
         deepest = max(cell.depth for cell in cells)
         left = (stacking.result.name, deepest)
         errors = [cell.val_error for cell in cells if (cell.pretraining, cell.depth) == left]

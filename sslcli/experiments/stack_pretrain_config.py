@@ -1,7 +1,7 @@
-"""Settings of `sslcli stack-pretrain`: trains a deep network greedily, layer by layer.
+"""Defines the settings of `sslcli stack-pretrain`.
 
-Each layer is a denoising autoencoder of the codes below it. Then the whole is fine-tuned with a
-classifier on top, and compared with less pretraining.
+It trains a deep network greedily: each layer is a denoising autoencoder of the codes below it. Then
+the whole network is fine-tuned with a classifier on top, and compared with less pretraining.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sslcli.settings import REQUIRED, part, setting
 
 
 class Noise(Enum):
-    """The kinds of corruption, as in CorruptionConfig."""
+    """Names the kinds of corruption, as in CorruptionConfig."""
 
     masking = "masking"
     gaussian = "gaussian"
@@ -35,7 +35,7 @@ class Noise(Enum):
 
 
 class Pretraining(Enum):
-    """How the layers are trained before fine-tuning: not at all, or as autoencoders."""
+    """Names how layers are trained before fine-tuning: not at all, or as autoencoders."""
 
     none = "none"
     autoencoder = "autoencoder"
@@ -44,7 +44,10 @@ class Pretraining(Enum):
 
 @dataclass(kw_only=True)
 class FinetuneConfig:
-    """How the whole network is trained with a linear classifier on top, by the same optimizer."""
+    """Holds the settings of training all layers and a linear classifier together.
+
+    The optimizer is that of pretraining.
+    """
 
     epochs: int = setting(
         100, "at most so many passes over the labelled pictures; 0: no fine-tuning"
@@ -57,22 +60,14 @@ class FinetuneConfig:
     )
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 0, "finetune.epochs", self.epochs, "0 or more", "100 is the default")
-        require(
-            self.patience >= 1,
-            "finetune.patience",
-            self.patience,
-            "at least 1",
-            "20 is the default",
-        )
+        for name, least, must_be, fix in (
+            ("epochs", 0, "0 or more", "100 is the default"),
+            ("patience", 1, "at least 1", "20 is the default"),
+            ("batch_size", 1, "at least 1", "20 is the default"),
+        ):
+            value = getattr(self, name)
+            require(value >= least, f"finetune.{name}", value, must_be, fix)
         require(self.lr > 0, "finetune.lr", self.lr, "positive", "0.1 is the default")
-        require(
-            self.batch_size >= 1,
-            "finetune.batch_size",
-            self.batch_size,
-            "at least 1",
-            "20 is the default",
-        )
         require(
             self.labels > 0,
             "finetune.labels",
@@ -84,7 +79,7 @@ class FinetuneConfig:
 
 @dataclass(kw_only=True)
 class Config(RecordingConfig):
-    """Every knob of stacking. A list of one value holds for every layer."""
+    """Holds the settings of stacking; a list of one value holds for every layer."""
 
     encoder: EncoderConfig = setting(REQUIRED, "the network, a chain of layers: mlp or conv_stack")
     data: DataConfig = setting(REQUIRED, "the pictures")
@@ -225,8 +220,8 @@ def _check_network(config: Config) -> None:
 
 
 def resolve(config: Config) -> Config:
-    """Returns the same config with the data's root absolute."""
-    return replace(config, data=config.data.resolved())
+    """Returns the config with the data's root as an absolute path."""
+    return replace(config, data=config.data.with_absolute_root())
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:

@@ -1,7 +1,4 @@
-"""Joins the settings of each experiment with its work.
-
-Importing it imports neither.
-"""
+"""Joins the settings of each experiment with its work, and imports neither."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Experiment:
-    """A command that makes a run from `key=value` words.
+    """Describes a command that makes a run from `key=value` overrides.
 
     `<module>_config` holds three names:
         `Config`: the dataclass of the settings.
@@ -28,11 +25,11 @@ class Experiment:
     """True if several processes can work on one run (torchrun, srun)."""
 
     def load_config(self) -> Any:
-        """Returns the module of the settings; imports no torch."""
+        """Imports and returns the module of the settings, without torch."""
         return import_module(f"sslcli.experiments.{self.module}_config")
 
     def load_work(self) -> Any:
-        """Returns the module that does the work; imports torch."""
+        """Imports and returns the module that does the work, with torch."""
         return import_module(f"sslcli.experiments.{self.module}")
 
 

@@ -1,4 +1,4 @@
-"""Creates, starts and resumes one run of any experiment, and records how it ended."""
+"""Creates, starts and resumes one run of any experiment, and records its end."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
 from sslcli.saved import Saved, choices_of, read, to_config, to_yaml
-from sslcli.text import first_line, shell_quoted
+from sslcli.text import first_line, shell_path
 from sslcli.trained.data import moved
 
 
 def start(
     command: str, config: Any, overrides: list[str], console: Console, folder: Path | None = None
 ) -> Path:
-    """Runs a command into a new folder, and returns it.
+    """Runs a command in a new folder, and returns it.
 
     The folder is `folder`, or a new one under the config's runtime.outputs.
     """
@@ -86,7 +86,7 @@ def resume(folder: Path, console: Console) -> None:
 
 
 def _follow(command: str, config: Any) -> Path:
-    """Does what rank 0 does, on another rank: silently, in a temporary folder."""
+    """Does rank 0's work on another rank, silently, in a temporary folder."""
     nowhere = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="sslcli-") as scratch:
         folder = create(command, config, [], Path(scratch) / "run")
@@ -118,7 +118,7 @@ def _continue(folder: Path, command: str, config: Any, console: Console) -> None
 
 
 def _with_moved_data(config: Any, root: str | None) -> Any:
-    """Returns the config with its data where `resume --data-root` says that they are now."""
+    """Returns the config with its data at `root`, the path of `resume --data-root`."""
     if root is None:
         return config
     if config.data is None:
@@ -129,7 +129,7 @@ def _with_moved_data(config: Any, root: str | None) -> Any:
 def _require_unfinished(folder: Path, facts: dict[str, Any]) -> None:
     if facts.get("status") == "finished":
         raise SslcliError(
-            f"{folder} is finished", f"run it again: sslcli rerun {shell_quoted(folder)}"
+            f"{folder} is finished", f"run it again: sslcli rerun {shell_path(folder)}"
         )
 
 
@@ -148,7 +148,7 @@ def config_of(saved: Saved) -> Any:
 
 def _run(module: Any, config: Any, run: Run, console: Console) -> None:
     """Runs the command, and writes into run.json how it ended."""
-    fix = f"go on: sslcli resume {shell_quoted(run.folder)}"
+    fix = f"go on: sslcli resume {shell_path(run.folder)}"
     try:
         log = run.folder / "log.txt"
         with interrupted_by_signals(fix), console.logged(log), name_lost_processes():
@@ -162,7 +162,7 @@ def _run(module: Any, config: Any, run: Run, console: Console) -> None:
         raise by_hand from None
     except OSError as reason:
         failure = refused_by_system(
-            reason, f"correct that, then: sslcli resume {shell_quoted(run.folder)}"
+            reason, f"correct that, then: sslcli resume {shell_path(run.folder)}"
         )
         _record_end(run, "failed", failure)
         raise failure from reason
@@ -172,7 +172,7 @@ def _run(module: Any, config: Any, run: Run, console: Console) -> None:
             raise
         smaller = "use a smaller batch_size or method.chunk_size, or free memory"
         message = f"memory ran out: {first_line(reason)}"
-        failure = RunFailed(message, f"{smaller}; then: sslcli resume {shell_quoted(run.folder)}")
+        failure = RunFailed(message, f"{smaller}; then: sslcli resume {shell_path(run.folder)}")
         _record_end(run, "failed", failure)
         raise failure from reason
     except BaseException as reason:
@@ -181,23 +181,20 @@ def _run(module: Any, config: Any, run: Run, console: Console) -> None:
 
 
 def is_out_of_memory(reason: BaseException) -> bool:
-    """Tells an allocation that failed from other errors; torch raises RuntimeError for some."""
+    """Recognises a failed allocation; torch raises RuntimeError for some."""
     said = str(reason).lower()
     allocation = ("out of memory", "allocate memory", "could not create a primitive", "bad_alloc")
     return isinstance(reason, MemoryError) or any(words in said for words in allocation)
 
 
 def _record_end(run: Run, status: str, reason: BaseException) -> None:
-    """Writes how the run ended into run.json.
-
-    A full disk may refuse this too; the run then reads as one that died.
-    """
+    """Records the run's end; a full disk may refuse, then the run reads as `died`."""
     with contextlib.suppress(OSError):
         if run.facts["status"] != "finished":  # an error after that does not undo it
             run.update(status=status, error=str(reason))
 
 
 def refused_by_system(reason: OSError, fix: str) -> RunFailed:
-    """Returns the system's refusal (a full disk, a missing permission) as an error with a fix."""
+    """Returns the system's refusal, such as a full disk, as an error with a fix."""
     where = f": {reason.filename}" if reason.filename else ""
     return RunFailed(f"{reason.strerror or reason}{where}", fix)

@@ -20,7 +20,7 @@ TAIL = 4096
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a sweep.
+    """Describes a job of a sweep.
 
     `words`: its overrides; `what`: those in which it differs from the other jobs; `facts`: its
     run.json, or its refusal; `run`: None where it was refused or has not started.
@@ -56,40 +56,26 @@ def _state(job: Job) -> JobState:
     if job.status == "running" and job.run is not None:
         record = newest_record(job.run.folder)
         steps = facts.get("derived", {}).get("num_steps")
-        progress = (
-            f"{record['step']}/{steps}"
-            if record and steps
-            else f"step {record['step']}"
-            if record
-            else ""
-        )
+        if record:
+            progress = f"{record['step']}/{steps}" if steps else f"step {record['step']}"
         newest = f"loss {record['loss']:.4g}" if "loss" in record else ""
         seconds += max(0.0, time.time() - (job.run.folder / "run.json").stat().st_mtime)
     if job.run is not None and job.run.validation is not None:
         newest = named_value(job.run.validation.metric, job.run.metrics)
-    return JobState(
-        job.name,
-        " ".join(job.what),
-        job.status,
-        progress,
-        newest,
-        duration(seconds) if seconds else "",
-    )
+    spent = duration(seconds) if seconds else ""
+    return JobState(job.name, " ".join(job.what), job.status, progress, newest, spent)
 
 
 def newest_record(run: Path) -> dict[str, Any]:
-    """Returns the last complete record of metrics.jsonl; empty where there is none yet."""
+    """Returns the last complete record of metrics.jsonl; empty where there is none."""
     path = run / "metrics.jsonl"
     if not path.exists():
         return {}
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL))
         lines = file.read().split(b"\n")[:-1]
-    return (
-        cast("dict[str, Any]", json.loads(lines[-1]))
-        if lines and lines[-1].startswith(b"{")
-        else {}
-    )
+    whole = bool(lines) and lines[-1].startswith(b"{")
+    return cast("dict[str, Any]", json.loads(lines[-1])) if whole else {}
 
 
 def failure_of(status: int, output: Path) -> str:

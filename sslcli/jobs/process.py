@@ -18,13 +18,14 @@ POLL = 0.1
 """Seconds between two checks of a job's process; jobs' folders are checked a fifth as often."""
 
 
-def continue_run(folder: Path, stopping: Callable[[], bool]) -> None:
+def continue_run(folder: Path, stopping: Callable[[], bool], at_once: int = 1) -> None:
     """Starts or continues a run by `sslcli resume`, in a process of its own.
 
-    Where that process ends without writing a status into run.json, this writes `failed`.
+    `at_once`: how many jobs share the machine. Where that process ends without writing a status
+    into run.json, this writes `failed`.
     """
     with Run(folder) as run:
-        run.update(status="waiting", error=None)
+        run.update(status="waiting", error=None, runs_at_once=at_once)
     with (folder / OUTPUT_FILE).open("ab") as output:
         status = call(["resume", str(folder)], stopping, output)
     if read_facts(folder)["status"] in ("waiting", "running") and not stopping():
@@ -38,7 +39,7 @@ def call(words: list[str], stopping: Callable[[], bool], output: IO[bytes] | Non
     The status is -N where signal N ended it. `output`: the file that gets its output and errors.
     """
     command = [sys.executable, "-m", "sslcli", *words]
-    # In a session of its own it gets a terminal's Ctrl-C once, from here.
+    # In its own session it gets a terminal's Ctrl-C only once, from here.
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
     ) as process:
@@ -49,7 +50,7 @@ def call(words: list[str], stopping: Callable[[], bool], output: IO[bytes] | Non
                     process.terminate()
                     stopped = True
                 time.sleep(POLL)
-        except BaseException:  # a second signal: end it at once, if need be by force
+        except BaseException:  # a second signal ends it at once, by force if needed
             for _ in range(2):
                 process.terminate()
                 time.sleep(POLL)

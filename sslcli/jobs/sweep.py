@@ -1,9 +1,9 @@
-"""Runs a sweep: one folder, a process for each job. Does not import torch.
+"""Runs a sweep in one folder, with a process for each job. Does not import torch.
 
-Started again, a sweep keeps its finished jobs and continues the others.
+If it is started again, a sweep keeps its finished jobs and continues the others.
 
-    <outputs>/<command>/sweeps/<time>-<hash of what was typed>/
-      sweep.json             what was typed; at the end also the results of every job and setting
+    <outputs>/<command>/sweeps/<time>-<hash of the command line>/
+      sweep.json             the command line; at the end also the results of all jobs and settings
       000-1a2b3c4d/          a job: an ordinary run, named by number and identity; and output.txt
       003-refused.json       a job whose settings were refused, and why
       .stop                  exists while the sweep is being stopped; says why
@@ -49,7 +49,7 @@ from sslcli.runs.find import new_folder
 from sslcli.runs.folder import read_facts
 from sslcli.runs.lock import LOCK_FILE, Lock, is_open
 from sslcli.runs.summary import Summary
-from sslcli.text import hydra_quoted, shell_quoted
+from sslcli.text import hydra_quoted, shell_path
 
 STOP_FILE = ".stop"
 MULTIRUN = ("-m", "--multirun")
@@ -62,10 +62,10 @@ def open_sweep(
     planned: list[list[str]],
     folder: Path | None = None,
 ) -> Path:
-    """Returns the folder of the sweep that `words` ask for, with sweep.json written.
+    """Returns the folder of the sweep that `words` describe, with sweep.json written.
 
     That is `folder`, or the newest one of the same words under `outputs`, or a new one. `planned`:
-    the words of every job; empty where the sweeper chooses them one by one.
+    the overrides of every job; empty where the sweeper chooses them one by one.
     """
     identifying = [command, *identifying_words(words)]
     try:
@@ -99,9 +99,9 @@ def _folder_for(identifying: list[str], parent: Path) -> Path:
 
 
 def identifying_words(words: list[str]) -> list[str]:
-    """Returns the words that identify a sweep: all but those that say where and how it runs.
+    """Returns the words that identify a sweep: those that change its results.
 
-    `runtime.precision` is one of them, as it changes the numbers.
+    `runtime.precision` is one of them; other words of `runtime` only say where and how it runs.
     """
     where_and_how = re.compile(r"runtime\.(?!precision=)|hydra[./]")
     return [word for word in words if not where_and_how.match(word) and word not in MULTIRUN]
@@ -142,7 +142,7 @@ def sweep_lock_and_display(sweep: Path, console: Console) -> Iterator[None]:
 
 
 def delete_if_nothing_started(sweep: Path) -> None:
-    """Deletes the files of a sweep whose words Hydra refused, unless a job has started.
+    """Deletes the files of a sweep that Hydra refused, unless a job has started.
 
     Other files in the folder stay.
     """
@@ -155,7 +155,7 @@ def delete_if_nothing_started(sweep: Path) -> None:
 
 @contextlib.contextmanager
 def _stoppable(sweep: Path) -> Iterator[Callable[[], bool]]:
-    """Inside, a signal stops the sweep.
+    """Stops the sweep when a signal arrives inside the context.
 
     Yields the function that returns whether the sweep is being stopped, by any of its processes.
     """
@@ -165,7 +165,7 @@ def _stoppable(sweep: Path) -> Iterator[Callable[[], bool]]:
             number = request.signal_number
             if number is not None:
                 message = f"stopped by {signal.Signals(number).name}; what the jobs did is saved"
-                fix = f"go on with the same command, or: sslcli resume {shell_quoted(sweep)}"
+                fix = f"go on with the same command, or: sslcli resume {shell_path(sweep)}"
                 stop(sweep, Interrupted(message, fix, number))
             return (sweep / STOP_FILE).exists()
 
@@ -176,10 +176,7 @@ def _stoppable(sweep: Path) -> Iterator[Callable[[], bool]]:
 
 
 def stop(sweep: Path, reason: SslcliError) -> None:
-    """Stops the sweep on all machines: its running jobs save and end, and no other job starts.
-
-    `finish_sweep` raises `reason`.
-    """
+    """Stops all jobs and starts no others; `finish_sweep` raises `reason`."""
     if not (sweep / STOP_FILE).exists():
         error = {"message": reason.message, "fix": reason.fix, "exit_code": reason.exit_code}
         write_atomically(sweep / STOP_FILE, json.dumps(error).encode())
@@ -201,7 +198,7 @@ def finish_sweep(sweep: Path, trouble: str | None, console: Console) -> None:
         raise reason
     left = [job for job in jobs if job.status != "finished"]
     if trouble and all(job.status == "waiting" for job in left):
-        go_on = f"sslcli resume {shell_quoted(sweep)}"
+        go_on = f"sslcli resume {shell_path(sweep)}"
         fix = f"correct that, then: {go_on}; debug=true tells where it happened"
         raise RunFailed(trouble, fix)
     if left:
@@ -209,17 +206,22 @@ def finish_sweep(sweep: Path, trouble: str | None, console: Console) -> None:
         names = ", ".join(job.name for job in left)
         raise (SslcliError if refused else RunFailed)(
             f"{len(left)} of {len(jobs)} jobs did not finish: {names}",
-            f"the same command runs only those, as does: sslcli resume {shell_quoted(sweep)}",
+            f"the same command runs only those, as does: sslcli resume {shell_path(sweep)}",
         )
 
 
 def run_job(
-    sweep: Path, number: int, command: str, words: list[str], config: Callable[[], Any]
+    sweep: Path,
+    number: int,
+    command: str,
+    words: list[str],
+    config: Callable[[], Any],
+    at_once: int = 1,
 ) -> Path | None:
-    """Runs what is left of a job in a process of its own, and returns its folder.
+    """Runs the rest of a job in a process of its own, and returns its folder.
 
-    Returns None where `config()` raised SslcliError, which is written down as the job's refusal,
-    or where the sweep is being stopped.
+    Returns None where the sweep is being stopped, or where `config()` raised SslcliError, which is
+    written as the job's refusal. `at_once`: how many jobs the launcher runs here at a time.
     """
     with _stoppable(sweep) as stopping:
         if stopping():
@@ -236,7 +238,7 @@ def run_job(
                 return None
             time.sleep(POLL)
         if read_facts(folder).get("status") != "finished":
-            continue_run(folder, stopping)
+            continue_run(folder, stopping, at_once)
     return folder
 
 
@@ -257,7 +259,7 @@ def _job_folder(sweep: Path, number: int, command: str, words: list[str], config
 
 
 def resume_sweep(sweep: Path) -> int:
-    """Runs a sweep's command again in the folder where it was typed; returns the exit status."""
+    """Runs a sweep's command again in its working directory; returns the exit status."""
     saved = read_sweep(sweep)
     here = hydra_quoted(str(sweep.absolute()))
     with contextlib.suppress(OSError):  # that folder is gone: stay in this one

@@ -1,6 +1,6 @@
 """Reads a sweep's jobs, writes sweep.json, and prints the table of results.
 
-No torch.
+It imports no torch.
 """
 
 from __future__ import annotations
@@ -32,10 +32,7 @@ SHOWN_METRICS = ("top1", "knn_accuracy", "loss")
 
 
 def jobs_of(sweep: Path) -> list[Job]:
-    """Returns a sweep's jobs by number.
-
-    Other folders in it (a job's rerun, say) are left out.
-    """
+    """Returns a sweep's jobs by number; other folders (a job's rerun) are left out."""
     saved = read_sweep(sweep)
     rows: list[tuple[int, list[str], dict[str, Any], Summary | None]] = []
     for path in sweep.iterdir():
@@ -45,12 +42,8 @@ def jobs_of(sweep: Path) -> list[Job]:
         elif name := REFUSED_NAME.fullmatch(path.name):
             rows.append((int(name[1]), *_refusal_in(path), None))
     started = {number for number, *_ in rows}
-    waiting = {"status": "waiting"}
-    rows += [
-        (number, words, waiting, None)
-        for number, words in enumerate(saved["planned"])
-        if number not in started
-    ]
+    planned = enumerate(saved["planned"])
+    rows += [(n, words, {"status": "waiting"}, None) for n, words in planned if n not in started]
     every = [words for _, words, _, _ in rows]
     common = {*saved["words"], *(set(every[0]).intersection(*every) if len(every) > 1 else ())}
     jobs = [
@@ -65,33 +58,29 @@ def refused_file(sweep: Path, number: int) -> Path:
 
 
 def find_sweep(name: str, outputs: Path) -> Path | None:
-    """Returns the sweep of this name, or None.
+    """Returns the sweep of this name, or None; raises SslcliError if several fit.
 
-    `name` is its folder, or the beginning of its folder's name or path under `outputs`. Raises
-    SslcliError where several sweeps, or a run too, begin with it.
+    `name` is its folder, or the beginning of its folder's name or path under `outputs`.
     """
     if (Path(name).expanduser() / SWEEP_FILE).exists():
         return Path(name).expanduser()
-    fitting = [
-        path.parent
-        for path in sorted(outputs.glob(f"*/sweeps/*/{SWEEP_FILE}"))
-        if any(
-            own.startswith(name)
-            for own in (path.parent.name, str(path.parent.relative_to(outputs)), str(path.parent))
-        )
-    ]
+    fitting = []
+    for path in sorted(outputs.glob(f"*/sweeps/*/{SWEEP_FILE}")):
+        sweep = path.parent
+        names = (sweep.name, str(sweep.relative_to(outputs)), str(sweep))
+        if any(one.startswith(name) for one in names):
+            fitting.append(sweep)
     if fitting:
         fitting += [run for run in find_runs(outputs) if run.name.startswith(name)]
     if len(fitting) > 1:
-        message = (
-            f"{len(fitting)} sweeps or runs begin with {name!r}: {', '.join(map(str, fitting[:3]))}"
-        )
+        listed = ", ".join(map(str, fitting[:3]))
+        message = f"{len(fitting)} sweeps or runs begin with {name!r}: {listed}"
         raise SslcliError(message, "type more of the name")
     return fitting[0] if fitting else None
 
 
 def read_sweep(sweep: Path) -> dict[str, Any]:
-    """Reads sweep.json. Raises SslcliError where it is damaged."""
+    """Reads sweep.json; raises SslcliError where it is damaged."""
     path = sweep / SWEEP_FILE
     with _damage_reported(path):
         facts = json.loads(path.read_text())
@@ -105,7 +94,7 @@ def read_sweep(sweep: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _damage_reported(path: Path) -> Iterator[None]:
-    """Inside, an error in reading `path` becomes an SslcliError."""
+    """Turns errors in reading `path` inside the context into an SslcliError."""
     try:
         yield
     except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as reason:
@@ -140,7 +129,7 @@ def write_sweep(sweep: Path, facts: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Setting:
-    """Jobs that differ only in the seed."""
+    """Groups jobs that differ only in the seed."""
 
     words: list[str]
     jobs: list[Job]
@@ -157,9 +146,8 @@ def settings_of(jobs: Sequence[Job]) -> list[Setting]:
     """Groups jobs that differ only in the seed, in the order of the jobs."""
     groups: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
-        groups.setdefault(
-            tuple(word for word in job.what if not word.startswith(f"{SEED}=")), []
-        ).append(job)
+        words = tuple(word for word in job.what if not word.startswith(f"{SEED}="))
+        groups.setdefault(words, []).append(job)
     return [Setting(list(words), repeated) for words, repeated in groups.items()]
 
 

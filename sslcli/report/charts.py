@@ -33,13 +33,14 @@ from sslcli.report.style import COLOURS, FEW_POINTS
 LINE_POINTS, PANEL_POINTS = 1_500, 6_000
 """Points of a line, and of all lines of a panel, about: more than a screen shows."""
 MAX_TICKS = 10
-"""Values of a setting up to which each has its tick."""
+"""Number of values of a setting up to which each has its tick."""
 PANEL, GAP, GAP_WITH_AXIS, ABOVE, BELOW = 150, 42, 70, 30, 60
 """Heights in pixels: of a panel, between two (with an x axis or without), around all."""
 MAX_NAMED, NAME = 8, 20
-"""Lines up to which a chart has a legend, and its pixels a name. Hovering names any line."""
+"""Number of lines up to which a chart has a legend, and its pixels a name; hovering names any line.
+"""
 MAX_PRINTED = 12
-"""Classes up to which a confusion matrix shows its values."""
+"""Number of classes up to which a confusion matrix shows its values."""
 
 DIAGNOSTICS = (
     "feature_std",
@@ -54,7 +55,7 @@ DIAGNOSTICS = (
 
 @dataclass(frozen=True)
 class Line:
-    """A curve with its name: `x`, `y` (n,). Lines of one `colour` belong together."""
+    """Holds a curve's name, `x` and `y` (n,); lines of one `colour` belong together."""
 
     name: str
     x: NDArray[np.float64]
@@ -71,8 +72,7 @@ def curves_by_family(
 ) -> dict[str, Panels]:
     """Returns a run's curves over epochs by family, such as training or validation.
 
-    There is a line for every phase, called by it where there are several. `name` is put before;
-    `colour` is for all lines, by default one for every phase.
+    Each phase has a line, in its own colour or in `colour`; the line's name begins with `name`.
     """
     in_epochs = [record for record in records if record.get("epoch")]
     phases = phases_of(curves_of(in_epochs))
@@ -106,9 +106,8 @@ def draw_curves(panels: Mapping[str, Sequence[Line]]) -> go.Figure:
     longest = max(float(line.x.max()) for lines in panels.values() for line in lines)
     figure.update_xaxes(range=(0, 1.02 * longest))
     figure.update_xaxes(title_text="epoch", row=len(panels), col=1)
-    figure.update_layout(
-        showlegend=bool(named), hovermode="x unified" if len(names) <= MAX_NAMED else "closest"
-    )
+    hovermode = "x unified" if len(names) <= MAX_NAMED else "closest"
+    figure.update_layout(showlegend=bool(named), hovermode=hovermode)
     return figure
 
 
@@ -188,7 +187,7 @@ def thin(
 
 
 def is_headline(metric: str) -> bool:
-    """Tells whether a number says how good a run is, rather than how it went."""
+    """Tells whether a number measures a run's quality rather than its course."""
     return _family(metric, True) == "training" and metric not in NOT_CURVES
 
 
@@ -213,7 +212,7 @@ def _axis_type(values: Sequence[float]) -> str:
     return "log" if wide else "linear"
 
 
-def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] = ()) -> go.Figure:
+def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] | None = None) -> go.Figure:
     """Returns a figure of empty panels, one below the other.
 
     `gap` between panels and `legend` are in pixels. Panels with titles share an x axis; those
@@ -221,10 +220,7 @@ def _stack(num: int, gap: int, legend: int = 0, titles: Sequence[str] = ()) -> g
     """
     inner = num * PANEL + (num - 1) * gap
     figure = make_subplots(
-        rows=num,
-        shared_xaxes=bool(titles),
-        vertical_spacing=gap / inner,
-        subplot_titles=titles or None,
+        rows=num, shared_xaxes=bool(titles), vertical_spacing=gap / inner, subplot_titles=titles
     )
     figure.update_annotations(x=0, xanchor="left", font_size=12)
     figure.update_xaxes(title_standoff=8)

@@ -1,4 +1,4 @@
-"""A run's records as curves: what figures, comparisons of runs and charts draw."""
+"""Turns a run's records into curves, for figures, comparisons of runs and charts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Records = Sequence[dict[str, Any]]
 """The lines of one run's metrics.jsonl."""
 
 NOT_CURVES = ("step", "epoch", "collapsed")
-"""Numbers of a record that are not worth a panel."""
+"""Numbers of a record that are not drawn."""
 TITLES = {"knn_accuracy": "kNN accuracy", "feature_std": "spread of features"}
-"""Titles of the metrics whose names would not do, even with spaces for underscores."""
+"""Titles of metrics that need more than spaces for underscores."""
 FROM_ZERO = ("feature_std", "effective_rank")
 """Drawn from zero, where collapse is."""
 MANY_POINTS = 120
@@ -25,7 +25,7 @@ SAME = 1e-6
 
 
 class Curve(NamedTuple):
-    """Finite values of one metric in one phase, in the order of the records: (n,)."""
+    """Holds the finite values (n,) of one metric in one phase, in the records' order."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]

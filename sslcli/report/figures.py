@@ -157,7 +157,7 @@ def save_confusion(
 
 
 def _denormalized(views: Tensor, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
-    """(N, C, H, W) normalised -> (N, H, W, C) uint8."""
+    """Converts normalised (N, C, H, W) to (N, H, W, C) uint8."""
     normalized = views.float().cpu().numpy().transpose(0, 2, 3, 1)
     values = np.clip(normalized * np.asarray(std) + np.asarray(mean), 0, 1)
     pictures: NDArray[np.uint8] = (values * 255).round().astype(np.uint8)
@@ -165,7 +165,7 @@ def _denormalized(views: Tensor, mean: Sequence[float], std: Sequence[float]) ->
 
 
 def _resized(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """(N, H, W, C) -> (N, size, size, 3): repeats or drops pixels; grey stays grey."""
+    """Converts (N, H, W, C) to (N, size, size, 3) by repeating or dropping pixels."""
     rows = np.arange(size) * pictures.shape[1] // size
     columns = np.arange(size) * pictures.shape[2] // size
     resized = pictures[:, rows][:, :, columns]

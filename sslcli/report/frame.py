@@ -1,7 +1,8 @@
-"""Pages: one HTML file each that fetches nothing, also for phones and the dark.
+"""Renders pages, each as one HTML file that fetches nothing.
 
-They are jinja2 templates. Everything put into one is text and is escaped, unless its type says
-that it is HTML already: `Html`, which only templates and this file make.
+They also suit phones and dark screens. They are jinja2 templates. Every value put into one is text
+and is escaped, unless its type says that it is HTML already: `Html`, which only templates and this
+file make.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ Html = Markup
 
 
 def render_page(template: str, values: Mapping[str, object]) -> bytes:
-    """Fills in one of templates/ that extends frame.html.jinja.
+    """Renders one of templates/ that extends frame.html.jinja.
 
-    The frame needs `origin`, the command that writes the page, and `about`, what the page shows:
-    `written_about` reads them back. What UTF-8 cannot hold becomes "?".
+    `origin` (the command) and `about` (the subject) are needed: `written_about` reads them back.
     """
     page = templates().get_template(template).render(values)
     return page.encode("utf-8", errors="replace")
@@ -50,5 +50,5 @@ def written_about(page: bytes, origin: str) -> str | None:
 
 
 def picture_uri(content: bytes, kind: str) -> Html:
-    """Returns an address that holds the bytes of a picture file; `kind`: png or jpeg."""
+    """Returns a data URI of the bytes of a picture file; `kind`: png or jpeg."""
     return Html(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")

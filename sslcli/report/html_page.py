@@ -1,6 +1,6 @@
-"""The page of `sslcli report`, and its parts: tables, charts, pictures and so on.
+"""Builds the page of `sslcli report` from tables, charts, pictures and so on.
 
-A part takes values and returns `Html`. plotly's script is put in whole, so that the page needs no
+A part takes values and returns `Html`. plotly's script is included whole, so that the page needs no
 network.
 """
 
@@ -27,7 +27,7 @@ LONG_TEXT = 40
 
 
 class Cell(NamedTuple):
-    """A cell of a table: `text`, sorted by `value` where there is one."""
+    """Holds a table's cell: `text`, sorted by `value` where there is one."""
 
     text: str
     value: Any = None
@@ -78,7 +78,7 @@ def paragraph(text: str) -> Html:
 
 
 def notes(lines: Sequence[str]) -> Html:
-    """Returns a marked list; nothing of no lines."""
+    """Returns a marked list, or nothing for no lines."""
     return _part("notes", lines) if lines else Html("")
 
 
@@ -102,7 +102,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], best: int | Non
 
 
 def searched(label: str, content: Html) -> Html:
-    """Puts a field over a table that hides the rows without what is typed into it."""
+    """Adds a search field over a table, which hides the rows without the text."""
     return _part("searched", label, content)
 
 
@@ -112,7 +112,7 @@ def commands(lines: Sequence[tuple[str, Sequence[str]]]) -> Html:
 
 
 def chart(figure: go.Figure, heading: str = "") -> Html:
-    """Puts in one of charts.py."""
+    """Embeds a chart of charts.py."""
     return _part("chart", heading.capitalize(), figure.layout.height, figure.to_plotly_json())
 
 
@@ -122,7 +122,7 @@ def charts(parts: Sequence[Html]) -> Html:
 
 
 def pictures(captions: dict[Path, str]) -> tuple[Html, list[str]]:
-    """Puts in picture files with their captions, and says which cannot be read.
+    """Embeds picture files with captions, and reports those that cannot be read.
 
     They are made smaller where all of them would be too much for a page.
     """
@@ -170,6 +170,6 @@ def _cell(value: Any) -> Cell:
 
 
 def _part(macro: str, *arguments: object) -> Html:
-    """Fills in one of the macros of templates/parts.html.jinja."""
+    """Renders one of the macros of templates/parts.html.jinja."""
     part: Html = getattr(templates().get_template("parts.html.jinja").module, macro)(*arguments)
     return part

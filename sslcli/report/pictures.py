@@ -30,7 +30,8 @@ from sslcli.report.style import draw_arrow, drawable
 
 MAX_FILTERS = 100
 FILTER, TITLE, GAP_OF_STRIPS, GAP_OF_WORDS = 60, 24, 10, 10
-"""Pixels: the side of a magnified filter, about; a title's height; between strips; beside words."""
+"""Pixels: the side of a magnified filter, about; a title's height; between strips; beside labels.
+"""
 LONGEST_NAME, LONGEST_TITLE = 48, 80
 """Characters."""
 
@@ -111,10 +112,7 @@ def _around_grey(filters: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _num_columns(num_tiles: int) -> int:
-    """Chooses the sheet with the fewest holes, then the squarest.
-
-    It is between a square and about twice as wide as high.
-    """
+    """Chooses the sheet with the fewest holes, then the squarest."""
     squarest = math.ceil(math.sqrt(num_tiles))
     return min(
         range(squarest, 3 * squarest // 2 + 1), key=lambda num_columns: -num_tiles % num_columns

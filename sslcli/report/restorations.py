@@ -25,7 +25,7 @@ NUM_SHOWN, NUM_STRIPS, NUM_STEPS = 18, 6, 9
 
 @runtime_checkable
 class Decoding(Protocol):
-    """A method whose codes can be decoded to pictures in [0, 1]."""
+    """Decodes a method's codes to pictures in [0, 1]."""
 
     def decode(self, codes: Tensor) -> Tensor: ...
 

@@ -88,13 +88,7 @@ def _draw(axes: Axes, repetitions: Sequence[Curve], colour: str, dashes: Dashes)
     for curve in repetitions:
         only_point = "o" if len(curve.x) == 1 else None
         axes.plot(
-            *curve,
-            dashes,
-            color=colour,
-            linewidth=0.7,
-            alpha=0.45,
-            marker=only_point,
-            markersize=3,
+            *curve, dashes, color=colour, linewidth=0.7, alpha=0.45, marker=only_point, markersize=3
         )
     by_epoch = [dict(zip(curve.x, curve.y, strict=True)) for curve in repetitions]
     if by_epoch and (shared := sorted(set(by_epoch[0]).intersection(*by_epoch[1:]))):

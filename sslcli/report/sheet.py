@@ -1,4 +1,4 @@
-"""Sheets of small magnified pictures on white, with words around them.
+"""Draws sheets of small magnified pictures on white, with labels around them.
 
 Positions are pixels from the sheet's top left corner. Cells are (rows, columns, h, w, 3) uint8.
 """
@@ -29,7 +29,7 @@ TITLE_SIZE, LABEL_SIZE = 9, 7
 
 
 class Label(NamedTuple):
-    """Words with their middle, or the end named by `align`, at (`x`, `y`)."""
+    """Holds a text with its middle, or the end named by `align`, at (`x`, `y`)."""
 
     words: str
     x: float
@@ -71,10 +71,7 @@ def tile(cells: NDArray[np.uint8], row_gap: int = GAP, first_gap: int = GAP) -> 
 def save_blocks(
     path: Path, cells: NDArray[np.uint8], headings: Sequence[str], first_gap: int = GAP
 ) -> None:
-    """Draws a row of cells for every picture, in blocks side by side.
-
-    There are as many blocks as give the sheet a good shape.
-    """
+    """Draws a row of cells a picture, in as many blocks as shape the sheet well."""
     num_pictures, num_columns, height, width, _ = cells.shape
     num_rows = _num_rows(num_pictures, num_columns * width / height)
     missing = np.full((-num_pictures % num_rows, *cells.shape[1:]), 255, np.uint8)
@@ -82,9 +79,8 @@ def save_blocks(
     tiles = [tile(block, first_gap=first_gap) for block in blocks]
     gap = np.full((tiles[0].shape[0], GAP_BETWEEN_BLOCKS, 3), 255, np.uint8)
     sheet = np.concatenate([part for block in tiles for part in (gap, block)][1:], axis=1)
-    starts = [
-        MARGIN + block * (tiles[0].shape[1] + GAP_BETWEEN_BLOCKS) for block in range(len(tiles))
-    ]
+    step = tiles[0].shape[1] + GAP_BETWEEN_BLOCKS
+    starts = [MARGIN + block * step for block in range(len(tiles))]
     labels = [
         Label(words, start + left + width / 2, MARGIN + HEADING / 2)
         for start in starts
@@ -115,7 +111,7 @@ def draw_sheet(
 
 
 def text_width(words: str, title: bool = False) -> float:
-    """Returns pixels."""
+    """Returns the width of a drawn text in pixels."""
     text = bare_figure(1, 1).text(0, 0, words, fontsize=TITLE_SIZE if title else LABEL_SIZE)
     return float(text.get_window_extent().width)
 

@@ -1,4 +1,4 @@
-"""What all figures share: resolution, colours, axes, names that can be drawn.
+"""Defines what all figures share: resolution, colours, axes, names to be drawn.
 
 Only this file imports matplotlib, when a figure is drawn, and without pyplot: nothing global is
 opened, so nothing is left to close.

@@ -1,4 +1,7 @@
-"""Writes and reads a phase's checkpoints: `<run>/<phase>/last.pt`, earlier `step-<step>.pt`."""
+"""Writes and reads a phase's checkpoints.
+
+The newest is `<run>/<phase>/last.pt`, earlier ones are `step-<step>.pt`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ import torch
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.files import replacing
 from sslcli.runs.folder import Run
-from sslcli.text import first_line, shell_quoted
+from sslcli.text import first_line, shell_path
 
 FORMAT = 2
 LAST = "last.pt"
@@ -32,22 +35,21 @@ PARTS = {
 
 
 class Damaged(SslcliError):
-    """A checkpoint that cannot be read."""
+    """Reports a checkpoint that cannot be read."""
 
 
 class Trained(NamedTuple):
-    """How much of a phase was trained, and how long that took."""
+    """States how much of a phase was trained, and how long that took."""
 
     images: int
     seconds: float
 
 
 class Phase:
-    """A named part of a run's training, with checkpoints of its own.
+    """Saves and restores a named part of a run's training.
 
-    A run has one or more in turn.
-
-    The random numbers of every step are derived from `seed` and `name`.
+    A run has one or more phases in turn, each with checkpoints of its own. The random numbers of
+    every step are derived from `seed` and `name`.
     """
 
     def __init__(self, run: Run, name: str, keep_last: int, seed: int) -> None:
@@ -86,17 +88,16 @@ class Phase:
                 f"{first_line(reason, 100)}"
             )
             raise RunFailed(
-                message, f"free some space, then: sslcli resume {shell_quoted(self.run.folder)}"
+                message, f"free some space, then: sslcli resume {shell_path(self.run.folder)}"
             ) from reason
         self._saved_step = step
         self.run.metrics_floor = content["metrics_size"]
         self._prune()
 
     def restore(self) -> tuple[int, dict[str, Any], bool] | None:
-        """Returns the last checkpoint's step, state and whether the phase is finished, or None.
+        """Returns the last checkpoint's step and state and whether the phase is finished.
 
-        Cuts the run's records back to it. The records after a finished phase belong to later
-        phases, which cut them themselves.
+        None without one. Cuts the records after it; after a finished phase, later phases do so.
         """
         for torn in self._folder.glob(f".{LAST}.*.tmp"):  # a process died while it wrote
             torn.unlink()
@@ -105,10 +106,8 @@ class Phase:
             return None
         content = read_checkpoint(self.last)
         if content["phase"] != self.name:
-            raise SslcliError(
-                f"{self.last} is a checkpoint of phase {content['phase']!r}",
-                f"put back that of {self.name!r}",
-            )
+            message = f"{self.last} is a checkpoint of phase {content['phase']!r}"
+            raise SslcliError(message, f"put back that of {self.name!r}")
         if content["finished"]:
             self.run.keep_metrics(content["metrics_size"])
         else:
@@ -122,7 +121,7 @@ class Phase:
         self.run.update(status="running", step=step, trained=trained)
 
     def trained(self) -> Trained:
-        """Returns the progress in run.json; zero where the phase starts from its beginning."""
+        """Returns the progress in run.json; zero where the phase has no checkpoint."""
         progress = self.run.facts.get("trained", {}).get(self.name)
         return Trained(**progress) if progress and self.last.exists() else Trained(0, 0.0)
 
@@ -149,7 +148,7 @@ def skip_finished(run: Run, phase: str) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint. Raises Damaged, or SslcliError for another format."""
+    """Reads a checkpoint; raises Damaged, or SslcliError for another format."""
     written = io.BytesIO(path.read_bytes())
     try:
         _require_whole(written)
@@ -161,7 +160,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         message = f"{path} cannot be read as a checkpoint ({first_line(reason, 100)})"
         raise Damaged(
             message,
-            f"go on from the one before it: sslcli resume {shell_quoted(run)} --from-previous",
+            f"go on from the one before it: sslcli resume {shell_path(run)} --from-previous",
         ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         kind = content.get("format") if isinstance(content, dict) else type(content).__name__
@@ -184,7 +183,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _require_whole(written: BinaryIO) -> None:
-    """Raises ValueError where a byte does not fit the archive's checksums.
+    """Raises ValueError where a byte does not match the archive's checksums.
 
     torch.load does not check them: it would return flipped bits as weights.
     """
@@ -196,11 +195,11 @@ def _require_whole(written: BinaryIO) -> None:
 
 
 def step_back(run: Run) -> list[str]:
-    """Replaces a run's damaged checkpoints by earlier ones; returns what it did, in sentences.
+    """Replaces a run's damaged checkpoints by earlier ones; returns a report.
 
-    A phase goes back to its newest readable checkpoint, or to its beginning, and later phases are
-    trained again. Only time is lost: a step is a pure function of what came before. Raises
-    SslcliError where no checkpoint is damaged.
+    The report is a list of sentences. A phase goes back to its newest readable checkpoint, or to
+    its beginning, and later phases are trained again. Only time is lost: a step is a pure function
+    of what came before. Raises SslcliError where no checkpoint is damaged.
     """
     sizes = {last: _metrics_size(last) for last in sorted(run.folder.rglob(LAST))}
     earlier = {
@@ -211,7 +210,7 @@ def step_back(run: Run) -> list[str]:
             f"every checkpoint of {run.folder} can be read: there is nothing to step back from"
         )
         raise SslcliError(
-            message, f"leave --from-previous out: sslcli resume {shell_quoted(run.folder)}"
+            message, f"leave --from-previous out: sslcli resume {shell_path(run.folder)}"
         )
     kept = min(size for size, _ in earlier.values())
 
@@ -232,9 +231,9 @@ def step_back(run: Run) -> list[str]:
 
 
 def _before(folder: Path, phase: Path) -> tuple[int, Path | None]:
-    """Returns a phase's newest readable earlier checkpoint, after the bytes of records then.
+    """Returns a phase's newest readable earlier checkpoint, after its records' bytes.
 
-    None where there is none: the phase then starts from its beginning.
+    Without one it is None, and the phase starts from its beginning.
     """
     for checkpoint in sorted(phase.glob(PREVIOUS), reverse=True):
         size = _metrics_size(checkpoint)

@@ -1,4 +1,4 @@
-"""Writes and reads evaluations.jsonl: a line for each evaluation of a run's encoder."""
+"""Writes and reads evaluations.jsonl, a line for each evaluation of an encoder."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FILE = "evaluations.jsonl"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The final scores that one command measured of a run's encoder."""
+    """Holds the final scores of a run's encoder, as one command measured them."""
 
     command: str
     run: str
-    """The folder of the evaluation's own run, where its results.json lies."""
+    """The folder of the evaluation's own run, which holds its results.json."""
     settings: dict[str, Any]
     """What the scores depend on: labels, seed."""
     metrics: dict[str, float]
@@ -44,7 +44,7 @@ def append_evaluation(source: Path, evaluation: Evaluation, console: Console) ->
 
 
 def read_evaluations(run: Path) -> tuple[list[Evaluation], list[str]]:
-    """Returns the evaluations, oldest first, and a message for each line that cannot be read."""
+    """Returns the evaluations, oldest first, and a message for each unreadable line."""
     path = run / FILE
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     evaluations, unreadable = [], []
@@ -57,7 +57,7 @@ def read_evaluations(run: Path) -> tuple[list[Evaluation], list[str]]:
 
 
 def _parsed(entries: dict[str, Any]) -> Evaluation:
-    """Returns the evaluation of a line. 0.1.0 wrote settings and metrics side by side."""
+    """Returns the evaluation of a line; 0.1.0 wrote settings and metrics side by side."""
     command, run = str(entries.pop("command", "evaluation")), str(entries.pop("run", ""))
     if isinstance(entries.get("metrics"), dict):
         evaluation = Evaluation(command, run, **entries)

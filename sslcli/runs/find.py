@@ -13,7 +13,10 @@ from sslcli.errors import SslcliError
 
 
 def new_folder(parent: Path, name: str | None = None) -> Path:
-    """Makes a new folder and returns it: `name`, by default the time; with a number where taken."""
+    """Makes a new folder named `name`, by default the time, and returns it.
+
+    A number is added where the name is taken.
+    """
     name = name or datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     parent.mkdir(parents=True, exist_ok=True)
     for number in range(1, 1000):
@@ -29,10 +32,7 @@ def new_folder(parent: Path, name: str | None = None) -> Path:
 
 
 def find_runs(outputs: Path) -> list[Path]:
-    """Returns the run folders below `outputs`, newest first.
-
-    It searches no run folder for further ones, and follows no links.
-    """
+    """Returns the runs below `outputs`, newest first; follows no links."""
     started = [
         (_started(folder / "run.json"), str(folder), folder) for folder in _run_folders(outputs)
     ]
@@ -40,7 +40,10 @@ def find_runs(outputs: Path) -> list[Path]:
 
 
 def _run_folders(outputs: Path) -> Iterator[Path]:
-    """Yields the run folders below `outputs`; skips folders that cannot be read or vanish."""
+    """Yields the run folders below `outputs`; searches inside no run.
+
+    Folders that cannot be read or vanish are skipped.
+    """
     waiting = [outputs]
     while waiting:
         folder = waiting.pop()

@@ -1,4 +1,4 @@
-"""A run's folder: what happened, and all that is needed to resume it.
+"""Reads and writes a run's folder: its history, and what is needed to resume it.
 
 Does not import torch.
 
@@ -40,7 +40,7 @@ _KINDS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Validation:
-    """The metric, measured on validation data, by which a command's runs are compared."""
+    """Names the metric on validation data by which a command's runs are compared."""
 
     metric: str
     larger_is_better: bool = True
@@ -52,7 +52,7 @@ class Validation:
 
 
 class Run:
-    """An open run folder, locked against other processes.
+    """Represents an open run folder, locked against other processes.
 
     A context manager: inside, other machines see too that a process works on the run.
     """
@@ -85,7 +85,7 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, files: dict[str, str], facts: dict[str, Any]) -> Run:
-        """Creates a run in a new folder, with `files` and `facts` as run.json; returns it open."""
+        """Creates a run in a new folder and returns it open; `facts` become run.json."""
         run = cls(folder)
         for name, text in files.items():
             write_atomically(folder / name, text.encode())
@@ -102,7 +102,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run, in all its sessions."""
+        """Returns the time spent on this run in all its sessions."""
         return self._seconds_before + time.monotonic() - self._opened
 
     def update(self, **facts: object) -> None:
@@ -134,7 +134,7 @@ class Run:
             self.mirror(record)
 
     def metrics_size(self) -> int:
-        """Flushes metrics.jsonl to the disk; returns its bytes, which the checkpoint stores."""
+        """Flushes metrics.jsonl to the disk; returns its bytes, which checkpoints store."""
         if self._metrics is None:
             self.cut_metrics(self.metrics_floor)
         assert self._metrics is not None
@@ -142,10 +142,7 @@ class Run:
         return self._metrics.tell()
 
     def cut_metrics(self, size: int) -> None:
-        """Cuts the records after the first `size` bytes.
-
-        They lie after the checkpoint, and will be written again.
-        """
+        """Cuts the records after the first `size` bytes, which will be written again."""
         self.keep_metrics(size)
         if self._metrics is not None:
             self._metrics.close()
@@ -170,14 +167,14 @@ class Run:
 
 
 def _remove_torn_files(folder: Path) -> None:
-    """Removes the temporary files of a killed process: this process holds the lock."""
+    """Removes the temporary files of a killed process; this process holds the lock."""
     for path in folder.glob(".*.tmp"):
         if re.fullmatch(r"\..+\.\d+\.tmp", path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
 
 
 def _require_no_way_out(folder: Path) -> None:
-    """Raises SslcliError for a link out of the folder: a write would land elsewhere."""
+    """Raises SslcliError for a link that leads a write out of the folder."""
     inside = folder.resolve()
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
@@ -191,7 +188,7 @@ def _require_no_way_out(folder: Path) -> None:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """Reads a run's run.json. Raises SslcliError where it is missing or damaged."""
+    """Reads a run's run.json; raises SslcliError where it is missing or damaged."""
     path = folder / "run.json"
     try:
         facts = json.loads(path.read_text())

@@ -24,7 +24,7 @@ TOUCH_EVERY, SILENT_AFTER = 10.0, 120.0
 
 
 class Lock:
-    """A folder's lock, held until `release`.
+    """Holds a folder's lock until `release`.
 
     Raises SslcliError where another process holds it.
     """
@@ -60,11 +60,11 @@ class Lock:
 
 
 def is_open(folder: Path, host: str | None = None) -> bool:
-    """Whether a process works on the run now.
+    """Tells whether a process works on the run now.
 
-    True where the lock is held, and where `host`, the machine that last worked on the run (None:
-    not known), is another one and the lock was touched within SILENT_AFTER seconds. A touch in the
-    future, which another clock may show, counts.
+    True where the lock is held, and where `host`, the machine that last worked on the run
+    (None: not known), is another one and the lock was touched within SILENT_AFTER seconds. A touch
+    in the future, which another clock may show, counts.
     """
     try:
         with (folder / LOCK_FILE).open("rb") as file:

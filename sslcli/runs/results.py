@@ -15,20 +15,20 @@ from sslcli.text import as_word
 
 FILE = "results.json"
 FORMAT = 2
-"""sslcli 0.1.0 wrote another shape for each command, without a number; these are still read."""
+"""Version 0.1.0 wrote another shape for each command, without a number; these are still read."""
 Value = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of one encoder, network or way to fill holes.
+    """Holds the scores of one encoder, network or way to fill holes.
 
     Raises ValueError where a field holds another type than it says.
     """
 
     name: str
     scores: dict[str, float | None]
-    """Fractions, or in the unit that the command prints. None: it could not be measured."""
+    """Fractions, or in the unit that the command prints; None if it could not be measured."""
     settings: dict[str, Value] = field(default_factory=dict)
     """What distinguishes the row (labels, seed, depth), and what was chosen for it (l2)."""
     seconds: float | None = None
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How every row was measured, in words. Raises ValueError as Row does."""
+    """States how every row was measured. Raises ValueError as Row does."""
 
     tested_on: str
     data_fingerprint: str | None
@@ -56,14 +56,14 @@ class Protocol:
     chosen_on: str | None = None
     """What settings or weights were chosen on."""
     details: dict[str, Value] = field(default_factory=dict)
-    """What else this command has to say."""
+    """Further entries of this command."""
 
     def __post_init__(self) -> None:
         _require(_are_scalars(vars(self).values(), (dict,)), "entries", "protocol")
         _require(_are_scalars(self.details.values()), "details", "protocol")
 
     def entries(self) -> dict[str, Value]:
-        """Returns all that is stated, by name."""
+        """Returns all entries, by name."""
         stated = {"trained_on": self.trained_on, "chosen_on": self.chosen_on}
         return {
             **self.details,
@@ -75,7 +75,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Results:
-    """All that one run of an experiment measured."""
+    """Holds all that one run of an experiment measured."""
 
     command: str
     protocol: Protocol
@@ -83,7 +83,7 @@ class Results:
     runs: list[str] = field(default_factory=list)
     """The folders of the runs that were measured; none where the run measured its own network."""
     settings: dict[str, Value] = field(default_factory=dict)
-    """What holds for every row: labels, seed."""
+    """Settings that hold for every row: labels, seed."""
     classes: list[str] = field(default_factory=list)
 
     def row(self, name: str) -> Row:
@@ -92,7 +92,7 @@ class Results:
 
 
 def score(value: float) -> float | None:
-    """Returns None for NaN: in the file, what could not be measured is null."""
+    """Returns the value, or None for NaN, which JSON lacks: it could not be measured."""
     return None if math.isnan(value) else float(value)
 
 
@@ -160,11 +160,11 @@ COMMANDS_0_1_0 = {
     "init": "finetune",
     "protocol": "inpaint",
 }
-"""The command by the first of these entries that its results.json had; linear-eval had none."""
+"""Maps the first of these entries in results.json to its command; linear-eval had none."""
 SETTINGS_0_1_0 = {
     "l2", "width", "run", "amount", "num_labels", "seed", "chosen", "depth", "epochs",
 }  # fmt: skip
-"""Entries of a row that are not scores. In inpaint's, `l2` is one."""
+"""Entries of a row that are not scores; but inpaint's `l2` is a score."""
 PROTOCOL_0_1_0 = {
     "fitted_on": "trained_on",
     "trained_on": "trained_on",

@@ -1,7 +1,7 @@
-"""Summarises runs without reading their records, for `runs`, `compare`, sweeps and reports.
+"""Summarises runs without reading their records.
 
-Does not import torch. Reads two thousand runs in about a second: config.yaml is parsed only where
-a setting is asked for.
+`runs`, `compare`, sweeps and reports use it. It imports no torch, and reads two thousand runs in
+about a second: config.yaml is parsed only where a setting is needed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from sslcli.runs.lock import is_open
 from sslcli.saved import read, values_of_saved
 
 SEED, WHERE = "seed", "runtime.outputs"
-"""The setting in which repetitions of an experiment differ, and the one that says where it is."""
+"""The setting that differs between repetitions, and the one that says where runs are."""
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """A run and its run.json (`facts`).
+    """Holds a run's folder and its run.json (`facts`).
 
     `status` is `died` where run.json says `running` and no process works on the run, and `damaged`
     where run.json cannot be read.
@@ -51,12 +51,12 @@ class Summary:
 
     @property
     def choices(self) -> dict[str, str]:
-        """The name of every group's choice."""
+        """Returns the name of every group's choice."""
         return {group: str(choice) for group, choice in self.facts.get("choices", {}).items()}
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The final metrics; empty where the run is not finished."""
+        """Returns the final metrics; empty where the run is not finished."""
         return {
             name: value
             for name, value in self.facts.get("metrics", {}).items()
@@ -65,27 +65,25 @@ class Summary:
 
     @property
     def validation(self) -> Validation | None:
-        """The metric by which it is compared; None where it is not finished or has none."""
+        """Returns the metric by which the run is compared; None if unfinished or without."""
         saved = self.facts.get("validation")
         if not isinstance(saved, dict) or str(saved.get("metric")) not in self.metrics:
             return None
-        return Validation(
-            str(saved["metric"]), bool(saved.get("larger_is_better", True)), saved.get("given")
-        )
+        larger_is_better = bool(saved.get("larger_is_better", True))
+        return Validation(str(saved["metric"]), larger_is_better, saved.get("given"))
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The config by dotted key: command, choices (`method`: simclr) and values.
+        """Returns command, choices (`method`) and values (`method.temperature`) by key.
 
-        A value's key is like `method.temperature`. Raises SslcliError where config.yaml is missing
-        or is not a saved config.
+        Raises SslcliError where config.yaml is missing or is not a saved config.
         """
         saved = read(self.folder / "config.yaml")
         return {"command": saved.command, **values_of_saved(saved)}
 
     @property
     def fingerprint(self) -> str | None:
-        """The fingerprint of the data that it was measured on."""
+        """Returns the fingerprint of the data that the run was measured on."""
         fingerprint: str | None = self.facts.get("data", {}).get("fingerprint")
         return fingerprint
 
@@ -98,8 +96,7 @@ def summaries(outputs: Path) -> list[Summary]:
 def differing(runs: Sequence[Summary], ignored: Iterable[str] = ()) -> list[str]:
     """Returns the settings in which the runs differ, in the config's order.
 
-    A setting that a run lacks differs from any value, unless the run's choice has no such setting
-    (another method, say).
+    A missing setting differs, unless the run's choice (another method, say) has no such setting.
     """
     left_out = set(ignored)
     keys = dict.fromkeys(key for run in runs for key in run.settings if key not in left_out)
@@ -123,7 +120,7 @@ def _differs(runs: Sequence[Summary], key: str) -> bool:
 def repetitions(
     runs: Sequence[Summary], keys: Sequence[str]
 ) -> dict[tuple[Any, ...], list[Summary]]:
-    """Groups runs by their values of `keys`: with all keys but the seed, by experiment."""
+    """Groups runs by their values of `keys`; all keys but the seed give experiments."""
     groups: dict[tuple[Any, ...], list[Summary]] = {}
     for run in runs:
         values = tuple(_hashable(run.settings.get(key)) for key in keys)
@@ -136,7 +133,10 @@ def _hashable(value: Any) -> Any:
 
 
 class Spread(NamedTuple):
-    """A metric over `n` runs; `sd` has Bessel's correction and is None for one run."""
+    """Describes a metric over `n` runs.
+
+    `sd` has Bessel's correction, and is None for one run.
+    """
 
     mean: float
     sd: float | None
@@ -151,13 +151,12 @@ def spread(runs: Iterable[Summary], metric: str) -> Spread | None:
     values = [run.metrics[metric] for run in runs if metric in run.metrics]
     if not values:
         return None
-    return Spread(
-        statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values)
-    )
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), sd, len(values))
 
 
 class Choice(NamedTuple):
-    """The metric that groups of runs are compared by, and the index of the best group.
+    """Names the metric that compares groups of runs, and the index of the best group.
 
     `reason` says why no group is best.
     """

@@ -10,7 +10,7 @@ from sslcli.errors import SslcliError
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:
-    """Adds --outputs, the folder under which runs are looked for."""
+    """Adds --outputs, the folder under which runs are searched."""
     parser.add_argument(
         "--outputs",
         default="outputs",
@@ -27,7 +27,7 @@ def add_data_root(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
-    """Parses the arguments. Raises SslcliError for a mistake."""
+    """Parses the arguments; raises SslcliError for a mistake."""
 
     def error(message: str) -> NoReturn:
         usage = " ".join(parser.format_usage().split())
@@ -38,7 +38,7 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Nam
 
 
 def require_free(targets: list[Path], force: bool) -> None:
-    """Raises SslcliError where a target exists and `force` is not given, or is a folder."""
+    """Raises SslcliError where a target is a folder, or exists and `force` is false."""
     for target in targets:
         if target.is_dir():
             raise SslcliError(f"{target} is a folder", "choose another --output")

@@ -1,4 +1,4 @@
-"""`sslcli compare RUN RUN ...`: compares the settings, metrics and curves of runs."""
+"""`sslcli compare` compares the settings, metrics and curves of runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Group = list[Summary]
 """Runs that differ in the seed alone: one column."""
 
 SIDE_BY_SIDE = 6
-"""Groups up to which each is a column of the table; more are a line each."""
+"""Number of groups up to which each is a column of the table; more are a line each."""
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -100,7 +100,7 @@ def _target(given: argparse.Namespace) -> Path:
 
 
 def _runs(words: Sequence[str], outputs: Path, console: Console) -> list[Summary]:
-    """Returns the runs that the words name, each once.
+    """Returns the runs that the arguments name, each once.
 
     Leaves out, with a warning, one in a folder that has no config.
     """
@@ -130,11 +130,8 @@ def _runs(words: Sequence[str], outputs: Path, console: Console) -> list[Summary
 def _shared(runs: Sequence[Summary]) -> list[str]:
     """Returns the metrics that every finished run has."""
     finished = [run.metrics for run in runs if run.metrics]
-    return [
-        name
-        for name in (finished[0] if finished else ())
-        if all(name in metrics for metrics in finished)
-    ]
+    first = next(iter(finished), {})
+    return [name for name in first if all(name in metrics for metrics in finished)]
 
 
 def _draw(target: Path, groups: Sequence[Group], keys: Sequence[str], console: Console) -> bool:
@@ -144,17 +141,13 @@ def _draw(target: Path, groups: Sequence[Group], keys: Sequence[str], console: C
         _name(index, group[0], keys): [_records(run, console) for run in group]
         for index, group in enumerate(groups)
     }
-    chosen = [
-        run.validation.metric for group in groups for run in group if run.validation is not None
-    ]
+    runs = [run for group in groups for run in group]
+    chosen = [run.validation.metric for run in runs if run.validation is not None]
+    metrics = ["loss", *chosen, "val_loss", "val_accuracy"]
     with written_whole(target.parent) as folder:
-        num_curves = save_run_curves(
-            folder / target.name, curves, ["loss", *chosen, "val_loss", "val_accuracy"]
-        )
+        num_curves = save_run_curves(folder / target.name, curves, metrics)
     if not num_curves:
-        console.warn(
-            "no curves: none of the runs recorded a loss or a validation metric over epochs"
-        )
+        console.warn("no curves: no run recorded a loss or a validation metric over epochs")
     if num_curves > MAX_PANELS:
         console.warn(
             f"{num_curves} curves are too many to look at: the first {MAX_PANELS} are drawn"
@@ -171,12 +164,12 @@ def _records(run: Summary, console: Console) -> list[dict[str, Any]]:
 
 
 def _letter(index: int) -> str:
-    """A to Z, AA, AB, ..."""
+    """Returns the letters of a group: A to Z, AA, AB, ..."""
     return ("" if index < 26 else _letter(index // 26 - 1)) + chr(ord("A") + index % 26)
 
 
 def _name(index: int, run: Summary, keys: Sequence[str]) -> str:
-    """Returns a group's name in the plot: its letter, and the settings that distinguish it."""
+    """Returns a group's name in the plot: its letter and distinguishing settings."""
     values = [f"{key.rpartition('.')[2]}={_value(run, key)}" for key in keys if key in run.settings]
     return " ".join([_letter(index), *values])
 

@@ -1,4 +1,4 @@
-"""`sslcli completion bash|zsh|fish`: prints the shell's completion script.
+"""`sslcli completion` prints a shell's completion script.
 
 bash:  eval "$(sslcli completion bash)"          in ~/.bashrc
 zsh:   eval "$(sslcli completion zsh)"           in ~/.zshrc, after compinit

@@ -1,4 +1,4 @@
-"""`sslcli list methods|data|encoders|optimizers|experiments`: lists the choices."""
+"""`sslcli list` lists the methods, data, encoders, optimizers or experiments."""
 
 from __future__ import annotations
 

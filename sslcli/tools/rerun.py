@@ -1,4 +1,4 @@
-"""`sslcli rerun RUN`: runs a saved config again and says whether the result is identical.
+"""`sslcli rerun` runs a saved config again and compares the results bit for bit.
 
 The new run gets a folder of its own. --set changes settings; --only needs a config.yaml alone.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from sslcli.jobs.job import config_of, start
 from sslcli.runs.find import new_folder, resolve_run
 from sslcli.runs.folder import read_facts, read_records
 from sslcli.saved import Saved, read, with_values
-from sslcli.text import as_word, shell_quoted
+from sslcli.text import as_word, hydra_override, shell_line, shell_path, shell_quoted
 from sslcli.tools.arguments import add_outputs, parse
 from sslcli.trained.encoder_files import WEIGHTS
 
@@ -37,7 +36,7 @@ def main(arguments: list[str], console: Console) -> int:
     before = None if given.run is None else _run_named(given.run, given.outputs)
     saved = read(Path(given.only).expanduser() if before is None else before / "config.yaml")
     overrides = _overrides(before)
-    changes = _changes(given.changes, saved, overrides)
+    changes = _changes(given.set, saved, overrides)
     # A config from elsewhere must not choose the folder for runs here.
     values = changes if before is not None else {OUTPUTS: given.outputs, **changes}
     config, changed = config_of(saved), config_of(with_values(saved, values))
@@ -56,7 +55,7 @@ def main(arguments: list[str], console: Console) -> int:
     elif not comparable:
         console.say(f"another experiment than {before}: the results are not compared")
     here = None if before is None or OUTPUTS in changes else new_folder(before.parent)
-    overrides += [f"{key}={word}" for key, word in changes.items()]
+    overrides += _as_overrides(changes, changed)
     after = start(saved.command, changed, overrides, console, here)
     return _verdict(before, after, console) if before is not None and comparable else 0
 
@@ -74,7 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--set",
-        dest="changes",
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -95,11 +93,11 @@ def _require_finished(run: Path) -> None:
     status = read_facts(run).get("status")
     if status != "finished":
         message = f"{run} is {status}, so there is nothing to compare with"
-        raise SslcliError(message, f"first: sslcli resume {shell_quoted(run)}")
+        raise SslcliError(message, f"first: sslcli resume {shell_path(run)}")
 
 
 def _overrides(run: Path | None) -> list[str]:
-    """Returns the words that the user typed for a run; none for a config alone."""
+    """Returns the overrides of a run; none for a config alone."""
     path = None if run is None else run / "overrides.yaml"
     if path is None or not path.exists():
         return []
@@ -118,18 +116,26 @@ def _changes(words: list[str], saved: Saved, overrides: list[str]) -> dict[str, 
     for word in words:
         key, sign, value = word.partition("=")
         if not sign:
-            raise SslcliError(f"--set {word!r} gives no value", f"--set {key}=…")
+            raise SslcliError(f"--set {word!r} gives no value", f"--set {shell_quoted(key)}=…")
         if key in GROUPS and key in saved.values:
             others = [old for old in overrides if old.partition("=")[0].partition(".")[0] != key]
             message = (
                 f"--set {word}: {key} is a choice with settings of its own, "
                 "which the saved config does not have"
             )
-            raise SslcliError(
-                message, f"start a new run: sslcli {shlex.join([saved.command, *others, word])}"
-            )
+            command = shell_line([saved.command, *others, word])
+            raise SslcliError(message, f"start a new run: sslcli {command}")
         changes[key] = value
     return changes
+
+
+def _as_overrides(changes: dict[str, str], changed: Any) -> list[str]:
+    """Returns the changes as Hydra reads them; --set takes a text as it is, quotes and all."""
+    values = flat(values_of(changed))
+    return [
+        hydra_override(key, word) if isinstance(values.get(key), str) else f"{key}={word}"
+        for key, word in changes.items()
+    ]
 
 
 def differences(before: Any, after: Any) -> list[str]:
@@ -141,12 +147,8 @@ def differences(before: Any, after: Any) -> list[str]:
 
 
 def _verdict(before: Path, after: Path, console: Console) -> int:
-    records, old, new, weights = (
-        read_records(before),
-        read_facts(before),
-        read_facts(after),
-        _digest(before),
-    )
+    records, weights = read_records(before), _digest(before)
+    old, new = read_facts(before), read_facts(after)
     metrics: dict[str, Any] = old.get("metrics", {})
     difference = first_difference(records, read_records(after)) or metric_difference(
         metrics, new.get("metrics", {})
@@ -165,7 +167,7 @@ def _verdict(before: Path, after: Path, console: Console) -> int:
 
 
 def first_difference(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str | None:
-    """Describes the first difference between two runs' records, except `timing`; None if equal."""
+    """Describes the first difference of records, `timing` excepted; None if equal."""
     for old, new in zip(before, after, strict=False):
         for key in sorted((old.keys() | new.keys()) - {"timing"}):
             if old.get(key) != new.get(key):
@@ -188,7 +190,7 @@ def environment_changes(before: dict[str, Any], after: dict[str, Any]) -> list[s
 
     def recorded(facts: dict[str, Any]) -> dict[str, Any]:
         data: dict[str, Any] = {key: facts[key] for key in ("data", "data_before") if key in facts}
-        # The arguments were `pretrain …` then, and are `rerun …` now.
+        # The arguments always differ: `pretrain …` then, `rerun …` now.
         environment = {
             key: value for key, value in facts.get("environment", {}).items() if key != "arguments"
         }

@@ -1,6 +1,7 @@
-"""`sslcli resume RUN`: continues a run that was interrupted, died or failed, bit for bit.
+"""`sslcli resume` continues a run that has not finished, bit for bit.
 
-Of a sweep it continues all such runs."""
+It was interrupted, died or failed. Of a sweep it continues all such runs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sslcli runs [FOLDER] [KEY=VALUE ...]`: lists the runs in a folder, newest first."""
+"""`sslcli runs` lists the runs in a folder, newest first."""
 
 from __future__ import annotations
 
@@ -116,9 +116,9 @@ def _chosen(runs: list[Summary], wanted: list[tuple[str, str]]) -> list[Summary]
 
 
 def _reader(runs: Sequence[Summary], key: str) -> Callable[[Summary], Mapping[str, Any]]:
-    """Returns the function that reads the key: from run.json if any run has it there.
+    """Returns the function that reads the key from run.json, or else from config.yaml.
 
-    Else from config.yaml. Raises SslcliError where no run has the key.
+    Raises SslcliError where no run has the key.
     """
     for values in (_known, _settings):
         if any(key in values(run) for run in runs):
@@ -177,7 +177,7 @@ def short_names(folders: Sequence[Path]) -> dict[Path, str]:
 
 
 def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
-    """Prints aligned columns, cut off nowhere; two thousand rows take less than a second."""
+    """Prints aligned columns uncut; two thousand rows take less than a second."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print(
@@ -200,14 +200,14 @@ def _row(run: Summary, name: str) -> tuple[str, ...]:
 
 
 def _started(run: Summary) -> str:
-    # The last three: a number that is no valid date.
+    # The last three are errors of a number that is no valid date.
     with contextlib.suppress(KeyError, ValueError, OverflowError, OSError):
         return datetime.datetime.fromtimestamp(run.facts["started"]).isoformat(" ", "seconds")
     return ""
 
 
 def _result(run: Summary) -> str:
-    """Returns a run's validation metric and test accuracy, or its error, or its progress."""
+    """Returns a run's validation metric and test accuracy, or its error or progress."""
     if run.metrics:
         chosen = [] if run.validation is None else [run.validation.metric]
         shown = [name for name in dict.fromkeys([*chosen, "top1"]) if name in run.metrics] or [

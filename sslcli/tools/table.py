@@ -1,4 +1,4 @@
-"""The table of tools. It imports none of them, so `sslcli --help` answers at once."""
+"""Lists the tools without importing them, so that `sslcli --help` answers at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Tool:
-    """A command that reads runs and takes ordinary arguments.
+    """Describes a command that reads runs and takes ordinary arguments.
 
     Its module has `main(arguments, console)`, which returns the exit status.
     """
@@ -18,7 +18,7 @@ class Tool:
     summary: str
 
     def load(self) -> Any:
-        """Imports the tool's module."""
+        """Imports and returns the tool's module."""
         return import_module(f"sslcli.tools.{self.module}")
 
 

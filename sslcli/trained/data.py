@@ -1,4 +1,4 @@
-"""Loads the data that a run was trained on, and checks that they are still the same."""
+"""Loads the data that a run was trained on, and checks that they are the same."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from sslcli.trained.encoder_files import EncoderFiles
 def run_data_config(
     files: EncoderFiles, chosen: DataConfig | None, root: str | None = None
 ) -> DataConfig:
-    """Returns the config of the run's own data, or `chosen` at the encoder's resolution.
+    """Returns the config of the run's own data, or `chosen` at the encoder's size.
 
     `root`: where the run's own data are now; by default where `resume --data-root` noted, or where
     they were.
     """
     if chosen is not None:
-        return chosen.fitting(files.preprocessing.resolution, files.preprocessing.channels)
+        return chosen.for_encoder(files.preprocessing.resolution, files.preprocessing.channels)
     own: DataConfig = group_to_config("data", _saved_with_data(files.folder), {"data": DATA})
     return moved(own, root or read_facts(files.folder).get("data_root"))
 
 
 def moved(data: DataConfig, root: str | None) -> DataConfig:
     """Returns the config with the data at `root`; None leaves them where they were."""
-    return data if root is None else replace(data, root=root).resolved()
+    return data if root is None else replace(data, root=root).with_absolute_root()
 
 
 def _saved_with_data(folder: Path) -> Saved:
-    """Returns the config that names the data: the run's, or that of the run it began with."""
+    """Returns the config that names the data, the run's or that of its initial run."""
     seen = {folder}
     saved = read(folder / "config.yaml")
     while "data" not in saved.choices and "run" in saved.values:
@@ -59,14 +59,14 @@ def evaluation_folder_label(run: str, choices: dict[str, str]) -> str:
         str(source[group]) for group in ("method", "data") if group in source
     ) or facts.get("command", "run")
     label = f"{trained_on}-to-{choices['data']}" if "data" in choices else trained_on
-    # run.json may come from elsewhere: what it holds must not lead to another folder.
+    # run.json may come from elsewhere: its values must not lead to another folder.
     return re.sub(r"[^\w-]+", "_", label)
 
 
 def load_own_data(files: EncoderFiles, track: Track, root: str | None = None) -> Splits:
-    """Loads the data that the run was made on, from `root` if they moved.
+    """Loads the data that the run was trained on, from `root` if they moved.
 
-    Raises SslcliError where they are gone, or are others now.
+    Raises SslcliError where they are missing or have changed.
     """
     config = run_data_config(files, None, root)
     require_present(config, "--data-root FOLDER says where they are now")
@@ -76,16 +76,13 @@ def load_own_data(files: EncoderFiles, track: Track, root: str | None = None) ->
 
 
 def require_present(data: DataConfig, fix: str) -> None:
-    """Raises SslcliError where the data's root is not there any more."""
+    """Raises SslcliError where the data's root does not exist any more."""
     if data.root is not None and not data.location().exists():
         raise SslcliError(f"the run's data are not at {data.root} any more", fix)
 
 
 def allow_changed_data(run: Run) -> None:
-    """Moves the run's fingerprint to `data_before`, so that it resumes with changed data.
-
-    A finished run is left unchanged.
-    """
+    """Moves an unfinished run's fingerprint to `data_before`, to allow other data."""
     facts = run.facts
     if facts.get("status") == "finished":
         return
@@ -99,7 +96,7 @@ def allow_changed_data(run: Run) -> None:
 def require_same_data(run: Path, splits: Splits, otherwise: str) -> None:
     """Raises SslcliError where the run recorded another fingerprint.
 
-    `otherwise`: the fix for those who cannot put the data back.
+    `otherwise`: the fix for users who cannot put the data back.
     """
     before = read_facts(run).get("data", {}).get("fingerprint")
     if before is not None and before != splits.fingerprint:

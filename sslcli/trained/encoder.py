@@ -21,6 +21,7 @@ from sslcli.method import Preprocessing
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
 from sslcli.seeding import derive_seed
+from sslcli.text import shell_path
 from sslcli.trained.encoder_files import FORMAT, JSON, WEIGHTS, EncoderFiles
 
 
@@ -36,7 +37,8 @@ def load_trained(files: EncoderFiles) -> Encoder:
         encoder.load_state_dict(load_file(path), strict=True)
     except FileNotFoundError:
         raise SslcliError(
-            f"{files.folder} has no {WEIGHTS}", "let its pretraining finish: `sslcli resume`"
+            f"{files.folder} has no {WEIGHTS}",
+            f"let its pretraining finish: sslcli resume {shell_path(files.folder)}",
         ) from None
     except (SafetensorError, RuntimeError) as reason:
         said = " ".join(str(reason).split())[:200]
@@ -65,7 +67,7 @@ def write_encoder(
     seed: int,
     labels: int = 0,
 ) -> None:
-    """Writes both files. `labels`: the number of labels that the encoder learned from."""
+    """Writes both files of an encoder that learned from `labels` labels."""
     description: dict[str, Any] = {
         "format": FORMAT,
         "encoder": name_in(ENCODERS, config),
@@ -86,9 +88,9 @@ def write_encoder(
 
 
 def was_trained(files: EncoderFiles) -> bool:
-    """Returns whether any weight differs from the run's initial ones.
+    """Tells whether any weight differs from the run's initial ones.
 
-    With compare=[none], stack-pretrain leaves an untrained encoder.
+    With compare=[none], stack-pretrain writes an untrained encoder.
     """
     before, after = (make(files).state_dict() for make in (build_untrained, load_trained))
     return any(not after[name].equal(weight) for name, weight in before.items())

@@ -12,7 +12,7 @@ from sslcli.method import Preprocessing
 from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_facts
-from sslcli.text import shell_quoted
+from sslcli.text import shell_path
 
 FORMAT = 1
 JSON = "encoder.json"
@@ -27,13 +27,13 @@ class EncoderFiles:
     config: EncoderConfig
     preprocessing: Preprocessing
     seed: int
-    """The run's, from which its initial weights can be made again."""
+    """The run's seed, from which its initial weights can be built again."""
     labels: int = 0
     """The number of labels that it learned from: 0 by a self-supervised method."""
 
 
 def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
-    """Returns the run with an encoder that `name` names.
+    """Returns the run named `name` that has an encoder.
 
     `name`: a folder, the beginning of a run's name under `outputs`, or `last`: the newest run that
     pretrained one, even if another was fine-tuned from it since.
@@ -42,10 +42,7 @@ def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
 
 
 def require_unlabelled(folder: Path) -> None:
-    """Raises SslcliError where the run's encoder has learned from labels.
-
-    A score with few labels would not count those.
-    """
+    """Raises SslcliError where the run's encoder has learned from labels."""
     labels = read_encoder(folder).labels
     if labels:
         message = f"{folder} learned from {labels:,} labels, which would not be counted"
@@ -68,7 +65,7 @@ def read_encoder(folder: Path) -> EncoderFiles:
     if not path.exists():
         raise SslcliError(
             f"{folder} has no encoder: there is no {JSON}",
-            f"if it was interrupted: sslcli resume {shell_quoted(folder)}",
+            f"if it was interrupted: sslcli resume {shell_path(folder)}",
         )
     try:
         described = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Loads a run's encoder in a notebook, with its preprocessing (`sslcli.load_encoder`)."""
+"""Loads a run's encoder with its preprocessing in Python (`sslcli.load_encoder`)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from sslcli.data.decode import plain
-from sslcli.data.resize import square
+from sslcli.data.decode import to_grey_or_rgb
+from sslcli.data.resize import centre_square
 from sslcli.data.stored_picture import load_upright
 from sslcli.evaluation.features import features, require_fit
 from sslcli.method import Preprocessing, as_pictures
@@ -25,7 +25,7 @@ Pictures = Sequence[Image.Image] | NDArray[np.uint8]
 
 
 class PretrainedEncoder(nn.Module):
-    """An encoder in eval mode with its preprocessing.
+    """Maps pictures to features in eval mode, with the encoder's preprocessing.
 
     `width` is D, the features' width.
     """
@@ -43,7 +43,7 @@ class PretrainedEncoder(nn.Module):
         return result
 
     def preprocess(self, pictures: Pictures) -> Tensor:
-        """Returns what `forward` takes, on the encoder's device.
+        """Returns the input of `forward`, on the encoder's device.
 
         `pictures`: PIL pictures of any size and mode, or uint8 (N, H, W, C) of the encoder's size.
         """
@@ -51,7 +51,7 @@ class PretrainedEncoder(nn.Module):
         return self.preprocessing.normalized(images).to(next(self.encoder.parameters()).device)
 
     def features(self, pictures: Pictures) -> Tensor:
-        """Returns the features (N, D) of pictures as `preprocess` takes them, without gradients."""
+        """Returns features (N, D) of pictures, like `preprocess`, without gradients."""
         device = next(self.encoder.parameters()).device
         return features(self.encoder, self._images(pictures), self.preprocessing, device)
 
@@ -64,7 +64,7 @@ class PretrainedEncoder(nn.Module):
         arrays: list[Any] = []
         for picture in pictures:
             upright = load_upright(picture)
-            arrays.append(np.asarray(square(plain(upright), size).convert(mode)))
+            arrays.append(np.asarray(centre_square(to_grey_or_rgb(upright), size).convert(mode)))
         return np.stack(arrays).reshape(len(arrays), size, size, -1)
 
 
@@ -72,8 +72,8 @@ def load_encoder(run: str | Path, outputs: str | Path = "outputs") -> Pretrained
     """Returns the trained encoder of a run.
 
     `run`: a run's folder, the beginning of its name under `outputs`, "last", or a folder that
-    `sslcli export --to safetensors` wrote.
-    Raises SslcliError where there is no such run, or the encoder's files are damaged.
+    `sslcli export --to safetensors` wrote. Raises SslcliError where there is no such run, or the
+    encoder's files are damaged.
     """
     folder = Path(run).expanduser()
     if not (folder / JSON).exists():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from sslcli.augment import augmentation
+from sslcli.augment import blocks
 from sslcli.augment.augmentation import Augmentation, Parameters
 from sslcli.augment.augmentation_config import ViewConfig
 
@@ -127,8 +129,37 @@ def test_working_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     augment = everything(3)
     parameters = augment.sample(22, 3, 16)
     whole = augment.apply(images, parameters)
-    monkeypatch.setattr(augmentation, "CPU_CHUNK", 5000)
+    monkeypatch.setattr(blocks, "CPU_MOST", 5000)
     torch.testing.assert_close(augment.apply(images, parameters), whole, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_change_nothing_and_each_has_one_torch_thread(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    torch.manual_seed(0)
+    images = smooth_pictures(11, 16, 3)
+    augment = everything(3)
+    parameters = augment.sample(22, 3, 16)
+    whole = augment.apply(images, parameters)
+    monkeypatch.setattr(blocks, "LEAST", 1000)
+    usual = torch.get_num_threads()
+    seen: list[tuple[int, bool]] = []
+    try:
+        torch.set_num_threads(threads)
+        made = augment.apply(images, parameters)
+        here = threading.current_thread()
+        blocks.in_blocks(
+            lambda rows: seen.append((torch.get_num_threads(), threading.current_thread() is here)),
+            6,
+            6000,
+            "cpu",
+        )
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(usual)
+    torch.testing.assert_close(made, whole, atol=0, rtol=0)
+    assert seen == [(1, threads == 1)] * threads
 
 
 def test_images_are_left_as_they_were() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sslcli.data.arrays import ArraysConfig
-from sslcli.data.decode import plain
+from sslcli.data.decode import to_grey_or_rgb
 from sslcli.data.images import Splits
 from sslcli.data.needs import require_labels
 from sslcli.errors import SslcliError
@@ -81,7 +81,7 @@ def test_transparent_arrays_lie_on_white_as_files_do(tmp_path: Path, channels: i
     splits = ArraysConfig(root=str(tmp_path / "a.npz")).load()
     assert splits.train.channels == channels
     found = {picture.tobytes() for part in (splits.train, splits.val) for picture in part.images[:]}
-    expected = {np.asarray(plain(Image.fromarray(image))).tobytes() for image in images}
+    expected = {np.asarray(to_grey_or_rgb(Image.fromarray(image))).tobytes() for image in images}
     assert found == expected
 
 

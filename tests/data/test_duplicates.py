@@ -119,8 +119,8 @@ def test_colours_that_become_grey_are_counted(tmp_path: Path, cache: Cache) -> N
         Image.fromarray(NOISE[index]).convert(mode).save(tmp_path / f"{index}.png")
     config = FolderConfig(root=str(tmp_path), resolution=8, cache=cache)
     said = "8 of 12 pictures are in colour, and are made grey (data.channels=1)"
-    assert config.fitting(8, 1).load().warnings == (said,)
-    assert config.fitting(8, 3).load().warnings == config.load().warnings == ()
+    assert config.for_encoder(8, 1).load().warnings == (said,)
+    assert config.for_encoder(8, 3).load().warnings == config.load().warnings == ()
 
 
 @pytest.mark.parametrize("mode", ["LA", "I;16"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sslcli.data.images import evenly
+from sslcli.data.images import evenly_spaced
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from sslcli.data.images import evenly
 def test_pictures_at_even_distances_are_all_different_and_reach_from_end_to_end(
     num_there: int, at_most: int
 ) -> None:
-    chosen = evenly(num_there, at_most)
+    chosen = evenly_spaced(num_there, at_most)
     assert len(chosen) == len(set(chosen.tolist())) == min(num_there, at_most)
     assert chosen[0] == 0
     if at_most > 1:

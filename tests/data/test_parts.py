@@ -9,7 +9,7 @@ from PIL import Image
 
 from sslcli.data.folder import FolderConfig
 from sslcli.data.images import Splits
-from sslcli.data.parts import PARTS, resembled_part
+from sslcli.data.parts import PARTS, guess_part
 from sslcli.data.scan import is_picture
 from sslcli.errors import SslcliError
 
@@ -168,9 +168,9 @@ def test_the_training_pictures_are_named_where_only_they_are_missing(tmp_path: P
      "latest", "train_test", "поезд"],
 )  # fmt: skip
 def test_things_are_no_parts(name: str) -> None:
-    assert resembled_part(name) is None
+    assert guess_part(name) is None
 
 
 def test_every_known_spelling_resembles_its_part() -> None:
     for name, part in PARTS.items():
-        assert resembled_part(name) == resembled_part(name.upper()) == part
+        assert guess_part(name) == guess_part(name.upper()) == part

@@ -23,8 +23,8 @@ from PIL import Image
 from sslcli.data import disk, folder, scan, statistics
 from sslcli.data.batches import Batches
 from sslcli.data.folder import Cache, FolderConfig
-from sslcli.data.images import Rows, Splits
-from sslcli.data.pixel_cache import SETTLED
+from sslcli.data.images import LazySubset, Splits
+from sslcli.data.pixel_cache import STABLE_AFTER
 from sslcli.data.statistics import channel_moments
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import SGDConfig
@@ -45,7 +45,7 @@ RNG = np.random.default_rng(0)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(
-        "sslcli.data.pixel_cache.SETTLED", 0
+        "sslcli.data.pixel_cache.STABLE_AFTER", 0
     )  # no test waits until its files have settled
     return tmp_path / "cache/sslcli/folders"
 
@@ -132,7 +132,7 @@ def test_everything_is_the_same_wherever_the_pixels_are(
     made_grey = channels == 1 and mode != "L"
     assert len(in_memory.warnings) == 1 + made_grey
     for other in others:
-        assert isinstance(other.train.images, Rows)
+        assert isinstance(other.train.images, LazySubset)
         assert contents(other) == contents(in_memory)
         assert other.warnings == in_memory.warnings
         assert channel_moments(other.train) == channel_moments(in_memory.train)
@@ -224,8 +224,8 @@ def test_a_change_within_a_tick_of_the_clock_is_noticed(
     """Same name, same size, same time: all that a listing can tell."""
     moment = 1_700_000_000 * 10**9
     monkeypatch.setattr(scan, "_size_and_change", lambda name, folder: (300, moment))
-    monkeypatch.setattr("sslcli.data.pixel_cache.SETTLED", SETTLED)
-    monkeypatch.setattr("sslcli.data.pixel_cache.time.time_ns", lambda: moment + SETTLED)
+    monkeypatch.setattr("sslcli.data.pixel_cache.STABLE_AFTER", STABLE_AFTER)
+    monkeypatch.setattr("sslcli.data.pixel_cache.time.time_ns", lambda: moment + STABLE_AFTER)
     fingerprint = config(photos, cache).load().fingerprint
     change_a_byte(photos / "train/dog/003.jpg")
     assert config(photos, cache).load().fingerprint != fingerprint
@@ -250,7 +250,7 @@ from sslcli.data import pixel_cache as kept
 from sslcli.data.folder import Cache, FolderConfig
 root, kill_after = sys.argv[1], int(sys.argv[2])
 disk.SAVE_EVERY = 0.0
-kept.SETTLED = 0
+kept.STABLE_AFTER = 0
 count = 0
 def track(items, *, total, label):
     global count
@@ -392,7 +392,7 @@ def test_memory_is_chosen_for_what_is_decoded_in_seconds_and_fills_a_quarter_of_
     }.items():  # several processes share what is on disk
         with monkeypatch.context() as patched:
             patched.setattr(folder, name, limit)
-            assert isinstance(config(photos, Cache.auto).load().train.images, Rows), name
+            assert isinstance(config(photos, Cache.auto).load().train.images, LazySubset), name
 
 
 def test_memory_is_that_of_this_machine() -> None:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sslcli.data.resize import available_cores, exhaust, in_threads
+from sslcli.data.resize import available_cores, consume, map_in_threads
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,11 @@ def test_every_thread_gets_some(count: int, workers: int, at_once: int) -> None:
             barrier.wait()
         return index
 
-    assert list(in_threads(work, count, workers)) == list(range(count))
+    assert list(map_in_threads(work, count, workers)) == list(range(count))
 
 
 def test_nothing_to_do_is_done() -> None:
-    exhaust(in_threads(lambda index: None, 0))
+    consume(map_in_threads(lambda index: None, 0))
 
 
 def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from sslcli.data.folder import FolderConfig
 from sslcli.data.images import ImageSet, Splits
 from sslcli.data.needs import require_labels
 from sslcli.data.sample import FashionSampleConfig
-from sslcli.data.split import Stored, divide
+from sslcli.data.split import StoredParts, divide
 from sslcli.errors import SslcliError
 
 
@@ -43,37 +43,39 @@ def test_the_embedded_sample_is_split_as_ever() -> None:
 
 
 def test_the_seed_draws_which_classes_are_validated() -> None:
-    chosen = [present(divide(Stored(pictures(*[5] * 60)), 0.1, None, seed).val) for seed in (0, 1)]
+    chosen = [
+        present(divide(StoredParts(pictures(*[5] * 60)), 0.1, None, seed).val) for seed in (0, 1)
+    ]
     assert [len(classes) for classes in chosen] == [30, 30]
     assert chosen[0] != chosen[1]
     assert all(classes != set(range(30)) for classes in chosen)
     counted = np.zeros(60)
     for seed in range(200):
-        counted[list(present(divide(Stored(pictures(*[5] * 60)), 0.1, None, seed).val))] += 1
+        counted[list(present(divide(StoredParts(pictures(*[5] * 60)), 0.1, None, seed).val))] += 1
     assert counted.min() > 60, "a class is validated in about 100 of 200 draws"
     assert counted.max() < 140
 
 
 def test_the_classes_that_validation_lacks_are_named() -> None:
-    stored = divide(Stored(pictures(5, 5, 5, 5), classes=("a", "b", "c", "d")), 0.1, None, 0)
+    stored = divide(StoredParts(pictures(5, 5, 5, 5), classes=("a", "b", "c", "d")), 0.1, None, 0)
     missing = [repr("abcd"[label]) for label in sorted({0, 1, 2, 3} - present(stored.val))]
     said = f"validation has no picture of 2 of the 4 classes: {', '.join(missing)}"
     assert stored.warnings == (said,)
-    many = divide(Stored(pictures(*[5] * 60)), 0.1, None, 0).warnings[0]
+    many = divide(StoredParts(pictures(*[5] * 60)), 0.1, None, 0).warnings[0]
     assert many.count(",") == 5
     assert many.endswith(", ...")
 
 
 def test_the_only_picture_of_a_class_is_never_validation() -> None:
     for seed in range(20):
-        stored = divide(Stored(pictures(1, 10, 1, 1, 30, 2)), 0.3, None, seed)
+        stored = divide(StoredParts(pictures(1, 10, 1, 1, 30, 2)), 0.3, None, seed)
         assert not present(stored.val) & {0, 2, 3}
         assert present(stored.train) == set(range(6))
         assert stored.warnings[0].startswith("validation has no picture of 3 of the 6 classes: 0, ")
 
 
 def test_more_validation_than_there_is_to_hold_out_takes_what_there_is() -> None:
-    stored = divide(Stored(pictures(1, 1, 1, 1, 2)), 0.9, None, 0)
+    stored = divide(StoredParts(pictures(1, 1, 1, 1, 2)), 0.9, None, 0)
     assert present(stored.val) == {4}
     assert present(stored.train) >= {0, 1, 2, 3}
 
@@ -81,7 +83,7 @@ def test_more_validation_than_there_is_to_hold_out_takes_what_there_is() -> None
 def test_a_limit_below_the_number_of_classes_trains_those_that_are_validated() -> None:
     trained = []
     for seed in (0, 1):
-        stored = divide(Stored(pictures(*[5] * 60)), 0.1, 30, seed)
+        stored = divide(StoredParts(pictures(*[5] * 60)), 0.1, 30, seed)
         assert len(stored.train) == 30
         assert present(stored.train) == present(stored.val)
         assert [warning.split(":")[0] for warning in stored.warnings] == [
@@ -90,7 +92,7 @@ def test_a_limit_below_the_number_of_classes_trains_those_that_are_validated() -
         ]
         trained.append(present(stored.train))
     assert trained[0] != trained[1]
-    with_val = Stored(pictures(*[5] * 60), val=pictures(*[2] * 60))
+    with_val = StoredParts(pictures(*[5] * 60), val=pictures(*[2] * 60))
     drawn = [present(divide(with_val, 0.1, 30, seed).train) for seed in (0, 1)]
     assert drawn[0] != drawn[1]
 

@@ -7,7 +7,7 @@ import pytest
 
 from sslcli.data.images import ImageSet, Splits
 from sslcli.data.needs import require_labels, require_test
-from sslcli.data.split import Stored, divide, shuffled, stratified
+from sslcli.data.split import StoredParts, divide, permutation, stratified_sample
 from sslcli.data.subset import label_subset
 from sslcli.errors import SslcliError
 from sslcli.seeding import derive_seed
@@ -29,13 +29,13 @@ def counts(part: ImageSet) -> list[int]:
     return np.bincount(part.labels).tolist()
 
 
-def both(stored: Stored[ImageSet]) -> tuple[ImageSet, ImageSet]:
+def both(stored: StoredParts[ImageSet]) -> tuple[ImageSet, ImageSet]:
     assert stored.val is not None
     return stored.train, stored.val
 
 
 def test_validation_takes_its_part_of_every_class_and_nothing_twice() -> None:
-    train, val = both(divide(Stored(pictures(100, 50, 30)), 0.1, None, 0))
+    train, val = both(divide(StoredParts(pictures(100, 50, 30)), 0.1, None, 0))
     assert counts(val) == [10, 5, 3]
     assert counts(train) == [90, 45, 27]
     assert sorted(numbers(train) + numbers(val)) == list(range(180))
@@ -44,14 +44,15 @@ def test_validation_takes_its_part_of_every_class_and_nothing_twice() -> None:
 
 def test_the_seed_chooses_who_is_held_out() -> None:
     held = [
-        numbers(both(divide(Stored(pictures(50, 50)), 0.1, None, seed))[1]) for seed in (0, 0, 1)
+        numbers(both(divide(StoredParts(pictures(50, 50)), 0.1, None, seed))[1])
+        for seed in (0, 0, 1)
     ]
     assert held[0] == held[1]
     assert held[0] != held[2]
 
 
 def test_given_validation_and_test_stay_whole() -> None:
-    stored = Stored(pictures(50, 50), val=pictures(3, 3), test=pictures(4, 4))
+    stored = StoredParts(pictures(50, 50), val=pictures(3, 3), test=pictures(4, 4))
     divided = divide(stored, 0.5, 10, 0)
     assert counts(divided.train) == [5, 5]
     assert divided.val is stored.val
@@ -59,14 +60,16 @@ def test_given_validation_and_test_stay_whole() -> None:
 
 
 def test_limit_counts_what_is_left_for_training() -> None:
-    train, val = both(divide(Stored(pictures(60, 40)), 0.1, 64, 0))
+    train, val = both(divide(StoredParts(pictures(60, 40)), 0.1, 64, 0))
     assert (len(train), len(val)) == (64, 10)
     assert counts(train) == [38, 26]  # of 54 and 36: 38.4 and 25.6
-    assert divide(Stored(pictures(60, 40)), 0.1, 90, 0).train.labels is not None
+    assert divide(StoredParts(pictures(60, 40)), 0.1, 90, 0).train.labels is not None
 
 
 def test_limit_holds_for_pictures_without_labels() -> None:
-    divided = divide(Stored(pictures(30, 30), unlabelled=pictures(500, labelled=False)), 0.1, 20, 0)
+    divided = divide(
+        StoredParts(pictures(30, 30), unlabelled=pictures(500, labelled=False)), 0.1, 20, 0
+    )
     assert divided.unlabelled is not None
     assert len(divided.unlabelled) == 20
 
@@ -75,17 +78,17 @@ def test_more_than_there_are_is_an_error_with_their_number() -> None:
     with pytest.raises(
         SslcliError, match=r"data\.limit must be at most the 90 training pictures .* got 91"
     ):
-        divide(Stored(pictures(60, 40)), 0.1, 91, 0)
+        divide(StoredParts(pictures(60, 40)), 0.1, 91, 0)
 
 
 @pytest.mark.parametrize("fraction", [0.001, 0.999])
 def test_neither_part_is_ever_empty(fraction: float) -> None:
-    train, val = both(divide(Stored(pictures(2, 2)), fraction, None, 0))
+    train, val = both(divide(StoredParts(pictures(2, 2)), fraction, None, 0))
     assert sorted([len(train), len(val)]) == [1, 3]
 
 
 def test_without_labels_the_choice_is_spread_over_all() -> None:
-    train, val = both(divide(Stored(pictures(1000, labelled=False)), 0.2, None, 0))
+    train, val = both(divide(StoredParts(pictures(1000, labelled=False)), 0.2, None, 0))
     assert (len(train), len(val)) == (800, 200)
     assert 400 < np.mean(numbers(val)) < 600
 
@@ -93,15 +96,15 @@ def test_without_labels_the_choice_is_spread_over_all() -> None:
 def test_stratified_gives_exactly_so_many_however_the_shares_round() -> None:
     labels = np.repeat(np.arange(7), [1, 1, 2, 3, 5, 8, 13])
     for count in range(1, len(labels) + 1):
-        chosen = stratified(labels, len(labels), count, 3)
+        chosen = stratified_sample(labels, len(labels), count, 3)
         assert len(set(chosen.tolist())) == count
         shares = np.bincount(labels, minlength=7) * count / len(labels)
         assert (np.abs(np.bincount(labels[chosen], minlength=7) - shares) < 1).all()
 
 
 def test_shuffled_is_a_permutation_that_must_not_change() -> None:
-    assert sorted(shuffled(100, 5).tolist()) == list(range(100))
-    assert shuffled(8, 0).tolist() == [3, 2, 1, 6, 0, 7, 4, 5]
+    assert sorted(permutation(100, 5).tolist()) == list(range(100))
+    assert permutation(8, 0).tolist() == [3, 2, 1, 6, 0, 7, 4, 5]
 
 
 def test_derived_seeds_tell_all_parts_apart_and_must_not_change() -> None:

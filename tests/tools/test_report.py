@@ -7,7 +7,6 @@ import html
 import json
 import math
 import re
-import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ import pytest
 import yaml
 from browser import Opened, colours, overflow
 from doubles import TINY, Sslcli, only_run
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from pasting import by_hydra, pasted
 from PIL import Image
 
 from sslcli.report import html_page
@@ -266,25 +264,19 @@ def test_the_commands_of_any_path_are_right(sslcli: Sslcli, tmp_path: Path, name
     (run / "encoder.json").write_text("{}")
     assert sslcli("report", str(run), "--output", "run.html").status == 0
     assert sslcli("report", str(run.parent), "--output", "runs.html").status == 0
-    commands = [shlex.split(command) for command in commands_of(tmp_path / "run.html")]
+    commands = pasted(commands_of(tmp_path / "run.html"))
     assert [words[1] for words in commands] == [
         *("resume", "rerun", "linear-eval", "diagnose", "embed", "report")
     ]
     for _, command, word in commands:
-        assert (value_for_hydra(word) if command == "linear-eval" else word) == str(run)
-    for words in map(shlex.split, commands_of(tmp_path / "runs.html")):
+        assert (by_hydra(word) if command == "linear-eval" else word) == str(run)
+    for words in pasted(commands_of(tmp_path / "runs.html")):
         assert words[2] == str(run.parent)
 
 
 def commands_of(page: Path) -> list[str]:
     commands = re.findall("<pre>(.*?)</pre>", page.read_text(), flags=re.DOTALL)
     return [html.unescape(command) for command in commands]
-
-
-def value_for_hydra(word: str) -> str:
-    (override,) = OverridesParser.create().parse_overrides([word])
-    config = OmegaConf.create({override.key_or_group: override.value()})
-    return str(config[override.key_or_group])
 
 
 def test_a_page_of_an_older_version_is_recognised(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`sslcli diagnose RUN`: measures features without labels, and warns of a collapse."""
+"""`sslcli diagnose` measures features without labels, and warns of a collapse."""
 
 from __future__ import annotations
 

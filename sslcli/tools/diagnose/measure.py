@@ -1,4 +1,4 @@
-"""Measures a run's features without labels, and writes the figures into its folder."""
+"""Measures a run's features without labels, and writes figures into its folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, evenly
+from sslcli.data.images import ImageSet, evenly_spaced
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
@@ -44,7 +44,7 @@ FOLDER = "diagnostics"
 
 @dataclass(frozen=True)
 class FeatureScores:
-    """The scores of N features of width D; see evaluation/diagnostics.py."""
+    """Holds the scores of N features of width D; see evaluation/diagnostics.py."""
 
     feature_std: float
     effective_rank: float
@@ -55,13 +55,13 @@ class FeatureScores:
 
     @property
     def width(self) -> int:
-        """D, the number of dimensions."""
+        """Returns D, the number of dimensions."""
         return len(self.dimension_std)
 
 
 @dataclass(frozen=True)
 class ViewScores:
-    """The scores of several views of each picture."""
+    """Holds the scores of several views of each picture."""
 
     alignment: float
     separation: float
@@ -82,7 +82,7 @@ def diagnose(
             f"diagnose looks at validation pictures, and there is {len(splits.val)}",
             "train with a larger data.val_fraction",
         )
-    pictures = splits.val.subset(evenly(len(splits.val), NUM_PICTURES))
+    pictures = splits.val.subset(evenly_spaced(len(splits.val), NUM_PICTURES))
     scores = _measure_pictures(files, pictures, compute)
     of_views = _measure_views(run, pictures, compute, console)
     warnings = _warnings(scores, of_views)
@@ -130,7 +130,7 @@ def _measure_pictures(files: EncoderFiles, pictures: ImageSet, compute: Compute)
 def _measure_views(
     run: Path, pictures: ImageSet, compute: Compute, console: Console
 ) -> ViewScores | None:
-    """Measures the method's own views; None where it does not make two or more of a picture."""
+    """Measures the method's own views; returns None where it makes fewer than two."""
     try:
         method = read_method(run)
     except SslcliError as error:
@@ -140,7 +140,7 @@ def _measure_views(
         return None
     for module in method.modules().values():
         compute.to_device(module)
-    chosen = pictures.images[evenly(len(pictures), NUM_VIEWED)]
+    chosen = pictures.images[evenly_spaced(len(pictures), NUM_VIEWED)]
     h: Tensor | None = view_features(method, chosen, compute.device, NUM_DRAWS)
     if h is None:
         console.say(

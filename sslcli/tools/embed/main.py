@@ -1,4 +1,4 @@
-"""`sslcli embed RUN`: writes a run's features, a map of them, and nearest neighbours."""
+"""`sslcli embed` writes a run's features, a map of them, and nearest neighbours."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, Splits, evenly
+from sslcli.data.images import ImageSet, Splits, evenly_spaced
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
@@ -53,7 +53,7 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     require_free([target / name for name in FILES], given.force)
 
     h = _features(files, pictures, DeviceChoice[given.device])
-    chosen = evenly(len(pictures), MAX_POINTS)
+    chosen = evenly_spaced(len(pictures), MAX_POINTS)
     shown, points = pictures.subset(chosen), chosen_map(h[chosen]).numpy()
     names = class_names(shown.labels, splits.classes)
     title = f"{chosen_map.name} of {len(shown):,} {part} pictures"
@@ -81,14 +81,13 @@ def _part(splits: Splits, name: str | None) -> tuple[str, ImageSet]:
     name = name or ("val" if splits.test is None else "test")
     pictures = {"train": splits.train, "val": splits.val, "test": splits.test}[name]
     if pictures is None:
-        raise SslcliError(
-            "the run's data have no test pictures", "leave --part out, or use --part val"
-        )
+        fix = "leave --part out, or use --part val"
+        raise SslcliError("the run's data have no test pictures", fix)
     return name, pictures
 
 
 def _features(files: EncoderFiles, pictures: ImageSet, device: DeviceChoice) -> Tensor:
-    """(N, D) float32 on the CPU."""
+    """Returns the features (N, D), float32 on the CPU."""
     compute = Compute.choose(RuntimeConfig(device=device, precision=Precision.fp32))
     encoder = load_trained(files)
     compute.to_device(encoder)
@@ -96,7 +95,7 @@ def _features(files: EncoderFiles, pictures: ImageSet, device: DeviceChoice) -> 
 
 
 def _save_features(path: Path, h: Tensor, pictures: ImageSet, part: str, splits: Splits) -> None:
-    """`labels`, `paths` and `classes` are left out where the data have none."""
+    """Saves features, and labels, paths and classes where the data have them."""
     protocol = {
         "features": "encoder output, eval mode, no augmentation, float32, not normalised",
         "pictures": f"{len(pictures)} {part} pictures",
@@ -114,8 +113,8 @@ def _save_features(path: Path, h: Tensor, pictures: ImageSet, part: str, splits:
 
 
 def _save_neighbours(path: Path, h: Tensor, pictures: ImageSet) -> None:
-    """Draws pictures at even distances, each beside the most similar ones of its part."""
-    queries = evenly(len(pictures), NUM_QUERIES)
+    """Draws evenly spaced pictures, each beside the most similar ones of its part."""
+    queries = evenly_spaced(len(pictures), NUM_QUERIES)
     count = min(NUM_NEIGHBOURS, len(pictures) - 1)
     nearest = neighbours(h, torch.from_numpy(queries), count).numpy()
     columns = {"query": pictures.images[queries]}

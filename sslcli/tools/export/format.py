@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from sslcli.nets.encoder import Encoder
 
 Features = Callable[["Tensor"], "Tensor"]
-"""(N, C, H, W) pictures in [0, 1] -> (N, D)."""
+"""Maps pictures (N, C, H, W) in [0, 1] to features (N, D)."""
 
 
 class Format:
-    """One way to store an encoder for other programs."""
+    """Stores an encoder for other programs in one way."""
 
     holds: str
     """The content of the file, for its model card."""
     packages: tuple[str, ...] = ()
-    """Those it needs beyond sslcli's own."""
+    """The packages that it needs beyond sslcli's own."""
     extra = "export"
     """The extra of sslcli that installs them."""
     tolerance = 1e-5
     """The largest difference of features allowed, as a fraction of the largest feature."""
     note: str | None = None
-    """A warning for those who choose the format."""
+    """A warning for users who choose the format."""
 
     def files(self, source: EncoderFiles) -> list[str]:
         """Returns the names of the files that `write` writes."""
@@ -45,16 +45,16 @@ class Format:
         raise NotImplementedError
 
     def read(self, source: EncoderFiles, folder: Path) -> Features:
-        """Loads what was written, as other programs would."""
+        """Loads the written files, as other programs would."""
         raise NotImplementedError
 
     def snippet(self, source: EncoderFiles) -> str:
-        """Returns Python that, run in the folder, makes `features` of `pictures`."""
+        """Returns Python that, run in the folder, computes `features` of `pictures`."""
         raise NotImplementedError
 
 
 def with_normalization(source: EncoderFiles, encoder: nn.Module) -> nn.Module:
-    """Returns the encoder with its normalisation in front: it takes pictures in [0, 1]."""
+    """Returns the encoder behind its normalisation: it takes pictures in [0, 1]."""
     return nets.NormalizedEncoder(
         encoder, source.preprocessing.mean, source.preprocessing.std
     ).eval()

@@ -1,4 +1,4 @@
-"""`sslcli export RUN --to FORMAT`: writes a run's encoder for other programs, with a model card.
+"""`sslcli export` writes a run's encoder for other programs, with a model card.
 
 The file is loaded back, and its features of real pictures are compared with the run's own.
 """
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _require_target(target: Path, names: list[str], force: bool) -> None:
-    """Raises SslcliError where `target` cannot be the folder to write those files into."""
+    """Raises SslcliError where `target` cannot be the folder for those files."""
     if (target / "run.json").exists():
         raise SslcliError(
             f"{target} is a run's folder, whose own files would be overwritten",

@@ -1,4 +1,7 @@
-"""Writes the model card beside an exported encoder: what is known of it, nothing unmeasured."""
+"""Writes the model card beside an exported encoder.
+
+It states what is known of the encoder, and nothing that was not measured.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ Loaded back before it was kept: the largest difference from the run's own featur
 def model_card(
     source: EncoderFiles, chosen: Format, difference: Difference, data_licence: str | None
 ) -> str:
-    """Returns the card as Markdown. `data_licence`: as the user states it."""
+    """Returns the card as Markdown, with the licence as the user states it."""
     facts = read_facts(source.folder)
     encoder = name_in(ENCODERS, source.config)
     method = facts.get("choices", {}).get("method") or facts.get("command", "an unknown method")
@@ -98,9 +101,8 @@ def _preprocessing(source: EncoderFiles) -> str:
 
 def _training(source: EncoderFiles, facts: dict[str, Any], encoder: str) -> dict[str, Any]:
     choices, data = facts.get("choices", {}), facts.get("data", {})
-    settings = ", ".join(
-        f"{key}={json.dumps(value)}" for key, value in values_of(source.config).items()
-    )
+    config = values_of(source.config)
+    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
     return {
         "data": choices.get("data"),
         "fingerprint of the data": data.get("fingerprint"),
@@ -134,7 +136,7 @@ def _evaluation(evaluation: Evaluation) -> str:
 
 
 def _conditions(evaluation: Path) -> dict[str, Any]:
-    """Returns what an evaluation's line does not say: on which data, and after which layer."""
+    """Returns an evaluation's data and layer, which its line does not state."""
     try:
         saved = read(evaluation / "config.yaml")
     except SslcliError:

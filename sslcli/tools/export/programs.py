@@ -1,4 +1,4 @@
-"""Formats that hold the computation from pictures to features. Imports no torch."""
+"""Defines formats that hold the computation of features. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Onnx(Format):
-    """A graph for onnxruntime and other readers of ONNX, which normalises inside."""
+    """Stores a graph for readers of ONNX such as onnxruntime; it normalises inside."""
 
     holds = (
         "a graph with its weights: `pictures` (N, C, H, W), float32 in [0, 1], N free "
@@ -61,7 +61,7 @@ class Onnx(Format):
 
 
 class TorchScript(Format):
-    """A program of torch.export, which loads without sslcli.
+    """Stores a program of torch.export, which loads without sslcli.
 
     Differs: it is no TorchScript. torch 2.15 warns that torch.jit.trace, save and load are
     deprecated and may break from Python 3.14 on, and recommends torch.export in their place.

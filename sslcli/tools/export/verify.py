@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslcli.data.images import evenly
+from sslcli.data.images import evenly_spaced
 from sslcli.data.sample import FashionSampleConfig
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.evaluation.features import features
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from sslcli.console import Console
 
 NUM_PICTURES = 32
-"""Pictures that the features are compared on."""
+"""Number of pictures whose features are compared."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures that features are compared on."""
+    """Holds the pictures whose features are compared."""
 
     images: NDArray[np.uint8]
     """(N, H, W, C)."""
     source: str
-    """Where they come from, in words."""
+    """A description of their origin."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference between features (N, `width`) of a file and of the run."""
+    """Holds the largest difference between features (N, `width`) of a file and a run."""
 
     width: int
     largest: float
@@ -61,7 +61,7 @@ def pictures_to_compare(
 ) -> Pictures:
     """Returns pictures of the run's data that it was not trained on.
 
-    Of the embedded sample, with a warning, where the data cannot be loaded.
+    Where the data cannot be loaded it warns, and returns pictures of the embedded sample.
     """
     shape = source.preprocessing
     try:
@@ -79,7 +79,7 @@ def pictures_to_compare(
             sample.images[:].repeat(shape.channels, axis=3),
             "pictures of the embedded sample",
         )
-    chosen = images[evenly(len(images), NUM_PICTURES)]
+    chosen = images[evenly_spaced(len(images), NUM_PICTURES)]
     return Pictures(chosen, f"{len(chosen)} {whose}")
 
 
@@ -106,7 +106,7 @@ def _failures_explained(step: str) -> Iterator[None]:
         yield
     except (SslcliError, OSError):
         raise
-    except Exception as reason:  # torch's exporters raise whatever they stumble over
+    except Exception as reason:  # torch's exporters may raise anything
         said = " ".join(str(reason).split())[:300]
         raise RunFailed(
             f"the encoder could not be {step}: {type(reason).__name__}: {said}",
@@ -115,10 +115,7 @@ def _failures_explained(step: str) -> Iterator[None]:
 
 
 def _features(function: Features, pictures: Pictures) -> Tensor:
-    """Computes features in batches of 1, 3 and the rest.
-
-    A file that takes a single size of batch fails here.
-    """
+    """Computes features in batches of 1, 3 and the rest, to test free batch sizes."""
     whole = as_pictures(torch.from_numpy(pictures.images)).contiguous()
     with torch.no_grad():
         return torch.cat([function(batch) for batch in whole.tensor_split([1, 4]) if len(batch)])

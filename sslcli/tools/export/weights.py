@@ -1,4 +1,4 @@
-"""Formats that hold weights in the keys of a library. Imports no torch.
+"""Defines formats that hold weights in the keys of a library. Imports no torch.
 
 Their networks take normalised pictures.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Safetensors(Format):
-    """The run's own two files: weights, and the description to build the network from."""
+    """Stores the run's own two files: weights, and the network's description."""
 
     holds = (
         "the weights under the encoder's own keys, with what is needed to build and to feed it "
@@ -52,7 +52,7 @@ class Safetensors(Format):
 
 
 class Torchvision(Format):
-    """The whole of torchvision's ResNet: its classifier `fc` is there too, all zeros."""
+    """Stores the whole of torchvision's ResNet, with a classifier `fc` of zeros."""
 
     holds = (
         "the weights under torchvision's keys. `fc` was never trained: it is all zeros, there "
@@ -111,7 +111,7 @@ class Torchvision(Format):
 
 
 class Timm(Format):
-    """timm's model without its classifier."""
+    """Stores timm's model without its classifier."""
 
     holds = "the weights under timm's keys, without a classifier"
     packages = ("timm",)
@@ -180,11 +180,8 @@ def _strip_prefix(encoder: Encoder, prefix: str) -> dict[str, Tensor]:
 def _save(state: dict[str, Tensor], path: Path) -> None:
     from safetensors.torch import save_file
 
-    save_file(
-        {name: tensor.contiguous() for name, tensor in state.items()},
-        path,
-        metadata={"format": "pt"},
-    )
+    contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
+    save_file(contiguous, path, metadata={"format": "pt"})
 
 
 def _feed(source: EncoderFiles) -> str:

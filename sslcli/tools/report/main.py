@@ -1,4 +1,4 @@
-"""`sslcli report RUN|SWEEP`: writes one self-contained HTML page about runs."""
+"""`sslcli report` writes one self-contained HTML page about a run or several."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _folder(name: str, outputs: Path) -> Path:
 
 
 def _is_run(folder: Path) -> bool:
-    """Tells whether a folder is a run's. A damaged one may lack one of the files."""
+    """Tells whether a folder is a run's; a damaged one may lack one of the files."""
     return (folder / "run.json").exists() or (folder / "config.yaml").exists()
 
 

@@ -20,7 +20,7 @@ MAX_ROWS = 20
 
 
 def results(folder: Path) -> list[Html]:
-    """Returns a table of what the run measured, and the protocol; a note where it is damaged."""
+    """Returns a table of the results, and the protocol; a note if they are damaged."""
     if not (folder / RESULTS).exists():
         return []
     try:
@@ -33,7 +33,7 @@ def results(folder: Path) -> list[Html]:
 
 
 def _scores(row: Row) -> dict[str, Any]:
-    """Lists (per class, confusion) are shown elsewhere."""
+    """Returns the row's scores and seconds; its lists are shown elsewhere."""
     return row.scores if row.seconds is None else {**row.scores, "seconds": row.seconds}
 
 
@@ -50,7 +50,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def evaluations(folder: Path) -> Html:
-    """Returns what was measured of this run's encoder since, and by which protocols."""
+    """Returns the later evaluations of this run's encoder, and their protocols."""
     evaluated, unreadable = read_evaluations(folder)
     if not evaluated and not unreadable:
         return Html("")

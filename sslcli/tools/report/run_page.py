@@ -15,7 +15,7 @@ from sslcli.report.curves import NOT_CURVES
 from sslcli.report.frame import Html
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import Summary
-from sslcli.text import duration, hydra_word, shell_quoted
+from sslcli.text import duration, hydra_path, shell_path
 from sslcli.tools.report.results import evaluations, json_of, pairs, results
 from sslcli.trained.encoder_files import JSON as ENCODER
 
@@ -84,15 +84,14 @@ def _title(run: Summary) -> str:
 def _subtitle(run: Summary) -> str:
     words = [run.status]
     if "started" in run.facts:
-        words.append(
-            f"started {datetime.datetime.fromtimestamp(run.facts['started']):%Y-%m-%d %H:%M}"
-        )
+        started = datetime.datetime.fromtimestamp(run.facts["started"])
+        words.append(f"started {started:%Y-%m-%d %H:%M}")
     words.append(str(run.folder.absolute()))
     return " · ".join(words)
 
 
 def _state(run: Summary) -> list[str]:
-    """Says why a run has not finished."""
+    """Explains why a run has not finished."""
     facts, lines = run.facts, []
     if run.status != "finished":
         planned = facts.get("derived", {}).get("num_steps")
@@ -164,7 +163,7 @@ def _warnings(run: Summary) -> list[str]:
 
 
 def _confusion(folder: Path, missing: list[str]) -> Html:
-    """Draws confusion.csv, where there is one that a screen can show."""
+    """Draws confusion.csv, if it exists and a screen can show it."""
     import numpy as np
 
     path = folder / "confusion.csv"
@@ -217,8 +216,8 @@ def _environment(run: Summary) -> dict[str, Any]:
 
 
 def _commands(run: Summary) -> list[tuple[str, list[str]]]:
-    folder = str(run.folder.absolute())
-    quoted, word = shell_quoted(folder), hydra_word("run", folder)
+    folder = run.folder.absolute()
+    quoted = shell_path(folder)
     commands = [
         ("Run it again, and say whether the result is identical", [f"sslcli rerun {quoted}"])
     ]
@@ -226,7 +225,7 @@ def _commands(run: Summary) -> list[tuple[str, list[str]]]:
         commands.insert(0, ("Resume it", [f"sslcli resume {quoted}"]))
     if (run.folder / ENCODER).exists():
         evaluations = [
-            f"sslcli linear-eval {word}",
+            f"sslcli linear-eval {hydra_path('run', folder)}",
             f"sslcli diagnose {quoted}",
             f"sslcli embed {quoted}",
         ]

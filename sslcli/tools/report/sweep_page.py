@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +23,13 @@ from sslcli.runs.summary import (
     repetitions,
     spread,
 )
-from sslcli.text import as_word, duration, shell_quoted
+from sslcli.text import as_word, duration, shell_line, shell_path
 
 MAX_METRICS, MAX_NAME = 6, 60
+CAPTION = (
+    "Mean ± standard deviation over seeds. "
+    "The best is marked; it is chosen by validation, never by test."
+)
 
 
 def sweep_report(folder: Path, runs: Sequence[Summary]) -> tuple[str, list[Html]]:
@@ -64,7 +67,7 @@ def _has_settings(run: Summary) -> bool:
 
 
 def _problems(folder: Path, runs: Sequence[Summary]) -> list[str]:
-    """Says which runs did not finish, and why."""
+    """Lists the runs that did not finish, and why."""
     problems = []
     for run in runs:
         if run.status != "finished":
@@ -80,7 +83,7 @@ def _problems(folder: Path, runs: Sequence[Summary]) -> list[str]:
 
 
 def _started_by(folder: Path, problems: list[str]) -> list[str]:
-    """Returns the words of the command that started a sweep; none if it is no sweep.
+    """Returns the command line that started a sweep; nothing if it is no sweep.
 
     Adds the refused jobs to `problems`.
     """
@@ -109,15 +112,10 @@ def _table_of_settings(
         spreads = [spread(group, metric) for metric in metrics]
         measured = [None if one is None else (one.mean, str(one)) for one in spreads]
         finished = sum(run.status == "finished" for run in group)
-        rows.append(
-            [*(_value(group[0], key) for key in settings), f"{finished} of {len(group)}", *measured]
-        )
-    caption = (
-        "Mean ± standard deviation over seeds. "
-        "The best is marked; it is chosen by validation, never by test."
-    )
+        values = [_value(group[0], key) for key in settings]
+        rows.append([*values, f"{finished} of {len(group)}", *measured])
     table = on_page.table([*settings, "finished", *_titles(metrics, choice)], rows, choice.best)
-    return on_page.section("Settings", on_page.paragraph(caption), table)
+    return on_page.section("Settings", on_page.paragraph(CAPTION), table)
 
 
 def _table_of_runs(
@@ -182,11 +180,11 @@ def _curves(folder: Path, groups: Sequence[Sequence[Summary]], keys: Sequence[st
 
 
 def _commands(folder: Path, started_by: list[str]) -> list[tuple[str, list[str]]]:
-    quoted = shell_quoted(folder.absolute())
+    quoted = shell_path(folder.absolute())
     commands = []
     if started_by:
         commands.append(("Resume the sweep", [f"sslcli resume {quoted}"]))
-        commands.append(("It was started by", [shlex.join(["sslcli", *started_by])]))
+        commands.append(("It was started by", [f"sslcli {shell_line(started_by)}"]))
     return [
         *commands,
         ("Compare the runs", [f"sslcli compare {quoted}"]),

@@ -42,7 +42,7 @@ def load_restorer(run: Path, device: DeviceChoice) -> Callable[[Pixels, Hidden],
     def restore(pixels: Pixels, hidden: Hidden) -> Pixels:
         picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(255)
         mask = torch.from_numpy(hidden)[None]
-        # A denoiser reads the pixels under the mask too: it restores all, and the mask selects.
+        # A denoiser also reads the pixels under the mask: it restores all, and the mask selects.
         mask = torch.ones_like(mask) if method.uses_damaged_pixels() else mask
         with torch.no_grad():
             parts = [

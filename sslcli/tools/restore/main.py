@@ -1,4 +1,4 @@
-"""`sslcli restore RUN PICTURE…`: fills holes (--mask) in your own pictures, or denoises them."""
+"""`sslcli restore` fills holes (--mask) in your own pictures, or denoises them."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Hidden = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Job:
-    """A picture to restore."""
+    """Describes a picture to restore."""
 
     source: Path
     name: Path
@@ -71,7 +71,7 @@ def _means_file(typed: str, path: Path) -> bool:
 
 
 def _jobs_of(source: Path, folder: Path | None) -> list[Job]:
-    """Returns the jobs of one argument; targets are below `folder`, or beside the source."""
+    """Returns the jobs of one argument, with targets below `folder` or beside it."""
     if not source.is_dir():
         beside = source.with_name(f"{source.stem}_restored.png")
         target = beside if folder is None else (folder / source.name).with_suffix(".png")
@@ -80,7 +80,7 @@ def _jobs_of(source: Path, folder: Path | None) -> list[Job]:
         named = source if source.name not in ("", "..") else source.resolve()
         folder = named.with_name(f"{named.name}_restored")
     names = pictures_under(source)
-    if folder.resolve() != source.resolve():  # results of last time are not restored again
+    if folder.resolve() != source.resolve():  # earlier results are not restored again
         names = [
             name for name in names if folder.resolve() not in (source / name).resolve().parents
         ]
@@ -172,9 +172,10 @@ def _of_file(picture: PictureFile, job: Job, path: Path) -> Hidden:
 
 
 def read_job(job: Job, mask_of: MaskOf | None) -> tuple[PictureFile, Hidden]:
-    """Returns the picture, and what of it is to be restored: without a mask, everything.
+    """Returns the picture, and its mask: without --mask everything is restored.
 
-    The picture is made opaque there. Raises SslcliError where picture, mask and target do not fit.
+    The picture is made opaque there. Raises SslcliError where picture, mask and target do not
+    match.
     """
     picture = read_picture(job.source)
     if mask_of is None:

@@ -46,7 +46,7 @@ def _can_restore(run: Path) -> bool:
 
 
 def restores(config: type[MethodConfig]) -> bool:
-    """Returns whether the return type of `build` is a Restorer; builds nothing."""
+    """Tells whether the return type of `build` is a Restorer; builds nothing."""
     annotation = signature(config.build).return_annotation
     if isinstance(annotation, str):
         annotation = getattr(sys.modules[config.build.__module__], annotation, None)

@@ -1,4 +1,4 @@
-"""The next batches, prepared while a step runs."""
+"""Prepares the next batches while a step runs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-NUM_AHEAD = 2
+NUM_PREFETCHED = 2
 """Batches that lie ready or are being prepared, beside the one in use.
 
 One may take long without a wait, and no more memory is filled.
 """
 
 
-class Ahead(Generic[T]):
-    """Gives `prepare(step)`, a pure function of the step, and has the steps that follow prepared
-    in a thread of its own.
+class Prefetcher(Generic[T]):
+    """Gives `prepare(step)`, and prepares the next steps in a thread of its own.
 
-    What `prepare` raises is raised by `at` for that step, and not before.
+    `prepare` is a pure function of the step. What it raises is raised by `at` for that step, and
+    not before.
     """
 
     def __init__(self, prepare: Callable[[int], T]) -> None:
@@ -28,7 +28,7 @@ class Ahead(Generic[T]):
         self._waiting: dict[int, Future[T]] = {}
 
     def at(self, step: int) -> T:
-        wanted = range(step, step + NUM_AHEAD + 1)
+        wanted = range(step, step + NUM_PREFETCHED + 1)
         for other in self._waiting.keys() - set(wanted):
             self._waiting.pop(other).cancel()
         for coming in wanted:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sslcli.data.ahead import NUM_AHEAD, Ahead
 from sslcli.data.batches import Batches, LabelledBatches
-from sslcli.data.images import ImageSet, Rows
+from sslcli.data.images import ImageSet, LazySubset
+from sslcli.data.prefetch import NUM_PREFETCHED, Prefetcher
 
 
 def until(condition: object) -> None:
@@ -30,9 +30,9 @@ def test_what_follows_is_prepared_meanwhile_and_no_more() -> None:
         prepared.append(step)
         return step * step
 
-    ahead = Ahead(prepare)
+    ahead = Prefetcher(prepare)
     assert ahead.at(5) == 25
-    until(lambda: len(prepared) == 1 + NUM_AHEAD)
+    until(lambda: len(prepared) == 1 + NUM_PREFETCHED)
     time.sleep(0.02)
     assert prepared == [5, 6, 7]
     assert ahead.at(6) == 36
@@ -41,7 +41,7 @@ def test_what_follows_is_prepared_meanwhile_and_no_more() -> None:
 
 
 def test_it_is_prepared_elsewhere() -> None:
-    assert Ahead(lambda step: threading.get_ident()).at(0) != threading.get_ident()
+    assert Prefetcher(lambda step: threading.get_ident()).at(0) != threading.get_ident()
 
 
 def test_an_error_comes_with_the_step_it_belongs_to() -> None:
@@ -50,7 +50,7 @@ def test_an_error_comes_with_the_step_it_belongs_to() -> None:
             raise ValueError("broken")
         return step
 
-    ahead = Ahead(prepare)
+    ahead = Prefetcher(prepare)
     assert [ahead.at(0), ahead.at(1)] == [0, 1]
     with pytest.raises(ValueError, match="broken"):
         ahead.at(2)
@@ -59,7 +59,7 @@ def test_an_error_comes_with_the_step_it_belongs_to() -> None:
 
 def test_threads_end_with_their_batches() -> None:
     before = set(threading.enumerate())
-    ahead = Ahead(lambda step: step)
+    ahead = Prefetcher(lambda step: step)
     ahead.at(0)
     (thread,) = set(threading.enumerate()) - before
     del ahead
@@ -85,7 +85,7 @@ def test_batches_read_ahead_are_those_of_pictures_in_memory() -> None:
     images = np.arange(22, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
     labels = np.arange(22) % 5
     here = LabelledBatches(ImageSet(images, labels), 5, 3, "cpu")
-    there = LabelledBatches(ImageSet(Rows(Slow(images), np.arange(22)), labels), 5, 3, "cpu")
+    there = LabelledBatches(ImageSet(LazySubset(Slow(images), np.arange(22)), labels), 5, 3, "cpu")
     torch.manual_seed(0)
     state = torch.get_rng_state()
     for step in (*range(9), 3, 11, 0):
@@ -96,6 +96,6 @@ def test_batches_read_ahead_are_those_of_pictures_in_memory() -> None:
 
 def test_a_batch_read_ahead_can_be_written_to_without_harm() -> None:
     images = np.arange(10, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
-    batches = Batches(ImageSet(Rows(images, np.arange(10))), 10, 0, "cpu")
+    batches = Batches(ImageSet(LazySubset(images, np.arange(10))), 10, 0, "cpu")
     batches.at(0).zero_()
     assert int(batches.at(0).max()) == 9
