@@ -24,7 +24,7 @@ from pasting import (
     is_same,
     pasted,
 )
-from torch import Tensor, nn
+from training import Numbers, OneWeight
 
 from sslcli.console import Console
 from sslcli.data.folder import FolderConfig
@@ -70,44 +70,10 @@ def ending(reason: BaseException) -> Show:
     return show
 
 
-class OneWeight:
-    """A learner that is told to stop in its first step."""
-
-    def __init__(self) -> None:
-        self.network = nn.Linear(1, 1)
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"network": self.network}
-
-    def players(self) -> dict[str, list[nn.Module]]:
-        return {"method": [self.network]}
-
-    def learning_rates(self) -> dict[str, float]:
-        return {"method": 1.0}
-
-    def views(self, images: Tensor, /) -> Tensor:
-        return images
-
-    def train_step(self, views: Tensor, minimize: Any, _: Any) -> dict[str, Tensor]:
-        signal.raise_signal(signal.SIGTERM)
-        loss = self.network(views).sum()
-        minimize(loss)
-        return {"loss": loss.detach()}
-
-    def satisfied(self) -> bool:
-        return False
-
-
-class Ones:
-    steps_per_epoch = 4
-    batch_size = 1
-
-    def at(self, step: int) -> Tensor:
-        return torch.ones(1, 1)
-
-
 def of_a_stopped_loop(run: Path) -> str:
-    return fix_of(train_in, run, OneWeight(), Ones(), 3)
+    learner = OneWeight([])
+    learner.during = lambda _: signal.raise_signal(signal.SIGTERM)
+    return fix_of(train_in, run, learner, Numbers([]), 3)
 
 
 def of_a_full_disk(run: Path) -> str:
