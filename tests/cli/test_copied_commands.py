@@ -38,6 +38,7 @@ from sslcli.jobs.job import resume
 from sslcli.jobs.sweep import finish_sweep, sweep_lock_and_display
 from sslcli.report.frame import Html
 from sslcli.runs.checkpoint import Phase, read_checkpoint, step_back
+from sslcli.runs.diagnostics import read_diagnostics
 from sslcli.runs.folder import Run
 from sslcli.runs.summary import Summary, summaries
 from sslcli.tools import rerun
@@ -105,6 +106,12 @@ def of_no_weights(run: Path) -> str:
     return fix_of(load_trained, read_encoder(run))
 
 
+def of_damaged_diagnostics(run: Path) -> str:
+    (run / "diagnostics").mkdir()
+    (run / "diagnostics/diagnostics.json").write_text("{}")
+    return fix_of(read_diagnostics, run)
+
+
 def of_data_that_are_gone(run: Path) -> str:
     with Run(run) as opened:
         gone = FolderConfig(root="gone")
@@ -147,6 +154,7 @@ RUNS: dict[str, Show] = {
     "no damaged checkpoint": of_no_damaged_checkpoint,
     "no encoder": of_no_encoder,
     "no weights": of_no_weights,
+    "damaged diagnostics": of_damaged_diagnostics,
     "data that are gone": of_data_that_are_gone,
     "data that changed": of_data_that_changed,
     "rerun": of_a_rerun,
@@ -174,7 +182,7 @@ def test_a_fix_names_the_run(make: Callable[[str], Path], place: str) -> None:
     shown = [command_in(RUNS[place](run)) for run in runs]
     assert all("\n" not in line for line in shown)
     for run, (command, path, *_) in zip(runs, pasted(shown), strict=True):
-        assert command in {"resume", "rerun", "restore"}
+        assert command in {"resume", "rerun", "restore", "diagnose"}
         assert is_same(path, run), (path, run)
 
 

@@ -13,6 +13,14 @@ from doubles import Sslcli
 from pasting import by_hydra, pasted
 from reported import HOSTILE, Page, hostile_run, make_run
 
+from sslcli.runs.diagnostics import (
+    FOLDER,
+    Diagnostics,
+    FeatureScores,
+    ViewScores,
+    write_diagnostics,
+)
+
 
 @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
 def test_what_is_missing_is_named(sslcli: Sslcli, tmp_path: Path, status: str) -> None:
@@ -59,6 +67,25 @@ def test_damaged_files_are_named_and_the_rest_is_shown(sslcli: Sslcli, tmp_path:
     (lost / "run.json").unlink()
     assert sslcli("report", "lost").status == 0
     assert "not finished: damaged" in Page(lost / "report.html").text
+
+
+def test_what_features_are_like_is_shown_with_how_it_was_measured(
+    sslcli: Sslcli, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path / "run")
+    (run / FOLDER).mkdir()
+    scores = FeatureScores(0.5, 3.25, -1.5, 0.125, [2.0, 1.0], [1.0, 0.5])
+    views = ViewScores(0.25, 1.75, 2.5, {"pictures": 500, "of_each": 10})
+    protocol = {"pictures": "1000 of validation"}
+    write_diagnostics(run / FOLDER, Diagnostics("run", scores, views, ["half dead"], protocol))
+    assert sslcli("report", "run").status == 0
+    text = Page(run / "report.html").text
+    said = ["half dead", "effective rank3.25", "dead dimensions0.125", "lidar2.5"]
+    for words in [*said, "pictures1000 of validation"]:  # cells stand side by side
+        assert words in text
+    (run / FOLDER / "diagnostics.json").write_text("{")
+    assert sslcli("report", "run").status == 0
+    assert "diagnostics.json cannot be read" in Page(run / "report.html").text
 
 
 def test_all_text_is_escaped(sslcli: Sslcli, tmp_path: Path) -> None:
