@@ -65,11 +65,9 @@ def commands(text: str) -> Iterator[tuple[str, ...]]:
 FOUND = dict.fromkeys(
     words for text in [*(page.read_text() for page in PAGES), KEYS] for words in commands(text)
 )
-PLACEHOLDER = re.compile(r"\b(RUN|SWEEP|FOLDER|FORMAT|PICTURE|GROUP|SHELL|KEY)\b")
+PLACEHOLDER = re.compile(r"\b(RUN|SWEEP|FOLDER|FORMAT|PICTURE|GROUP|SHELL|KEY|NAME)\b")
 SHOWN = [words for words in FOUND if not any(PLACEHOLDER.search(word) for word in words)]
-COMPOSED = [
-    words for words in SHOWN if words[0] in EXPERIMENTS and "method=tiny_shift" not in words
-]
+COMPOSED = [words for words in SHOWN if words[0] in EXPERIMENTS and "method=my_byol" not in words]
 PARSED = [
     words for words in SHOWN if words[0] in TOOLS and len(words) > 1 and "--help" not in words
 ]

@@ -43,6 +43,7 @@ TOOLS: dict[str, Tool] = {
         "compare", "say in which settings runs differ and what each measured, and plot their curves"
     ),
     "runs": Tool("runs", "list the runs, newest first"),
+    "new": Tool("new.main", "write a package with a method of your own to begin with"),
     "list": Tool("list", "list methods, data, encoders, experiments, …"),
     "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),
 }

@@ -1,9 +1,8 @@
-"""Installed as a wheel it finds conf/ from any folder; the method of docs/writing-a-method.md is found by its name."""
+"""Installed as a wheel it finds conf/ from any folder; a method of another package is found by its name."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -24,8 +23,43 @@ PIP = [
     "--disable-pip-version-check",
 ]
 
-PAGE = (ROOT / "docs/writing-a-method.md").read_text()
-PLUGIN = re.findall(r"```python\n(# tiny_shift\.py\n.*?)```", PAGE, flags=re.DOTALL)[0]
+PLUGIN = """\
+# tiny_shift.py
+from dataclasses import dataclass
+
+import torch
+
+from sslcli.method import Method, MethodConfig
+from sslcli.settings import setting
+
+
+@dataclass(kw_only=True)
+class ShiftConfig(MethodConfig):
+    '''Predicts by how much brighter a view is: a toy.'''
+
+    shift: float = setting(0.5, "the largest shift of brightness")
+
+    def build(self, encoder, preprocessing):
+        head = torch.nn.Linear(encoder.width, 1)
+        return Shift(encoder, preprocessing.without_normalization(), head, self.shift)
+
+
+@dataclass
+class Shift(Method):
+    encoder: torch.nn.Module
+    preprocessing: object
+    head: torch.nn.Module
+    shift: float
+
+    def views(self, images):
+        return images.permute(0, 3, 1, 2).float() / 255
+
+    def train_step(self, views, minimize, progress):
+        shifts = self.shift * torch.rand(len(views), 1, device=views.device)
+        loss = (self.head(self.encoder(views + shifts[..., None, None])) - shifts).square().mean()
+        minimize(loss)
+        return {"loss": loss.detach()}
+"""
 PROJECT = """
 [build-system]
 requires = ["setuptools"]
