@@ -9,8 +9,10 @@ hooks: what comes after an update is the next line.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, Union, runtime_checkable
 
 if TYPE_CHECKING:
@@ -134,6 +136,22 @@ class MethodConfig:
         Parts and plain values go in.
         """
         raise NotImplementedError
+
+    def builds(self) -> type[Method]:
+        """Returns the class that `build` returns, by its annotation; builds nothing.
+
+        A config whose settings decide which it is says so here.
+        """
+        return built_by(type(self))
+
+
+def built_by(config: type[MethodConfig]) -> type[Method]:
+    """Returns the class that the annotation of a config's `build` names, or `Method`."""
+    annotation = signature(config.build).return_annotation
+    if isinstance(annotation, str):
+        annotation = getattr(sys.modules[config.build.__module__], annotation, None)
+    good = isinstance(annotation, type) and issubclass(annotation, Method)
+    return annotation if good else Method
 
 
 class Method:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from inspect import signature
 from pathlib import Path
 
 from sslcli.errors import SslcliError
-from sslcli.method import MethodConfig, Restorer
+from sslcli.method import Restorer, built_by
 from sslcli.methods import METHODS
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_facts
+from sslcli.saved import group_to_config, read
 
 
 def resolve_restoring_run(name: str, outputs: Path) -> Path:
@@ -41,21 +40,22 @@ def _finished(run: Path) -> bool:
 
 
 def _can_restore(run: Path) -> bool:
+    """Returns whether the run's method is a Restorer; its settings may decide that."""
     method = str(read_facts(run).get("choices", {}).get("method"))
-    return method in METHODS and restores(METHODS[method])
-
-
-def restores(config: type[MethodConfig]) -> bool:
-    """Tells whether the return type of `build` is a Restorer; builds nothing."""
-    annotation = signature(config.build).return_annotation
-    if isinstance(annotation, str):
-        annotation = getattr(sys.modules[config.build.__module__], annotation, None)
-    return isinstance(annotation, type) and issubclass(annotation, Restorer)
+    if method not in METHODS:
+        return False
+    try:
+        config = group_to_config("method", read(run / "config.yaml"), {"method": METHODS})
+    except SslcliError:  # damaged, or of another version: loading it says so
+        return issubclass(built_by(METHODS[method]), Restorer)
+    return issubclass(config.builds(), Restorer)
 
 
 def cannot_restore(run: Path, reason: str) -> SslcliError:
     """Returns the error that names the methods which can."""
-    able = [name for name, config in METHODS.built_in.items() if restores(config)]
+    able = [
+        name for name, config in METHODS.built_in.items() if issubclass(built_by(config), Restorer)
+    ]
     return SslcliError(
         f"{run} {reason}: it cannot restore pictures", f"name a run of {' or '.join(able)}"
     )
