@@ -65,7 +65,10 @@ def speeds(runs: list[list[str]], seconds: float, apart: float = 0.0) -> list[fl
         for process in processes:
             process.wait()
         together = zip(folders, before, strict=True)
-        return [statistics.median(recorded(folder)[number:]) for folder, number in together]
+        return [
+            statistics.median(recorded(folder)[number:] or recorded(folder)[-1:])
+            for folder, number in together
+        ]
 
 
 def recorded(folder: Path) -> list[float]:

@@ -6,6 +6,7 @@ mkdocs.yml names this file under `hooks`; `tests/test_docs.py` compares the page
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Iterator
 from enum import Enum
@@ -153,17 +154,10 @@ def _choice_link(group: str, choice: str | None) -> str:
 
 
 def _choice(group: str, name: str, cls: type) -> str:
-    summary = (cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
-    text = f"\n### {group}={name} {{ #{group}-{name} }}\n\n{' '.join(summary.split())}\n"
-    overridden = [
-        f"`{key.removeprefix('override /')}={value}`"
-        for entry in _defaults(_content(CONF / group / f"{name}.yaml"))
-        if isinstance(entry, dict)
-        for key, value in entry.items()
-        if key.startswith("override /")
-    ]
-    if overridden:
-        text += f"\nWhere you choose no other, it also chooses {' and '.join(overridden)}.\n"
+    text = f"\n### {group}={name} {{ #{group}-{name} }}\n\n{inspect.cleandoc(cls.__doc__ or '')}\n"
+    words = getattr(cls, "suits", ())
+    if words:
+        text += f"\nWhere you choose nothing else, it also chooses `{' '.join(words)}`.\n"
     return f"{text}\n{_table(list(keys(cls, f'{group}.')))}"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, Union, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -121,6 +121,12 @@ class Learner(Protocol[Batch, AnyViews]):
 @dataclass(kw_only=True)
 class MethodConfig:
     """Base of every method's config."""
+
+    suits: ClassVar[tuple[str, ...]] = ()
+    """What suits the method where a user chooses nothing else, as it would be typed:
+    ("encoder=mlp", "optim=adamw", "optim.lr=3e-4", "epochs=50"). A group's values stand behind its
+    choice, and count only with it.
+    """
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> Method:
         """The method, its networks freshly initialised from torch's global generator.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +12,21 @@ import hydra
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_store import ConfigNode, ConfigStore
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from sslcli import config as configs
+from sslcli.cli.nodes import ChoiceNode, MethodNode
 from sslcli.cli.sources import use_own_sources
 from sslcli.errors import unknown
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
+from sslcli.methods import METHODS
 
 CONFIG_PATH = "pkg://sslcli.conf"
 NO_CHANGES = ("method/views", "small_pictures")
 """A choice that changes no default, so that it needs no file."""
-
-
-class _Node(ConfigNode):
-    """Represents a choice in Hydra's store.
-
-    Its config is made, and its package imported, when it is read.
-    """
-
-    def __init__(self, choice: str, choices: Mapping[str, type[Any]]) -> None:
-        self.name, self.group, self.package, self.provider = f"{choice}.yaml", None, None, None
-        self._choice, self._choices = choice, choices
-        self._node: DictConfig | None = None
-
-    @property
-    def node(self) -> DictConfig:
-        if self._node is None:
-            self._node = OmegaConf.structured(self._choices[self._choice])
-        return self._node
-
-    @node.setter
-    def node(self, node: DictConfig) -> None:
-        self._node = node
 
 
 def register() -> None:
@@ -61,9 +41,13 @@ def register() -> None:
         store.store(group="schema", name=name, node=schema, package="_global_")
     for group, choices in GROUPS.items():
         files = {path.name for path in configs.conf_folder().glob(f"{group}/*.yaml")}
-        nodes = {f"{name}.yaml": _Node(name, choices) for name in choices}
+        nodes = {f"{name}.yaml": ChoiceNode(name, choices) for name in choices}
         store.repo["schema"][group] = nodes
         store.repo[group] = {file: node for file, node in nodes.items() if file not in files}
+    store.repo["method"] = {
+        file: MethodNode(file.removesuffix(".yaml"), METHODS, store.repo)
+        for file in store.repo["method"]
+    }
     group, name = NO_CHANGES
     store.store(group=group, name=name, node={})
 

@@ -16,9 +16,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sslcli.cli.compose import config_loader, register
+from sslcli.cli.nodes import without_preset
 from sslcli.cli.words import split_words
 from sslcli.console import Console
 from sslcli.experiments.table import EXPERIMENTS
+from sslcli.method import MethodConfig
 from sslcli.text import as_word
 from sslcli.tools.table import TOOLS
 
@@ -40,14 +42,22 @@ def show_help(command: str, words: list[str], console: Console) -> None:
         chosen = {group.split("@")[0]: choices[group] for group in own}
         options = {group: {*loader.get_group_options(group, ObjectType.CONFIG)} for group in chosen}
         keys = list(_keys(composed))
+        config: Any = OmegaConf.get_type(composed.method) if "method" in chosen else MethodConfig
     console.say(
         f"sslcli {command}: {EXPERIMENTS[command].summary}\n\n"
         f"usage: sslcli {command} [key=value ...] [flags]\n"
     )
-    groups = [
-        (f"{group}={chosen[group] or ''}", sorted(options[group])) for group in sorted(chosen)
-    ]
-    console.columns("groups", [(group, " ".join(names)) for group, names in groups])
+    method = chosen.get("method") or ""
+    shown = {
+        f"{group}={without_preset(choice or '', method)}": " ".join(
+            sorted({without_preset(option, method) for option in options[group]})
+        )
+        for group, choice in sorted(chosen.items())
+    }
+    console.columns("groups", shown.items())
+    if config.suits:
+        chosen_words = " ".join(config.suits)
+        console.columns("chosen where you choose nothing else", [(method, chosen_words)])
     console.columns("keys", keys)
     console.columns("flags", FLAGS)
 

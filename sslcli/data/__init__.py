@@ -1,4 +1,4 @@
-"""The data sets by name.
+"""Maps the names of data sets to their configs.
 
 Importing this imports neither torch, torchvision nor PIL.
 """

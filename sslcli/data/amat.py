@@ -1,5 +1,6 @@
-"""The variations on MNIST, the rectangles and the convex shapes of Larochelle et al. 2007, from
-their .amat text files.
+"""Reads the .amat text files of Larochelle et al. 2007.
+
+They hold the variations on MNIST, the rectangles and the convex shapes.
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ BLOCK = 1 << 22
 
 @dataclass(kw_only=True)
 class AmatConfig(DataConfig):
-    """Grey pictures, 28x28.
+    """Reads a data set of Larochelle et al. 2007, 28x28 grey.
 
-    Basic, rot, bg-rand, bg-img, bg-img-rot (digits), rect, rect-img, convex (two classes).
+    The sets are basic, rot, bg-rand, bg-img, bg-img-rot (digits), rect, rect-img and convex (two
+    classes).
 
     The archives mnist_rotation_new and mnist_rotation_back_image_new are the corrected ones, which
-    the published tables of 2010 are on; never compare with the first ones. Read anew every time.
-    Not read: the noise levels, one file for all parts.
+    the published tables of 2010 are on; never compare with the first ones. The files are read anew
+    every time. Not read: the noise levels, one file for all parts.
     Source: Larochelle et al. 2007, "An Empirical Evaluation of Deep Architectures on Problems with
     Many Factors of Variation".
     Differs: pixels are rounded to 256 levels.
@@ -89,7 +91,7 @@ class AmatConfig(DataConfig):
         return self.split_and_resize(StoredParts(train, val, parts["test"], classes), track)
 
     def _hold_out(self, whole: ImageSet) -> tuple[ImageSet, ImageSet | None]:
-        """The published split, or that of `num_val`; no validation where neither says."""
+        """Holds out the published rows, or `num_val`; none where neither says how many."""
         count = self.num_val or PUBLISHED_NUM_VAL.get(len(whole))
         if count is None:
             return whole, None
@@ -100,9 +102,7 @@ class AmatConfig(DataConfig):
 
 
 def find_amat(root: Path) -> tuple[Path, Path]:
-    """The training file in the folder `root`, or `root` itself, and the test file that belongs
-    to it.
-    """
+    """Returns the training file, `root` or one inside it, and the test file beside it."""
     train = root if root.is_file() else _training_file(root)
     name = re.sub("train(_valid)?", "test", train.name, count=1)
     if name == train.name:
@@ -140,10 +140,7 @@ def _training_file(folder: Path) -> Path:
 
 
 def read_amat(path: Path, transposed: bool, track: Track = untracked) -> ImageSet:
-    """Every row of the file.
-
-    Raises SslcliError, with file and row, for what is no row of 784 pixels and a label.
-    """
+    """Reads every row; raises SslcliError for any that is not 784 pixels and a label."""
     pictures: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     with path.open("rb") as file:
@@ -163,15 +160,12 @@ def read_amat(path: Path, transposed: bool, track: Track = untracked) -> ImageSe
 
 
 def _parse_row(line: bytes, where: str) -> tuple[NDArray[np.uint8], int]:
-    """A row's pixels, (784,), and its label.
-
-    By Python's float: little slower than numpy's readers, and says what is wrong.
-    """
+    """Returns a row's pixels (784,) and its label."""
     words = line.split()
     fix = "a row is 784 pixels from 0 to 1, and a label; fetch the file again where it is damaged"
     if len(words) != NUM_COLUMNS:
         raise SslcliError(f"{where} has {len(words)} columns instead of {NUM_COLUMNS}", fix)
-    try:
+    try:  # Python's float: little slower than numpy's readers, and says what is wrong
         values = np.array([float(word) for word in words])
     except ValueError as error:
         raise SslcliError(f"{where} is not all numbers: {error}", fix) from error

@@ -1,4 +1,4 @@
-"""Pictures in one .npz file: the keys x_train y_train x_val y_val x_test y_test, or MedMNIST's."""
+"""Reads pictures from one .npz file, with keys of our own or MedMNIST's."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(kw_only=True)
 class ArraysConfig(DataConfig):
-    """uint8 pictures (N, H, W) or (N, H, W, C), C 1 or 3, or 2 or 4 with alpha, laid on white.
+    """Reads uint8 pictures and their labels, if any, from one .npz file.
 
-    Labels (N,) or (N, 1), or none; several for each picture, (N, K), are not used.
+    Pictures are (N, H, W) or (N, H, W, C), with C 1 or 3, or 2 or 4 with alpha, which is laid on
+    white. Labels are (N,) or (N, 1); several for each picture, (N, K), are not used.
 
     Keys: x_train y_train x_val y_val x_test y_test, or train_images train_labels val_images ...
     (MedMNIST); `classes`, the names of the labels, where they have any.
@@ -47,25 +48,23 @@ class ArraysConfig(DataConfig):
         if several is not None:
             unused = {key for part in PARTS for key in label_keys(part)}
             arrays = {key: array for key, array in arrays.items() if key not in unused}
-        parts = {part: read_part(arrays, part, path) for part in PARTS}
-        train = parts["train"]
-        if train is None:
+        read = {part: read_part(arrays, part, path) for part in PARTS}
+        parts = {part: images for part, images in read.items() if images is not None}
+        if "train" not in parts:
             raise SslcliError(
                 f"{path} has neither x_train nor train_images; its keys are "
                 f"{', '.join(arrays) or 'none'}",
                 "name the training pictures x_train, their labels y_train",
             )
-        present = {part: images for part, images in parts.items() if images is not None}
-        require_same_shape(present, path, any_size=self.resolution is not None)
-        present, classes = number_classes(present, arrays.get("classes"), path)
-        stored = StoredParts(present["train"], present.get("val"), present.get("test"), classes)
-        if several is not None:
-            stored = stored.without_labels(several)
+        require_same_shape(parts, path, any_size=self.resolution is not None)
+        parts, classes = number_classes(parts, arrays.get("classes"), path)
+        stored = StoredParts(parts["train"], parts.get("val"), parts.get("test"), classes)
+        stored = stored if several is None else stored.without_labels(several)
         return handle_duplicates(self.split_and_resize(stored, track), self.duplicates)
 
 
 def read_npz(path: Path) -> Arrays:
-    """Every array of the file, by key. Pickled objects are refused."""
+    """Reads every array of the file by key; refuses pickled objects."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise SslcliError(f"data.root {what}: {path}", "data.root=path/to/file.npz")
@@ -105,7 +104,7 @@ def label_keys(part: str) -> tuple[str, str]:
 
 
 def read_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
-    """The pictures and labels of `part`; None where the file has none."""
+    """Returns the pictures and labels of `part`; None where the file has none."""
     for image_key, label_key in zip(image_keys(part), label_keys(part), strict=True):
         if image_key in arrays:
             images = _images(arrays[image_key], image_key, path)
@@ -117,7 +116,7 @@ def read_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
 
 
 def multilabel_reason(arrays: Arrays, path: Path) -> str | None:
-    """Which labels give each picture several, (N, K), and so cannot be used; None where none do."""
+    """Says which labels are (N, K), several for each picture, and so cannot be used."""
     for part in PARTS:
         for image_key, key in zip(image_keys(part), label_keys(part), strict=True):
             images, labels = arrays.get(image_key), arrays.get(key)
@@ -148,7 +147,7 @@ def _images(images: NDArray[Any], key: str, path: Path) -> NDArray[np.uint8]:
 
 
 def _explain_shape(shape: tuple[int, ...]) -> tuple[str, str]:
-    """What an array that holds no pictures seems to hold, and what can be done."""
+    """Says what an array that holds no pictures seems to hold, and what can be done."""
     if len(shape) == 4 and shape[1] in (1, 3):
         return ": the channels are first", "put the channels last: numpy.moveaxis(x, 1, -1)"
     if len(shape) in (4, 5):
@@ -166,7 +165,7 @@ def _explain_shape(shape: tuple[int, ...]) -> tuple[str, str]:
 
 
 def composite_on_white(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures (N, H, W, C + 1), the last channel their alpha, laid on white, as files are."""
+    """Lays pictures (N, H, W, C + 1), with alpha as the last channel, on white."""
     result = np.empty((*images.shape[:3], images.shape[3] - 1), dtype=np.uint8)
     for row, picture in enumerate(images):  # one at a time: little memory
         colours, alpha = picture[..., :-1].astype(np.uint16), picture[..., -1:].astype(np.uint16)
@@ -187,8 +186,9 @@ def _labels(labels: NDArray[Any], count: int, key: str, path: Path) -> NDArray[n
 
 
 def require_same_shape(parts: dict[str, ImageSet], path: Path, *, any_size: bool) -> None:
-    """Raises SslcliError unless all parts have the same channels and, without `any_size`, the
-    same size.
+    """Raises SslcliError unless all parts have the same channels and size.
+
+    With `any_size`, the sizes may differ.
     """
     first = parts["train"].images.shape[1:]
     for part, pictures in parts.items():
@@ -203,7 +203,7 @@ def require_same_shape(parts: dict[str, ImageSet], path: Path, *, any_size: bool
 def number_classes(
     parts: dict[str, ImageSet], names: NDArray[Any] | None, path: Path
 ) -> tuple[dict[str, ImageSet], tuple[str, ...] | None]:
-    """`parts` with labels 0 to K - 1, and the names of the K classes.
+    """Returns `parts` with labels 0 to K - 1, and the names of the K classes.
 
     Without training labels, no part keeps any.
     """
@@ -213,16 +213,19 @@ def number_classes(
     for part, pictures in parts.items():
         _refuse_other_classes(part, pictures.labels, values, path)
     if names is None:
-        return {part: _renumber(pictures, values) for part, pictures in parts.items()}, tuple(
-            str(value) for value in values
-        )
+        renumbered = {part: _renumber(pictures, values) for part, pictures in parts.items()}
+        return renumbered, tuple(str(value) for value in values)
+    _require_names(names, values, path)
+    return parts, tuple(str(name) for name in names.tolist())
+
+
+def _require_names(names: NDArray[Any], values: NDArray[np.int64], path: Path) -> None:
     if names.ndim != 1 or values[0] < 0 or values[-1] >= len(names):
         raise SslcliError(
             f"classes in {path} must name the labels {values[0]} to {values[-1]}, got "
             f"{names.shape}",
             "number the labels from 0, and give a name for each, or leave classes out",
         )
-    return parts, tuple(str(name) for name in names.tolist())
 
 
 def _refuse_other_classes(

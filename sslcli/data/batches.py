@@ -1,4 +1,4 @@
-"""Batches of an epoch, in an order that is derived instead of carried along."""
+"""Cuts an epoch into batches, in an order that is derived and not stored."""
 
 from __future__ import annotations
 
@@ -17,29 +17,20 @@ from sslcli.seeding import derive_seed
 
 
 class Batches:
-    """Training batches, each a pure function of (seed, step).
+    """Gives training batches, each a pure function of (seed, step).
 
     An epoch is one permutation of the pictures; its last batch is dropped where it would be a
     smaller one. Pictures that are not in memory are read ahead, while the step before runs.
     `batch_size` is that of all processes together, of which each gets its rows.
 
-    Raises: SslcliError where `batch_size` is larger than the set, or does not divide among the
+    Raises SslcliError where `batch_size` is larger than the set, or does not divide among the
     processes.
     """
 
     def __init__(
         self, images: ImageSet, batch_size: int, seed: int, device: torch.device | str
     ) -> None:
-        require(batch_size > 0, "batch_size", batch_size, "positive", "try 64")
-        must_be = f"at most the {len(images)} training pictures"
-        together = f"a multiple of the {size()} processes"
-        divisible = math.ceil(batch_size / size()) * size()
-        require(batch_size == divisible, "batch_size", batch_size, together, f"try {divisible}")
-        most = len(images) // size() * size()
-        fix = (
-            f"try {most} or less" if most > 1 else f"add pictures: training has only {len(images)}"
-        )
-        require(batch_size <= len(images), "batch_size", batch_size, must_be, fix)
+        _require_batch_size(batch_size, len(images))
         self.batch_size = batch_size
         self.seed = seed
         self.device = torch.device(device)
@@ -55,12 +46,12 @@ class Batches:
             self._prefetcher = Prefetcher(self._read)
 
     def at(self, step: int) -> Tensor:
-        """The batch of `step`, counted from 0: (N, H, W, C) uint8 on the device."""
+        """Returns the batch of `step`, counted from 0: (N, H, W, C) uint8 on the device."""
         batch = self._read(step) if self._prefetcher is None else self._prefetcher.at(step)
         return batch.to(self.device, non_blocking=True)
 
     def indices(self, step: int) -> Tensor:
-        """Which pictures `at(step)` returns: (N,) int64."""
+        """Returns which pictures `at(step)` returns: (N,) int64."""
         epoch, position = divmod(step, self.steps_per_epoch)
         start = position * self.batch_size + self._rank * self._own_size
         return _epoch_order(len(self._images), self.seed, epoch)[start : start + self._own_size]
@@ -72,26 +63,32 @@ class Batches:
             return batch.pin_memory() if self.device.type == "cuda" else batch
         if self.device.type != "cuda":
             return self._array[chosen]
-        # Pinned, so that the copy does not make the host wait; torch keeps the memory until it is
-        # done.
-        pinned = torch.empty(
-            (len(chosen), *self._array.shape[1:]), dtype=torch.uint8, pin_memory=True
-        )
+        # Pinned, so that the copy does not make the host wait; torch keeps it until that is done.
+        shape = (len(chosen), *self._array.shape[1:])
+        pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         return torch.index_select(self._array, 0, chosen, out=pinned)
+
+
+def _require_batch_size(batch_size: int, num: int) -> None:
+    require(batch_size > 0, "batch_size", batch_size, "positive", "try 64")
+    together = f"a multiple of the {size()} processes"
+    divisible = math.ceil(batch_size / size()) * size()
+    require(batch_size == divisible, "batch_size", batch_size, together, f"try {divisible}")
+    most = num // size() * size()
+    fix = f"try {most} or less" if most > 1 else f"add pictures: training has only {num}"
+    must_be = f"at most the {num} training pictures"
+    require(batch_size <= num, "batch_size", batch_size, must_be, fix)
 
 
 @lru_cache(maxsize=4)
 def _epoch_order(num: int, seed: int, epoch: int) -> Tensor:
-    """The permutation of an epoch.
-
-    Kept, as is the next one's, while batches of both are prepared.
-    """
+    """Returns an epoch's permutation, cached while batches of two epochs are prepared."""
     generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
     return torch.randperm(num, generator=generator)
 
 
 class LabelledBatches:
-    """As `Batches`, each with its labels: `at(step)` gives (N, H, W, C) uint8 and (N,) int64."""
+    """Gives batches as `Batches`, each with its labels (N,) int64."""
 
     def __init__(
         self, images: ImageSet, batch_size: int, seed: int, device: torch.device | str

@@ -1,4 +1,4 @@
-"""What every data set's config has in common."""
+"""Defines what the configs of all data sets share."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class DataConfig:
-    """Base of every data set's config.
+    """Holds the settings that all data sets share.
 
-    `load` gives its pictures, split, all of one size, in memory.
+    `load` gives the pictures, split, all of one size.
     """
 
     root: str | None = setting(REQUIRED, "where the files are", changes_results=False)
@@ -45,7 +45,7 @@ class DataConfig:
         require(0 < fraction < 1, "data.val_fraction", fraction, "between 0 and 1", "try 0.1")
 
     def with_absolute_root(self) -> Self:
-        """Returns the same with `root` absolute: it means the same from another folder."""
+        """Returns the config with `root` absolute: it means the same from another folder."""
         return (
             self
             if self.root is None
@@ -53,22 +53,22 @@ class DataConfig:
         )
 
     def for_encoder(self, resolution: int, channels: int) -> Self:
-        """The same for an encoder of such pictures, where the config leaves it open."""
+        """Returns the config with the encoder's values where it leaves them open."""
         return replace(self, resolution=resolution) if self.resolution is None else self
 
     def load(self, track: Track = untracked) -> Splits:
         """Reads, splits and resizes the pictures; `track` shows how far it is.
 
-        Raises: SslcliError where files are missing or are not what they should be.
+        Raises SslcliError where files are missing or are not what they should be.
         """
         raise NotImplementedError
 
     def location(self) -> Path:
-        """`root`, or the cache where it is left out; `~` expanded."""
+        """Returns `root`, or the cache where it is left out; `~` is expanded."""
         return cache_folder() if self.root is None else Path(self.root).expanduser()
 
     def split_and_resize(self, stored: StoredParts[ImageSet], track: Track) -> Splits:
-        """`stored`, with validation held out and every part at `resolution`."""
+        """Returns `stored` with validation held out and every part at `resolution`."""
         from sslcli.data.resize import resize
 
         parts = divide(stored, self.val_fraction, self.limit, self.split_seed)
@@ -85,5 +85,5 @@ class DataConfig:
 
 
 def cache_folder() -> Path:
-    """Where files are kept that can be fetched or made again."""
+    """Returns the folder of files that can be fetched or made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslcli"

@@ -1,4 +1,4 @@
-"""Picture files -> pixels: every mode of PIL made grey or colour, upright, square, 8 bits."""
+"""Decodes picture files to pixels: grey or colour, upright, square, 8 bits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Zeros: not known.
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """How pictures are decoded.
+    """Says how pictures are decoded.
 
     `channels` None: 1 where every picture is grey, else 3; `workers` None: a thread a core.
     """
@@ -44,7 +44,7 @@ class DecodeOptions:
 
 @dataclass(frozen=True)
 class Decoded:
-    """N pictures.
+    """Holds N decoded pictures.
 
     `images` (N, R, R, C); `records` (N, RECORD) uint8; `bad`: why a picture could not be decoded,
     by index; its pixels mean nothing.
@@ -55,38 +55,33 @@ class Decoded:
     bad: dict[int, str]
 
 
-def decode_files(
-    paths: list[str], resolution: int, channels: int | None, workers: int | None, track: Track
-) -> Decoded:
-    """Decodes every file into memory, in threads; the result is the same for any number of them.
-
-    `channels` 1 or 3; None: 1 where every picture is grey, else 3. Transparent pixels are laid on
-    white.
-    """
-    images = np.empty((len(paths), resolution, resolution, channels or 3), dtype=np.uint8)
+def decode_files(paths: list[str], how: DecodeOptions, track: Track) -> Decoded:
+    """Decodes every file into memory, alike for any number of threads."""
+    shape = (len(paths), how.resolution, how.resolution, how.channels or 3)
+    images = np.empty(shape, dtype=np.uint8)
     records = np.zeros((len(paths), RECORD), dtype=np.uint8)
     bad: dict[int, str] = {}
 
     def fill(index: int) -> bytes:
         data = read_bytes(paths[index])
-        images[index], kind = decoded_pixels(io.BytesIO(data), resolution, images.shape[3])
+        images[index], kind = decoded_pixels(io.BytesIO(data), how.resolution, shape[3])
         return record_of(data, kind)
 
-    outcomes = read_each(fill, len(paths), workers)
+    outcomes = read_each(fill, len(paths), how.workers)
     for index, outcome in enumerate(track(outcomes, total=len(paths), label="decoding pictures")):
         store_outcome(outcome, index, records, bad)
-    if num_channels(records, channels) != images.shape[3]:
+    if num_channels(records, how.channels) != images.shape[3]:
         images = images[..., :1].copy()
     return Decoded(images, records, bad)
 
 
 def num_channels(records: NDArray[np.uint8], channels: int | None) -> int:
-    """`channels`, or, where that is None, 1 if every good picture is grey, else 3."""
+    """Returns `channels`; if None, 1 where every good picture is grey, else 3."""
     return channels or (3 if num_coloured(records) else 1)
 
 
 def num_coloured(records: NDArray[np.uint8]) -> int:
-    """How many of the pictures are stored in colour."""
+    """Counts the pictures that are stored in colour."""
     return int((records[:, -1] == COLOUR).sum())
 
 
@@ -112,7 +107,7 @@ def record_of(data: bytes, kind: int) -> bytes:
 def store_outcome(
     outcome: bytes | Exception, row: int, records: NDArray[np.uint8], bad: dict[int, str]
 ) -> None:
-    """Writes what `read_each` gave for a picture into the one or the other."""
+    """Stores a picture's record, or why it could not be decoded."""
     if isinstance(outcome, Exception):
         bad[row] = reason_of(outcome)
     else:
@@ -122,7 +117,7 @@ def store_outcome(
 def read_each(
     read: Callable[[int], bytes], count: int, workers: int | None
 ) -> Iterator[bytes | Exception]:
-    """read(0), ..., read(count - 1), in order, from threads, or what PIL raised.
+    """Yields read(0), ..., read(count - 1) in order, from threads, or what PIL raised.
 
     A broken file makes it raise almost anything. PIL's warnings are kept from the user.
     """
@@ -141,7 +136,7 @@ def read_each(
 def decoded_pixels(
     source: str | Path | IO[bytes], resolution: int, channels: int
 ) -> tuple[NDArray[np.uint8], int]:
-    """(R, R, C), and whether the picture is GREY or COLOUR. Raises as `decode`."""
+    """Returns pixels (R, R, C), and GREY or COLOUR; raises as `decode`."""
     picture = decode(source, resolution)
     mode = "L" if channels == 1 else "RGB"
     pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
@@ -149,10 +144,7 @@ def decoded_pixels(
 
 
 def kind_of(source: IO[bytes]) -> int:
-    """GREY or COLOUR, from the picture's header alone.
-
-    Raises whatever PIL raises for what is no picture.
-    """
+    """Returns GREY or COLOUR, from the header alone; raises what PIL raises."""
     with Image.open(source) as image:
         if image.mode == "F":
             raise ValueError(FLOATS)
@@ -160,12 +152,10 @@ def kind_of(source: IO[bytes]) -> int:
 
 
 def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
-    """The picture in mode L or RGB, `resolution` square.
+    """Returns the picture in mode L or RGB, `resolution` square.
 
-    Of an animation, the first frame.
-
-    Raises: whatever PIL raises for a broken file; ValueError for pixels whose range is anyone's
-    guess.
+    Of an animation, it is the first frame. Raises whatever PIL raises for a broken file, and
+    ValueError for pixels of unknown range.
     """
     with Image.open(source) as image:
         # A JPEG much larger is decoded at 1/2, 1/4 or 1/8.
@@ -174,7 +164,7 @@ def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
 
 
 def to_grey_or_rgb(image: Image.Image) -> Image.Image:
-    """The same picture in mode L where it is grey, else RGB; transparent pixels lie on white."""
+    """Converts to mode L if grey, else RGB; lays transparent pixels on white."""
     if image.mode == "F":
         raise ValueError(FLOATS)
     mode = "L" if is_grey(image) else "RGB"

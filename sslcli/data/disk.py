@@ -1,5 +1,6 @@
-"""A folder's pictures decoded once, into a .npy file at the training resolution that every run
-maps.
+"""Decodes a folder's pictures once, into a file that every run maps.
+
+It is a .npy file at the training resolution.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ SAVE_EVERY = 10.0
 def decode_to_disk(
     listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
 ) -> Decoded:
-    """As the functions in `pixel_storage`: decodes the rows that the file lacks.
+    """Decodes the rows that the file lacks, and maps the file.
 
-    Raises SslcliError where they cannot be kept.
+    Raises SslcliError where it cannot be written.
     """
     folder = picture_cache_folder(listing.root)
     stem, key = f"{how.resolution}x{how.channels or 3}", cache_key(listing)
@@ -76,7 +77,7 @@ def decode_to_disk(
 
 @dataclass(frozen=True)
 class PixelFile:
-    """`images` (N, R, R, C) mapped from `path`, a row for each file of the listing.
+    """Maps `images` (N, R, R, C) from `path`, a row for each file of the listing.
 
     `records` says which rows are filled.
     """
@@ -88,7 +89,7 @@ class PixelFile:
 
     @classmethod
     def open_or_create(cls, path: Path, listing: Listing, how: DecodeOptions) -> PixelFile:
-        """The file as it is, or a new one, all holes: it takes room as it is filled."""
+        """Maps the file, or a new one without content, which takes room as it is filled."""
         shape = (len(listing), how.resolution, how.resolution, how.channels or 3)
         records = Records(path.with_suffix(".records"), listing, RECORD)
         images = _map_file(path, shape)
@@ -102,7 +103,7 @@ class PixelFile:
         return cls(path, listing, images, records)
 
     def add(self, missing: NDArray[np.int64], workers: int | None, track: Track) -> dict[int, str]:
-        """Decodes the rows into the file; why a picture could not be, by row."""
+        """Decodes the rows into the file; returns why some could not be, by row."""
         needed = len(missing) * self.images[0].nbytes
         require_room(self.path.parent, needed)
         bad: dict[int, str] = {}
@@ -121,7 +122,7 @@ class PixelFile:
     def _decode(
         self, missing: NDArray[np.int64], workers: int | None
     ) -> Iterator[tuple[int, bytes | Exception]]:
-        """Written, not mapped: a full disk is then an error, and not the end of the process."""
+        """Decodes and writes the rows; through the map, a full disk would kill the run."""
         size, (resolution, channels) = self.images[0].nbytes, self.images.shape[2:]
         header = self.path.stat().st_size - self.images.nbytes
 
@@ -145,7 +146,7 @@ class PixelFile:
 
 
 class WriteFailed(Exception):
-    """The disk's fault, not the picture's."""
+    """Means that the disk has failed, and not the picture."""
 
 
 def _map_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:

@@ -1,4 +1,4 @@
-"""Pictures that lie in two parts of a data set: what is tested on them was trained on."""
+"""Finds pictures that are in two parts of a data set: trained on and tested on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MAX_NAMED = 3
 
 
 class Duplicates(Enum):
-    """What is done about pictures that are in two parts. `drop`: they leave training.
+    """Names what is done about pictures that are in two parts.
 
-    Or validation, where test has them too.
+    `drop`: they leave training, or validation where test has them too.
     """
 
     warn = "warn"
@@ -34,7 +34,7 @@ MEANING = (
 
 
 def handle_duplicates(splits: Splits, how: Duplicates) -> Splits:
-    """`splits` with a warning that counts and names such pictures, or without them.
+    """Returns `splits` without duplicates, or with a warning that names some.
 
     Raises SslcliError where there are some and `how` is refuse, or where dropping empties a part.
     """
@@ -65,7 +65,7 @@ def handle_duplicates(splits: Splits, how: Duplicates) -> Splits:
 
 
 def _digests(part: ImageSet) -> list[bytes]:
-    """16 bytes for each picture: of its file, or, where it comes from none, of its pixels."""
+    """Returns 16 bytes for each picture: of its file, else of its pixels."""
     if part.digests is None:
         pixels = part.images[:]
         return [hashlib.blake2b(p.tobytes(), digest_size=16).digest() for p in pixels]
@@ -79,7 +79,7 @@ def _overlap_warning(
     digests: dict[str, list[bytes]],
     parts: dict[str, ImageSet | None],
 ) -> str | None:
-    """How many pictures of the one part are in the other, with some of their names."""
+    """Counts the pictures of the one part that are in the other, and names some."""
     where = {digest: row for row, digest in reversed(list(enumerate(digests[other])))}
     rows = [row for row, digest in enumerate(digests[judged]) if digest in where]
     if not rows:

@@ -1,4 +1,4 @@
-"""A user's own pictures: any tree of files."""
+"""Loads a user's own pictures from any tree of files."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ MEMORY_SHARE = 0.25
 
 
 class Cache(Enum):
-    """Where decoded pictures are kept.
+    """Names where decoded pictures are kept.
 
-    `auto`: memory where that takes seconds at every start, else disk, and for several processes,
-    which share what is on disk.
+    `auto`: memory where decoding takes seconds at every start, else disk; disk too for several
+    processes, which share it.
     """
 
     auto = "auto"
@@ -55,8 +55,9 @@ class Cache(Enum):
 
 @dataclass(kw_only=True)
 class FolderConfig(DataConfig):
-    """JPEG, PNG, WebP, BMP, GIF and TIFF pictures, in class folders or not, in train/, val/ and
-    test/ or not.
+    """Reads JPEG, PNG, WebP, BMP, GIF and TIFF pictures from a folder.
+
+    They lie in class folders or not, in train/, val/ and test/ or not.
 
     Each is turned upright (EXIF), laid on white where transparent, shrunk or enlarged (bicubic,
     antialiased) until its shorter side is `resolution`, and cut to its middle square.
@@ -114,7 +115,7 @@ class FolderConfig(DataConfig):
         return replace(fitted, channels=channels) if fitted.channels is None else fitted
 
     def load(self, track: Track = untracked) -> Splits:
-        """As `DataConfig.load`.
+        """Loads as `DataConfig.load`.
 
         `limit` comes before decoding: a bad picture among those is one fewer.
         """
@@ -159,7 +160,7 @@ class FolderConfig(DataConfig):
         return place[self.cache](listing, rows, how, track)
 
     def _grey_warnings(self, decoded: Decoded) -> list[str]:
-        """A warning where colours are lost: those that differ by hue alone become the same grey."""
+        """Warns of lost colours: those that differ by hue alone become the same grey."""
         from sslcli.data.decode import num_coloured
 
         count = num_coloured(decoded.records) if self.channels == 1 else 0
@@ -181,51 +182,47 @@ class FolderConfig(DataConfig):
 def split_decoded(
     listing: Listing, files: dict[str, PictureFiles | None], decoded: Decoded
 ) -> dict[str, ImageSet | None]:
-    """The pictures of each part, cut from those of all parts, without the bad ones."""
+    """Returns each part's pictures, cut from those of all parts, without bad ones."""
     sets: dict[str, ImageSet | None] = {}
     start = 0
     for name, part in files.items():
-        if part is None:
-            sets[name] = None
-            continue
-        stop = start + len(part)
-        paths = tuple(listing.path(row) for row in part.rows.tolist())
-        digests = decoded.records[start:stop, :-1]
-        whole = ImageSet(select(decoded.images, slice(start, stop)), part.labels, paths, digests)
-        good = np.array(
-            [i - start for i in range(start, stop) if i not in decoded.bad], dtype=np.int64
-        )
-        if len(good) == 0:
-            raise SslcliError(
-                f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}",
-                "repair them",
-            )
-        sets[name] = whole if len(good) == len(part) else whole.subset(good)
-        start = stop
+        sets[name] = None if part is None else _decoded_set(name, part, listing, decoded, start)
+        start += 0 if part is None else len(part)
     return sets
 
 
+def _decoded_set(
+    name: str, part: PictureFiles, listing: Listing, decoded: Decoded, start: int
+) -> ImageSet:
+    """Returns the good pictures of a part, whose first is `start` in `decoded`."""
+    stop = start + len(part)
+    paths = tuple(listing.path(row) for row in part.rows.tolist())
+    digests = decoded.records[start:stop, :-1]
+    whole = ImageSet(select(decoded.images, slice(start, stop)), part.labels, paths, digests)
+    good = [i - start for i in range(start, stop) if i not in decoded.bad]
+    if not good:
+        message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"
+        raise SslcliError(message, "repair them")
+    return whole if len(good) == len(part) else whole.subset(np.array(good, dtype=np.int64))
+
+
 def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], how: DecodeOptions) -> bool:
-    """Whether decoding the pictures at every start takes seconds only, and memory has ample room
-    for them.
-    """
+    """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
     num_bytes = len(rows) * how.resolution**2 * (how.channels or 3)
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
     return quick and num_bytes <= MEMORY_SHARE * memory_bytes()
 
 
 def memory_bytes() -> int:
-    """The machine's memory, or what the container may use of it."""
+    """Returns the machine's memory, or what the container may use of it."""
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(
-        OSError, ValueError
-    ):  # elsewhere than in a container of Linux's; "max" is no number
+    with suppress(OSError, ValueError):  # no such file outside Linux's containers; or it says "max"
         found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return found
 
 
 def bad_picture_warnings(bad: list[str]) -> list[str]:
-    """A line for each, up to MAX_NAMED, then how many more."""
+    """Returns a line for each bad picture, up to MAX_NAMED, then how many more."""
     lines = [f"could not be decoded, left out: {line}" for line in bad[:MAX_NAMED]]
     if len(bad) > MAX_NAMED:
         lines.append(f"and {len(bad) - MAX_NAMED} more pictures could not be decoded")
@@ -233,5 +230,5 @@ def bad_picture_warnings(bad: list[str]) -> list[str]:
 
 
 def _round_up(part: float) -> float:
-    """`part` rounded up to two digits behind the point, below 1."""
+    """Rounds `part` up to two decimal places, below 1."""
     return min(0.99, math.ceil(part * 100) / 100)

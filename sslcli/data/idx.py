@@ -1,4 +1,4 @@
-"""The idx files of MNIST and its kin, plain or gzipped."""
+"""Reads the idx files of MNIST and its kin, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = (
 
 
 def find_idx(folders: Iterable[Path]) -> Path | None:
-    """The first of `folders` that holds all four files."""
+    """Returns the first of `folders` that holds all four files."""
     for folder in folders:
         if all(_file(folder, name) for name in NAMES):
             return folder
@@ -31,7 +31,7 @@ def find_idx(folders: Iterable[Path]) -> Path | None:
 
 
 def read_idx(folder: Path) -> tuple[ImageSet, ImageSet]:
-    """The training and the test pictures in `folder`."""
+    """Reads the training and the test pictures in `folder`."""
     return _read_part(folder, *NAMES[:2]), _read_part(folder, *NAMES[2:])
 
 
@@ -52,8 +52,8 @@ def _file(folder: Path, name: str) -> Path | None:
 def _read(path: Path) -> NDArray[np.uint8]:
     """Returns the values of an idx file.
 
-    Its layout: two zero bytes, the type (8: uint8), the number of axes; the length of each axis,
-    in 4 bytes; the values.
+    Its layout: two zero bytes, the type (8: uint8), the number of axes; the length of each axis, in
+    4 bytes; the values.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

@@ -1,4 +1,4 @@
-"""Pictures, in memory or not: a set, and the parts a data set is split into."""
+"""Defines sets of pictures, in memory or not, and the parts of a data set."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ T = TypeVar("T")
 
 
 class Track(Protocol):
-    """Passes `items` on, showing how many of `total` have gone by.
-
-    The console's draws a bar.
-    """
+    """Passes `items` on, and shows how many of `total` have gone by."""
 
     def __call__(self, items: Iterable[T], *, total: int, label: str) -> Iterable[T]: ...
 
@@ -28,9 +25,9 @@ def untracked(items: Iterable[T], *, total: int, label: str) -> Iterable[T]:
 
 
 class Pixels(Protocol):
-    """(N, H, W, C) uint8, of which some are read when asked for.
+    """Gives some of (N, H, W, C) uint8 pixels when asked for.
 
-    An array, one mapped from a file, or files of pictures.
+    They are an array, one mapped from a file, or files of pictures.
     """
 
     @property
@@ -43,9 +40,7 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True)
 class LazySubset:
-    """Some of the pictures of `source`, in the order of `rows`, left where they are until they
-    are asked for.
-    """
+    """Selects the pictures `rows` of `source`, which are read when asked for."""
 
     source: Pixels
     rows: NDArray[np.int64]
@@ -62,16 +57,14 @@ class LazySubset:
 
 
 def select(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
-    """Some of the pictures; of `LazySubset` without reading them."""
+    """Returns some of the pictures; of a `LazySubset` without reading them."""
     if isinstance(images, LazySubset):
         return LazySubset(images.source, images.rows[chosen])
     return images[chosen]
 
 
 def evenly_spaced(num_there: int, at_most: int) -> NDArray[np.int64]:
-    """Indices, ascending, of at most so many of what is there, at even distances, the first and
-    the last among them.
-    """
+    """Returns up to `at_most` indices, ascending, evenly spaced from first to last."""
     chosen: NDArray[np.int64] = (
         np.linspace(0, num_there - 1, min(num_there, at_most)).round().astype(np.int64)
     )
@@ -80,7 +73,7 @@ def evenly_spaced(num_there: int, at_most: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """N square pictures.
+    """Holds N square pictures.
 
     `images` (N, H, W, C) uint8, `labels` (N,) int64 or None; `paths` of the files they came from,
     and `digests` (N, 16) uint8 of these files' bytes.
@@ -113,12 +106,10 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of SHA-256 over shape, pixels and labels.
+        """Returns 16 hex digits of SHA-256 over shape, pixels and labels.
 
-        Equal exactly where the training data are equal.
-
-        Of pictures from files the files' bytes stand for the pixels, so that none needs to be
-        decoded.
+        They are equal exactly where the training data are equal. Of pictures from files the files'
+        bytes stand for the pixels, so that none needs to be decoded.
         """
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(
@@ -131,7 +122,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a data set.
+    """Holds the parts of a data set.
 
     Whatever is chosen is chosen on `val`; `test` is read once, by the final evaluation.
 
@@ -150,7 +141,7 @@ class Splits:
 
     @property
     def num_classes(self) -> int:
-        """One more than the largest label of any part. There are labels."""
+        """Returns one more than the largest label of any part; needs labels."""
         parts = (self.train, self.val, self.test)
         return 1 + max(
             int(part.labels.max()) for part in parts if part is not None and part.labels is not None
@@ -158,7 +149,7 @@ class Splits:
 
     @cached_property
     def pretraining(self) -> ImageSet:
-        """What self-supervised training sees: `train` and `unlabelled`; never `val` or `test`."""
+        """Returns pictures for pretraining: `train` and `unlabelled`, never the others."""
         if self.unlabelled is None:
             return self.train
         return ImageSet(np.concatenate([self.train.images[:], self.unlabelled.images[:]]))

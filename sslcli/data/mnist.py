@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: read from their idx files, which torchvision downloads."""
+"""Loads MNIST and Fashion-MNIST from their idx files, which torchvision downloads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ CLOTHES = (
 
 @dataclass(kw_only=True)
 class MNISTConfig(TorchvisionConfig):
-    """Handwritten digits, 28x28 grey, 60,000 + 10,000. Source: LeCun et al. 1998."""
+    """Loads 60,000 + 10,000 handwritten digits, 28x28 grey.
+
+    Source: LeCun et al. 1998.
+    """
 
     def load(self, track: Track = untracked) -> Splits:
         root = self.location()
@@ -44,9 +47,10 @@ class MNISTConfig(TorchvisionConfig):
 
 @dataclass(kw_only=True)
 class FashionMNISTConfig(TorchvisionConfig):
-    """Clothes, 28x28 grey, 60,000 + 10,000. Source: Xiao et al. 2017.
+    """Loads 60,000 + 10,000 pictures of clothes, 28x28 grey.
 
     Without `root`, Debian's package dataset-fashion-mnist is read where it is installed.
+    Source: Xiao et al. 2017.
     """
 
     def load(self, track: Track = untracked) -> Splits:

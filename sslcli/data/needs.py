@@ -1,4 +1,4 @@
-"""What an experiment needs of its data, asked before anything slow."""
+"""Checks what an experiment needs of its data, before anything slow."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ CLASS_FOLDERS = (
 
 
 def require_labels(splits: Splits, name: str) -> None:
-    """Raises SslcliError unless `train` and `val` have labels, of two classes at least.
-
-    `name` needs them.
-    """
+    """Raises SslcliError unless `train` and `val` are labelled, with two classes."""
     if splits.no_labels is not None:
-        raise SslcliError(
-            f"{name} needs labels, and these cannot be used: {splits.no_labels}", CLASS_FOLDERS
-        )
+        message = f"{name} needs labels, and these cannot be used: {splits.no_labels}"
+        raise SslcliError(message, CLASS_FOLDERS)
     if splits.train.labels is None or splits.val.labels is None:
         part = "training" if splits.train.labels is None else "validation"
         raise SslcliError(f"{name} needs labels, and the {part} pictures have none", CLASS_FOLDERS)
@@ -26,10 +22,8 @@ def require_labels(splits: Splits, name: str) -> None:
     if len(found) < 2:
         label = found.pop()
         only = repr(splits.classes[label]) if splits.classes else str(label)
-        raise SslcliError(
-            f"{name} needs at least two classes, and the training pictures have one, {only}",
-            CLASS_FOLDERS,
-        )
+        message = f"{name} needs at least two classes, and the training pictures have one, {only}"
+        raise SslcliError(message, CLASS_FOLDERS)
     if found.isdisjoint(splits.val.labels.tolist()):
         raise SslcliError(
             f"{name} chooses on validation, which has no picture of any class that training has",
@@ -39,7 +33,7 @@ def require_labels(splits: Splits, name: str) -> None:
 
 
 def require_test(splits: Splits, name: str) -> None:
-    """Raises SslcliError unless there is a test part, labelled where the training pictures are."""
+    """Raises SslcliError unless there is a test part, labelled if training is."""
     if splits.test is None:
         raise SslcliError(
             f"{name} needs test pictures, and the data have none",

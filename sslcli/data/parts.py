@@ -1,4 +1,4 @@
-"""Tells the parts of a data set from classes, and from what systems leave between them."""
+"""Tells the parts of a data set from classes, and from the system's files."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _OTHER_WORD = re.compile(rf"\d+|{_GENERIC}")
 
 
 def is_ignored(name: str) -> bool:
-    """True for hidden files and folders, and for those that systems leave behind."""
+    """Tells whether a file or folder is hidden, or left behind by a system."""
     return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
 def guess_part(name: str) -> str | None:
-    """The part that a folder's name speaks of: train2017, test_images, "01 Validation set".
+    """Returns the part that a folder's name means, such as train2017 or test_images.
 
     None for names with any other word in them, such as train_station.
     """
@@ -55,7 +55,7 @@ def guess_part(name: str) -> str | None:
 
 
 def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
-    """The folder of each part, and notes on what lies beside them and is left out."""
+    """Returns the folder of each part, and notes on the folders beside them, left out."""
     visible = sorted(
         entry for entry in root.iterdir() if entry.is_dir() and not is_ignored(entry.name)
     )
@@ -72,15 +72,15 @@ def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
         return {"train": root}, []
     beside = [entry for entry in visible if entry not in folders.values()]
     if "train" not in folders:
-        names = " and ".join(f"{folder.name}/" for folder in folders.values())
-        like = [entry.name for entry in beside if guess_part(entry.name) == "train"]
-        fix = (
-            f"rename {like[0]}/ to train/"
-            if like
-            else "name the folder of training pictures train/"
-        )
-        raise SslcliError(f"{root} has {names} but no train/", fix)
+        raise _no_train_error(root, folders, beside)
     return folders, _ignored_folder_notes(beside, folders)
+
+
+def _no_train_error(root: Path, folders: dict[str, Path], beside: list[Path]) -> SslcliError:
+    names = " and ".join(f"{folder.name}/" for folder in folders.values())
+    like = [entry.name for entry in beside if guess_part(entry.name) == "train"]
+    fix = f"rename {like[0]}/ to train/" if like else "name the folder of training pictures train/"
+    return SslcliError(f"{root} has {names} but no train/", fix)
 
 
 def _ignored_folder_notes(beside: list[Path], folders: dict[str, Path]) -> list[str]:
@@ -96,11 +96,10 @@ def _ignored_folder_notes(beside: list[Path], folders: dict[str, Path]) -> list[
 
 
 def refuse_nested_parts(folder: Path, names: Iterable[str]) -> None:
-    """Raises SslcliError where pictures to train on lie in folders that look like parts.
+    """Raises SslcliError where training pictures lie in folders that look like parts.
 
-    `names` are the pictures' paths in `folder`. Anywhere in the tree, two different parts in one
-    folder are refused, because all of them, test too, would be trained on; at its top one
-    validation or test folder is.
+    `names` are their paths in `folder`. Two different parts in any folder of the tree are refused,
+    since all of them, test too, would be trained on; at its top one val or test folder is.
     """
     top: set[str] = set()
     parts_in: dict[str, dict[str, str]] = {}

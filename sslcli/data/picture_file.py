@@ -50,12 +50,11 @@ In a new TIFF they would corrupt it.
 
 @dataclass(frozen=True)
 class PictureFile:
-    """`pixels` (H, W, C) uint8, C 1 (grey) or 3, upright.
+    """Holds a picture upright: `pixels` (H, W, C) uint8, C 1 (grey) or 3.
 
-    `alpha` (H, W) uint8, 255 = opaque, None where there is none.
-
-    `exif` says that nothing is to be turned any more; `format` is PIL's name of the file's;
-    `notes`: what the user should know, a line each.
+    `alpha` (H, W) uint8, 255 = opaque, None where there is none. `exif` says that nothing is to be
+    turned any more; `format` is PIL's name of the file's; `notes`: what the user should know, a
+    line each.
     """
 
     pixels: NDArray[np.uint8]
@@ -67,53 +66,41 @@ class PictureFile:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W)"""
+        """Returns (H, W)."""
         return self.pixels.shape[:2]
 
     def require_savable(self, path: Path) -> None:
-        """Raises SslcliError where the format of `path`'s suffix cannot be written, or not hold
-        the transparency.
-        """
+        """Raises SslcliError where `path`'s format is unknown, or loses transparency."""
         if format_of(path) == "JPEG" and self.alpha is not None and bool((self.alpha < 255).any()):
             raise SslcliError(
                 f"{path}: JPEG cannot hold the picture's transparency", "write .png, .webp or .tif"
             )
 
     def save(self, path: Path, pixels: NDArray[np.uint8]) -> None:
-        """Writes `pixels` (H, W, C), with the alpha, colour profile and EXIF of this file, in
-        the format of `path`'s suffix.
+        """Writes `pixels` (H, W, C) with this file's alpha, colour profile and EXIF.
 
-        The file is there whole or not at all. Raises SslcliError where the format cannot hold the
-        picture.
+        Whole or not at all. Raises SslcliError where the suffix's format cannot hold the picture.
         """
         self.require_savable(path)
-        assert pixels.shape == self.pixels.shape, f"{pixels.shape} for {self.pixels.shape}"
         name, options = FORMATS[path.suffix.lower()]
+        assert pixels.shape == self.pixels.shape, f"{pixels.shape} for {self.pixels.shape}"
         keep_alpha = self.alpha is not None and name != "JPEG"
         channels = np.dstack([pixels, self.alpha]) if keep_alpha else pixels  # type: ignore[list-item]
         image = Image.fromarray(channels[..., 0] if channels.shape[2] == 1 else channels)
         kept = {"icc_profile": self.icc_profile, "exif": self.exif}
+        options = options | {key: value for key, value in kept.items() if value is not None}
         encoded = io.BytesIO()
         try:
-            image.save(
-                encoded,
-                name,
-                **options,
-                **{key: value for key, value in kept.items() if value is not None},
-            )
+            image.save(encoded, name, **options)
         except (OSError, ValueError, struct.error) as reason:
-            raise SslcliError(
-                f"{path} cannot be written as {name}: {reason}", "write .png"
-            ) from None
+            message = f"{path} cannot be written as {name}: {reason}"
+            raise SslcliError(message, "write .png") from None
         with replacing(path, durable=False) as temporary:
             temporary.write_bytes(encoded.getbuffer())
 
 
 def format_of(path: Path) -> str:
-    """The format that `path`'s suffix stands for.
-
-    Raises SslcliError where it cannot be written.
-    """
+    """Returns the format of `path`'s suffix; raises SslcliError where it is unknown."""
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         what = (
@@ -126,10 +113,11 @@ def format_of(path: Path) -> str:
 
 
 def read_picture(path: Path) -> PictureFile:
-    """Raises SslcliError for what is missing, is no picture, is damaged, or has pixels of a kind
-    that cannot be kept.
+    """Reads a picture file whole.
 
     16 bits a channel become 8, a palette its colours; of an animation the first frame is taken.
+    Raises SslcliError for what is missing, is no picture, is damaged, or has pixels of a kind that
+    cannot be kept.
     """
     try:
         with warnings.catch_warnings():
@@ -182,7 +170,7 @@ def _read(image: Image.Image, path: Path) -> PictureFile:
 
 
 def _upright_exif(image: Image.Image) -> bytes | None:
-    """The EXIF block for the picture turned upright, None where there is none that can be read."""
+    """Returns the EXIF block of the upright picture; None where none can be read."""
     with suppress(OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error):
         exif = Image.Exif()  # the image's own is still needed to turn it
         exif.load(image.getexif().tobytes())
@@ -195,7 +183,7 @@ def _upright_exif(image: Image.Image) -> bytes | None:
 
 
 def _split_alpha(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """The picture as pixels (H, W, C) and alpha (H, W) or None."""
+    """Returns the picture as pixels (H, W, C) and alpha (H, W) or None."""
     grey = is_grey(image)
     if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):
         pixels = np.asarray(image.convert("LA" if grey else "RGBA"))

@@ -1,4 +1,4 @@
-"""Keeps records of a folder's picture files, and their decoded pixels, between runs."""
+"""Keeps records of a folder's picture files, and decoded pixels, between runs."""
 
 from __future__ import annotations
 
@@ -32,22 +32,19 @@ UNREADABLE = (OSError, ValueError, EOFError)
 def picture_cache_folder(root: str) -> Path:
     """Returns the cache of one folder of pictures, named after it."""
     whole = Path(root).expanduser().resolve()
-    return (
-        cache_folder()
-        / "folders"
-        / f"{whole.name[:60]}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]}"
-    )
+    digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]
+    return cache_folder() / "folders" / f"{whole.name[:60]}-{digest}"
 
 
 def cache_key(listing: Listing) -> str:
-    """Returns what a cache's name holds of the files and of how they are decoded."""
+    """Names a state of the files, and how they are decoded, in the names of caches."""
     return f"{listing.key}-{DECODER}"
 
 
 class Records:
-    """An array (N, `width`) uint8 in a .npy file, a row for each file of `listing`.
+    """Keeps (N, `width`) uint8 in a .npy file, a row for each file of `listing`.
 
-    Zeros where nothing is known.
+    Rows are zeros where nothing is known.
     """
 
     def __init__(self, path: Path, listing: Listing, width: int) -> None:
@@ -60,7 +57,7 @@ class Records:
                 self.rows = found
 
     def save(self) -> None:
-        """Writes the records of all files but those changed a moment ago, whole or not at all.
+        """Writes the records of files that have not just changed, whole or not at all.
 
         Raises OSError where it cannot be written.
         """
@@ -96,10 +93,7 @@ def _acquire(lock: BaseFileLock) -> Iterator[None]:
 
 
 def remove_older(folder: Path, stem: str, key: str) -> None:
-    """Removes the caches named `stem` of other states of the folder.
-
-    A process that reads it can go on.
-    """
+    """Removes caches named `stem` of other states; a process that reads one can go on."""
     for path in folder.glob(f"{stem}-*"):
         if not path.name.startswith(f"{stem}-{key}"):
             path.unlink(missing_ok=True)

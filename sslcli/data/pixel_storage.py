@@ -1,9 +1,7 @@
-"""Where the pixels of a folder's pictures are while a run trains on them, if not on disk.
+"""Decodes a folder's pictures into memory, or on demand from their files.
 
-In memory, or in their files.
-
-Each gives the same pixels, and takes the listing, the rows of it that are wanted, how they are
-decoded, and a track.
+Each function gives the same pixels as `disk.decode_to_disk`. It takes the listing, the rows of it
+that are wanted, how they are decoded, and a track.
 """
 
 from __future__ import annotations
@@ -39,17 +37,17 @@ from sslcli.errors import RunFailed
 def decode_to_memory(
     listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
 ) -> Decoded:
-    """Decoded now, at every start."""
+    """Decodes the pictures at every start."""
     paths = [listing.path(row) for row in rows]
-    return decode_files(paths, how.resolution, how.channels, how.workers, track)
+    return decode_files(paths, how, track)
 
 
 def decode_on_demand(
     listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
 ) -> Decoded:
-    """Decodes the pictures anew for every batch.
+    """Checks every file's header once, and decodes the pictures anew for every batch.
 
-    Here each file is read and only its header checked; the outcome is cached.
+    The outcome of the checks is cached.
     """
     folder = picture_cache_folder(listing.root)
     records = Records(folder / f"checked-{cache_key(listing)}.records", listing, RECORD)
@@ -80,7 +78,7 @@ def decode_on_demand(
 
 
 class FilePixels:
-    """The pictures of a listing, decoded when asked for, in threads.
+    """Decodes the pictures of a listing when asked for, in threads.
 
     Raises RunFailed for one that is broken.
     """

@@ -1,4 +1,4 @@
-"""The next batches, prepared while a step runs."""
+"""Prepares the next batches while a step runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ One may take long without a wait, and no more memory is filled.
 
 
 class Prefetcher(Generic[T]):
-    """Gives `prepare(step)`, a pure function of the step, and has the steps that follow prepared
-    in a thread of its own.
+    """Gives `prepare(step)`, and prepares the next steps in a thread of its own.
 
-    What `prepare` raises is raised by `at` for that step, and not before.
+    `prepare` is a pure function of the step. What it raises is raised by `at` for that step, and
+    not before.
     """
 
     def __init__(self, prepare: Callable[[int], T]) -> None:

@@ -1,4 +1,4 @@
-"""Squares of one size, cut from pictures of any size."""
+"""Cuts squares of one size from pictures of any size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Small ones take less time than handing them over.
 
 
 def centre_square(picture: Image.Image, resolution: int) -> Image.Image:
-    """The middle square of `picture` at `resolution`: bicubic, antialiased."""
+    """Returns the middle square at `resolution`: bicubic, antialiased."""
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -39,9 +39,7 @@ def centre_square(picture: Image.Image, resolution: int) -> Image.Image:
 
 
 def resize(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
-    """`part` with its pictures, (N, H, W, C) with H and W as they may be, made square at
-    `resolution`.
-    """
+    """Returns `part` with its pictures, (N, H, W, C), square at `resolution`."""
     images = part.images[:]
     height, width, channels = images.shape[1:]
     if resolution is None and height != width:
@@ -64,10 +62,10 @@ def resize(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
 def map_in_threads(
     function: Callable[[int], T], count: int, workers: int | None = None
 ) -> Iterator[T]:
-    """function(0), ..., function(count - 1), in order, from `workers` threads; None: one a core.
+    """Yields function(0), ..., function(count - 1) in order, from several threads.
 
-    Threads, because PIL lets go of Python's lock while it decodes and resizes: they were as fast as
-    processes, which must also be started and send the pixels back.
+    `workers` None: one a core. Threads, because PIL lets go of Python's lock while it decodes and
+    resizes: they were as fast as processes, which must also be started and send the pixels back.
     """
     workers = workers or available_cores()
     step = min(CHUNK, math.ceil(count / workers) or 1)
@@ -81,7 +79,7 @@ def map_in_threads(
 
 
 def available_cores() -> int:
-    """Of this machine, or of the part of it that is this process's."""
+    """Returns this process's share of the machine's cores, at least one."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )

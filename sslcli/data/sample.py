@@ -1,4 +1,4 @@
-"""The data that come with the package: 10,000 + 2,000 pictures of Fashion-MNIST, exact pixels."""
+"""Loads the sample that comes with the package: 12,000 pictures of Fashion-MNIST."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FILE = Path(__file__).with_name("fashion_12k.npz")
 
 @dataclass(kw_only=True)
 class FashionSampleConfig(DataConfig):
-    """Clothes, 28x28 grey, 10 classes of 1,000 training and 200 test pictures.
+    """Loads clothes, 28x28 grey, 10 classes of 1,000 training and 200 test pictures.
 
-    Source: Xiao et al. 2017, Fashion-MNIST. Differs: a sixth of the set, balanced; its
-    results are not those of the whole set.
+    The pixels are exact. Source: Xiao et al. 2017, Fashion-MNIST. Differs: a sixth of the set,
+    balanced; its results are not those of the whole set.
     """
 
     root: str | None = setting(

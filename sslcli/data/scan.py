@@ -1,4 +1,4 @@
-"""A tree of folders -> the picture files in it, their parts and their labels.
+"""Lists the picture files in a tree of folders, with their parts and labels.
 
 No file is opened.
 """
@@ -23,7 +23,7 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", "
 
 @dataclass(frozen=True)
 class Listing:
-    """N picture files.
+    """Lists N picture files.
 
     `names` relative to `root`; `sizes` in bytes and `changed`, ns since 1970, (N,) int64, -1 where
     that cannot be told. It is the system's time of the last change (ctime), which `cp -p` and
@@ -43,7 +43,7 @@ class Listing:
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits that are others once a file was added, removed, renamed or changed."""
+        """Returns 16 hex digits that change when a file is added, removed or changed."""
         digest = hashlib.sha256(os.fsencode("\0".join(self.names)))
         digest.update(self.sizes.tobytes() + self.changed.tobytes())
         return digest.hexdigest()[:16]
@@ -51,7 +51,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """Some of the files of a listing: `rows` (N,) int64, by name; `labels` (N,) int64 or None."""
+    """Selects files of a listing: `rows` (N,) int64, by name, and `labels` (N,) int64."""
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64] | None
@@ -69,7 +69,7 @@ class PictureFiles:
 
 
 def scan(root: Path) -> tuple[Listing, StoredParts[PictureFiles]]:
-    """The pictures under `root`, and the parts they belong to.
+    """Returns the pictures under `root`, and the parts they belong to.
 
     With train/ in it, `root` has the parts train/, val/ and test/, and nothing else in it is read;
     without, all is for training. Where all training pictures lie in subfolders, those are the
@@ -108,15 +108,12 @@ def scan(root: Path) -> tuple[Listing, StoredParts[PictureFiles]]:
 
 
 def pictures_under(folder: Path) -> list[Path]:
-    """Paths relative to `folder`, sorted.
-
-    Links are followed, but into no folder twice.
-    """
+    """Returns sorted paths in `folder`; follows links, but into no folder twice."""
     return [Path(name) for name in list_folder(folder).names]
 
 
 def list_folder(folder: Path) -> Listing:
-    """As `pictures_under`. Raises SslcliError where a folder in it cannot be read."""
+    """Lists as `pictures_under`; raises SslcliError where a folder cannot be read."""
     names: list[str] = []
     numbers: list[int] = []
     try:
@@ -136,8 +133,9 @@ def _unreadable_error(error: OSError) -> SslcliError:
 def _collect(
     folder: str, prefix: str, names: list[str], numbers: list[int], seen: set[tuple[int, int]]
 ) -> None:
-    """Adds the name of every picture, sorted as paths are, part by part, and its size and time
-    of change to `numbers`.
+    """Adds every picture's name, and its size and time of change to `numbers`.
+
+    They are sorted as paths are, part by part.
     """
     here = os.open(
         folder, os.O_RDONLY | os.O_DIRECTORY
@@ -182,7 +180,7 @@ def is_picture(name: str) -> bool:
 
 
 def class_folders(names: tuple[str, ...]) -> list[str] | None:
-    """The first folder of each file; None where a file lies in none."""
+    """Returns the first folder of each file; None where a file lies in none."""
     parts = [name.partition(os.sep) for name in names]
     return [first for first, _, _ in parts] if all(rest for _, _, rest in parts) else None
 
@@ -190,7 +188,7 @@ def class_folders(names: tuple[str, ...]) -> list[str] | None:
 def labels_of(
     root: str, folders: list[str] | None, classes: tuple[str, ...] | None
 ) -> NDArray[np.int64] | None:
-    """(N,) numbers of the classes of files in `folders` under `root`.
+    """Returns (N,) numbers of the classes of files in `folders` under `root`.
 
     The classes are those of the training pictures.
     """
@@ -208,7 +206,7 @@ def labels_of(
 
 
 def _join(root: Path, listings: list[Listing]) -> Listing:
-    """One listing of all parts."""
+    """Joins the listings of all parts to one."""
     if listings[0].root == str(root):
         return listings[0]
     names: list[str] = []

@@ -1,4 +1,4 @@
-"""Divides a data set: holds validation out of training, and limits the training pictures."""
+"""Holds validation out of training, and limits the training pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sslcli.seeding import derive_seed
 
 
 class Part(Protocol):
-    """Pictures, or the names of pictures, of which some can be chosen."""
+    """Holds pictures, or their names, of which some can be chosen."""
 
     @property
     def labels(self) -> NDArray[np.int64] | None: ...
@@ -33,11 +33,9 @@ MAX_NAMED = 5
 
 @dataclass(frozen=True)
 class StoredParts(Generic[P]):
-    """The parts that a data set brings.
+    """Holds the parts that a data set brings.
 
-    `val` and `test` are None where it brings none.
-
-    `warnings` and `no_labels` as in `Splits`.
+    `val` and `test` are None where it brings none; `warnings` and `no_labels` as in `Splits`.
     """
 
     train: P
@@ -49,7 +47,7 @@ class StoredParts(Generic[P]):
     no_labels: str | None = None
 
     def without_labels(self, reason: str) -> StoredParts[P]:
-        """The same pictures, none with a label, and the reason as a warning."""
+        """Returns the same pictures, none with a label, and the reason as a warning."""
         return replace(
             self,
             train=self.train.without_labels(),
@@ -64,7 +62,7 @@ class StoredParts(Generic[P]):
 def divide(
     stored: StoredParts[P], val_fraction: float, limit: int | None, seed: int
 ) -> StoredParts[P]:
-    """Holds `val` out of `train` where it is None, then keeps at most `limit` training pictures.
+    """Holds `val` out of `train` where it is None, then limits the training pictures.
 
     `limit` holds for `unlabelled` too; `val` and `test` stay whole. Where there are labels, each
     class gives its share; what a part then lacks of them is a warning.
@@ -98,7 +96,7 @@ def _missing_class_warnings(
     all_labels: NDArray[np.int64] | None,
     classes: tuple[str, ...] | None,
 ) -> list[str]:
-    """A warning that names the classes of which the part has no picture, where there are any."""
+    """Warns of the classes of which the part has no picture."""
     if labels is None or all_labels is None:
         return []
     everywhere = np.unique(all_labels)
@@ -114,30 +112,33 @@ def _missing_class_warnings(
 
 
 def hold_out(train: P, fraction: float, seed: int) -> tuple[P, P]:
-    """Training and validation pictures: `fraction` of `train`, at least one, is the latter.
-
-    The only picture of a class is never validation, unless every class has but one: these labels
-    can train nothing (`require_labels` says so), and pretraining uses none.
-    """
+    """Splits `train` into training and validation: `fraction` of it, at least one."""
     if len(train) < 2:
         raise SslcliError(
             "there must be at least 2 training pictures, one of them for validation, "
             f"got {len(train)}",
             "add pictures",
         )
-    labels = train.labels
-    eligible = np.arange(len(train))
-    if labels is not None:
-        _, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-        if sizes.max() > 1:
-            eligible = np.flatnonzero(sizes[numbers] > 1)
+    eligible = _eligible_rows(train)
+    labels = None if train.labels is None else train.labels[eligible]
     count = max(1, round(fraction * len(train)))
     count = min(count, len(eligible), len(train) - 1)
-    held = eligible[
-        stratified_sample(None if labels is None else labels[eligible], len(eligible), count, seed)
-    ]
+    held = eligible[stratified_sample(labels, len(eligible), count, seed)]
     kept = np.delete(np.arange(len(train)), held)
     return train.subset(kept), train.subset(held)
+
+
+def _eligible_rows(train: Part) -> NDArray[np.int64]:
+    """Returns the rows that may become validation: no class may lose its only picture.
+
+    Where every class has but one, all rows may: these labels can train nothing (`require_labels`
+    says so), and pretraining uses none.
+    """
+    if train.labels is not None:
+        _, numbers, sizes = np.unique(train.labels, return_inverse=True, return_counts=True)
+        if sizes.max() > 1:
+            return np.flatnonzero(sizes[numbers] > 1)
+    return np.arange(len(train))
 
 
 def stratified_sample(
@@ -147,12 +148,12 @@ def stratified_sample(
     seed: int,
     first: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """`count` of `size` indices, ascending; each class in proportion.
+    """Returns `count` of `size` indices, ascending; each class in proportion.
 
     The largest remainders are rounded up; which of equal ones, the seed draws. In a balanced set
     (to one picture) of which every class gets some anyway, it is the first classes, as in runs
-    already recorded.
-    Where there are more classes than `count`, those among the labels `first` come first.
+    already recorded. Where there are more classes than `count`, those among the labels `first` come
+    first.
     """
     if labels is None:
         labels = np.zeros(size, dtype=np.int64)
@@ -173,7 +174,7 @@ def stratified_sample(
 def draw_per_class(
     labels: NDArray[np.int64], counts: dict[int, int], seed: int
 ) -> NDArray[np.int64]:
-    """Indices, ascending, of `counts[label]` pictures drawn from each class."""
+    """Draws `counts[label]` pictures of each class; returns their indices, ascending."""
     order = permutation(len(labels), seed)
     by_class = order[
         np.argsort(labels[order], kind="stable")

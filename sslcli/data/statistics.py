@@ -1,4 +1,4 @@
-"""What the pictures of a set are like, a channel at a time."""
+"""Measures the mean and deviation of a set's pictures, a channel at a time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def channel_moments(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, .
 
 
 def _count_values(images: ImageSet) -> NDArray[np.int64]:
-    """How often each channel has each value: (C, 256)."""
+    """Counts how often each channel has each value: (C, 256)."""
     chosen = evenly_spaced(len(images), NUM_SAMPLED if images.paths is not None else len(images))
     counts = np.zeros((images.channels, 256), dtype=np.int64)
     for start in range(0, len(chosen), BLOCK):

@@ -1,4 +1,4 @@
-"""Decodes a picture whole and upright, and puts right what Pillow misreads."""
+"""Decodes a picture whole and upright, and corrects what Pillow misreads."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ MIN_IS_WHITE, SEPARATE_PLANES, SIGNED = 0, 2, 2
 
 
 def load_upright(image: Image.Image) -> Image.Image:
-    """The picture, turned as its EXIF says, in 8 bits but for floating-point numbers.
+    """Returns the picture upright (EXIF), in 8 bits but for floating-point numbers.
 
-    Broken EXIF leaves it as it is stored. Raises: whatever Pillow raises for pixels that cannot be
-    decoded whole; ValueError for pixels whose range is unknown, or that Pillow would misread.
+    Broken EXIF leaves it as it is stored. Raises whatever Pillow raises for pixels that cannot be
+    decoded whole, and ValueError for pixels whose range is unknown, or that Pillow would misread.
     """
     stored_as = _storage_mode(image)
     _refuse_misread(image)
@@ -45,13 +45,13 @@ def load_upright(image: Image.Image) -> Image.Image:
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Whether an opened picture is grey; that its pixels are so is not looked at."""
+    """Tells whether an opened picture is stored as grey, whatever its pixels are."""
     grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
     return grey or _storage_mode(image) == "LA;16B"  # which Pillow makes RGBA
 
 
 def _storage_mode(image: Image.Image) -> str:
-    """Pillow's name of how the pixels are stored, such as RGB;16B; empty once they are decoded."""
+    """Returns Pillow's name of the storage, such as RGB;16B; empty once decoded."""
     tiles: Any = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
@@ -77,7 +77,7 @@ def _refuse_misread(image: Image.Image) -> None:
 
 
 def _read_low_bytes(image: Image.Image, stored_as: str) -> Image.Image | None:
-    """The lower halves of the 16-bit numbers of a PNG that has a transparent colour.
+    """Returns the lower bytes of a 16-bit PNG that has a transparent colour.
 
     Pillow keeps the upper ones only, and would never find the colour.
     """
@@ -108,13 +108,20 @@ def _correct(image: Image.Image, stored_as: str, low_bytes: Image.Image | None) 
         low_bytes is not None or (isinstance(key, tuple) and max(key) > 255)
     ):
         assert isinstance(key, tuple)
-        numbers = np.asarray(image).astype(np.int64) * 256
-        if low_bytes is None:  # decoded before it was given to us
-            key = tuple(number // 256 * 256 for number in key)
-        else:
-            numbers += np.asarray(low_bytes)
-        return Image.merge("RGBA", (*image.split(), _alpha_channel((numbers != key).any(2))))
+        return _with_transparent_colour(image, key, low_bytes)
     return image
+
+
+def _with_transparent_colour(
+    image: Image.Image, colour: tuple[int, ...], low_bytes: Image.Image | None
+) -> Image.Image:
+    """Makes `colour`, of 16-bit numbers, transparent."""
+    numbers = np.asarray(image).astype(np.int64) * 256
+    if low_bytes is None:  # decoded before it was given to us
+        colour = tuple(number // 256 * 256 for number in colour)
+    else:
+        numbers += np.asarray(low_bytes)
+    return Image.merge("RGBA", (*image.split(), _alpha_channel((numbers != colour).any(2))))
 
 
 def _alpha_channel(opaque: NDArray[np.bool_]) -> Image.Image:
@@ -122,7 +129,7 @@ def _alpha_channel(opaque: NDArray[np.bool_]) -> Image.Image:
 
 
 def _to_eight_bits(image: Image.Image, stored_as: str) -> Image.Image:
-    """Scales 0..65535, or what 12 bits hold, to 0..255. Pillow cuts off all above 255."""
+    """Scales 0..65535, or 12 bits, to 0..255; Pillow would cut off all above 255."""
     pixels: NDArray[Any] = np.asarray(image).astype(np.int64)
     most = 4095 if stored_as == "I;12" else 65535
     if pixels.min() < 0 or pixels.max() > most:

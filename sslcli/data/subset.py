@@ -1,4 +1,4 @@
-"""Few labels: which of the training pictures keep theirs."""
+"""Chooses the few training pictures that keep their labels."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def label_subset(
     field: str = "labels",
     classes: tuple[str, ...] | None = None,
 ) -> NDArray[np.int64]:
-    """Indices, ascending, of the pictures that keep their label; another seed draws others.
+    """Returns the indices, ascending, of the pictures that keep their label.
 
     Up to 1, `amount` is a part of every class (0.01 is 1 %, one picture at least; 1 is all of
-    them); above 1, how many pictures of every class. `field` is the setting an error names,
-    `classes` what it calls them.
+    them); above 1, how many pictures of every class. Another seed draws others. `field` is the
+    setting an error names, `classes` what it calls them.
     """
     whole = amount <= 1 or float(amount).is_integer()
     must_be = "a part in (0, 1], or a whole number of pictures per class"

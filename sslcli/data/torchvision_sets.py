@@ -1,5 +1,6 @@
-"""The data sets that torchvision reads and downloads, taken over whole instead of picture by
-picture.
+"""Loads the data sets that torchvision reads and downloads.
+
+They are taken over whole instead of picture by picture.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ STL10_CLASSES = (
 
 @dataclass(kw_only=True)
 class TorchvisionConfig(DataConfig):
-    """Base of the sets that can be downloaded."""
+    """Holds the settings of the sets that can be downloaded."""
 
     root: str | None = setting(
         None,
@@ -52,7 +53,10 @@ class TorchvisionConfig(DataConfig):
 
 @dataclass(kw_only=True)
 class CIFAR10Config(TorchvisionConfig):
-    """Photographs, 32x32 colour, 10 classes, 50,000 + 10,000. Source: Krizhevsky 2009."""
+    """Loads 50,000 + 10,000 photographs, 32x32 colour, 10 classes.
+
+    Source: Krizhevsky 2009.
+    """
 
     def load(self, track: Track = untracked) -> Splits:
         root = self.location()
@@ -66,7 +70,7 @@ class CIFAR10Config(TorchvisionConfig):
 
 @dataclass(kw_only=True)
 class CIFAR100Config(TorchvisionConfig):
-    """Photographs, 32x32 colour, 100 classes, 50,000 + 10,000.
+    """Loads 50,000 + 10,000 photographs, 32x32 colour, 100 classes.
 
     Source: Krizhevsky 2009.
     """
@@ -83,7 +87,7 @@ class CIFAR100Config(TorchvisionConfig):
 
 @dataclass(kw_only=True)
 class STL10Config(TorchvisionConfig):
-    """Photographs, 96x96 colour, 10 classes, 5,000 + 8,000, and 100,000 without labels.
+    """Loads 5,000 + 8,000 photographs, 96x96 colour, 10 classes; 100,000 unlabelled.
 
     Source: Coates et al. 2011.
     """
@@ -105,9 +109,9 @@ class STL10Config(TorchvisionConfig):
 
 @dataclass(kw_only=True)
 class SVHNConfig(TorchvisionConfig):
-    """House numbers, 32x32 colour, 10 digits, 73,257 + 26,032; the `extra` part is left out.
+    """Loads 73,257 + 26,032 house numbers, 32x32 colour, 10 digits.
 
-    Source: Netzer et al. 2011.
+    The `extra` part is left out. Source: Netzer et al. 2011.
     """
 
     def load(self, track: Track = untracked) -> Splits:
@@ -130,7 +134,7 @@ class SVHNConfig(TorchvisionConfig):
 
 @contextmanager
 def translate_errors(name: str, root: Path, files: str, *, download: bool) -> Iterator[None]:
-    """Turns what torchvision raises into SslcliError, and keeps its warnings from the user."""
+    """Turns torchvision's errors into SslcliError, and hides its warnings."""
     if not download and not root.exists():  # said at once, before torchvision is imported
         raise not_found_error(name, root, files)
     try:
@@ -167,6 +171,6 @@ def _cifar(train: Any, test: Any) -> StoredParts[ImageSet]:
 
 
 def _channels_last(images: NDArray[np.uint8], labels: NDArray[Any] | None = None) -> ImageSet:
-    """(N, C, H, W) as torchvision has them -> a set."""
+    """Returns a set of pictures (N, C, H, W), as torchvision has them."""
     numbers = None if labels is None else labels.astype(np.int64)
     return ImageSet(np.ascontiguousarray(images.transpose(0, 2, 3, 1)), numbers)

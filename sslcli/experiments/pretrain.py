@@ -25,6 +25,7 @@ from sslcli.evaluation.restoration_monitor import RestorationMonitor
 from sslcli.evaluation.view_features import NUM_VIEWED, view_features
 from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.session import Session, Training, open_session, train_phase
+from sslcli.experiments.suited import suited
 from sslcli.generators import seed_generators
 from sslcli.method import Evaluate, Method, Preprocessing, Restorer, views_one_by_one
 from sslcli.report.figures import save_curves
@@ -81,12 +82,16 @@ def train_method(
     method = build(config, session)
     pictures = Batches(splits.pretraining, config.batch_size, config.seed, compute.device)
     num_steps = config.epochs * pictures.steps_per_epoch
+    chosen = suited(config)
+    if chosen:
+        session.console.say(f"as suits {type(method).__name__}: {' '.join(chosen)}")
     run.update(
         derived={
             "num_steps": num_steps,
             "steps_per_epoch": pictures.steps_per_epoch,
             "peak_learning_rate": config.optim.peak_learning_rate(config.batch_size),
             "parameters": sum(p.numel() for p in method.encoder.parameters()),
+            "suited": chosen,
         },
     )
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))

@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 class ContextEncoderConfig(MethodConfig):
     """Fills holes from their surroundings (Pathak et al. 2016)."""
 
+    suits = (
+        "encoder=context",
+        "optim=adamw",
+        "optim.lr=2e-3",
+        "optim.betas=[0.5,0.999]",
+        "optim.weight_decay=0",
+    )
+
     masks: MaskConfig = part(
         MaskConfig, "the holes, each picture its own, anew every time it is shown"
     )

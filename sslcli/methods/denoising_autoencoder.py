@@ -60,6 +60,8 @@ class DenoisingAutoencoderConfig(MethodConfig):
     plain autoencoder.
     """
 
+    suits = ("encoder=mlp", "optim=adamw")
+
     corruption: CorruptionConfig = part(
         lambda: CorruptionConfig(gaussian=0.3, masking=0.25),
         "what is done to a picture, anew every time it is shown",

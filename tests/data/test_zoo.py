@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from sslcli.data.decode import GREY, decode, decode_files, kind_of, read_bytes
+from sslcli.data.decode import GREY, DecodeOptions, decode, decode_files, kind_of, read_bytes
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import untracked
 from sslcli.data.picture_file import read_picture
@@ -279,7 +279,7 @@ def test_what_cannot_be_decoded_right_is_named(tmp_path: Path, name: str) -> Non
     data, reason = REFUSED[name]
     path = tmp_path / "a"
     path.write_bytes(data)
-    decoded = decode_files([str(path)], S, None, 1, untracked)
+    decoded = decode_files([str(path)], DecodeOptions(S, None, 1), untracked)
     assert list(decoded.bad) == [0], "it was accepted"
     assert reason in decoded.bad[0].lower()
     with pytest.raises(SslcliError):

@@ -1,0 +1,110 @@
+"""The choices of the tables as nodes of Hydra's store, made when they are read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.core.config_store import ConfigNode
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from sslcli.errors import SslcliError
+from sslcli.method import MethodConfig
+
+
+def without_preset(choice: str, method: str) -> str:
+    """Returns the choice that the method's preset is made of; any other as it is."""
+    return choice.removesuffix(_of(method))
+
+
+def _of(method: str) -> str:
+    """Returns the end of the names of a method's presets, as in adamw_for_mae."""
+    return f"_for_{method}"
+
+
+class ChoiceNode(ConfigNode):
+    """A choice of a table: its package is imported, and its config made, when it is read."""
+
+    def __init__(self, choice: str, choices: Mapping[str, type[Any]]) -> None:
+        self.name, self.group, self.package, self.provider = f"{choice}.yaml", None, None, None
+        self._choice, self._choices = choice, choices
+        self._node: DictConfig | None = None
+
+    @property
+    def node(self) -> DictConfig:
+        if self._node is None:
+            self._node = self._make(self._choices[self._choice])
+        return self._node
+
+    @node.setter
+    def node(self, node: DictConfig) -> None:
+        self._node = node
+
+    def _make(self, cls: type[Any]) -> DictConfig:
+        made: DictConfig = OmegaConf.structured(cls)
+        return made
+
+
+class MethodNode(ChoiceNode):
+    """A method and what suits it: as a file of conf/ that chooses encoder and optimizer would be.
+
+    Its words (`MethodConfig.suits`) are weaker than experiment files and what is typed. A group's
+    values are a preset of the choice that they are for, so they are gone where another is chosen.
+    """
+
+    def __init__(
+        self, choice: str, choices: Mapping[str, type[MethodConfig]], repo: dict[str, Any]
+    ) -> None:
+        """`repo` is the store's: a node is copied with its store, and puts presets into that."""
+        super().__init__(choice, choices)
+        self.package = "_global_"
+        self._repo = repo
+
+    def _make(self, cls: type[MethodConfig]) -> DictConfig:
+        words = Words.of(cls)
+        defaults: list[Any] = [f"/schema/method/{self._choice}@method"]
+        if any(field.name == "views" for field in dataclasses.fields(cls)):
+            defaults.append({"/method/views@method.views": "small_pictures"})
+        for group, chosen in words.choices.items():
+            values = words.values.pop(group, None)
+            preset = chosen + _of(self._choice) if values else chosen
+            if values:
+                self._store(group, preset, [f"/{group}/{chosen}@_here_", "_self_"], values)
+            defaults.append({f"override /{group}": preset})
+        return OmegaConf.create({"defaults": [*defaults, "_self_"], **words.values})
+
+    def _store(self, group: str, name: str, defaults: list[str], values: dict[str, Any]) -> None:
+        node = OmegaConf.create({"defaults": defaults, **values})
+        self._repo[group][f"{name}.yaml"] = ConfigNode(f"{name}.yaml", node, group, None, None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """The words of `MethodConfig.suits`, read as Hydra reads typed ones."""
+
+    choices: dict[str, str]
+    """By group."""
+    values: dict[str, Any]
+    """Nested as the config is."""
+
+    @classmethod
+    def of(cls, config: type[MethodConfig]) -> Words:
+        choices: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        for override in OverridesParser.create().parse_overrides(list(config.suits)):
+            key, value = override.key_or_group, override.value()
+            if key in ("encoder", "optim"):
+                choices[key] = str(value)
+                continue
+            group = key.partition(".")[0]
+            if "." in key and group not in choices:
+                message = f"{config.__name__}.suits has {key}={value} without a choice of {group}"
+                raise SslcliError(message, f"put {group}=… before it; encoder and optim have some")
+            *parents, last = key.split(".")
+            below = values
+            for parent in parents:
+                below = below.setdefault(parent, {})
+            below[last] = value
+        return cls(choices, values)
