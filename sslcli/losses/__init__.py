@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sslcli.losses.decorrelation import covariance as covariance
     from sslcli.losses.decorrelation import invariance as invariance
     from sslcli.losses.decorrelation import variance as variance
+    from sslcli.losses.gaussianity import random_directions as random_directions
     from sslcli.losses.gaussianity import sigreg as sigreg
     from sslcli.losses.masked import hidden_absolute_error as hidden_absolute_error
     from sslcli.losses.masked import hidden_squared_error as hidden_squared_error
@@ -52,6 +53,7 @@ HOME = {
     "mean_cosine": "regression",
     "normalized_patches": "masked",
     "nt_xent": "contrastive",
+    "random_directions": "gaussianity",
     "rank_accuracy": "contrastive",
     "sigreg": "gaussianity",
     "sinkhorn": "clustering",

@@ -32,16 +32,21 @@ def cross_view_entropy(targets: Sequence[Tensor], logits: Sequence[Tensor]) -> T
 
 
 @torch.no_grad()
-def sinkhorn(scores: Tensor, epsilon: float, num_iterations: int) -> Tensor:
+def sinkhorn(
+    scores: Tensor, epsilon: float, num_iterations: int, earlier: Tensor | None = None
+) -> Tensor:
     """Returns assignments (N, K) that use all prototypes alike: rows sum to 1.
 
-    `scores` (N, K). Rows and columns of exp(scores / epsilon) are normalised in turn. Source: Caron
-    et al. 2020 (SwAV), §3.1 and the supplement's listing. Differs: computed on logarithms, where
-    the official code's exponentials may overflow.
+    `scores` (N, K); `earlier` (M, K): scores of other pictures, which are assigned with them. Rows
+    and columns of exp(scores / epsilon) are normalised in turn. Source: Caron et al. 2020 (SwAV),
+    §3.1 and the supplement's listing. Differs: computed on logarithms, where the official code's
+    exponentials may overflow.
     """
     with torch.autocast(scores.device.type, enabled=False):
+        num = len(scores)
+        scores = scores if earlier is None else torch.cat([scores, earlier.to(scores)])
         log_shares = full_precision(scores) / epsilon
         for _ in range(num_iterations):
             log_shares = log_shares - log_shares.logsumexp(dim=0, keepdim=True)
             log_shares = log_shares.log_softmax(dim=1)
-        return log_shares.exp()
+        return log_shares[:num].exp()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sslcli.nets.layers import normalization as normalization
     from sslcli.nets.moving_average import MovingAverage as MovingAverage
     from sslcli.nets.normalized import NormalizedEncoder as NormalizedEncoder
+    from sslcli.nets.projector import mlp_head as mlp_head
     from sslcli.nets.projector import projection_head as projection_head
     from sslcli.nets.prototypes import Prototypes as Prototypes
     from sslcli.nets.queue import Queue as Queue
@@ -51,6 +52,7 @@ HOME = {
     "TimmEncoder": "timm_encoder",
     "activation": "layers",
     "build_timm_encoder": "timm_encoder",
+    "mlp_head": "projector",
     "normalization": "layers",
     "projection_head": "projector",
     "resnet": "convolutional",
