@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TWO_CORES := -n 2 --dist worksteal
-LOWER := $(addprefix tests/,augment data engine evaluation losses methods nets runs) \
+LOWER := $(addprefix tests/,augment data engine evaluation losses methods nets runs trained) \
 	$(filter-out tests/test_contract.py tests/test_docs.py,$(wildcard tests/test_*.py))
 
 .DEFAULT_GOAL := help

@@ -178,11 +178,31 @@ class Method:
         """(N, H, W, C) uint8 -> what `train_step` takes, random from torch's global generators."""
         raise NotImplementedError
 
+    def views_of(self, images: Tensor) -> Views:
+        """Returns the views of pictures alone, whatever else a batch of the method holds."""
+        return self.views(images)
+
     def train_step(self, views: Any, minimize: Minimize, progress: Progress) -> Metrics:
         """One step of training; calls `minimize` once for every player's update.
 
         `views` is what the method's own `views` returns: name that type. Returns at least "loss".
         """
+        raise NotImplementedError
+
+
+class LabelReader(Method):
+    """Base of every method that reads labels, and so is not self-supervised: SupCon.
+
+    It defines `views_of`, of pictures, in place of `views`; its `train_step` is given the views
+    and the labels (N,) int64. A run needs labelled pictures, and counts them in run.json.
+    """
+
+    def views(self, batch: tuple[Tensor, Tensor]) -> tuple[Views, Tensor]:  # type: ignore[override]
+        """A batch of labelled pictures -> what `train_step` takes."""
+        images, labels = batch
+        return self.views_of(images), labels
+
+    def views_of(self, images: Tensor) -> Views:
         raise NotImplementedError
 
 

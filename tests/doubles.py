@@ -65,6 +65,30 @@ Sslcli = Callable[..., Outcome]
 """The type of the fixture `sslcli`."""
 
 
+def require_two_lines(outcome: Outcome, *words: str) -> str:
+    """Checks that a command ended in an error of two lines, the first one with the words; returns the fix."""
+    error, fix = outcome.err.strip().splitlines()[-2:]
+    assert error.startswith("error: ")
+    assert fix.startswith("fix: ")
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in error
+    return fix
+
+
+def require_refused(outcome: Outcome, *words: str) -> str:
+    """The same of one that was refused; nothing was executed."""
+    assert outcome.status in (1, 2), outcome
+    fix = require_two_lines(outcome, *words)
+    require_nothing_executed()
+    return fix
+
+
+def require_nothing_executed() -> None:
+    """What must not be executed makes a file of this name."""
+    assert not list(Path.cwd().rglob("owned")), "something was executed"
+
+
 class Killed(Exception):
     """Ends a training as SIGKILL would: nothing is saved on the way out."""
 

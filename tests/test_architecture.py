@@ -266,13 +266,26 @@ CLOCKS = {"time", "time_ns", "perf_counter", "perf_counter_ns", "process_time", 
 
 
 def test_what_tests_share_stands_in_doubles() -> None:
-    """Not in another test's file, nor in a conftest, which pytest alone imports."""
+    """Or beside it, in a file of one subject; not in another test's file, nor in a conftest, which pytest alone imports."""
     for path in TESTS.rglob("*.py"):
         for imported in imports(path):
             shared = [
                 p for p in imported.name.split(".") if p.startswith("test_") or p == "conftest"
             ]
             assert not shared, f"{path} imports {imported.name}: move it to tests/doubles.py"
+
+
+def test_test_files_stay_small() -> None:
+    """A subject that needs more has several files, or a folder with fixtures of its own."""
+    lines = {str(path): len(path.read_text().splitlines()) for path in TESTS.rglob("*.py")}
+    assert not {path: number for path, number in lines.items() if number > 400}
+
+
+def test_the_folders_of_tests_mirror_those_of_the_package() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    folders = {path.name for path in TESTS.iterdir() if any(path.glob("test_*.py"))}
+    assert folders - rooms == {"end_to_end"}
+    assert rooms - folders == set()
 
 
 def test_no_test_depends_on_the_clock() -> None:

@@ -7,24 +7,45 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslcli.errors import SslcliError
 from sslcli.processes import average_
 
 
 class Meter:
     """Sums the metrics since the last `take`.
 
-    Part of the checkpoint, so that a resumed run's means are the same.
+    Part of the checkpoint, so that a resumed run's means are the same. `learner` names whose
+    metrics these are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, learner: str = "the learner") -> None:
+        self._learner = learner
         self._sums: dict[str, Tensor] = {}
         self._count = 0
 
     def add(self, metrics: dict[str, Tensor]) -> None:
+        """Adds those of a step. Raises SslcliError where they are no scalars, or "loss" lacks."""
+        self._require_scalars(metrics)
         for name, value in metrics.items():
             value = value.detach().float()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._count += 1
+
+    def _require_scalars(self, metrics: object) -> None:
+        step = f"{self._learner}.train_step"
+        if not isinstance(metrics, dict) or "loss" not in metrics:
+            found = ", ".join(metrics) if isinstance(metrics, dict) else type(metrics).__name__
+            raise SslcliError(
+                f"{step} returns no 'loss', but {found or 'nothing'}",
+                'let it end with: return {"loss": loss.detach()}',
+            )
+        for name, value in metrics.items():
+            if not isinstance(value, Tensor):
+                message = f"{step} returns {name!r} as {type(value).__name__}, {value!r:.40}"
+                raise SslcliError(message, "give a scalar tensor, on the device of the loss")
+            if value.ndim:
+                message = f"{step} returns {name!r} as a tensor of shape {tuple(value.shape)}"
+                raise SslcliError(message, f"give a scalar: {name}.mean()")
 
     def take(self) -> dict[str, float]:
         """Returns the means over steps and processes, and resets the sums.

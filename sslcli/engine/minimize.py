@@ -5,7 +5,7 @@ That is precision, backward, clipping, the check for finite losses and the optim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.profiler import record_function
 
 from sslcli.engine.device import Compute
 from sslcli.engine.optim_config import OptimConfig
-from sslcli.errors import RunFailed
+from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
 from sslcli.processes import average_, largest, size
 
@@ -42,9 +42,15 @@ class Minimizer:
         players: dict[str, Player],
         compute: Compute,
         learning_rate: Callable[[int], float],
+        weight_decay: Callable[[int], float] | None = None,
+        learner: str = "the learner",
     ) -> None:
-        """Takes `learning_rate`, which maps a step, counted from 0, to its learning rate."""
+        """Takes the rates as functions of the step, counted from 0.
+
+        Without `weight_decay` that stays as the optimizers have it. `learner`: a name for messages.
+        """
         self.learning_rate = learning_rate
+        self._weight_decay = weight_decay
         self._players = players
         self._device = compute.device
         self._scaler = torch.amp.GradScaler(enabled=compute.dtype is torch.float16)
@@ -52,6 +58,8 @@ class Minimizer:
         self._never = torch.iinfo(torch.int64).max
         self._first_bad = {name: torch.tensor(self._never, device=self._device) for name in players}
         self._step = 0
+        self._learner = learner
+        self._called = False
 
     @classmethod
     def of(
@@ -60,20 +68,34 @@ class Minimizer:
         optim: OptimConfig,
         compute: Compute,
         learning_rate: Callable[[int], float],
+        weight_decay: Callable[[int], float] | None = None,
     ) -> Minimizer:
-        """Builds a minimizer with an optimizer, as configured, for every player."""
-        rates = learner.learning_rates()
+        """Builds a minimizer with an optimizer, as configured, for every player.
+
+        Raises SslcliError where the learner's rates are not those of its players.
+        """
+        name, rates = type(learner).__name__, learner.learning_rates()
+        modules_of = learner.players()
+        if rates.keys() != modules_of.keys():
+            message = (
+                f"{name}.learning_rates gives rates for {_listed(rates)}, "
+                f"and its players are {_listed(modules_of)}"
+            )
+            raise SslcliError(message, "give every player a rate, and nobody else")
         players = {
-            name: Player(optim.build(modules), optim.clip_norm, rates[name])
-            for name, modules in learner.players().items()
+            player: Player(optim.build(modules), optim.clip_norm, rates[player])
+            for player, modules in modules_of.items()
         }
-        return cls(players, compute, learning_rate)
+        return cls(players, compute, learning_rate, weight_decay, name)
 
     def __call__(self, loss: Tensor, *players: str) -> None:
-        """Updates the named players, by default "method"; only they get a gradient."""
+        """Updates the named players, by default "method"; only they get a gradient.
+
+        Raises SslcliError for an unknown player, or a loss that cannot be minimised.
+        """
         names = players or ("method",)
-        for name in names:
-            assert name in self._players, f"no player {name!r} among {sorted(self._players)}"
+        self._require_sound(loss, names)
+        self._called = True
         trained = [self._players[name] for name in names]
         self._watch(loss.detach(), names)
         with torch.autocast(self._device.type, enabled=False), record_function("minimize"):
@@ -91,15 +113,25 @@ class Minimizer:
         torch.clear_autocast_cache()
 
     def begin(self, step: int) -> None:
-        """Sets every player's learning rate for a step."""
-        self._step = step
+        """Sets every player's learning rate for a step, and the weight decay if it changes."""
+        self._step, self._called = step, False
         learning_rate = self.learning_rate(step)
         for player in self._players.values():
             for group in player.optimizer.param_groups:
                 group["lr"] = learning_rate * player.rate
+                if self._weight_decay is not None and group["adapt"]:
+                    group["weight_decay"] = self._weight_decay(step)
 
     def end(self) -> None:
-        """Updates the loss scale of fp16; call it once a step, after all players' updates."""
+        """Updates the loss scale of fp16; call it once a step, after all players' updates.
+
+        Raises SslcliError where the step updated no player.
+        """
+        if not self._called:
+            raise SslcliError(
+                f"{self._learner}.train_step did not call `minimize`: nothing was trained",
+                "call minimize(loss) in every step, once for each player",
+            )
         self._scaler.update()
 
     def check_finite(self) -> None:
@@ -118,6 +150,20 @@ class Minimizer:
                 )
                 raise RunFailed(message, fix)
 
+    def _require_sound(self, loss: Tensor, players: Sequence[str]) -> None:
+        unknown = [name for name in players if name not in self._players]
+        if unknown:
+            raise SslcliError(
+                f"{self._learner}.train_step minimises for {_listed(unknown)}, no player of it",
+                f"its players are {_listed(self._players)}",
+            )
+        if loss.ndim or not loss.requires_grad:
+            what = f"of shape {tuple(loss.shape)}" if loss.ndim else "without a gradient"
+            raise SslcliError(
+                f"{self._learner}.train_step minimises a loss {what}",
+                "minimise a scalar that is computed from the player's parameters, not detached",
+            )
+
     def _watch(self, loss: Tensor, players: Sequence[str]) -> None:
         now = torch.where(torch.isfinite(loss), self._never, self._step)
         for player in players:
@@ -133,3 +179,7 @@ class Minimizer:
         for name, player in self._players.items():
             player.optimizer.load_state_dict(state["optimizers"][name])
         self._scaler.load_state_dict(state["scaler"])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sslcli.choices import Choices
 from sslcli.errors import require
+from sslcli.method import Progress
 from sslcli.settings import setting
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class OptimConfig:
         "apply lr (none), lr * batch_size / 256 (linear) or lr * sqrt(batch_size) (sqrt)",
     )
     weight_decay: float = setting(1e-4, "L2 penalty on the weights")
+    weight_decay_end: float | None = setting(
+        None,
+        "where the weight decay ends, after a cosine from weight_decay on; null: it is constant",
+        added_later=True,
+    )
     decay_all: bool = setting(
         False, "also decay (and, for LARS, adapt) biases and the scales and shifts of norms"
     )
@@ -67,6 +73,10 @@ class OptimConfig:
         )
         require(
             self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more", "try 1e-4"
+        )
+        end = self.weight_decay_end
+        require(
+            end is None or end >= 0, "optim.weight_decay_end", end, "0 or more", "try 0.4, or null"
         )
         require(
             self.warmup_epochs >= 0,
@@ -112,6 +122,15 @@ class OptimConfig:
             self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * fraction))
         )
 
+    def weight_decay_at(self, step: int, num_steps: int) -> float:
+        """Returns the weight decay of `step`, from 0 to `num_steps - 1`.
+
+        Source: Caron et al. 2021 (DINO), section 3.2: a cosine over the whole training.
+        """
+        if self.weight_decay_end is None:
+            return self.weight_decay
+        return Progress(step, num_steps).cosine(self.weight_decay, self.weight_decay_end)
+
     def build(self, modules: Sequence[nn.Module]) -> Optimizer:
         """Returns an optimizer of the modules; the engine sets its rate every step."""
         return self.optimizer(self._parameter_groups(modules))
@@ -123,20 +142,32 @@ class OptimConfig:
     def _parameter_groups(self, modules: Sequence[nn.Module]) -> list[dict[str, Any]]:
         """Separates the parameters without weight decay and LARS' adaptation.
 
-        These are biases and the parameters of norms, known by name or by their one dimension.
+        These are biases and the parameters of norms, known by name or by their one dimension, and
+        those that a module names in `no_decay` (positional embeddings, class tokens).
         """
         decayed: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for module in modules:
+            exempt = _exempt(module)
             for name, parameter in module.named_parameters():
                 if parameter.requires_grad:
-                    is_weight = parameter.ndim > 1 and name.rpartition(".")[2] != "bias"
+                    own_name = name.rpartition(".")[2]
+                    is_weight = parameter.ndim > 1 and own_name != "bias" and name not in exempt
                     (decayed if is_weight or self.decay_all else others).append(parameter)
         groups = [
             {"params": decayed, "weight_decay": self.weight_decay, "adapt": True},
             {"params": others, "weight_decay": 0.0, "adapt": False},
         ]
         return [group for group in groups if group["params"]]
+
+
+def _exempt(network: nn.Module) -> set[str]:
+    """Returns the full names of the parameters that modules of the network name in `no_decay`."""
+    return {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in network.named_modules()
+        for name in getattr(module, "no_decay", ())
+    }
 
 
 def _momentum_checked(momentum: float) -> None:

@@ -21,9 +21,10 @@ from sslcli.engine.signals import stop_requests
 from sslcli.errors import Interrupted, SslcliError
 from sslcli.generators import seed_generators
 from sslcli.method import Evaluate, Learner, Progress
+from sslcli.nets.state import load_state
 from sslcli.runs.checkpoint import Phase, Trained
 from sslcli.seeding import derive_seed
-from sslcli.text import shell_path
+from sslcli.text import first_line, shell_path
 
 PARTS = {
     "views": "the batch, and its views",
@@ -86,13 +87,14 @@ def train(
     function of (state, seed, phase, step), so a resumed run is the same bit for bit. Raises
     Interrupted, after saving, when a signal asks to stop; RunFailed when a loss is not finite.
     """
+    name = type(learner).__name__
     modules = nn.ModuleDict(learner.modules()).train()
-    meter = Meter()
+    meter = Meter(name)
     start, finished = _restore(phase, modules, minimize, meter, compute)
     clock = _Clock(pictures.batch_size, phase.trained())
     if finished:
         return clock.images_per_second
-    name, in_epoch = type(learner).__name__, pictures.steps_per_epoch
+    in_epoch = pictures.steps_per_epoch
     journal = _Journal(name, phase, modules, minimize, meter, listener, clock, in_epoch)
     leads = processes.rank() == 0
 
@@ -191,13 +193,11 @@ def _restore(
         return 0, False
     step, state, finished = checkpoint
     try:
-        modules.load_state_dict(state["modules"])
+        load_state(modules, state["modules"])
         minimize.load_state(state["minimize"])
         meter.load_state(state["meter"], compute.device)
     except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as reason:
-        message = (
-            f"{phase.last} does not fit what the run trains now: {str(reason).splitlines()[0]}"
-        )
+        message = f"{phase.last} does not fit what the run trains now: {first_line(reason, 1000)}"
         raise SslcliError(
             message, "put code, data and checkpoint back as they were, or start a new run"
         ) from None

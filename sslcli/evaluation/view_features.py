@@ -34,7 +34,7 @@ def view_features(
             drawn = []
             for draw in range(num_draws):
                 seed_generators(derive_seed("view_features", draw, start))
-                views = views_by_size(method.views(some))[0]
+                views = views_by_size(method.views_of(some))[0]
                 if not _are_pairs(views, len(some), method):
                     return None
                 h = method.encoder(views)

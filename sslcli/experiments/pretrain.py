@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslcli import processes
-from sslcli.data.batches import Batches
+from sslcli.data.batches import Batches, LabelledBatches
 from sslcli.data.images import evenly_spaced
+from sslcli.data.needs import require_labels
 from sslcli.data.statistics import channel_moments
 from sslcli.engine.profile import Profiling, require_enough
 from sslcli.engine.train import Pictures, ProgressListener
@@ -27,7 +28,14 @@ from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.experiments.suited import suited
 from sslcli.generators import seed_generators
-from sslcli.method import Evaluate, Method, Preprocessing, Restorer, views_one_by_one
+from sslcli.method import (
+    Evaluate,
+    LabelReader,
+    Method,
+    Preprocessing,
+    Restorer,
+    views_one_by_one,
+)
 from sslcli.report.figures import save_curves
 from sslcli.report.figures import save_views as save_contact_sheet
 from sslcli.report.restorations import Decoding, save_restorations
@@ -80,7 +88,9 @@ def train_method(
     """
     run, compute, splits = session.run, session.compute, session.splits
     method = build(config, session)
-    pictures = Batches(splits.pretraining, config.batch_size, config.seed, compute.device)
+    num_labels = count_labels(method, session)
+    kind, part = (LabelledBatches, splits.train) if num_labels else (Batches, splits.pretraining)
+    pictures: Pictures[Any] = kind(part, config.batch_size, config.seed, compute.device)
     num_steps = config.epochs * pictures.steps_per_epoch
     chosen = suited(config)
     if chosen:
@@ -92,6 +102,7 @@ def train_method(
             "peak_learning_rate": config.optim.peak_learning_rate(config.batch_size),
             "parameters": sum(p.numel() for p in method.encoder.parameters()),
             "suited": chosen,
+            "labels": num_labels,
         },
     )
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
@@ -119,7 +130,8 @@ def train_method(
     processes.leave()
     if not leads:
         return None
-    write_encoder(run.folder, method.encoder, config.encoder, method.preprocessing, config.seed)
+    shape = method.preprocessing
+    write_encoder(run.folder, method.encoder, config.encoder, shape, config.seed, num_labels)
     return Trained(session, method, speed)
 
 
@@ -142,6 +154,19 @@ def build(config: Config, session: Session) -> Method:
             raise SslcliError(message, "leave it out")
         method.encoder.compile()
     return method
+
+
+def count_labels(method: Method, session: Session) -> int:
+    """Returns how many labels the method learns from: none, unless it says so by its type.
+
+    Raises SslcliError where it needs labels that the pictures do not have.
+    """
+    if not isinstance(method, LabelReader):
+        return 0
+    require_labels(session.splits, f"{type(method).__name__}, which learns from them,")
+    num_labels = len(session.splits.train)
+    session.console.say(f"{type(method).__name__} learns from {num_labels:,} labels")
+    return num_labels
 
 
 def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
@@ -197,11 +222,12 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
     return lambda step: {**monitor(step), **restoration(step)}
 
 
-def save_views(session: Session, method: Method, pictures: Pictures[Tensor], seed: int) -> None:
+def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: int) -> None:
     """Draws the contact sheet of the first step's views, which shows bad augmentation."""
-    images = pictures.at(0)
+    batch = pictures.at(0)
+    images: Tensor = batch[0] if isinstance(method, LabelReader) else batch
     seed_generators(seed)
-    views = views_one_by_one(method.views(images), len(images))
+    views = views_one_by_one(method.views_of(images), len(images))
     shown = slice(0, 12)
     shape = method.preprocessing
     if isinstance(method, Restorer):  # its views are not normalised yet

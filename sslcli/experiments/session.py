@@ -175,7 +175,10 @@ def train_phase(
     def learning_rate(step: int) -> float:
         return optim.learning_rate(step, num_steps, in_epoch, pictures.batch_size)
 
-    minimize = Minimizer.of(training.learner, optim, session.compute, learning_rate)
+    def weight_decay(step: int) -> float:
+        return optim.weight_decay_at(step, num_steps)
+
+    minimize = Minimizer.of(training.learner, optim, session.compute, learning_rate, weight_decay)
     phase = Phase(session.run, name, recording.keep_last, training.seed)
     if session.try_threads and not session.run.facts.get("trained"):
         _try_threads(session, training, minimize)

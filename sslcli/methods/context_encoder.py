@@ -187,7 +187,8 @@ class ContextEncoder(Method):
         return players
 
     def learning_rates(self) -> dict[str, float]:
-        return {"generator": 1.0, "discriminator": self.discriminator_rate}
+        rates = {"generator": 1.0, "discriminator": self.discriminator_rate}
+        return {player: rates[player] for player in self.players()}
 
     def views(self, images: Tensor) -> Tensor:
         """Pictures in [0, 1], half of them mirrored."""

@@ -11,6 +11,7 @@ from sslcli.errors import SslcliError, unknown
 from sslcli.method import Preprocessing
 from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
 from sslcli.runs.find import resolve_run
+from sslcli.runs.folder import read_facts
 from sslcli.text import shell_path
 
 FORMAT = 1
@@ -35,7 +36,7 @@ def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
     """Returns the run named `name` that has an encoder.
 
     `name`: a folder, the beginning of a run's name under `outputs`, or `last`: the newest run that
-    learned without labels, even if another was fine-tuned from it since.
+    pretrained one, even if another was fine-tuned from it since.
     """
     return resolve_run(name, Path(outputs).expanduser(), " with an encoder", _has_pretrained)
 
@@ -45,11 +46,14 @@ def require_unlabelled(folder: Path) -> None:
     labels = read_encoder(folder).labels
     if labels:
         message = f"{folder} learned from {labels:,} labels, which would not be counted"
-        raise SslcliError(message, "name the pretrained run that it began with")
+        raise SslcliError(message, "name a run that learned without labels")
 
 
 def _has_pretrained(folder: Path) -> bool:
-    return (folder / JSON).exists() and read_encoder(folder).labels == 0
+    """Whether the run left an encoder, by a method or without labels."""
+    if not (folder / JSON).exists():
+        return False
+    return read_encoder(folder).labels == 0 or "method" in read_facts(folder).get("choices", {})
 
 
 def read_encoder(folder: Path) -> EncoderFiles:

@@ -12,9 +12,11 @@ from sslcli.generators import seed_generators
 from sslcli.method import Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
 from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
+from sslcli.nets.state import load_state
 from sslcli.runs.checkpoint import read_checkpoint
 from sslcli.saved import group_to_config, read
 from sslcli.seeding import derive_seed
+from sslcli.text import first_line
 from sslcli.trained.encoder import build_initial
 from sslcli.trained.encoder_files import read_encoder
 
@@ -51,10 +53,9 @@ def read_method(folder: Path) -> Method:
     method = build_method(config, encoder, files.preprocessing, int(saved.values["seed"]))
     modules = nn.ModuleDict(method.modules())
     try:
-        modules.load_state_dict(read_checkpoint(checkpoint)["state"]["modules"])
-    except RuntimeError as reason:
-        first = str(reason).splitlines()[0]
-        message = f"{checkpoint} does not fit the run's config.yaml: {first}"
+        load_state(modules, read_checkpoint(checkpoint)["state"]["modules"])
+    except (ValueError, RuntimeError) as reason:
+        message = f"{checkpoint} does not fit the run's config.yaml: {first_line(reason, 1000)}"
         raise SslcliError(message, "put both back as the run wrote them") from None
     modules.eval().requires_grad_(False)
     return method

@@ -24,7 +24,7 @@ from pasting import (
     is_same,
     pasted,
 )
-from torch import Tensor, nn
+from training import Numbers, OneWeight
 
 from sslcli.console import Console
 from sslcli.data.folder import FolderConfig
@@ -38,6 +38,7 @@ from sslcli.jobs.job import resume
 from sslcli.jobs.sweep import finish_sweep, sweep_lock_and_display
 from sslcli.report.frame import Html
 from sslcli.runs.checkpoint import Phase, read_checkpoint, step_back
+from sslcli.runs.diagnostics import read_diagnostics
 from sslcli.runs.folder import Run
 from sslcli.runs.summary import Summary, summaries
 from sslcli.tools import rerun
@@ -70,44 +71,10 @@ def ending(reason: BaseException) -> Show:
     return show
 
 
-class OneWeight:
-    """A learner that is told to stop in its first step."""
-
-    def __init__(self) -> None:
-        self.network = nn.Linear(1, 1)
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"network": self.network}
-
-    def players(self) -> dict[str, list[nn.Module]]:
-        return {"method": [self.network]}
-
-    def learning_rates(self) -> dict[str, float]:
-        return {"method": 1.0}
-
-    def views(self, images: Tensor, /) -> Tensor:
-        return images
-
-    def train_step(self, views: Tensor, minimize: Any, _: Any) -> dict[str, Tensor]:
-        signal.raise_signal(signal.SIGTERM)
-        loss = self.network(views).sum()
-        minimize(loss)
-        return {"loss": loss.detach()}
-
-    def satisfied(self) -> bool:
-        return False
-
-
-class Ones:
-    steps_per_epoch = 4
-    batch_size = 1
-
-    def at(self, step: int) -> Tensor:
-        return torch.ones(1, 1)
-
-
 def of_a_stopped_loop(run: Path) -> str:
-    return fix_of(train_in, run, OneWeight(), Ones(), 3)
+    learner = OneWeight([])
+    learner.during = lambda _: signal.raise_signal(signal.SIGTERM)
+    return fix_of(train_in, run, learner, Numbers([]), 3)
 
 
 def of_a_full_disk(run: Path) -> str:
@@ -137,6 +104,12 @@ def of_no_encoder(run: Path) -> str:
 
 def of_no_weights(run: Path) -> str:
     return fix_of(load_trained, read_encoder(run))
+
+
+def of_damaged_diagnostics(run: Path) -> str:
+    (run / "diagnostics").mkdir()
+    (run / "diagnostics/diagnostics.json").write_text("{}")
+    return fix_of(read_diagnostics, run)
 
 
 def of_data_that_are_gone(run: Path) -> str:
@@ -181,6 +154,7 @@ RUNS: dict[str, Show] = {
     "no damaged checkpoint": of_no_damaged_checkpoint,
     "no encoder": of_no_encoder,
     "no weights": of_no_weights,
+    "damaged diagnostics": of_damaged_diagnostics,
     "data that are gone": of_data_that_are_gone,
     "data that changed": of_data_that_changed,
     "rerun": of_a_rerun,
@@ -208,7 +182,7 @@ def test_a_fix_names_the_run(make: Callable[[str], Path], place: str) -> None:
     shown = [command_in(RUNS[place](run)) for run in runs]
     assert all("\n" not in line for line in shown)
     for run, (command, path, *_) in zip(runs, pasted(shown), strict=True):
-        assert command in {"resume", "rerun", "restore"}
+        assert command in {"resume", "rerun", "restore", "diagnose"}
         assert is_same(path, run), (path, run)
 
 

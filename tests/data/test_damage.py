@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from torch import nn
 
 from sslcli.data.decode import decode
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.picture_file import read_picture
 from sslcli.errors import RunFailed, SslcliError
-from sslcli.method import Preprocessing
-from sslcli.trained.pretrained_encoder import PretrainedEncoder
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "PNG": ("PNG", {}),
@@ -152,13 +149,3 @@ def test_damaged_pictures_that_are_decoded_for_every_batch_stop_the_run(half_dam
     splits = FolderConfig(root=str(half_damaged), resolution=8, cache=Cache.none).load()
     with pytest.raises(RunFailed, match=r"\d[13579]\.png could not be decoded"):
         splits.train.images[:]
-
-
-def test_an_encoder_takes_no_damaged_picture(half_damaged: Path) -> None:
-    network: Any = nn.Linear(1, 1)
-    network.width = 1
-    encoder = PretrainedEncoder(network, Preprocessing(8, 3, (0.5,) * 3, (0.5,) * 3))
-    with Image.open(half_damaged / "00.png") as whole:
-        assert encoder.preprocess([whole]).shape == (1, 3, 8, 8)
-    with Image.open(half_damaged / "01.png") as damaged, pytest.raises(OSError):
-        encoder.preprocess([damaged])

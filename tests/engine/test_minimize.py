@@ -48,6 +48,15 @@ def test_the_step_is_the_optimizers() -> None:
     assert torch.allclose(weight.weight, old - 0.5 * torch.tensor([[1.0, 2.0]]))
 
 
+def test_a_course_of_weight_decay_is_for_what_is_decayed() -> None:
+    network = nn.Linear(2, 1)
+    optimizer = SGDConfig(weight_decay=0.0).build([network])
+    minimize = Minimizer({"method": Player(optimizer, 0.0)}, CPU, lambda _: 0.5, lambda step: step)
+    for step in (0, 3):
+        minimize.begin(step)
+        assert [group["weight_decay"] for group in optimizer.param_groups] == [step, 0.0]
+
+
 def test_what_runs_after_an_update_runs_on_the_new_weights_in_half_precision_too() -> None:
     """Autocast keeps its copies of weights until it is left, which is after the whole step: a generator would be judged by the
     discriminator of before."""

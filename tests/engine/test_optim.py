@@ -80,6 +80,36 @@ def test_a_bias_of_several_dimensions_is_not_decayed() -> None:
     ]
 
 
+class Embedded(nn.Module):
+    """As a ViT: a positional embedding that is no weight, and a class token."""
+
+    no_decay = ("position", "token")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(1, 4, 3))
+        self.token = nn.Parameter(torch.zeros(1, 1, 3))
+        self.linear = nn.Linear(3, 3)
+
+
+@pytest.mark.parametrize("network", [Embedded(), nn.Sequential(nn.Linear(2, 2), Embedded())])
+def test_what_a_module_names_is_not_decayed(network: nn.Module) -> None:
+    decayed, others = SGDConfig().build([network]).param_groups
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    left = {names[id(parameter)].rpartition(".")[2] for parameter in others["params"]}
+    assert left == {"position", "token", "bias"}
+    assert {names[id(p)].rpartition(".")[2] for p in decayed["params"]} == {"weight"}
+
+
+def test_weight_decay_has_a_course_where_it_has_an_end() -> None:
+    """DINO (Caron et al. 2021): from 0.04 to 0.4, along half a cosine."""
+    config = AdamWConfig(weight_decay=0.04, weight_decay_end=0.4)
+    course = [config.weight_decay_at(step, 40) for step in range(40)]
+    papers = [0.4 + 0.5 * (0.04 - 0.4) * (1 + math.cos(math.pi * step / 40)) for step in range(40)]
+    assert course == pytest.approx(papers)
+    assert {AdamWConfig(weight_decay=0.1).weight_decay_at(step, 9) for step in range(9)} == {0.1}
+
+
 def test_decay_all_decays_all() -> None:
     optimizer = SGDConfig(decay_all=True).build([nn.Linear(3, 4)])
     assert [group["weight_decay"] for group in optimizer.param_groups] == [1e-4]
@@ -148,6 +178,7 @@ def test_lars_moves_a_weight_that_is_zero() -> None:
         (lambda: LARSConfig(trust=0), "optim.trust"),
         (lambda: SGDConfig(final_lr=2), "optim.final_lr"),
         (lambda: SGDConfig(weight_decay=-1), "optim.weight_decay"),
+        (lambda: SGDConfig(weight_decay_end=-1), "optim.weight_decay_end"),
     ],
 )
 def test_bad_settings_are_named(make: object, key: str) -> None:

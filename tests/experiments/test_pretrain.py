@@ -22,10 +22,8 @@ from doubles import (
     without_batch_statistics,
 )
 from PIL import Image
-from safetensors.torch import load_file
 
 from sslcli.data.batches import Batches
-from sslcli.errors import SslcliError
 from sslcli.evaluation.restoration_monitor import (
     as_images,
 )
@@ -169,40 +167,6 @@ def test_a_folder_that_cannot_be_written(sslcli: Sslcli, tmp_path: Path) -> None
     assert outcome.status == 1
     assert "runtime.outputs" in outcome.err
     assert "Traceback" not in outcome.err
-
-
-def test_the_encoder_in_a_notebook(sslcli: Sslcli, tmp_path: Path) -> None:
-    import numpy as np
-    import torch
-
-    import sslcli as package
-
-    sslcli("pretrain", *TINY, "epochs=1")
-    torch.manual_seed(1)
-    expected = torch.rand(3)
-    torch.manual_seed(1)
-    encoder = package.load_encoder("last", outputs=tmp_path / "outputs")
-    assert torch.equal(torch.rand(3), expected), "a notebook's random numbers are its own"
-    assert not encoder.training
-    picture = Image.fromarray(np.arange(50 * 40 * 3, dtype=np.uint8).reshape(50, 40, 3))
-    found = encoder.features([picture, picture.convert("P")])
-    assert found.shape == (2, encoder.width)
-    assert torch.allclose(encoder(encoder.preprocess([picture])), found[:1], atol=1e-5)
-    turned = picture.transpose(Image.Transpose.ROTATE_90)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter to be seen as it was
-    turned.save(tmp_path / "turned.png", exif=exif)
-    with Image.open(tmp_path / "turned.png") as photograph:
-        assert torch.allclose(encoder.features([photograph]), found[:1], atol=1e-5), (
-            "as in training"
-        )
-        assert photograph.size == turned.size, "the user's picture stays as it is"
-    with pytest.raises(SslcliError, match="the pictures are 8 x 8 pixels"):
-        encoder.preprocess(np.zeros((1, 8, 8, 1), dtype=np.uint8))
-    weights = load_file(only_run(tmp_path / "outputs") / "encoder.safetensors")
-    assert all(
-        torch.equal(value, weights[key]) for key, value in encoder.encoder.state_dict().items()
-    )
 
 
 class Heard:

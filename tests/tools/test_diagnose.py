@@ -11,6 +11,8 @@ from doubles import TINY, Sslcli, only_run, records
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from sslcli.runs.diagnostics import read_diagnostics
+
 
 @pytest.fixture
 def trained(sslcli: Sslcli, tmp_path: Path) -> Path:
@@ -36,6 +38,10 @@ def test_measures_the_run_and_writes_it_down(sslcli: Sslcli, trained: Path) -> N
     assert found["protocol"]["pictures"].startswith("1000 validation pictures")
     facts = json.loads((trained / "run.json").read_text())
     assert found["protocol"]["data_fingerprint"] == facts["data"]["fingerprint"]
+    read = read_diagnostics(trained)
+    assert read is not None
+    assert read.scores.dimension_std == found["dimension_std"]
+    assert read.numbers()["lidar"] == found["lidar"]
     with Image.open(folder / "diagnostics.png") as figure:
         assert figure.width > 2 * figure.height  # three panels: RankMe was recorded
     assert sslcli("diagnose", str(trained), "--device", "cpu").status == 0  # again: replaced

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +26,13 @@ from sslcli.evaluation.features import features
 from sslcli.evaluation.view_features import view_features
 from sslcli.files import written_whole
 from sslcli.report.diagnostics import save_diagnostics
+from sslcli.runs.diagnostics import (
+    FOLDER,
+    Diagnostics,
+    FeatureScores,
+    ViewScores,
+    write_diagnostics,
+)
 from sslcli.runs.folder import read_records
 from sslcli.trained.data import load_own_data
 from sslcli.trained.encoder import load_trained
@@ -39,35 +44,6 @@ if TYPE_CHECKING:
 
 NUM_PICTURES, NUM_VIEWED, NUM_DRAWS = 5_000, 500, 5
 """Validation pictures at most; those with views; draws of views of each."""
-FOLDER = "diagnostics"
-
-
-@dataclass(frozen=True)
-class FeatureScores:
-    """Holds the scores of N features of width D; see evaluation/diagnostics.py."""
-
-    feature_std: float
-    effective_rank: float
-    uniformity: float
-    dead_dimensions: float
-    spectrum: list[float]
-    dimension_std: list[float]
-
-    @property
-    def width(self) -> int:
-        """Returns D, the number of dimensions."""
-        return len(self.dimension_std)
-
-
-@dataclass(frozen=True)
-class ViewScores:
-    """Holds the scores of several views of each picture."""
-
-    alignment: float
-    separation: float
-    lidar: float
-    views: dict[str, int]
-    """`pictures`: their number; `of_each`: the number of views of a picture."""
 
 
 def diagnose(
@@ -87,17 +63,9 @@ def diagnose(
     of_views = _measure_views(run, pictures, compute, console)
     warnings = _warnings(scores, of_views)
     protocol = _protocol(len(pictures), of_views, splits.fingerprint)
-    content = {
-        "run": str(run.absolute()),
-        **asdict(scores),
-        **({} if of_views is None else asdict(of_views)),
-        "words": warnings,
-        "protocol": protocol,
-    }
     with written_whole(run / FOLDER) as folder:
-        (folder / "diagnostics.json").write_text(
-            json.dumps(content, indent=2, allow_nan=False) + "\n"
-        )
+        found = Diagnostics(str(run.absolute()), scores, of_views, warnings, protocol)
+        write_diagnostics(folder, found)
         history = [
             (float(record["epoch"]), float(record["effective_rank"]))
             for record in read_records(run)

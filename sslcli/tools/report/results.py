@@ -1,8 +1,7 @@
-"""Shows results.json and evaluations.jsonl on a run's page."""
+"""Shows results.json, evaluations.jsonl and diagnostics.json on a run's page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from sslcli.config import flat
 from sslcli.errors import SslcliError
 from sslcli.report import html_page as on_page
 from sslcli.report.frame import Html
+from sslcli.runs.diagnostics import read_diagnostics
 from sslcli.runs.evaluations import Evaluation, read_evaluations
 from sslcli.runs.results import FILE as RESULTS
 from sslcli.runs.results import Results, Row, read_results
@@ -75,13 +75,21 @@ def _protocol_of(evaluation: Evaluation) -> str:
     return "; ".join(f"{key}: {value}" for key, value in protocol.entries().items())
 
 
-def json_of(path: Path) -> dict[str, Any]:
-    """Returns a JSON file's object; an empty one where there is none."""
+def diagnostics(folder: Path) -> Html:
+    """Returns what `diagnose` measured, and the protocol; a note where it is damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        measured = read_diagnostics(folder)
+    except SslcliError as error:
+        return on_page.notes([error.message])
+    if measured is None:
+        return Html("")
+    numbers = [(key.replace("_", " "), value) for key, value in measured.numbers().items()]
+    return on_page.section(
+        "Features (sslcli diagnose)",
+        on_page.notes(measured.warnings),
+        on_page.table(("", "value"), numbers),
+        on_page.folded("Their protocol", pairs(measured.protocol)),
+    )
 
 
 def pairs(values: Mapping[str, Any]) -> Html:

@@ -16,7 +16,7 @@ from sslcli.report.frame import Html
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import Summary
 from sslcli.text import duration, hydra_path, shell_path
-from sslcli.tools.report.results import evaluations, json_of, pairs, results
+from sslcli.tools.report.results import diagnostics, evaluations, pairs, results
 from sslcli.trained.encoder_files import JSON as ENCODER
 
 CAPTIONS = {
@@ -57,7 +57,7 @@ def run_report(run: Summary) -> tuple[str, list[Html]]:
         _section("Confusion matrix", heat),
         *results(run.folder),
         evaluations(run.folder),
-        _diagnostics(run.folder),
+        diagnostics(run.folder),
         _section("Pictures", pictures),
         on_page.folded("All numbers", on_page.table(("metric", "value"), list(numbers.items()))),
         on_page.folded("Config", on_page.searched("search the settings", pairs(settings))),
@@ -192,22 +192,6 @@ def _captions(folder: Path, without: Collection[str]) -> dict[Path, str]:
         also = "; to hover over: map.html beside it" if path.stem == "map" else ""
         captions[path] = f"Features of {path.parent.name} (sslcli embed): {path.stem}{also}"
     return captions
-
-
-def _diagnostics(folder: Path) -> Html:
-    measured = json_of(folder / "diagnostics" / "diagnostics.json")
-    if not measured:
-        return Html("")
-    numbers = [
-        (key.replace("_", " "), value)
-        for key, value in measured.items()
-        if isinstance(value, float)
-    ]
-    words = [str(word) for word in measured.get("words", [])]
-    return _section(
-        "Features (sslcli diagnose)",
-        on_page.joined([on_page.notes(words), on_page.table(("", "value"), numbers)]),
-    )
 
 
 def _environment(run: Summary) -> dict[str, Any]:
