@@ -14,11 +14,14 @@ from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.dino import DINOConfig
 from sslcli.methods.lejepa import LeJEPAConfig
+from sslcli.methods.mae import MAEConfig
 from sslcli.methods.moco import MoCoConfig
 from sslcli.methods.moco_v3 import MoCoV3Config
 from sslcli.methods.nnclr import NNCLRConfig
 from sslcli.methods.simclr import SimCLRConfig
+from sslcli.methods.simmim import SimMIMConfig
 from sslcli.methods.simsiam import SimSiamConfig
+from sslcli.methods.sup_con import SupConConfig
 from sslcli.methods.swav import SwAVConfig
 from sslcli.methods.vicreg import VICRegConfig
 
@@ -37,6 +40,9 @@ METHODS: Choices[MethodConfig] = Choices(
         "lejepa": LeJEPAConfig,
         "swav": SwAVConfig,
         "dino": DINOConfig,
+        "mae": MAEConfig,
+        "simmim": SimMIMConfig,
+        "sup_con": SupConConfig,
         "denoising_autoencoder": DenoisingAutoencoderConfig,
         "context_encoder": ContextEncoderConfig,
     },
