@@ -7,7 +7,6 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,19 +16,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
-from sslcli.data.images import ImageSet
-from sslcli.engine.device import Compute
-from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim_config import AdamWConfig
-from sslcli.engine.train import Periods, Pictures, train
-from sslcli.generators import seed_generators
-from sslcli.method import Evaluate, Learner, Method, MethodConfig, Preprocessing
-from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.method import Preprocessing
 from sslcli.processes import join, leave
-from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
+from sslcli.testing.trial import CPU as CPU
+from sslcli.testing.trial import Killed as Killed
+from sslcli.testing.trial import Onlooker as Onlooker
+from sslcli.testing.trial import build_method as build_method
+from sslcli.testing.trial import pictures as pictures
+from sslcli.testing.trial import same as same
+from sslcli.testing.trial import state as state
+from sslcli.testing.trial import train_in as train_in
 
 TINY = [
     "data.limit=64",
@@ -48,7 +47,6 @@ HOSTILE_NAMES = (
     "with space", "quo'te\"s", "new\nline", "ünï—字", "[bold]x", "a*b?[c]", "\x1b[2J", "b\udcffd",
 )  # fmt: skip
 """Names that a folder may have."""
-CPU = Compute(torch.device("cpu"), None)
 PREPROCESSING = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
 """Of `pictures()`."""
 
@@ -89,25 +87,6 @@ def require_nothing_executed() -> None:
     assert not list(Path.cwd().rglob("owned")), "something was executed"
 
 
-class Killed(Exception):
-    """Ends a training as SIGKILL would: nothing is saved on the way out."""
-
-
-@dataclass
-class Onlooker:
-    """Listens to a training, and kills it after step `stop_at`."""
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    stop_at: int | None = None
-
-    def step(self, done: int) -> None:
-        if done == self.stop_at:
-            raise Killed
-
-    def record(self, record: dict[str, Any]) -> None:
-        self.records.append({key: value for key, value in record.items() if key != "timing"})
-
-
 class Steps:
     """The steps that a command took, by phase; raises Killed at `kill_at`, a phase and a step of it."""
 
@@ -133,58 +112,6 @@ def double_of(
         return answer(given.arguments)
 
     return double
-
-
-def pictures() -> ImageSet:
-    """24 coloured pictures of 16 x 16 pixels, in blocks of 4 x 4."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.randint(0, 256, (24, 4, 4, 3), dtype=torch.uint8, generator=generator)
-    return ImageSet(coarse.repeat_interleave(4, 1).repeat_interleave(4, 2).numpy())
-
-
-def build_method(
-    config: MethodConfig, encoder: EncoderConfig, resolution: int = 16, channels: int = 3
-) -> Method:
-    """A method with freshly drawn weights; by default, for `pictures()`."""
-    seed_generators(1)
-    preprocessing = Preprocessing(resolution, channels, (0.5,) * channels, (0.25,) * channels)
-    return config.build(encoder.build(channels, resolution), preprocessing)
-
-
-def train_in(
-    folder: Path,
-    learner: Learner[Any, Any],
-    batches: Pictures[Any],
-    num_steps: int,
-    stop_at: int | None = None,
-    evaluate: Evaluate = lambda _: {},
-    evaluate_every: int = 1000,
-) -> list[dict[str, Any]]:
-    """Trains in `folder`, from its checkpoint if it has one; checkpoints every 5 steps, records every 2; returns these."""
-    onlooker = Onlooker(stop_at=stop_at)
-    folder.mkdir(exist_ok=True)
-    with Run(folder) as run:
-        if not (folder / "run.json").exists():
-            (folder / "run.json").write_text("{}")
-        train(
-            learner, batches, Minimizer.of(learner, AdamWConfig(lr=3e-3), CPU, lambda _: 3e-3), evaluate,
-            Phase(run, "train", 2, 0), Periods(num_steps, 2, evaluate_every, 5), CPU, onlooker,
-        )  # fmt: skip
-    return onlooker.records
-
-
-def state(learner: Learner[Any, Any]) -> dict[str, Tensor]:
-    """Copies of a learner's parameters and buffers."""
-    return {
-        f"{part}.{key}": value.clone()
-        for part, module in learner.modules().items()
-        for key, value in module.state_dict().items()
-    }
-
-
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    """Whether two states are equal, bit for bit."""
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def make_run(

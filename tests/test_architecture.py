@@ -18,6 +18,7 @@ FLOORS = (
     {"tools"},
     {"jobs"},
     {"experiments"},
+    {"testing"},
     {"__init__"},
     {"trained"},
     {"report"},

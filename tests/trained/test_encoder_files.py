@@ -72,15 +72,21 @@ def test_an_encoder_that_learned_from_labels_is_refused(run: Path) -> None:
         require_unlabelled(run)
 
 
-def test_the_last_is_the_newest_that_learned_without_labels(run: Path, tmp_path: Path) -> None:
+def test_the_last_is_the_newest_that_pretrained_one(run: Path, tmp_path: Path) -> None:
+    """Also by a method that reads labels; but not one that was fine-tuned since."""
     folders = {}
-    for started, name in enumerate(("old", "new", "finetuned", "without")):
+    for started, name in enumerate(("old", "new", "supervised", "finetuned", "without")):
         folders[name] = Path(shutil.copytree(run, tmp_path / "outputs" / name))
         with Run(folders[name]) as opened:
             opened.update(started=float(started))
-    describe(folders["finetuned"], labels=20)
+    for name in ("supervised", "finetuned"):
+        describe(folders[name], labels=20)
+    with Run(folders["finetuned"]) as opened:
+        opened.update(command="finetune", choices={"optim": "adamw"})
     (folders["without"] / JSON).unlink()
     outputs = tmp_path / "outputs"
+    assert resolve_encoder_run("last", outputs) == folders["supervised"]
+    shutil.rmtree(folders["supervised"])
     assert resolve_encoder_run("last", outputs) == folders["new"]
     assert resolve_encoder_run("fine", str(outputs)) == folders["finetuned"], "where it is named"
     shutil.rmtree(folders["new"])
