@@ -13,15 +13,18 @@ from torch import Tensor
 from sslcli.losses.precision import full_precision
 
 
-def cross_view_entropy(targets: Sequence[Tensor], logits: Sequence[Tensor]) -> Tensor:
+def cross_view_entropy(
+    targets: Sequence[Tensor], scores: Sequence[Tensor], temperature: float
+) -> Tensor:
     """Returns the mean cross-entropy of each view's target in every other view's softmax.
 
-    `targets`: the assignments (N, K) of the first views, each row a distribution; `logits` (N, K):
-    of all views, those of the targets first. A view does not predict its own target. Source: Caron
-    et al. 2020 (SwAV), eq. 1, and Caron et al. 2021 (DINO), eq. 3.
+    `targets`: the assignments (N, K) of the first views, each row a distribution; `scores` (N, K):
+    of all views, those of the targets first; the softmax divides them by `temperature`. A view does
+    not predict its own target. Source: Caron et al. 2020 (SwAV), eq. 1, and Caron et al. 2021
+    (DINO), eq. 3.
     """
-    with torch.autocast(logits[0].device.type, enabled=False):
-        log_shares = [full_precision(view).log_softmax(dim=1) for view in logits]
+    with torch.autocast(scores[0].device.type, enabled=False):
+        log_shares = [(full_precision(view) / temperature).log_softmax(dim=1) for view in scores]
         terms = [
             -(full_precision(target) * log_share).sum(dim=1).mean()
             for index, target in enumerate(targets)

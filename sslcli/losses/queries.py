@@ -34,7 +34,8 @@ def info_nce_with_queue(
     Source: He et al. 2020 (MoCo), eq. 1 and Algorithm 1.
     """
     with torch.autocast(queries.device.type, enabled=False):
-        queries, keys, negatives = map(_direction, (queries, keys, negatives))
+        queries, keys = _direction(queries), _direction(keys)
+        negatives = _direction(negatives.to(queries))
         own = (queries * keys).sum(dim=1, keepdim=True)
         logits = torch.cat([own, queries @ negatives.T], dim=1) / temperature
         first = torch.zeros(len(queries), dtype=torch.long, device=queries.device)

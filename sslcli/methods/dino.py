@@ -129,8 +129,8 @@ class DINO(Method):
         of_teacher = self.teacher(views_by_size(views)[0]).float()
         targets = ((of_teacher - self.centre.value) / teacher_temperature).softmax(dim=1).chunk(2)
         z = self.projector(self.student.in_chunks(views, None))
-        logits = self.prototypes(z) / student_temperature
-        loss = losses.cross_view_entropy(targets, logits.chunk(2 + self.num_small_views))
+        scores = self.prototypes(z).chunk(2 + self.num_small_views)
+        loss = losses.cross_view_entropy(targets, scores, student_temperature)
         moving = ["prototypes"] if progress.epoch >= self.frozen_epochs else []
         minimize(loss, "student", *moving)
         self.centre.follow(of_teacher, self.centre_momentum)

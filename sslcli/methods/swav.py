@@ -116,8 +116,7 @@ class SwAV(Method):
         z = gathered(own, groups=num_views)
         scores = self.prototypes(z).chunk(num_views)
         targets = [self.assign(view, progress) for view in scores[:2]]
-        logits = [view / self.config.temperature for view in scores]
-        loss = losses.cross_view_entropy(targets, logits)
+        loss = losses.cross_view_entropy(targets, scores, self.config.temperature)
         moving = ["prototypes"] if progress.epoch >= self.frozen_epochs else []
         minimize(loss, "network", *moving)
         if self.queue is not None:

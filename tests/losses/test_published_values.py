@@ -68,5 +68,5 @@ def test_nt_xent_is_softplus_of_dcl_for_every_anchor() -> None:
 def test_uniform_predictions_of_k_prototypes_cost_ln_k() -> None:
     uniform = torch.full((4, 3), 1 / 3, dtype=torch.float64)
     logits = torch.zeros(4, 3, dtype=torch.float64)
-    loss = losses.cross_view_entropy([uniform, uniform], [logits] * 4)
+    loss = losses.cross_view_entropy([uniform, uniform], [logits] * 4, 0.1)
     assert loss.item() == pytest.approx(math.log(3), rel=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -134,7 +135,7 @@ def slow_sigreg(z: Rows, directions: Rows) -> float:
             imaginary = average([math.sin(t * x) for x in projected])
             gaussian = math.exp(-t * t / 2)
             heights.append(((real - gaussian) ** 2 + imaginary**2) * gaussian)
-        area = sum((x + y) / 2 * 6 / 32 for x, y in zip(heights, heights[1:], strict=False))
+        area = sum((x + y) / 2 * 6 / 32 for x, y in itertools.pairwise(heights))
         statistics.append(len(z) * area)
     return average(statistics)
 
@@ -165,7 +166,7 @@ def slow_swav(scores: list[Rows], epsilon: float, iterations: int, temperature: 
 def swav(a: Tensor, b: Tensor) -> Tensor:
     scores = [a, b, a.flip(0)]
     targets = [losses.sinkhorn(view, 0.5, 3) for view in scores[:2]]
-    return losses.cross_view_entropy(targets, [view / 0.1 for view in scores])
+    return losses.cross_view_entropy(targets, scores, 0.1)
 
 
 def vicreg(a: Tensor, b: Tensor) -> Tensor:
