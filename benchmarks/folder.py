@@ -148,7 +148,7 @@ def learner(encoder: str, preprocessing: Any) -> Any:
     from sslcli.engine.minimize import Minimizer
     from sslcli.engine.optim_config import SGDConfig
     from sslcli.methods.simclr import SimCLRConfig
-    from sslcli.nets.encoder_config import ENCODERS
+    from sslcli.nets.encoders import ENCODERS
 
     compute = Compute(torch.device("cpu"), None)
     method = SimCLRConfig().build(

@@ -24,7 +24,7 @@ from sslcli.engine.optim_config import OPTIMIZERS
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.method import Preprocessing, Progress
 from sslcli.methods.simclr import SimCLRConfig
-from sslcli.nets.encoder_config import ENCODERS
+from sslcli.nets.encoders import ENCODERS
 
 
 def main() -> None:

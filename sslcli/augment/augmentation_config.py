@@ -11,6 +11,7 @@ from sslcli.settings import setting
 
 if TYPE_CHECKING:
     from sslcli.augment.augmentation import Augmentation
+    from sslcli.method import Preprocessing
 
 
 @dataclass(kw_only=True)
@@ -88,6 +89,10 @@ class ViewConfig:
         require(
             0 <= threshold <= 1, _key("solarize_threshold"), threshold, "from 0 to 1", "try 0.5"
         )
+
+    def fed(self, preprocessing: Preprocessing) -> Preprocessing:
+        """Returns what the views feed an encoder with: normalised pictures or not."""
+        return preprocessing if self.normalize else preprocessing.without_normalization()
 
     def build(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Augmentation:
         """`mean` and `std`, one number a channel, of pictures in [0, 1].

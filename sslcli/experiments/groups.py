@@ -7,7 +7,7 @@ from sslcli.data import DATA
 from sslcli.engine.optim_config import OPTIMIZERS
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.methods import METHODS
-from sslcli.nets.encoder_config import ENCODERS
+from sslcli.nets.encoders import ENCODERS
 
 GROUPS: Groups = {
     "method": METHODS,

@@ -7,6 +7,7 @@ Visual Representations".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from sslcli import losses
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
     from sslcli.nets.encoder import Encoder
 
 
+class ContrastiveLoss(Enum):
+    """Names what is minimised: NT-Xent, or DCL or DCLW of Yeh et al. 2022."""
+
+    nt_xent = "nt_xent"
+    dcl = "dcl"
+    dclw = "dclw"
+
+
+DCLW_SIGMA = 0.5
+"""The softness of DCLW's weights. Source: Yeh et al. 2022, §3.2."""
+
+
 @dataclass(kw_only=True)
 class SimCLRConfig(MethodConfig):
     """Contrastive learning with NT-Xent (Chen et al. 2020)."""
@@ -42,6 +55,11 @@ class SimCLRConfig(MethodConfig):
         None,
         "rows of the matrix of similarities in memory at a time; null: all, some 12 (2 "
         "batch_size)^2 bytes",
+    )
+    loss: ContrastiveLoss = setting(
+        ContrastiveLoss.nt_xent,
+        "nt_xent; dcl: without the positive among the candidates; dclw: hard positives weigh more",
+        added_later=True,
     )
     projector: ProjectorConfig = part(ProjectorConfig, "the head whose output is compared")
     views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
@@ -65,15 +83,14 @@ class SimCLRConfig(MethodConfig):
             )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SimCLR:
-        preprocessing = (
-            preprocessing if self.views.normalize else preprocessing.without_normalization()
-        )
+        preprocessing = self.views.fed(preprocessing)
         return SimCLR(
             encoder=encoder,
             preprocessing=preprocessing,
             projector=self.projector.build(encoder.width),
             augmentation=self.views.build(preprocessing.mean, preprocessing.std),
             temperature=self.temperature,
+            contrastive_loss=self.loss,
             chunk_size=self.chunk_size,
             loss_block=self.loss_block,
         )
@@ -86,6 +103,7 @@ class SimCLR(Method):
     projector: nn.Module
     augmentation: Augmentation
     temperature: float
+    contrastive_loss: ContrastiveLoss = ContrastiveLoss.nt_xent
     chunk_size: int | None = None
     loss_block: int | None = None
 
@@ -98,9 +116,16 @@ class SimCLR(Method):
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
         h = gathered(self.encoder.in_chunks(views, self.chunk_size), groups=2)
         z_a, z_b = self.projector(h).chunk(2)
-        loss = losses.nt_xent(z_a, z_b, self.temperature, self.loss_block)
+        loss = self.compare(z_a, z_b)
         minimize(loss)
         return {
             "loss": loss.detach(),
             "rank_accuracy": losses.rank_accuracy(z_a, z_b, self.loss_block),
         }
+
+    def compare(self, z_a: Tensor, z_b: Tensor) -> Tensor:
+        """Returns the chosen loss of two views' embeddings (N, D)."""
+        if self.contrastive_loss is ContrastiveLoss.nt_xent:
+            return losses.nt_xent(z_a, z_b, self.temperature, self.loss_block)
+        sigma = DCLW_SIGMA if self.contrastive_loss is ContrastiveLoss.dclw else None
+        return losses.dcl(z_a, z_b, self.temperature, sigma, self.loss_block)

@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     from sslcli.nets.layers import normalization as normalization
     from sslcli.nets.moving_average import MovingAverage as MovingAverage
     from sslcli.nets.normalized import NormalizedEncoder as NormalizedEncoder
+    from sslcli.nets.patches import MaskedPixels as MaskedPixels
+    from sslcli.nets.patches import PatchDecoder as PatchDecoder
+    from sslcli.nets.patches import require_patches as require_patches
+    from sslcli.nets.patches import to_patches as to_patches
+    from sslcli.nets.patches import to_pictures as to_pictures
+    from sslcli.nets.projector import mlp_head as mlp_head
     from sslcli.nets.projector import projection_head as projection_head
     from sslcli.nets.prototypes import Prototypes as Prototypes
     from sslcli.nets.queue import Queue as Queue
     from sslcli.nets.running_mean import RunningMean as RunningMean
     from sslcli.nets.timm_encoder import TimmEncoder as TimmEncoder
     from sslcli.nets.timm_encoder import build_timm_encoder as build_timm_encoder
+    from sslcli.nets.vit import VisionTransformer as VisionTransformer
 
 HOME = {
     "Bottleneck": "encoder",
@@ -41,19 +48,26 @@ HOME = {
     "FullyConnectedBottleneck": "context",
     "Frozen": "frozen",
     "MLP": "layered",
+    "MaskedPixels": "patches",
     "MovingAverage": "moving_average",
     "NormalizedEncoder": "normalized",
+    "PatchDecoder": "patches",
     "PatchDiscriminator": "context",
     "Prototypes": "prototypes",
     "Queue": "queue",
     "ResNetEncoder": "convolutional",
     "RunningMean": "running_mean",
     "TimmEncoder": "timm_encoder",
+    "VisionTransformer": "vit",
     "activation": "layers",
     "build_timm_encoder": "timm_encoder",
+    "mlp_head": "projector",
     "normalization": "layers",
     "projection_head": "projector",
+    "require_patches": "patches",
     "resnet": "convolutional",
+    "to_patches": "patches",
+    "to_pictures": "patches",
 }
 
 __getattr__ = exports(__name__, HOME)

@@ -1,5 +1,6 @@
-"""The choice of encoder: configs that build one for a picture's channels and resolution. Does not
-import torch.
+"""Configures encoders, which are built for the pictures' channels and resolution.
+
+Does not import torch.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from sslcli import nets
-from sslcli.choices import Choices
 from sslcli.errors import require
 from sslcli.settings import REQUIRED, setting
 
@@ -273,20 +273,3 @@ class TimmConfig(EncoderConfig):
 
     def network(self, channels: int, resolution: int) -> Encoder:
         return nets.build_timm_encoder(self.model, channels, resolution, self.patch_size)
-
-
-ENCODERS: Choices[EncoderConfig] = Choices(
-    "encoder",
-    EncoderConfig,
-    {
-        "convnet": ConvNetConfig,
-        "resnet18": ResNet18Config,
-        "resnet34": ResNet34Config,
-        "resnet50": ResNet50Config,
-        "mlp": MLPConfig,
-        "conv_stack": ConvStackConfig,
-        "context": ContextConfig,
-        "timm": TimmConfig,
-    },
-    "sslcli.encoders",
-)

@@ -27,6 +27,23 @@ def projection_head(
     return nn.Sequential(*layers)
 
 
+def mlp_head(width: int, hidden: int, out: int, num_layers: int, last_norm: bool) -> nn.Sequential:
+    """Maps (N, width) to (N, out): linear layers, each but the last with batch norm and ReLU.
+
+    With `last_norm` a batch norm without scale and shift follows the last one, which then has no
+    bias.
+    """
+    layers: list[nn.Module] = []
+    for _ in range(num_layers - 1):
+        layers += [nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden)]
+        layers.append(nn.ReLU(inplace=True))
+        width = hidden
+    layers.append(nn.Linear(width, out, bias=not last_norm))
+    if last_norm:
+        layers.append(nn.BatchNorm1d(out, affine=False))
+    return nn.Sequential(*layers)
+
+
 def _norm_without_shift(width: int) -> nn.BatchNorm1d:
     norm = nn.BatchNorm1d(width)
     norm.bias = None  # type: ignore[assignment]

@@ -34,3 +34,9 @@ class Queue(nn.Module):
         places = (self.position + torch.arange(len(everyone), device=rows.device)) % size
         self.rows[places] = normalize(everyone, dim=1)
         self.position.copy_((self.position + len(everyone)) % size)
+
+    @torch.no_grad()
+    def nearest(self, rows: Tensor) -> Tensor:
+        """Returns, for each of rows (N, D), the most similar row of the queue (N, D)."""
+        directions = normalize(rows.to(self.rows.dtype), dim=1)
+        return self.rows[(directions @ self.rows.T).argmax(dim=1)]

@@ -19,7 +19,8 @@ from sslcli.files import write_atomically
 from sslcli.generators import kept_generators, seed_generators
 from sslcli.method import Preprocessing
 from sslcli.nets.encoder import Encoder
-from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.nets.encoders import ENCODERS
 from sslcli.seeding import derive_seed
 from sslcli.text import shell_path
 from sslcli.trained.encoder_files import FORMAT, JSON, WEIGHTS, EncoderFiles

@@ -9,7 +9,8 @@ from pathlib import Path
 from sslcli.config import to_dataclass
 from sslcli.errors import SslcliError, unknown
 from sslcli.method import Preprocessing
-from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.nets.encoders import ENCODERS
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_facts
 from sslcli.text import shell_path

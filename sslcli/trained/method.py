@@ -11,7 +11,8 @@ from sslcli.errors import SslcliError
 from sslcli.generators import seed_generators
 from sslcli.method import Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
-from sslcli.nets.encoder_config import ENCODERS, EncoderConfig
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.nets.encoders import ENCODERS
 from sslcli.nets.state import load_state
 from sslcli.runs.checkpoint import read_checkpoint
 from sslcli.saved import group_to_config, read

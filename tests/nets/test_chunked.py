@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from sslcli.nets.chunked import in_chunks
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import (
-    ENCODERS,
     ConvNetConfig,
     EncoderConfig,
     MLPConfig,
     Norm,
     ResNet18Config,
 )
+from sslcli.nets.encoders import ENCODERS
 
 
 def encoder_of(config: EncoderConfig) -> Encoder:

@@ -8,7 +8,6 @@ from torchvision.models import resnet18
 from sslcli.errors import SslcliError
 from sslcli.nets.convolutional import ConvNet
 from sslcli.nets.encoder_config import (
-    ENCODERS,
     ContextConfig,
     ConvNetConfig,
     ConvStackConfig,
@@ -19,6 +18,7 @@ from sslcli.nets.encoder_config import (
     Stem,
     TimmConfig,
 )
+from sslcli.nets.encoders import ENCODERS
 
 VIT = TimmConfig(model="vit_tiny_patch16_224", patch_size=8)
 SMALL: list[EncoderConfig] = [
@@ -62,6 +62,7 @@ def test_states_its_width_and_takes_the_pictures_channels(
         for resolution in (16, 28, 32, 33, 64)
         # Slow to build; resnet18's sides are those of the deeper ones, which have one with each stem.
         if name not in ("resnet34", "resnet50", "timm") or resolution in (33, 64)
+        if name != "vit" or resolution % 4 == 0
     ],
 )
 @pytest.mark.parametrize("bottleneck", [None, 7])

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from sslcli.errors import SslcliError
 from sslcli.nets.encoder import Encoder
-from sslcli.nets.encoder_config import ENCODERS
+from sslcli.nets.encoders import ENCODERS
 from sslcli.trained.encoder import (
     build_initial,
     build_untrained,

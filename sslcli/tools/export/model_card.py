@@ -12,7 +12,7 @@ from typing import Any
 from sslcli.choices import name_in
 from sslcli.config import values_of
 from sslcli.errors import SslcliError
-from sslcli.nets.encoder_config import ENCODERS
+from sslcli.nets.encoders import ENCODERS
 from sslcli.runs.evaluations import Evaluation, read_evaluations
 from sslcli.runs.folder import read_facts
 from sslcli.saved import read

@@ -23,7 +23,7 @@ from sslcli.errors import RunFailed
 from sslcli.generators import seed_generators
 from sslcli.method import Preprocessing
 from sslcli.methods.simclr import SimCLRConfig
-from sslcli.nets.encoder_config import ENCODERS
+from sslcli.nets.encoders import ENCODERS
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
 

@@ -1,0 +1,42 @@
+"""SIGReg: embeddings are held to an isotropic Gaussian, seen along random directions."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from sslcli.losses.precision import full_precision
+
+LARGEST, NUM_KNOTS = 3.0, 17
+"""The characteristic functions are compared at so many frequencies from 0 to the largest."""
+
+
+def random_directions(width: int, num: int) -> Tensor:
+    """Returns directions (width, num) of length 1, from torch's global generator of the CPU.
+
+    So they are the same on every device, and in every process.
+    """
+    return F.normalize(torch.randn(width, num), dim=0)
+
+
+def sigreg(z: Tensor, directions: Tensor) -> Tensor:
+    """Returns how far embeddings (..., N, D) are from a standard Gaussian.
+
+    The mean Epps-Pulley statistic of their projections on `directions` (D, M): the squared
+    difference between the projections' characteristic function and the Gaussian's, integrated under
+    a Gaussian window by trapezoids, times N. Computed in float32, under autocast too. Source:
+    Balestriero and LeCun 2025 (LeJEPA), eq. 8 and the authors' minimal code
+    (github.com/galilai-group/lejepa, MINIMAL.md).
+    """
+    with torch.autocast(z.device.type, enabled=False):
+        z = full_precision(z)
+        projected = z @ directions.to(z, non_blocking=True)
+        knots = torch.linspace(0, LARGEST, NUM_KNOTS, dtype=z.dtype, device=z.device)
+        gaussian = (-knots.square() / 2).exp()
+        angles = projected.unsqueeze(-1) * knots
+        real, imaginary = angles.cos().mean(dim=-3), angles.sin().mean(dim=-3)
+        difference = (real - gaussian).square() + imaginary.square()
+        # The integrand is even, so the negative frequencies count as much again.
+        statistic = 2 * torch.trapezoid(difference * gaussian, knots, dim=-1)
+        return z.shape[-2] * statistic.mean()

@@ -1,0 +1,73 @@
+"""Barlow Twins: two views agree in every dimension, and no two dimensions say the same.
+
+Source: Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via Redundancy Reduction".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sslcli import losses
+from sslcli.augment.augmentation_config import ViewConfig
+from sslcli.errors import require
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.nets.head_config import HeadConfig
+from sslcli.processes import gathered
+from sslcli.settings import part, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sslcli.augment.augmentation import Augmentation
+    from sslcli.nets.encoder import Encoder
+
+
+@dataclass(kw_only=True)
+class BarlowTwinsConfig(MethodConfig):
+    """Making the views' cross-correlation the identity (Zbontar et al. 2021).
+
+    Differs: both views are drawn from one augmentation; the loss is multiplied by `scale`.
+    """
+
+    off_diagonal: float = setting(0.005, "weight of the correlations of different dimensions")
+    scale: float = setting(0.1, "factor of the loss, which sums over dimensions")
+    projector: HeadConfig = part(
+        lambda: HeadConfig(num_layers=3, out=512), "the head whose outputs are decorrelated"
+    )
+    views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
+
+    def __post_init__(self) -> None:
+        good = self.off_diagonal >= 0
+        require(good, "method.off_diagonal", self.off_diagonal, "at least 0", "try 0.005")
+        require(self.scale > 0, "method.scale", self.scale, "positive", "try 0.1")
+
+    def build(self, encoder: Encoder, preprocessing: Preprocessing) -> BarlowTwins:
+        preprocessing = self.views.fed(preprocessing)
+        return BarlowTwins(
+            encoder=encoder,
+            preprocessing=preprocessing,
+            projector=self.projector.build(encoder.width),
+            augmentation=self.views.build(preprocessing.mean, preprocessing.std),
+            off_diagonal=self.off_diagonal,
+            scale=self.scale,
+        )
+
+
+@dataclass
+class BarlowTwins(Method):
+    encoder: Encoder
+    preprocessing: Preprocessing
+    projector: nn.Module
+    augmentation: Augmentation
+    off_diagonal: float
+    scale: float
+
+    def views(self, images: Tensor) -> Tensor:
+        return self.augmentation(images, num_views=2)
+
+    def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
+        z_a, z_b = gathered(self.projector(self.encoder(views)), groups=2).chunk(2)
+        loss = self.scale * losses.barlow_twins(z_a, z_b, self.off_diagonal)
+        minimize(loss)
+        return {"loss": loss.detach()}

@@ -1,0 +1,87 @@
+"""MoCo v2: find a view's key, which a slow copy makes, among a queue of keys of earlier batches.
+
+Source: He et al. 2020, "Momentum Contrast for Unsupervised Visual Representation Learning";
+Chen et al. 2020, "Improved Baselines with Momentum Contrastive Learning".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sslcli import losses, nets
+from sslcli.augment.augmentation_config import ViewConfig
+from sslcli.errors import require
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.nets.head_config import HeadConfig
+from sslcli.settings import part, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sslcli.augment.augmentation import Augmentation
+    from sslcli.nets.encoder import Encoder
+    from sslcli.nets.moving_average import MovingAverage
+    from sslcli.nets.queue import Queue
+
+
+@dataclass(kw_only=True)
+class MoCoConfig(MethodConfig):
+    """Contrast with a queue of keys that a slow copy made (He et al. 2020; v2: Chen et al. 2020).
+
+    Differs: each view is the query of the other (the symmetric loss of the authors' CIFAR-10
+    notebook); the head has batch norm; the keys are not shuffled among devices, so their batch norm
+    sees the pictures that the queries' sees.
+    """
+
+    temperature: float = setting(0.2, "of the softmax over the key and the queue")
+    queue: int = setting(4096, "keys of earlier batches that each query is compared with")
+    momentum: float = setting(0.99, "of the average that makes the keys; constant")
+    projector: HeadConfig = part(HeadConfig, "the head whose output is compared")
+    views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
+
+    def __post_init__(self) -> None:
+        good = self.temperature > 0
+        require(good, "method.temperature", self.temperature, "positive", "try 0.1 to 0.2")
+        require(self.queue > 0, "method.queue", self.queue, "positive", "try 4096")
+        good = 0 <= self.momentum <= 1
+        require(good, "method.momentum", self.momentum, "from 0 to 1", "try 0.99")
+
+    def build(self, encoder: Encoder, preprocessing: Preprocessing) -> MoCo:
+        preprocessing = self.views.fed(preprocessing)
+        projector = self.projector.build(encoder.width)
+        return MoCo(
+            encoder=encoder,
+            preprocessing=preprocessing,
+            projector=projector,
+            slow=nets.MovingAverage(encoder, projector),
+            queue=nets.Queue(self.queue, self.projector.out),
+            augmentation=self.views.build(preprocessing.mean, preprocessing.std),
+            temperature=self.temperature,
+            momentum=self.momentum,
+        )
+
+
+@dataclass
+class MoCo(Method):
+    encoder: Encoder
+    preprocessing: Preprocessing
+    projector: nn.Module
+    slow: MovingAverage
+    queue: Queue
+    augmentation: Augmentation
+    temperature: float
+    momentum: float
+
+    def views(self, images: Tensor) -> Tensor:
+        return self.augmentation(images, num_views=2)
+
+    def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
+        queries = self.projector(self.encoder(views))
+        self.slow.follow(self.encoder, self.projector, momentum=self.momentum)
+        keys = self.slow(views)
+        of_other_view = keys.roll(len(views) // 2, dims=0)
+        loss = losses.info_nce_with_queue(queries, of_other_view, self.queue.rows, self.temperature)
+        minimize(loss)
+        self.queue.enqueue(keys)
+        return {"loss": loss.detach()}

@@ -1,0 +1,132 @@
+"""SwAV: from one view, predict to which prototypes another is assigned.
+
+Source: Caron et al. 2020, "Unsupervised Learning of Visual Features by Contrasting Cluster
+Assignments".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sslcli import losses, nets
+from sslcli.augment.augmentation_config import ViewConfig
+from sslcli.errors import require
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.nets.head_config import HeadConfig
+from sslcli.processes import gathered
+from sslcli.settings import part, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from sslcli.augment.augmentation import Augmentation
+    from sslcli.nets.encoder import Encoder
+    from sslcli.nets.prototypes import Prototypes
+    from sslcli.nets.queue import Queue
+
+
+@dataclass(kw_only=True)
+class SwAVConfig(MethodConfig):
+    """Predicting the other views' assignment to prototypes (Caron et al. 2020), with small crops.
+
+    Differs: one queue serves both large views, and holds the first one's embeddings.
+    """
+
+    num_prototypes: int = setting(300, "directions that pictures are assigned to, about alike")
+    temperature: float = setting(0.1, "of the softmax that predicts an assignment")
+    epsilon: float = setting(0.05, "softness of the assignments")
+    sinkhorn_iterations: int = setting(3, "normalisations of the assignments")
+    queue: int = setting(1024, "earlier embeddings that are assigned with the batch's; 0: none")
+    queue_from: int = setting(5, "the epoch from which the queue is used, counted from 0")
+    frozen_epochs: int = setting(1, "epochs at the start in which the prototypes do not move")
+    projector: HeadConfig = part(HeadConfig, "the head whose output is assigned")
+    views: ViewConfig = part(ViewConfig, "the augmentation of the two large views")
+    num_small_views: int = setting(4, "small crops of each picture, which only predict; 0: none")
+    small_views: ViewConfig = part(
+        lambda: ViewConfig(crop_size=0.5, crop_scale=[0.1, 0.4]), "their augmentation"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("num_prototypes", "temperature", "epsilon", "sinkhorn_iterations"):
+            value = getattr(self, name)
+            require(value > 0, f"method.{name}", value, "positive", "leave it out")
+        for name in ("queue", "queue_from", "frozen_epochs", "num_small_views"):
+            value = getattr(self, name)
+            require(value >= 0, f"method.{name}", value, "at least 0", "try 0")
+
+    def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SwAV:
+        preprocessing = self.views.fed(preprocessing)
+        mean, std = preprocessing.mean, preprocessing.std
+        small = self.small_views.build(mean, std) if self.num_small_views else None
+        return SwAV(
+            encoder=encoder,
+            preprocessing=preprocessing,
+            projector=self.projector.build(encoder.width),
+            prototypes=nets.Prototypes(self.projector.out, self.num_prototypes),
+            queue=nets.Queue(self.queue, self.projector.out) if self.queue else None,
+            large=self.views.build(mean, std),
+            small=small,
+            num_small_views=self.num_small_views,
+            config=Assignment(self.temperature, self.epsilon, self.sinkhorn_iterations),
+            queue_from=self.queue_from,
+            frozen_epochs=self.frozen_epochs,
+        )
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """How embeddings are assigned to prototypes, and assignments predicted."""
+
+    temperature: float
+    epsilon: float
+    num_iterations: int
+
+
+@dataclass
+class SwAV(Method):
+    encoder: Encoder
+    preprocessing: Preprocessing
+    projector: nn.Module
+    prototypes: Prototypes
+    queue: Queue | None
+    large: Augmentation
+    small: Augmentation | None
+    num_small_views: int
+    config: Assignment
+    queue_from: int
+    frozen_epochs: int
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        return {"network": [self.encoder, self.projector], "prototypes": [self.prototypes]}
+
+    def views(self, images: Tensor) -> Tensor | list[Tensor]:
+        large = self.large(images, num_views=2)
+        if self.small is None:
+            return large
+        return [large, self.small(images, num_views=self.num_small_views)]
+
+    def train_step(
+        self, views: Tensor | list[Tensor], minimize: Minimize, progress: Progress
+    ) -> Metrics:
+        num_views = 2 + self.num_small_views
+        own = self.projector(self.encoder.in_chunks(views, None))
+        z = gathered(own, groups=num_views)
+        scores = self.prototypes(z).chunk(num_views)
+        targets = [self.assign(view, progress) for view in scores[:2]]
+        loss = losses.cross_view_entropy(targets, scores, self.config.temperature)
+        moving = ["prototypes"] if progress.epoch >= self.frozen_epochs else []
+        minimize(loss, "network", *moving)
+        if self.queue is not None:
+            self.queue.enqueue(own.chunk(num_views)[0])
+        return {"loss": loss.detach()}
+
+    def assign(self, scores: Tensor, progress: Progress) -> Tensor:
+        """Returns the assignments (N, K) of scores (N, K), made together with the queue's."""
+        config = self.config
+        if self.queue is None or progress.epoch < self.queue_from:
+            return losses.sinkhorn(scores, config.epsilon, config.num_iterations)
+        earlier = self.prototypes(self.queue.rows)
+        return losses.sinkhorn(scores, config.epsilon, config.num_iterations, earlier)

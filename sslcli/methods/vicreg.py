@@ -1,0 +1,87 @@
+"""VICReg: views agree, every dimension varies, and no two dimensions vary together.
+
+Source: Bardes, Ponce, LeCun 2022, "VICReg: Variance-Invariance-Covariance Regularization for
+Self-Supervised Learning".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sslcli import losses
+from sslcli.augment.augmentation_config import ViewConfig
+from sslcli.errors import require
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.nets.head_config import HeadConfig
+from sslcli.processes import gathered
+from sslcli.settings import part, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sslcli.augment.augmentation import Augmentation
+    from sslcli.nets.encoder import Encoder
+
+
+@dataclass(kw_only=True)
+class VICRegConfig(MethodConfig):
+    """Variance, invariance and covariance of embeddings (Bardes et al. 2022).
+
+    Differs: both views are drawn from one augmentation.
+    """
+
+    invariance: float = setting(25.0, "weight of the views' squared difference")
+    variance: float = setting(25.0, "weight of the standard deviations below 1")
+    covariance: float = setting(1.0, "weight of the squared covariances")
+    projector: HeadConfig = part(
+        lambda: HeadConfig(num_layers=3, out=512), "the head whose outputs are compared"
+    )
+    views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
+
+    def __post_init__(self) -> None:
+        for name in ("invariance", "variance", "covariance"):
+            value = getattr(self, name)
+            require(value >= 0, f"method.{name}", value, "at least 0", "try 25, 25 and 1")
+
+    def build(self, encoder: Encoder, preprocessing: Preprocessing) -> VICReg:
+        preprocessing = self.views.fed(preprocessing)
+        return VICReg(
+            encoder=encoder,
+            preprocessing=preprocessing,
+            projector=self.projector.build(encoder.width),
+            augmentation=self.views.build(preprocessing.mean, preprocessing.std),
+            invariance=self.invariance,
+            variance=self.variance,
+            covariance=self.covariance,
+        )
+
+
+@dataclass
+class VICReg(Method):
+    encoder: Encoder
+    preprocessing: Preprocessing
+    projector: nn.Module
+    augmentation: Augmentation
+    invariance: float
+    variance: float
+    covariance: float
+
+    def views(self, images: Tensor) -> Tensor:
+        return self.augmentation(images, num_views=2)
+
+    def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
+        z_a, z_b = gathered(self.projector(self.encoder(views)), groups=2).chunk(2)
+        invariance = losses.invariance(z_a, z_b)
+        variance = (losses.variance(z_a) + losses.variance(z_b)) / 2
+        covariance = losses.covariance(z_a) + losses.covariance(z_b)
+        loss = (
+            self.invariance * invariance + self.variance * variance + self.covariance * covariance
+        )
+        minimize(loss)
+        return {
+            "loss": loss.detach(),
+            "invariance": invariance.detach(),
+            "variance": variance.detach(),
+            "covariance": covariance.detach(),
+        }

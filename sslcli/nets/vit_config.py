@@ -1,0 +1,75 @@
+"""Configures vision transformers.
+
+Does not import torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from sslcli import nets
+from sslcli.errors import require
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.settings import setting
+
+if TYPE_CHECKING:
+    from sslcli.nets.encoder import Encoder
+
+
+class Size(Enum):
+    """Names a ViT's width, number of blocks and heads, as DeiT's models have them."""
+
+    tiny = "tiny"
+    small = "small"
+    base = "base"
+
+
+SHAPES = {Size.tiny: (192, 12, 3), Size.small: (384, 12, 6), Size.base: (768, 12, 12)}
+
+
+class Pool(Enum):
+    """Names what a ViT's features are: the class token, or the mean of the patches' tokens."""
+
+    cls = "cls"
+    mean = "mean"
+
+
+@dataclass(kw_only=True)
+class ViTConfig(EncoderConfig):
+    """A vision transformer with timm's architecture and keys."""
+
+    size: Size = setting(Size.tiny, "tiny: width 192; small: 384; base: 768; each of 12 blocks")
+    patch: int = setting(4, "side of a patch in pixels, which divides the pictures' side")
+    pool: Pool = setting(Pool.mean, "the features: cls, the class token; mean of the patches'")
+    width: int | None = setting(None, "another width than the size's, a multiple of the heads")
+    depth: int | None = setting(None, "another number of blocks than the size's")
+    heads: int | None = setting(None, "another number of heads than the size's")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("patch", "width", "depth", "heads"):
+            value = getattr(self, name)
+            good = value is None or value > 0
+            require(good, f"encoder.{name}", value, "positive", "leave it out")
+        width, _, heads = self.shape
+        must_be = f"a multiple of the {heads} heads"
+        require(width % heads == 0, "encoder.width", width, must_be, "try 192, with 3 heads")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The width, the number of blocks and the heads."""
+        width, depth, heads = SHAPES[self.size]
+        return self.width or width, self.depth or depth, self.heads or heads
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        require(
+            resolution % self.patch == 0,
+            "encoder.patch",
+            self.patch,
+            f"a divisor of the pictures' {resolution} px",
+            "or choose another data.resolution",
+        )
+        pools_patches = self.pool is Pool.mean
+        return nets.VisionTransformer(channels, resolution, self.patch, self.shape, pools_patches)
