@@ -137,4 +137,4 @@ def test_the_monitor_measures_alignment_where_there_are_views() -> None:
     }
     h = view_features(method, IMAGES[:40], CPU.device)
     assert h is not None
-    assert measured(view_features=lambda: h)["alignment"] == alignment(h[0], h[1])
+    assert measured(view_features=lambda num: h)["alignment"] == alignment(h[0], h[1])
