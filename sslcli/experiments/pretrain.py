@@ -24,6 +24,7 @@ from sslcli.errors import SslcliError
 from sslcli.evaluation.monitor import Monitor
 from sslcli.evaluation.restoration_monitor import RestorationMonitor
 from sslcli.evaluation.view_features import NUM_VIEWED, view_features
+from sslcli.experiments.keep import keep_before, keeper
 from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.experiments.suited import suited
@@ -39,10 +40,12 @@ from sslcli.method import (
 from sslcli.report.figures import save_curves
 from sslcli.report.figures import save_views as save_contact_sheet
 from sslcli.report.restorations import Decoding, save_restorations
+from sslcli.report.snapshots import save_snapshots
 from sslcli.runs.folder import Run, Validation, read_records
 from sslcli.seeding import derive_seed
 from sslcli.text import duration
 from sslcli.trained.encoder import write_encoder
+from sslcli.trained.encoder_files import kept_snapshots
 from sslcli.trained.method import PHASE, build_method
 
 if TYPE_CHECKING:
@@ -107,7 +110,9 @@ def train_method(
     )
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
     evaluate = evaluation(session, method, config.knn_every * pictures.steps_per_epoch, num_steps)
-    training = Training(method, pictures, config.optim, evaluate, num_steps, config.seed)
+    keep = keeper(config, run.folder, method, pictures.steps_per_epoch, num_labels)
+    keeping = keep_before(keep, evaluate)
+    training = Training(method, pictures, config.optim, keeping, num_steps, config.seed)
     profile = run.folder / "profile"
     with contextlib.ExitStack() as profiling:
 
@@ -214,7 +219,7 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
         num_steps,
         compute.device,
         session.console.warn,
-        lambda: view_features(method, splits.val.images[viewed], compute.device),
+        lambda num: view_features(method, splits.val.images[viewed], compute.device, num),
     )
     if not isinstance(method, Restorer):
         return monitor
@@ -242,6 +247,8 @@ def finish(trained: Trained, **metrics: float) -> None:
     session, method = trained.session, trained.method
     records = read_records(session.run.folder)
     save_curves(session.figures / "curves.png", records)
+    kept = kept_snapshots(session.run.folder)
+    save_snapshots(session.figures / "snapshots.png", records, kept)
     if isinstance(method, Restorer):
         save_restorations(session.figures, method, session.splits.val, session.compute)
     last: dict[str, Any] = {}

@@ -33,7 +33,7 @@ def load_trained(files: EncoderFiles) -> Encoder:
     """
     with kept_generators():  # a notebook's own random numbers must not change
         encoder = build_untrained(files)
-    path = files.folder / WEIGHTS
+    path = files.weights
     try:
         encoder.load_state_dict(load_file(path), strict=True)
     except FileNotFoundError:
