@@ -33,6 +33,7 @@ from sslcli.method import (
     Evaluate,
     LabelReader,
     Method,
+    Normal,
     Preprocessing,
     Restorer,
     views_one_by_one,
@@ -92,6 +93,7 @@ def train_method(
     run, compute, splits = session.run, session.compute, session.splits
     method = build(config, session)
     num_labels = count_labels(method, session)
+    normal = method.normal(config.batch_size)
     kind, part = (LabelledBatches, splits.train) if num_labels else (Batches, splits.pretraining)
     pictures: Pictures[Any] = kind(part, config.batch_size, config.seed, compute.device)
     num_steps = config.epochs * pictures.steps_per_epoch
@@ -106,8 +108,10 @@ def train_method(
             "parameters": sum(p.numel() for p in method.encoder.parameters()),
             "suited": chosen,
             "labels": num_labels,
+            "normal_loss": normal._asdict(),
         },
     )
+    say_normal(normal, session.console)
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
     evaluate = evaluation(session, method, config.knn_every * pictures.steps_per_epoch, num_steps)
     keep = keeper(config, run.folder, method, pictures.steps_per_epoch, num_labels)
@@ -159,6 +163,13 @@ def build(config: Config, session: Session) -> Method:
             raise SslcliError(message, "leave it out")
         method.encoder.compile()
     return method
+
+
+def say_normal(normal: Normal, console: Console) -> None:
+    """Says what the loss is where nothing was learned, as far as that is known."""
+    known = [f"{value:.3g} {name}" for name, value in normal._asdict().items() if value is not None]
+    if known:
+        console.say(f"the loss is {' and '.join(known)}")
 
 
 def count_labels(method: Method, session: Session) -> int:
@@ -246,7 +257,8 @@ def finish(trained: Trained, **metrics: float) -> None:
     """Draws the figures, and finishes the run with its last records and `metrics`."""
     session, method = trained.session, trained.method
     records = read_records(session.run.folder)
-    save_curves(session.figures / "curves.png", records)
+    normal = session.run.facts.get("derived", {}).get("normal_loss", {})
+    save_curves(session.figures / "curves.png", records, normal)
     kept = kept_snapshots(session.run.folder)
     save_snapshots(session.figures / "snapshots.png", records, kept)
     if isinstance(method, Restorer):

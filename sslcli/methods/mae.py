@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.processes import own_rows
 from sslcli.settings import part, setting
 
@@ -77,6 +77,13 @@ class MAE(Method):
     augmentation: Augmentation
     mask_ratio: float
     normalize_patches: bool
+
+    def normal(self, batch_size: int) -> Normal:
+        if not self.normalize_patches:
+            return Normal()
+        numbers = self.preprocessing.channels * self.encoder.patch**2
+        loss = (numbers - 1) / numbers  # of predicting every patch's mean
+        return Normal(loss, loss)
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images)

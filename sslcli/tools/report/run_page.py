@@ -41,8 +41,9 @@ def run_report(run: Summary) -> tuple[str, list[Html]]:
     missing: list[str] = []
     records = _records(run.folder, missing)
     settings = _settings(run, missing)
+    normal_loss = run.facts.get("derived", {}).get("normal_loss")
     charts = [
-        on_page.chart(draw_curves(panels), family)
+        on_page.chart(draw_curves(panels, normal_loss), family)
         for family, panels in curves_by_family(records).items()
     ]
     heat = _confusion(run.folder, missing)
