@@ -30,6 +30,8 @@ class BarlowTwinsConfig(MethodConfig):
     Differs: both views are drawn from one augmentation; the loss is multiplied by `scale`.
     """
 
+    suits = ("optim=sgd", "optim.lr=0.1")
+
     off_diagonal: float = setting(0.005, "weight of the correlations of different dimensions")
     scale: float = setting(0.1, "factor of the loss, which sums over dimensions")
     projector: HeadConfig = part(

@@ -45,6 +45,8 @@ class DINOConfig(MethodConfig):
     large views are drawn from one augmentation; the teacher's temperature is constant.
     """
 
+    suits = ("optim=adamw", "optim.lr=1e-3")
+
     num_prototypes: int = setting(1024, "outputs of the head")
     student_temperature: float = setting(0.1, "of the student's softmax")
     teacher_temperature: float = setting(0.04, "of the teacher's softmax: sharper")

@@ -37,6 +37,15 @@ class MAEConfig(MethodConfig):
     method.normalize_patches=false.
     """
 
+    suits = (
+        "encoder=vit",
+        "encoder.width=96",
+        "encoder.depth=4",
+        "optim=adamw",
+        "optim.lr=1e-3",
+        "optim.weight_decay=0.05",
+    )
+
     mask_ratio: float = setting(0.75, "the fraction of the patches that is hidden")
     normalize_patches: bool = setting(
         True, "predict every patch minus its mean, over its standard deviation; false: pixels"

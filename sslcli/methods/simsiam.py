@@ -31,6 +31,8 @@ class SimSiamConfig(MethodConfig):
     all views go through the networks as one batch.
     """
 
+    suits = ("optim=sgd", "optim.lr=0.3")
+
     num_views: int = setting(2, "views of each picture; more than 2 is FastSiam")
     projector: HeadConfig = part(
         lambda: HeadConfig(out=512, last_norm=True), "the head whose output is predicted"

@@ -36,6 +36,8 @@ class SwAVConfig(MethodConfig):
     Differs: one queue serves both large views, and holds the first one's embeddings.
     """
 
+    suits = ("optim=sgd", "optim.lr=0.3")
+
     num_prototypes: int = setting(300, "directions that pictures are assigned to, about alike")
     temperature: float = setting(0.1, "of the softmax that predicts an assignment")
     epsilon: float = setting(0.05, "softness of the assignments")

@@ -31,6 +31,8 @@ class VICRegConfig(MethodConfig):
     Differs: both views are drawn from one augmentation.
     """
 
+    suits = ("optim=sgd", "optim.lr=0.1")
+
     invariance: float = setting(25.0, "weight of the views' squared difference")
     variance: float = setting(25.0, "weight of the standard deviations below 1")
     covariance: float = setting(1.0, "weight of the squared covariances")
