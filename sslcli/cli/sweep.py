@@ -82,8 +82,9 @@ def sweep_job(composed: DictConfig) -> float | None:
     words = list(context.overrides.task)
 
     def config() -> Any:
-        require_text(words)
-        return composed_to_dataclass(composed)
+        found = composed_to_dataclass(composed)
+        require_text(words, found)
+        return found
 
     folder = sweeping.run_job(
         Path(context.sweep.dir),

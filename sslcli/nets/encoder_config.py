@@ -289,4 +289,5 @@ ENCODERS: Choices[EncoderConfig] = Choices(
         "timm": TimmConfig,
     },
     "sslcli.encoders",
+    presets=("sigmoid_mlp",),
 )
