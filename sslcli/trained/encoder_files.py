@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslcli.choices import missing
 from sslcli.config import to_dataclass
-from sslcli.errors import SslcliError, unknown
+from sslcli.errors import SslcliError
 from sslcli.method import Preprocessing
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
@@ -113,7 +114,8 @@ def read_encoder(folder: Path, epoch: int | None = None) -> EncoderFiles:
                 "use the version that wrote it",
             )
         if described["encoder"] not in ENCODERS:
-            raise unknown("encoder", described["encoder"], list(ENCODERS))
+            package = described.get("package")
+            raise missing(ENCODERS, "encoder", described["encoder"], package)
         config = to_dataclass(ENCODERS[described["encoder"]], described["config"], "encoder")
         mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
         preprocessing = Preprocessing(
