@@ -6,7 +6,7 @@ LOWER := $(addprefix tests/,augment data engine evaluation losses methods nets r
 	$(filter-out tests/test_contract.py tests/test_docs.py,$(wildcard tests/test_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test test-slow check docs format bench clean
+.PHONY: help install demo quick test test-slow check docs format bench leaderboard clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ format: .venv/installed-dev  ## format the code
 
 bench: .venv/installed-dev  ## measure what docs/measurements.md claims (AGAINST=lightly: beside it, where it is installed)
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against $(AGAINST))
+
+leaderboard: .venv/installed-dev  ## every method on one table: docs/leaderboard.md (hours; may be stopped and started again)
+	$(BIN)/python -m benchmarks.leaderboard
 
 clean:  ## remove .venv and what tools left; runs in outputs/ stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
