@@ -138,6 +138,16 @@ def arrows(name: str) -> list[tuple[str, bool]]:
     return [(target, deferred) for target, deferred in of_package if target not in (None, name)]
 
 
+def test_no_export_is_named_like_its_file() -> None:
+    """Importing the file would put the module in the place of what is exported."""
+    rooms = {room_of(name) for name in FILES if name.endswith("__init__")} - {"__init__"}
+    for room in rooms:
+        for name in lazy_exports(room):
+            assert f"{room}.{name}" not in FILES, (
+                f"sslcli.{room} exports {name}, as a file is named"
+            )
+
+
 def room_of(name: str) -> str:
     return name.split(".")[0]
 

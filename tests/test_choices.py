@@ -12,7 +12,7 @@ from PIL import Image
 import sslcli as package
 from sslcli.errors import SslcliError
 from sslcli.methods import METHODS
-from sslcli.nets.encoder_config import ENCODERS
+from sslcli.nets.encoders import ENCODERS
 
 ENCODER = """
 from dataclasses import dataclass

@@ -145,7 +145,8 @@ class VisionTransformer(Encoder):
         patches = patches + positions[:, 1:]
         if kept is not None:
             patches = patches.gather(1, kept.unsqueeze(2).expand(-1, -1, self.width))
-        first = (self.cls_token + positions[:, :1]).expand(len(patches), -1, -1)
+        # Not len(), which torch.export would take for a constant.
+        first = (self.cls_token + positions[:, :1]).expand(patches.shape[0], -1, -1)
         return cast(Tensor, self.norm(self.blocks(torch.cat([first, patches], dim=1))))
 
     def attention(self, pictures: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sslcli import nets
 from sslcli.errors import require
@@ -62,6 +62,26 @@ class ViTConfig(EncoderConfig):
         """The width, the number of blocks and the heads."""
         width, depth, heads = SHAPES[self.size]
         return self.width or width, self.depth or depth, self.heads or heads
+
+    @property
+    def timm_model(self) -> str:
+        """timm's name of the size."""
+        return f"vit_{self.size.name}_patch16_224"
+
+    def timm_arguments(self, channels: int, resolution: int) -> dict[str, Any]:
+        """Returns what timm.create_model is given beside the name to build the same network."""
+        width, depth, heads = self.shape
+        pooled = self.pool is Pool.mean
+        return {
+            "num_classes": 0,
+            "in_chans": channels,
+            "img_size": resolution,
+            "patch_size": self.patch,
+            "embed_dim": width,
+            "depth": depth,
+            "num_heads": heads,
+            **({"global_pool": "avg", "fc_norm": False} if pooled else {}),
+        }
 
     def network(self, channels: int, resolution: int) -> Encoder:
         require(

@@ -58,9 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         choices=list(FORMATS),
         metavar="FORMAT",
-        help="safetensors: sslcli's own keys; torchvision: of a ResNet; timm: of a timm model; "
-        "onnx: a graph, for onnxruntime; torchscript: its successor, a program of torch.export "
-        "(.pt2)",
+        help="safetensors: sslcli's own keys; torchvision: of a ResNet; timm: of a timm model or "
+        "a vit; onnx: a graph, for onnxruntime; torchscript: its successor, a program of "
+        "torch.export (.pt2)",
     )
     parser.add_argument(
         "--output", help="the folder to write into (default: export/FORMAT in the run's folder)"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sslcli import nets, trained
 from sslcli.nets.encoder_config import Norm, ResNetConfig, TimmConfig
+from sslcli.nets.vit_config import ViTConfig
 from sslcli.tools.export.format import Features, Format, random_pictures, with_normalization
 from sslcli.trained.encoder_files import (
     JSON,
@@ -118,18 +119,19 @@ class Timm(Format):
     extra = "timm"
 
     def files(self, source: EncoderFiles) -> list[str]:
-        assert isinstance(source.config, TimmConfig), "misfit was asked"
-        return [f"{source.config.model.replace('/', '_')}.safetensors"]
+        name, _ = _timm(source)
+        return [f"{name.replace('/', '_')}.safetensors"]
 
     def misfit(self, source: EncoderFiles) -> str | None:
         return (
             _bottleneck(source)
-            if isinstance(source.config, TimmConfig)
+            if isinstance(source.config, TimmConfig | ViTConfig)
             else "it is no model of timm's"
         )
 
     def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
-        _save(_strip_prefix(encoder, "model."), folder / self.files(source)[0])
+        prefix = "model." if isinstance(source.config, TimmConfig) else ""
+        _save(_strip_prefix(encoder, prefix), folder / self.files(source)[0])
 
     def read(self, source: EncoderFiles, folder: Path) -> Features:
         import timm
@@ -167,10 +169,13 @@ def _resnet(source: EncoderFiles) -> str:
 
 def _timm(source: EncoderFiles) -> tuple[str, dict[str, Any]]:
     """Returns timm's name of the model, and the other arguments of timm.create_model."""
+    config, shape = source.config, source.preprocessing
+    if isinstance(config, ViTConfig):
+        return config.timm_model, config.timm_arguments(shape.channels, shape.resolution)
     encoder = trained.build_untrained(source)
-    assert isinstance(source.config, TimmConfig), "misfit was asked"
+    assert isinstance(config, TimmConfig), "misfit was asked"
     assert isinstance(encoder, nets.TimmEncoder), "TimmConfig builds one"
-    return source.config.model, encoder.arguments
+    return config.model, encoder.arguments
 
 
 def _strip_prefix(encoder: Encoder, prefix: str) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ WORDS = {
         "batch_size=16",
     ],
     "resnet18": ["encoder=resnet18", "encoder.stem=imagenet", *COLOURED],
+    "vit": ["encoder=vit", "encoder.depth=1", *COLOURED],
     "timm": ["encoder=timm", "encoder.model=test_vit", "encoder.patch_size=8", *COLOURED],
 }
 

@@ -29,6 +29,9 @@ from sslcli.tools.export import formats
         ("resnet18", "torchvision", ["resnet18.safetensors"]),
         ("timm", "timm", ["test_vit.safetensors"]),
         ("timm", "onnx", ["encoder.onnx"]),
+        ("vit", "timm", ["vit_tiny_patch16_224.safetensors"]),
+        ("vit", "onnx", ["encoder.onnx"]),
+        ("vit", "torchscript", ["encoder.pt2"]),
     ],
 )
 def test_what_is_written_gives_the_runs_features_by_the_code_on_its_card(
