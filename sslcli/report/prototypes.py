@@ -35,15 +35,15 @@ def save_prototypes(path: Path, method: Method, val: ImageSet, compute: Compute)
     scores = _scores(method, images, compute)
     num_pictures, num_prototypes = scores.shape
     counts = scores.argmax(dim=1).bincount(minlength=num_prototypes)
-    common = counts.argsort(descending=True, stable=True)[: min(NUM_PROTOTYPES, num_prototypes)]
+    num_used = int((counts > 0).sum())
+    common = counts.argsort(descending=True, stable=True)[: min(NUM_PROTOTYPES, num_used)]
     nearest = scores[:, common].topk(min(NUM_NEAREST, num_pictures), dim=0).indices.T
     names = [
         f"prototype {int(row) + 1} ({100 * int(counts[row]) / num_pictures:.1f} %)"
         for row in common
     ]
-    num_used = int((counts > 0).sum())
-    used = f"{num_used:,} of {num_prototypes:,} are any picture's"
-    title = f"prototypes that most pictures score highest ({used})"
+    used = f"{num_used:,} of {num_prototypes:,} are some picture's highest"
+    title = f"the commonest prototypes; {used}"
     strips = images[nearest.cpu().numpy()]
     save_strips(path, strips, names, title, ("highest score", "lower"))
 
