@@ -27,7 +27,7 @@ demo: .venv/installed  ## train SimCLR on real pictures and see what it is worth
 	$(BIN)/sslcli linear-eval run=last
 
 quick: .venv/installed-dev  ## the tests of the lower rooms and of the architecture, in one process (40 s)
-	$(BIN)/python -m pytest -m 'not slow and not commands' $(LOWER)
+	$(BIN)/python -m pytest -m 'not slow and not commands and not large' $(LOWER)
 
 test: .venv/installed-dev  ## all tests but the slow ones, on two cores (4 minutes)
 	$(BIN)/python -m pytest $(TWO_CORES)

@@ -4,71 +4,145 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast, get_type_hints
 
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, unknown
+from sslcli.text import first_line
 
 T = TypeVar("T")
+
+
+class Package(NamedTuple):
+    """An installed distribution, as pip names it."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
 
 
 class Choices(Mapping[str, type[T]], Generic[T]):
     """Maps a name to its config class; a package's class is imported when it is looked up.
 
     `kind` names the table in messages ("method"). Installed packages add classes through the
-    entry point group `entry_group`; each must be a subclass of `base`.
+    entry point group `entry_group`; each must be a subclass of `base`. `presets`: the names of
+    files in conf/ that are choices too, and classes of no own.
     """
 
     def __init__(
-        self, kind: str, base: type[T], built_in: dict[str, type[T]], entry_group: str
+        self,
+        kind: str,
+        base: type[T],
+        built_in: dict[str, type[T]],
+        entry_group: str,
+        presets: Collection[str] = (),
     ) -> None:
         self.kind = kind
         self.built_in = built_in
+        self.presets = presets
         self._base = base
         self._entry_group = entry_group
 
     @cached_property
-    def installed(self) -> dict[str, EntryPoint]:
-        """The entry points of installed packages, by name; none is imported."""
-        points = entry_points(group=self._entry_group)
-        return {point.name: point for point in points if point.name not in self.built_in}
+    def installed(self) -> dict[str, list[EntryPoint]]:
+        """The entry points of installed packages, by name; none is imported.
+
+        Several of one name, or one that has a built-in's name, are refused when it is looked up.
+        """
+        points: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self._entry_group):
+            points.setdefault(point.name, []).append(point)
+        return points
 
     def __getitem__(self, name: str) -> type[T]:
-        """Raises SslcliError for a package's class that cannot be imported or has another base."""
-        if name in self.built_in:
-            return self.built_in[name]
-        return self._imported(self.installed[name])
+        """Raises SslcliError for a name that several bring, and for a class that cannot be used."""
+        points = self.installed.get(name, [])
+        if len(points) + self._is_own(name) > 1:
+            raise self._clash(name, points)
+        return self._imported(points[0]) if points else self.built_in[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self.built_in, **self.installed})
 
     def __len__(self) -> int:
-        return len(self.built_in) + len(self.installed)
+        return len({**self.built_in, **self.installed})
 
     def __contains__(self, name: object) -> bool:
         return name in self.built_in or name in self.installed
 
+    def _is_own(self, name: str) -> bool:
+        return name in self.built_in or name in self.presets
+
+    def package(self, name: str) -> Package | None:
+        """Returns the package that brings a choice; None for one that is built in."""
+        return None if name in self.built_in else package_of(self.installed[name][0])
+
     def is_imported(self, name: str, cls: type[Any]) -> bool:
         """Tells whether the name stands for this class, which was imported before."""
-        module = sys.modules.get(self.installed[name].module)
-        return getattr(module, self.installed[name].attr, None) is cls
+        modules = ((sys.modules.get(point.module), point.attr) for point in self.installed[name])
+        return any(getattr(module, attr, None) is cls for module, attr in modules)
 
     def _imported(self, point: EntryPoint) -> type[T]:
-        named = f"the installed {self.kind} {point.name!r} ({point.value})"
+        package = package_of(point)
+        named = f"the {self.kind} {point.name!r} of {package}"
         try:
             config = point.load()
-        except (ImportError, AttributeError) as reason:
-            message = f"{named} cannot be imported: {reason}"
-            raise SslcliError(message, "repair or uninstall the package that brings it") from reason
-        if not (isinstance(config, type) and issubclass(config, self._base)):
+            is_config = isinstance(config, type) and issubclass(config, self._base)
+            if is_config:
+                get_type_hints(config)  # whatever reads the config's fields needs them
+        except KeyboardInterrupt:
+            raise
+        except BaseException as reason:  # a package may raise anything, SystemExit too
+            kind, said = type(reason).__name__, first_line(reason)
+            message = f"{named} cannot be imported: {kind}{f': {said}' * (said != kind)}"
+            fix = f"repair it, or remove it: pip uninstall {package.name}; debug=true shows where"
+            raise SslcliError(message, fix) from reason
+        if not is_config:
             base = f"{self._base.__module__}.{self._base.__qualname__}"
             raise SslcliError(
-                f"{named} is not a {self._base.__name__}",
+                f"{named} is not a {self._base.__name__}: {point.value}",
                 f"its entry point must name a dataclass derived from {base}",
             )
-        return config
+        return cast("type[T]", config)
+
+    def _clash(self, name: str, points: list[EntryPoint]) -> SslcliError:
+        packages = [package_of(point) for point in points]
+        bringing = ["sslcli itself"] if self._is_own(name) else []
+        bringing += map(str, packages)
+        return SslcliError(
+            f"{' and '.join(bringing)} bring {self.kind}s of one name, {name}",
+            f"remove one: pip uninstall {packages[-1].name}; or rename its entry point",
+        )
+
+
+def package_of(point: EntryPoint) -> Package:
+    """Returns the package that brings an entry point."""
+    assert point.dist is not None, "it was found through its distribution"
+    return Package(point.dist.metadata["Name"], point.dist.version)
+
+
+def package_in(table: Mapping[str, type[Any]], name: str) -> str | None:
+    """Returns name and version of the package that brings a choice; None for a built-in."""
+    package = table.package(name) if isinstance(table, Choices) else None
+    return None if package is None else str(package)
+
+
+def missing(
+    table: Mapping[str, type[Any]], kind: str, name: str, package: str | None
+) -> SslcliError:
+    """Returns the error for a saved choice that the table lacks.
+
+    `package`: the name and version of the package that brought it then, where one did.
+    """
+    if package is None:
+        return unknown(kind, name, table)
+    message = f"there is no {kind} {name!r} any more: it came from the package {package}"
+    distribution, _, version = package.partition(" ")
+    return SslcliError(message, f"install that again: pip install {distribution}=={version}")
 
 
 def name_in(table: Mapping[str, type[Any]], part: object) -> str:
@@ -80,7 +154,11 @@ def name_in(table: Mapping[str, type[Any]], part: object) -> str:
         if known is cls:
             return name
     value = f"{cls.__module__}:{cls.__qualname__}"
-    by_name = (name for name, point in table.installed.items() if point.value == value)
+    by_name = (
+        name
+        for name, points in table.installed.items()
+        if any(point.value == value for point in points)
+    )
     # A package may name a class by another module than the one that defines it.
     again = (name for name in table.installed if table.is_imported(name, cls))
     return next(itertools.chain(by_name, again))

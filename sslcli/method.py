@@ -13,7 +13,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from inspect import signature
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, Union, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    Union,
+    runtime_checkable,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,6 +71,17 @@ def views_one_by_one(views: Views, num_images: int) -> list[Tensor]:
     """Returns every view of the N = `num_images` pictures: V tensors (N, C, H, W)."""
     sizes = [size.unflatten(0, (-1, num_images)) for size in views_by_size(views)]  # type: ignore[no-untyped-call]
     return [view for size in sizes for view in size]
+
+
+class Normal(NamedTuple):
+    """What a loss is where nothing was learned; None where that depends on the data or a scale.
+
+    `untrained`: of outputs that say nothing of the pictures. `collapsed`: where every picture has
+    the same output.
+    """
+
+    untrained: float | None = None
+    collapsed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +207,10 @@ class Method:
         it is.
         """
         return []
+
+    def normal(self, batch_size: int) -> Normal:
+        """Returns what the loss is where nothing was learned, for batches of all processes."""
+        return Normal()
 
     def satisfied(self) -> bool:
         """Asked after every evaluation: whether there is nothing more to learn, so that training

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
-from sslcli.choices import name_in
+from sslcli.choices import missing, name_in, package_in
 from sslcli.config import Groups, flat, node, to_dataclass, values_of
 from sslcli.errors import SslcliError, unknown
 from sslcli.settings import REQUIRED
@@ -46,12 +46,16 @@ _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndTo
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
-    """A config read from a file. `choices`: the name of every group's choice."""
+    """A config read from a file. `choices`: the name of every group's choice.
+
+    `packages`: name and version of the installed package that brought a group's choice.
+    """
 
     command: str
     choices: dict[str, str]
     values: dict[str, Any]
     version: str = "?"
+    packages: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def choices_of(config: Any, groups: Groups) -> dict[str, str]:
@@ -65,11 +69,15 @@ def choices_of(config: Any, groups: Groups) -> dict[str, str]:
 
 def to_yaml(command: str, config: Any, groups: Groups) -> str:
     """Returns the text of config.yaml."""
+    choices = choices_of(config, groups)
+    found = {group: package_in(groups[group], name) for group, name in choices.items()}
+    packages = {group: package for group, package in found.items() if package is not None}
     header = {
         "format": FORMAT,
         "version": version("sslcli"),
         "command": command,
-        "choices": choices_of(config, groups),
+        "choices": choices,
+        **({"packages": packages} if packages else {}),
     }
     return yaml.safe_dump(
         {"sslcli": header, **values_of(config)}, sort_keys=False, allow_unicode=True
@@ -95,6 +103,7 @@ def read(path: Path) -> Saved:
         not isinstance(header, dict)
         or not {"format", "command", "choices"} <= set(header)
         or not isinstance(header["choices"], dict)
+        or not isinstance(header.get("packages", {}), dict)
     ):
         raise SslcliError(
             f"{path} is not a saved config: it has no `sslcli` header",
@@ -108,8 +117,11 @@ def read(path: Path) -> Saved:
         raise SslcliError(
             message, f"run it with the version that wrote it ({header.get('version')})"
         )
-    choices = {str(group): str(choice) for group, choice in header["choices"].items()}
-    return Saved(str(header["command"]), choices, content, str(header.get("version")))
+    choices, packages = (
+        {str(group): str(name) for group, name in names.items()}
+        for names in (header["choices"], header.get("packages", {}))
+    )
+    return Saved(str(header["command"]), choices, content, str(header.get("version")), packages)
 
 
 def _plain_yaml(text: str) -> Any:
@@ -190,7 +202,7 @@ def _class_and_values(group: str, saved: Saved, groups: Groups) -> tuple[type[An
         )
     table, choice = groups.get(group, {}), saved.choices[group]
     if choice not in table:
-        raise unknown(group, choice, list(table))
+        raise missing(table, group, choice, saved.packages.get(group))
     values = saved.values.get(group)
     if not isinstance(values, dict):
         raise SslcliError(

@@ -96,7 +96,7 @@ def printable(text: object, kept: str = "") -> str:
     return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in str(text))
 
 
-def first_line(reason: Exception, most: int = 200) -> str:
+def first_line(reason: BaseException, most: int = 200) -> str:
     """Returns the first line of an error's message, or its type where the message is empty.
 
     At most `most` characters.

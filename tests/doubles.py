@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import os
+import shutil
 import socket
+import sys
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from sslcli.choices import Choices
+from sslcli.experiments.groups import GROUPS
 from sslcli.method import Preprocessing
 from sslcli.processes import join, leave
 from sslcli.runs.folder import Run
@@ -61,6 +66,94 @@ class Outcome(NamedTuple):
 
 Sslcli = Callable[..., Outcome]
 """The type of the fixture `sslcli`."""
+
+SHIFT = '''
+from dataclasses import dataclass
+
+import torch
+
+from sslcli.augment.augmentation_config import ViewConfig
+from sslcli.method import Method, MethodConfig
+from sslcli.settings import part, setting
+
+
+@dataclass(kw_only=True)
+class ShiftConfig(MethodConfig):
+    """Predicts by how much brighter a view is."""
+
+    shift: float = setting(0.5, "the largest shift of brightness")
+    note: str = setting("none", "a text")
+    views: ViewConfig = part(ViewConfig, "an augmentation")
+
+    def build(self, encoder, preprocessing):
+        head = torch.nn.Linear(encoder.width, 1)
+        return Shift(encoder, preprocessing.without_normalization(), head, self.shift)
+
+
+@dataclass
+class Shift(Method):
+    encoder: torch.nn.Module
+    preprocessing: object
+    head: torch.nn.Module
+    shift: float
+
+    def views(self, images):
+        return images.permute(0, 3, 1, 2).float() / 255
+
+    def train_step(self, views, minimize, progress):
+        shifts = self.shift * torch.rand(len(views), 1, device=views.device)
+        loss = (self.head(self.encoder(views + shifts[..., None, None])) - shifts).square().mean()
+        minimize(loss)
+        return {"loss": loss.detach()}
+'''
+"""The module of a package that brings a method, `ShiftConfig`."""
+
+
+class Site:
+    """A folder of installed packages, each with its entry points as pip would leave them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def install(
+        self,
+        name: str,
+        points: dict[str, dict[str, str]],
+        module: str = SHIFT,
+        version: str = "1.0",
+        editable: Path | None = None,
+    ) -> Path:
+        """Installs a package of one module, named as it; returns the module's file. `points`: by group, without `sslcli.`.
+
+        `editable`: the folder of a checkout, where the module stays."""
+        file = (editable or self.folder) / f"{name.replace('-', '_')}.py"
+        info = self.folder / f"{file.stem}-{version}.dist-info"
+        for folder in (file.parent, info):
+            folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(module)
+        groups = (
+            f"[sslcli.{group}]\n" + "".join(f"{key} = {value}\n" for key, value in found.items())
+            for group, found in points.items()
+        )
+        (info / "entry_points.txt").write_text("\n".join(groups))
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "RECORD").write_text("" if editable else f"{file.name},,\n")
+        self.forget()
+        return file
+
+    def uninstall(self, name: str) -> None:
+        for info in self.folder.glob(f"{name.replace('-', '_')}-*.dist-info"):
+            shutil.rmtree(info)
+        self.forget()
+
+    def forget(self) -> None:
+        """Lets this process look again at what is installed, as a new one would."""
+        importlib.invalidate_caches()
+        for table in GROUPS.values():
+            vars(table).pop("installed", None) if isinstance(table, Choices) else None
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None)).startswith(str(self.folder.parent)):
+                del sys.modules[name]
 
 
 def require_two_lines(outcome: Outcome, *words: str) -> str:

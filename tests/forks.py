@@ -16,8 +16,16 @@ from hydra.core.global_hydra import GlobalHydra
 from sslcli.cli.main import main
 from sslcli.console import TrainingLines
 
-WORDS = ["pretrain", *TINY, "epochs=3", "log_every=1", "save_every=0.5", "knn_every=0"]
-"""12 steps, a checkpoint after every second."""
+WORDS = [
+    "pretrain",
+    *TINY,
+    "epochs=3",
+    "log_every=1",
+    "save_every=0.5",
+    "knn_every=0",
+    "snapshots=[2]",
+]
+"""12 steps, a checkpoint after every second, a snapshot after the eighth."""
 
 
 def forked(words: list[str], fault: Callable[[], None] = lambda: None) -> int:
@@ -63,9 +71,12 @@ def die() -> None:
 def require_same(run: Path, expected: Path, what: object = "") -> None:
     assert facts(run)["status"] == "finished", what
     assert records(run) == records(expected), what
-    assert (run / "encoder.safetensors").read_bytes() == (
-        expected / "encoder.safetensors"
-    ).read_bytes(), what
+    assert weights(run) == weights(expected), what
+
+
+def weights(run: Path) -> dict[Path, bytes]:
+    """The finished encoder and the snapshots, by their path in the run's folder."""
+    return {path.relative_to(run): path.read_bytes() for path in run.rglob("*.safetensors")}
 
 
 DURABLE = ((os, "fsync"), (os, "link"), (Path, "replace"), (Path, "unlink"))

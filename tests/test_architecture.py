@@ -92,13 +92,18 @@ def lazy_exports(room: str) -> dict[str, str]:
 
 
 @cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
 def imports(path: Path) -> tuple[Import, ...]:
     return tuple(_imports(path))
 
 
 def _imports(path: Path) -> Iterator[Import]:
     """What a file imports at run time; typing-only imports are left out."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     rooms: dict[str, str] = {}
     waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
     while waiting:
@@ -115,7 +120,7 @@ def _imports(path: Path) -> Iterator[Import]:
                     rooms[alias.asname or alias.name] = alias.name
         inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         waiting += [(child, deferred or inside) for child in ast.iter_child_nodes(node)]
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if rooms else ():
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             home = lazy_exports(rooms.get(node.value.id, "")) if node.value.id in rooms else {}
             if node.attr in home:
@@ -250,9 +255,8 @@ def test_no_room_for_everything() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_files_and_functions_stay_small(name: str) -> None:
-    text = FILES[name].read_text()
-    assert len(text.splitlines()) <= 300
-    for node in ast.walk(ast.parse(text)):
+    assert len(FILES[name].read_text().splitlines()) <= 300
+    for node in ast.walk(tree_of(FILES[name])):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno is not None
             assert node.end_lineno - node.lineno < 70, f"{node.name} is too long to be followed"
@@ -292,7 +296,7 @@ def test_the_folders_of_tests_mirror_those_of_the_package() -> None:
 def test_no_test_depends_on_the_clock() -> None:
     """It would fail on a busy machine, or at some hours, without a reason in the code."""
     for path in TESTS.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ImportFrom) and node.module == "time":
                 read = {alias.name for alias in node.names} & CLOCKS
             elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("time."):

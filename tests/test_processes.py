@@ -66,7 +66,7 @@ def test_under_srun_processes_meet_on_the_first_machine_of_the_step(
 
 def test_a_process_does_not_wait_for_ever_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     as_second(monkeypatch)
-    monkeypatch.setattr("sslcli.processes.RENDEZVOUS_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr("sslcli.processes.RENDEZVOUS_TIMEOUT", timedelta(milliseconds=100))
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(free_port()))
     with pytest.raises(RunFailed, match=r"process 1 did not find the 1 others at 127\.0\.0\.1:"):

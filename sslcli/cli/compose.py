@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sslcli import config as configs
 from sslcli.cli.nodes import ChoiceNode, MethodNode
@@ -53,7 +53,7 @@ def register() -> None:
 
 
 @contextlib.contextmanager
-def config_loader(flags: list[str]) -> Iterator[ConfigLoader]:
+def config_loader(flags: Sequence[str]) -> Iterator[ConfigLoader]:
     """Yields Hydra's loader over conf/ and the folders of --config-dir."""
     search_path = create_config_search_path(CONFIG_PATH)
     for flag, following in zip(flags, [*flags, "."][1:], strict=True):
@@ -69,10 +69,13 @@ def config_loader(flags: list[str]) -> Iterator[ConfigLoader]:
         GlobalHydra.instance().clear()
 
 
-def compose(command: str, words: list[str]) -> DictConfig:
+def compose(command: str, words: list[str], flags: Sequence[str] = ()) -> DictConfig:
     """Returns a command's composed config, without running it."""
-    with hydra.initialize_config_module("sslcli.conf", version_base="1.3"):
-        return hydra.compose(command, words)
+    with config_loader(flags) as loader:
+        composed = loader.load_configuration(command, words, RunMode.RUN)
+    with open_dict(composed):
+        del composed["hydra"]
+    return composed
 
 
 def composed_to_dataclass(composed: DictConfig) -> Any:

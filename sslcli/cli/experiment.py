@@ -85,8 +85,9 @@ def _run(command: str, words: list[str], debug: bool) -> int:
                 raise SslcliError(
                     "hydra.mode=MULTIRUN asks for a sweep", "leave it out, and add -m"
                 )
-            require_text(list(context.overrides.task))
-            start(command, composed_to_dataclass(composed), list(context.overrides.task), Console())
+            typed, config = list(context.overrides.task), composed_to_dataclass(composed)
+            require_text(typed, config)
+            start(command, config, typed, Console())
             return 0
 
         statuses.append(guarded(work, debug))

@@ -93,7 +93,7 @@ def _unknown_key(key: str, command: str, words: list[str]) -> SslcliError:
         for word in words
         if re.match(r"[a-z/]+=\w+$", word) and word.partition("=")[0] in present
     ]
-    keys = _flat_keys(compose(command, choices))
+    keys = _flat_keys(compose(command, choices, split_words(words)[1]))
     parent = key.rpartition(".")[0]
     siblings = [known for known in keys if known.rpartition(".")[0] == parent]
     meant = unknown("key", key, siblings or keys)

@@ -17,8 +17,10 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
+from sslcli.choices import Choices
 from sslcli.config import conf_folder
 from sslcli.errors import SslcliError
+from sslcli.experiments.groups import GROUPS
 
 NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool")}
 
@@ -37,8 +39,10 @@ class ImportlibResourcesConfigSource(
 
     def load_config(self, config_path: str) -> ConfigResult:
         result = super().load_config(config_path)
-        own = self.path == "sslcli.conf"
-        return _with_text(result, conf_folder(), config_path) if own else result
+        if self.path != "sslcli.conf":
+            return result
+        _require_own(config_path)
+        return _with_text(result, conf_folder(), config_path)
 
 
 def use_own_sources() -> None:
@@ -47,6 +51,14 @@ def use_own_sources() -> None:
     types = SourcesRegistry.instance().types
     types["file"] = FileConfigSource
     types["pkg"] = ImportlibResourcesConfigSource
+
+
+def _require_own(config_path: str) -> None:
+    """Raises SslcliError where an installed package brings a choice of a file's name too."""
+    group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+    table = GROUPS.get(group)
+    if isinstance(table, Choices) and name in table.installed:
+        table[name]
 
 
 def _with_text(result: ConfigResult, folder: Path, config_path: str) -> ConfigResult:

@@ -83,8 +83,9 @@ def sweep_job(composed: DictConfig) -> float | None:
     words = list(context.overrides.task)
 
     def config() -> Any:
-        require_text(words)
-        return composed_to_dataclass(composed)
+        found = composed_to_dataclass(composed)
+        require_text(words, found)
+        return found
 
     sweep, command = Path(context.sweep.dir), str(context.job.config_name)
     at_once = _at_once(context.launcher.get("n_jobs", 1))

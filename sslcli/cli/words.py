@@ -41,7 +41,7 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     overrides: list[str] = []
     flags: list[str] = []
-    fields = text_fields(tuple(words))
+    fields = text_fields(words)
     sweeps = bool(set(MULTIRUN) & set(words))
     rest = iter(words)
     for word in rest:
@@ -54,16 +54,18 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return overrides, flags
 
 
-def text_fields(words: tuple[str, ...]) -> dict[str, TextField]:
+def text_fields(words: Sequence[str]) -> dict[str, TextField]:
     """Returns all commands' fields that hold text, by dotted key.
 
-    An installed package is imported only where a word names its choice.
+    An installed package is imported only where a word chooses what it brings: `method=mine`.
     """
     fields = dict(_built_in_fields())
-    typed = {part for word in words for part in re.split(r"[^\w-]+", word)}
-    for group, table in GROUPS.items():
+    for word in words:
+        key, _, value = word.partition("=")
+        group = key.lstrip("+")
+        table = GROUPS.get(group)
         if isinstance(table, Choices):
-            for name in typed & table.installed.keys():
+            for name in {*re.split(r"[^\w-]+", value)} & table.installed.keys():
                 fields.update(_fields_of(table[name], f"{group}."))
     return fields
 
@@ -138,18 +140,27 @@ def _each(value: str, quote: Callable[[str], str]) -> str:
     return ",".join(map(quote, pieces(value)))
 
 
-def require_text(overrides: Sequence[str]) -> None:
-    """Raises SslcliError where Hydra reads a text field's value as another type."""
-    fields = text_fields(tuple(overrides))
+def require_text(overrides: Sequence[str], config: Any) -> None:
+    """Raises SslcliError where Hydra has read a text field's value as another type.
+
+    `config`: what was composed from the words; it knows the fields of every choice.
+    """
+    fields = dict(_built_in_fields())
+    for group in GROUPS:
+        if (part := getattr(config, group, None)) is not None:
+            fields.update(_fields_of(type(part), f"{group}."))
     parser = OverridesParser.create()
     for word in overrides:
-        field = fields.get(word.partition("=")[0].lstrip("+"))
+        key, _, typed = word.partition("=")
+        field = fields.get(key.lstrip("+"))
         if field is None or field.is_list:
             continue
         value = parser.parse_override(word).value()
         if not isinstance(value, str) and not (value is None and field.may_be_null):
             message = f"{word} is read as {value!r}, and a text is meant"
-            raise SslcliError(message, "name the values one by one, as in key=a,b")
+            quoted = f"""put it in quotes of its own: '{key}="{typed}"'"""
+            several = "name the values one by one, as in key=a,b"
+            raise SslcliError(message, several if "(" in typed else quoted)
 
 
 def pieces(text: str) -> list[str]:

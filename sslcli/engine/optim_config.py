@@ -263,4 +263,5 @@ OPTIMIZERS: Choices[OptimConfig] = Choices(
     OptimConfig,
     {"sgd": SGDConfig, "adamw": AdamWConfig, "lars": LARSConfig},
     "sslcli.optimizers",
+    presets=("adam", "plain_sgd"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from sslcli.data.images import ImageSet, Pixels, evenly_spaced
 from sslcli.evaluation.collapse import collapse_alarm, effective_rank, feature_std
-from sslcli.evaluation.diagnostics import alignment, dead_dimensions, uniformity
+from sslcli.evaluation.diagnostics import alignment, dead_dimensions, lidar, uniformity
 from sslcli.evaluation.features import features
 from sslcli.evaluation.knn import knn_scores
 from sslcli.method import Preprocessing
@@ -19,6 +20,8 @@ from sslcli.nets.encoder import Encoder
 NUM_WATCHED = 512
 """Validation pictures checked for collapse, evenly spaced: folders are sorted by class."""
 MIN_WATCHED = 16
+NUM_DRAWS = 5
+"""Draws of views of each picture for LiDAR; its spread within pictures needs many."""
 NUM_BANK = 10_000
 """Training pictures in kNN's bank: enough to follow progress in a fraction of an epoch's time."""
 
@@ -28,8 +31,9 @@ class Monitor:
     """Measures the features' collapse, uniformity and kNN accuracy after a step.
 
     Of validation features: `feature_std`, `effective_rank`, `dead_dimensions`, `uniformity`.
-    `alignment` where `view_features` returns features (V, N, D). `knn_accuracy` where labels exist,
-    every `knn_every` steps (0: never) and at `num_steps`. A first collapse is passed to `alarm`.
+    `alignment` where `view_features`, given a number of draws, returns features (V, N, D). Every
+    `knn_every` steps (0: never) and at `num_steps` also `lidar`, of more views, and `knn_accuracy`
+    where labels exist. A first collapse is passed to `alarm`.
     """
 
     encoder: Encoder
@@ -40,7 +44,7 @@ class Monitor:
     num_steps: int
     device: torch.device
     alarm: Callable[[str], None]
-    view_features: Callable[[], Tensor | None] = lambda: None
+    view_features: Callable[[int], Tensor | None] = lambda num_draws: None
     _alarmed: bool = False
 
     def __call__(self, step: int) -> dict[str, float]:
@@ -60,16 +64,22 @@ class Monitor:
         values["dead_dimensions"] = dead_dimensions(watched)
         if len(watched) >= 2:
             values["uniformity"] = uniformity(watched)
-        views = self.view_features()
-        if views is not None:
-            values["alignment"] = alignment(views[0], views[1])
-        if (
-            self.knn_every
-            and self.train.labels is not None
-            and self.val.labels is not None
-            and (step % self.knn_every == 0 or step == self.num_steps)
-        ):
+        thorough = self.knn_every > 0 and (step % self.knn_every == 0 or step == self.num_steps)
+        values.update(self._of_views(thorough))
+        if thorough and self.train.labels is not None and self.val.labels is not None:
             values["knn_accuracy"] = self._knn_accuracy()
+        return values
+
+    def _of_views(self, thorough: bool) -> dict[str, float]:
+        """Measures alignment and, of as many views as it needs, LiDAR."""
+        views = self.view_features(NUM_DRAWS if thorough else 1)
+        if views is None:
+            return {}
+        values = {"alignment": alignment(views[0], views[1])}
+        # Features may be so large that float64 has no digits left for `delta`: a run goes on.
+        with contextlib.suppress(torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+            if thorough:
+                values["lidar"] = lidar(views)
         return values
 
     def _knn_accuracy(self) -> float:

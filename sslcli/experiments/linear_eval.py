@@ -57,7 +57,7 @@ NUM_STANDARDIZED = 10_000
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Fits a probe and kNN on features extracted once; reads test here, once."""
-    files = read_encoder(Path(config.run))
+    files = read_encoder(Path(config.run), config.at)
     ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling))
     if ceiling is not None and ceiling.config != files.config:
         message = (
@@ -91,8 +91,7 @@ def run(config: Config, run: Run, console: Console) -> None:
         rows,
         runs=[config.run],
         settings={
-            "labels": config.labels,
-            "seed": config.seed,
+            **evaluated(config),
             "ceiling": config.ceiling,
             "encoder_learned_from_labels": files.labels,
         },
@@ -100,6 +99,12 @@ def run(config: Config, run: Run, console: Console) -> None:
     )
     finish(config, session, results)
     report(config, session, results, files.labels)
+
+
+def evaluated(config: Config) -> dict[str, Value]:
+    """Returns what distinguishes this evaluation of a run from others: epoch, labels, seed."""
+    epoch: dict[str, Value] = {} if config.at is None else {"epoch": config.at}
+    return {**epoch, "labels": config.labels, "seed": config.seed}
 
 
 def build_extractors(
@@ -197,6 +202,8 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
         else f"of {len(standardizing(splits)):,} training pictures, without their labels"
     )
     layer = "encoder output" if config.layer is None else f"output of layer {config.layer}"
+    if config.at is not None:
+        layer += f" after epoch {config.at}"
     details: dict[str, Value] = {
         "probe": "multinomial logistic regression, L-BFGS, on features standardised by those "
         + standardized_by,
@@ -227,10 +234,10 @@ def finish(config: Config, session: Session, results: Results) -> None:
         session.figures / "confusion.png", run.folder / "confusion.csv", matrix, results.classes
     )
     metrics = numbers(trained.scores)
-    settings = {"labels": config.labels, "seed": config.seed}
     others = {f"{row.name}_top1": row.scores["top1"] for row in results.rows if row is not trained}
     metrics.update(numbers(others))
-    evaluation = Evaluation("linear-eval", str(run.folder.absolute()), settings, metrics)
+    folder = str(run.folder.absolute())
+    evaluation = Evaluation("linear-eval", folder, evaluated(config), metrics)
     append_evaluation(Path(config.run), evaluation, session.console)
     run.finish(
         metrics, Validation("val_top1"), peak_memory_bytes=session.compute.peak_memory_bytes()
@@ -252,5 +259,6 @@ def report(config: Config, session: Session, results: Results, learned_from: int
     source, here = Path(config.run), Path.cwd()
     how = f"trained on {learned_from:,} labels" if learned_from else "pretrained"
     folder = source.relative_to(here) if source.is_relative_to(here) else source
-    console.say(f"{how} in {duration(read_facts(source)['seconds'])}: {folder}")
+    took = f"in {duration(read_facts(source)['seconds'])}"
+    console.say(f"{how} {took if config.at is None else f'up to epoch {config.at}'}: {folder}")
     console.say(f"run: {session.run.folder}")

@@ -24,6 +24,7 @@ from sslcli.errors import SslcliError
 from sslcli.evaluation.monitor import Monitor
 from sslcli.evaluation.restoration_monitor import RestorationMonitor
 from sslcli.evaluation.view_features import NUM_VIEWED, view_features
+from sslcli.experiments.keep import keep_before, keeper
 from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.experiments.suited import suited
@@ -33,6 +34,7 @@ from sslcli.method import (
     Evaluate,
     LabelReader,
     Method,
+    Normal,
     Preprocessing,
     Restorer,
     views_one_by_one,
@@ -42,10 +44,12 @@ from sslcli.report.figures import save_curves
 from sslcli.report.figures import save_views as save_contact_sheet
 from sslcli.report.prototypes import save_prototypes
 from sslcli.report.restorations import Decoding, save_restorations
+from sslcli.report.snapshots import save_snapshots
 from sslcli.runs.folder import Run, Validation, read_records
 from sslcli.seeding import derive_seed
 from sslcli.text import duration
 from sslcli.trained.encoder import write_encoder
+from sslcli.trained.encoder_files import kept_snapshots
 from sslcli.trained.method import PHASE, build_method
 
 if TYPE_CHECKING:
@@ -92,6 +96,7 @@ def train_method(
     run, compute, splits = session.run, session.compute, session.splits
     method = build(config, session)
     num_labels = count_labels(method, session)
+    normal = method.normal(config.batch_size)
     kind, part = (LabelledBatches, splits.train) if num_labels else (Batches, splits.pretraining)
     pictures: Pictures[Any] = kind(part, config.batch_size, config.seed, compute.device)
     num_steps = config.epochs * pictures.steps_per_epoch
@@ -106,11 +111,15 @@ def train_method(
             "parameters": sum(p.numel() for p in method.encoder.parameters()),
             "suited": chosen,
             "labels": num_labels,
+            "normal_loss": normal._asdict(),
         },
     )
+    say_normal(normal, session.console)
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
     evaluate = evaluation(session, method, config.knn_every * pictures.steps_per_epoch, num_steps)
-    training = Training(method, pictures, config.optim, evaluate, num_steps, config.seed)
+    keep = keeper(config, run.folder, method, pictures.steps_per_epoch, num_labels)
+    keeping = keep_before(keep, evaluate)
+    training = Training(method, pictures, config.optim, keeping, num_steps, config.seed)
     profile = run.folder / "profile"
     with contextlib.ExitStack() as profiling:
 
@@ -157,6 +166,13 @@ def build(config: Config, session: Session) -> Method:
             raise SslcliError(message, "leave it out")
         method.encoder.compile()
     return method
+
+
+def say_normal(normal: Normal, console: Console) -> None:
+    """Says what the loss is where nothing was learned, as far as that is known."""
+    known = [f"{value:.3g} {name}" for name, value in normal._asdict().items() if value is not None]
+    if known:
+        console.say(f"the loss is {' and '.join(known)}")
 
 
 def count_labels(method: Method, session: Session) -> int:
@@ -217,7 +233,7 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
         num_steps,
         compute.device,
         session.console.warn,
-        lambda: view_features(method, splits.val.images[viewed], compute.device),
+        lambda num: view_features(method, splits.val.images[viewed], compute.device, num),
     )
     if not isinstance(method, Restorer):
         return monitor
@@ -244,7 +260,10 @@ def finish(trained: Trained, **metrics: float) -> None:
     """Draws the figures, and finishes the run with its last records and `metrics`."""
     session, method = trained.session, trained.method
     records = read_records(session.run.folder)
-    save_curves(session.figures / "curves.png", records)
+    normal = session.run.facts.get("derived", {}).get("normal_loss", {})
+    save_curves(session.figures / "curves.png", records, normal)
+    kept = kept_snapshots(session.run.folder)
+    save_snapshots(session.figures / "snapshots.png", records, kept)
     if isinstance(method, Restorer):
         save_restorations(session.figures, method, session.splits.val, session.compute)
     if isinstance(method.encoder, Attending):

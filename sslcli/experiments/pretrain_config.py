@@ -30,7 +30,18 @@ class Config(RecordingConfig):
     batch_size: int = setting(128, "pictures a step")
     seed: int = setting(0, "of weights, order and views: the same seed gives the same run")
     knn_every: int = setting(
-        11, "epochs between two kNN accuracies on validation, where labels exist; 0: never"
+        11,
+        "epochs between two kNN accuracies on validation, where labels exist, and LiDARs; 0: never",
+    )
+    snapshots: list[int] = setting(
+        [],
+        "epochs after which the encoder is kept, to be evaluated by at=EPOCH",
+        changes_results=False,
+    )
+    snapshot_every: int = setting(
+        0,
+        "epochs between two more kept encoders; 0: only those of `snapshots`",
+        changes_results=False,
     )
     profile: bool = setting(
         False,
@@ -47,6 +58,22 @@ class Config(RecordingConfig):
         require(
             self.knn_every >= 0, "knn_every", self.knn_every, "0 or more", "0 never measures it"
         )
+        self._check_snapshots()
+
+    def _check_snapshots(self) -> None:
+        """Raises SslcliError for an epoch that the run does not reach."""
+        good = all(1 <= epoch <= self.epochs for epoch in self.snapshots)
+        must_be = f"a list of epochs from 1 to epochs={self.epochs}"
+        fix = f"try snapshots=[{self.epochs}]"
+        require(good, "snapshots", self.snapshots, must_be, fix)
+        every, fix = self.snapshot_every, "0 keeps no more than `snapshots` names"
+        must_be = f"from 0 to epochs={self.epochs}"
+        require(0 <= every <= self.epochs, "snapshot_every", every, must_be, fix)
+
+    def keeps(self, epoch: int) -> bool:
+        """Tells whether the encoder is kept after that many epochs."""
+        regular = self.snapshot_every > 0 and epoch % self.snapshot_every == 0
+        return regular or epoch in self.snapshots
 
 
 def resolve(config: Config) -> Config:

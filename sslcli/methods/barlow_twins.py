@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -29,6 +29,8 @@ class BarlowTwinsConfig(MethodConfig):
 
     Differs: both views are drawn from one augmentation; the loss is multiplied by `scale`.
     """
+
+    suits = ("optim=sgd", "optim.lr=0.1")
 
     off_diagonal: float = setting(0.005, "weight of the correlations of different dimensions")
     scale: float = setting(0.1, "factor of the loss, which sums over dimensions")
@@ -51,6 +53,7 @@ class BarlowTwinsConfig(MethodConfig):
             augmentation=self.views.build(preprocessing.mean, preprocessing.std),
             off_diagonal=self.off_diagonal,
             scale=self.scale,
+            width=self.projector.out,
         )
 
 
@@ -62,6 +65,15 @@ class BarlowTwins(Method):
     augmentation: Augmentation
     off_diagonal: float
     scale: float
+    width: int
+
+    def normal(self, batch_size: int) -> Normal:
+        width = self.width
+        # A correlation of N independent pairs has mean 0 and variance 1 / (N - 1).
+        chance = 1 / (batch_size - 1)
+        off_diagonal = self.off_diagonal * width * (width - 1) * chance
+        untrained = width * (1 + chance) + off_diagonal
+        return Normal(self.scale * untrained, self.scale * width)
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)

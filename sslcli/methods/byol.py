@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.head_config import HeadConfig
 from sslcli.settings import part, setting
 
@@ -65,6 +65,9 @@ class BYOL(Method):
     target: MovingAverage
     augmentation: Augmentation
     momentum: float
+
+    def normal(self, batch_size: int) -> Normal:
+        return Normal(4.0, 0.0)
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)

@@ -5,6 +5,7 @@ Source: Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transf
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from sslcli.method import (
     MethodConfig,
     Metrics,
     Minimize,
+    Normal,
     Preprocessing,
     Progress,
     views_by_size,
@@ -42,6 +44,8 @@ class DINOConfig(MethodConfig):
     The encoder that survives is the teacher's. Differs: the head has batch norm and ReLU; both
     large views are drawn from one augmentation; the teacher's temperature is constant.
     """
+
+    suits = ("optim=adamw", "optim.lr=1e-3")
 
     num_prototypes: int = setting(1024, "outputs of the head")
     student_temperature: float = setting(0.1, "of the student's softmax")
@@ -115,6 +119,10 @@ class DINO(Method):
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
         return {"student": [self.student, self.projector], "prototypes": [self.prototypes]}
+
+    def normal(self, batch_size: int) -> Normal:
+        loss = math.log(len(self.prototypes.weight))
+        return Normal(loss, loss)
 
     def views(self, images: Tensor) -> Tensor | list[Tensor]:
         large = self.large(images, num_views=2)

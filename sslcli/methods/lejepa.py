@@ -31,6 +31,8 @@ class LeJEPAConfig(MethodConfig):
     Differs: all views have one size and one augmentation.
     """
 
+    suits = ("optim=adamw", "optim.lr=1e-3")
+
     num_views: int = setting(4, "views of each picture")
     regularization: float = setting(0.05, "weight of SIGReg, the rest being the views' agreement")
     num_directions: int = setting(256, "random directions along which SIGReg looks, new each step")

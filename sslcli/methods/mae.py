@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.processes import own_rows
 from sslcli.settings import part, setting
 
@@ -36,6 +36,15 @@ class MAEConfig(MethodConfig):
     It restores pictures (`sslcli restore`) where its targets are pixels, with
     method.normalize_patches=false.
     """
+
+    suits = (
+        "encoder=vit",
+        "encoder.width=96",
+        "encoder.depth=4",
+        "optim=adamw",
+        "optim.lr=1e-3",
+        "optim.weight_decay=0.05",
+    )
 
     mask_ratio: float = setting(0.75, "the fraction of the patches that is hidden")
     normalize_patches: bool = setting(
@@ -77,6 +86,13 @@ class MAE(Method):
     augmentation: Augmentation
     mask_ratio: float
     normalize_patches: bool
+
+    def normal(self, batch_size: int) -> Normal:
+        if not self.normalize_patches:
+            return Normal()
+        numbers = self.preprocessing.channels * self.encoder.patch**2
+        loss = (numbers - 1) / numbers  # of predicting every patch's mean
+        return Normal(loss, loss)
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images)

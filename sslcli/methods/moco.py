@@ -6,13 +6,14 @@ Chen et al. 2020, "Improved Baselines with Momentum Contrastive Learning".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.head_config import HeadConfig
 from sslcli.settings import part, setting
 
@@ -72,6 +73,10 @@ class MoCo(Method):
     augmentation: Augmentation
     temperature: float
     momentum: float
+
+    def normal(self, batch_size: int) -> Normal:
+        candidates = 1 + len(self.queue.rows)
+        return Normal(math.log(candidates), math.log(candidates))
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)

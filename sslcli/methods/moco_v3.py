@@ -5,13 +5,14 @@ Source: Chen, Xie, He 2021, "An Empirical Study of Training Self-Supervised Visi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -73,6 +74,10 @@ class MoCoV3(Method):
     augmentation: Augmentation
     temperature: float
     momentum: float
+
+    def normal(self, batch_size: int) -> Normal:
+        loss = 4 * self.temperature * math.log(batch_size)
+        return Normal(loss, loss)
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)

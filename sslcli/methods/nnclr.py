@@ -6,13 +6,14 @@ Learning of Visual Representations".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -70,6 +71,9 @@ class NNCLR(Method):
     queue: Queue
     augmentation: Augmentation
     temperature: float
+
+    def normal(self, batch_size: int) -> Normal:
+        return Normal(math.log(batch_size), math.log(batch_size))
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)

@@ -6,6 +6,7 @@ Visual Representations".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.projector_config import ProjectorConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -109,6 +110,12 @@ class SimCLR(Method):
 
     def whole_batch_parts(self) -> Sequence[nn.Module]:
         return [self.projector]
+
+    def normal(self, batch_size: int) -> Normal:
+        others = 2 * batch_size - 1
+        if self.contrastive_loss is not ContrastiveLoss.nt_xent:
+            others -= 1
+        return Normal(math.log(others), math.log(others))
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)

@@ -32,6 +32,15 @@ class SimMIMConfig(MethodConfig):
     Differs: single patches are hidden, where the paper hides squares of 32 pixels.
     """
 
+    suits = (
+        "encoder=vit",
+        "encoder.width=96",
+        "encoder.depth=4",
+        "optim=adamw",
+        "optim.lr=1e-3",
+        "optim.weight_decay=0.05",
+    )
+
     mask_ratio: float = setting(0.6, "the fraction of the patches that is hidden")
     views: ViewConfig = part(cropped_and_flipped, "the augmentation of the pictures")
 

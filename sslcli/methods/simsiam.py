@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.head_config import HeadConfig
 from sslcli.settings import part, setting
 
@@ -30,6 +30,8 @@ class SimSiamConfig(MethodConfig):
     Differs: the predictor's learning rate follows the schedule, where the paper keeps it constant;
     all views go through the networks as one batch.
     """
+
+    suits = ("optim=sgd", "optim.lr=0.3")
 
     num_views: int = setting(2, "views of each picture; more than 2 is FastSiam")
     projector: HeadConfig = part(
@@ -67,6 +69,9 @@ class SimSiam(Method):
     predictor: nn.Module
     augmentation: Augmentation
     num_views: int
+
+    def normal(self, batch_size: int) -> Normal:
+        return Normal(0.0, -1.0)
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=self.num_views)

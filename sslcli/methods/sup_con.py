@@ -5,13 +5,22 @@ Source: Khosla et al. 2020, "Supervised Contrastive Learning".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import LabelReader, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import (
+    LabelReader,
+    MethodConfig,
+    Metrics,
+    Minimize,
+    Normal,
+    Preprocessing,
+    Progress,
+)
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -56,6 +65,10 @@ class SupCon(LabelReader):
     projector: nn.Module
     augmentation: Augmentation
     temperature: float
+
+    def normal(self, batch_size: int) -> Normal:
+        loss = math.log(2 * batch_size - 1)
+        return Normal(loss, loss)
 
     def views_of(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)

@@ -6,13 +6,14 @@ Assignments".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -34,6 +35,8 @@ class SwAVConfig(MethodConfig):
 
     Differs: one queue serves both large views, and holds the first one's embeddings.
     """
+
+    suits = ("optim=sgd", "optim.lr=0.3")
 
     num_prototypes: int = setting(300, "directions that pictures are assigned to, about alike")
     temperature: float = setting(0.1, "of the softmax that predicts an assignment")
@@ -101,6 +104,10 @@ class SwAV(Method):
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
         return {"network": [self.encoder, self.projector], "prototypes": [self.prototypes]}
+
+    def normal(self, batch_size: int) -> Normal:
+        loss = math.log(len(self.prototypes.weight))
+        return Normal(loss, loss)
 
     def views(self, images: Tensor) -> Tensor | list[Tensor]:
         large = self.large(images, num_views=2)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
-from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -30,6 +30,8 @@ class VICRegConfig(MethodConfig):
 
     Differs: both views are drawn from one augmentation.
     """
+
+    suits = ("optim=sgd", "optim.lr=0.1")
 
     invariance: float = setting(25.0, "weight of the views' squared difference")
     variance: float = setting(25.0, "weight of the standard deviations below 1")
@@ -66,6 +68,9 @@ class VICReg(Method):
     invariance: float
     variance: float
     covariance: float
+
+    def normal(self, batch_size: int) -> Normal:
+        return Normal(None, 0.99 * self.variance)
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images, num_views=2)

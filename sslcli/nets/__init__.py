@@ -1,4 +1,4 @@
-"""Networks. What a config builds is exported here.
+"""Exports the networks that configs build.
 
 Importing this does not import torch.
 """

@@ -1,4 +1,4 @@
-"""A network on a large batch in the memory of a small one.
+"""Runs a network on a large batch in the memory of a small one.
 
 Nothing of a chunk is kept but its input and output; it is computed again when its gradient is asked
 for. So the objective is that of the whole batch, where accumulating the gradients of small batches
@@ -21,12 +21,12 @@ from torch.utils.checkpoint import checkpoint
 
 
 def in_chunks(network: nn.Module, inputs: Tensor, chunk_size: int | None) -> Tensor:
-    """`network(inputs)` (N, …), the activations of at most `chunk_size` rows in memory at a time;
-    None: of all at once.
+    """Returns `network(inputs)` (N, …) with the activations of few rows in memory.
 
-    Equal, gradients too, up to the order of float32 sums, for networks that treat every row alone.
-    Batch norm in training takes the statistics of a chunk, as on a device that holds so many rows;
-    its running statistics see every chunk once.
+    They are those of `chunk_size` rows; None: of all. Equal, gradients too, up to the order of
+    float32 sums, for networks that treat every row alone. Batch norm in training takes the
+    statistics of a chunk, as on a device that holds so many rows; its running statistics see every
+    chunk once.
     """
     if chunk_size is None or chunk_size >= len(inputs):
         return network(inputs)  # type: ignore[no-any-return]
@@ -40,8 +40,9 @@ def in_chunks(network: nn.Module, inputs: Tensor, chunk_size: int | None) -> Ten
 
 @contextlib.contextmanager
 def _unrecorded(network: nn.Module) -> Iterator[None]:
-    """Inside, what batch norm records goes to copies of its statistics: the second pass over a
-    chunk is no second chunk.
+    """Keeps a chunk's second pass from changing batch norm's running statistics.
+
+    Inside, copies of them are changed.
     """
     recording = [
         module for module in network.modules() if isinstance(module, _BatchNorm) and module.training

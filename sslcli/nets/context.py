@@ -1,4 +1,4 @@
-"""The context encoder's networks: encoder, bottlenecks, discriminator.
+"""Defines the context encoder's networks: encoder, bottlenecks, discriminator.
 
 Shapes: N images, C H W.
 
@@ -26,8 +26,9 @@ SMALLEST = 4
 
 
 class ContextNet(Encoder):
-    """4x4 convolutions of stride 2 down to maps of 3 or 4 px, LeakyReLU, batch norm after each but
-    the first.
+    """Applies 4x4 convolutions of stride 2 down to maps of 3 or 4 px.
+
+    LeakyReLU follows each, and batch norm each but the first.
     """
 
     def __init__(self, channels: int, resolution: int, base_width: int) -> None:
@@ -44,7 +45,7 @@ class ContextNet(Encoder):
         return maps
 
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
-        """Transposed convolutions of the encoder's sides and widths in reverse."""
+        """Builds transposed convolutions of the encoder's sides and widths in reverse."""
         if tied:
             return super().decoder(channels, resolution, tied)  # which refuses
         stages: list[nn.Module] = []
@@ -61,8 +62,9 @@ class ContextNet(Encoder):
 
 
 class PatchDiscriminator(nn.Module):
-    """(N, channels, side, side) -> (N,) logits: whether a patch is real; sides from 5 px. Source:
-    shown values in [-1, 1].
+    """Maps patches (N, channels, side, side) to logits (N,) of being real.
+
+    Patches have values in [-1, 1], and sides from 5 px.
     """
 
     def __init__(self, channels: int, side: int, base_width: int) -> None:
@@ -79,8 +81,9 @@ class PatchDiscriminator(nn.Module):
 
 
 class ChannelwiseFullyConnected(nn.Module):
-    """(N, channels, side, side) -> the same: every channel's positions mixed by a matrix of its
-    own, no channel with another.
+    """Mixes every channel's positions by a matrix of its own.
+
+    (N, channels, side, side) -> the same shape; no channel mixes with another.
 
     Source: Pathak et al. 2016, the channel-wise fully-connected layer: channels · side^4 weights,
     and here as many biases as numbers go out.
@@ -102,8 +105,9 @@ class ChannelwiseFullyConnected(nn.Module):
 
 
 class ChannelwiseBottleneck(nn.Sequential):
-    """(N, channels, side, side) -> the same: positions mixed within every channel, then channels at
-    every position.
+    """Mixes positions within every channel, then channels at every position.
+
+    (N, channels, side, side) -> the same shape.
     """
 
     def __init__(self, channels: int, side: int) -> None:
@@ -118,11 +122,10 @@ class ChannelwiseBottleneck(nn.Sequential):
 
 
 class FullyConnectedBottleneck(nn.Sequential):
-    """(N, *code_shape) -> the same, through `units` numbers that see the whole code; the released
-    network's has 4000.
+    """Maps (N, *code_shape) to the same shape through `units` numbers.
 
-    There a convolution as large as the maps and a transposed one back, which are these two linear
-    layers.
+    Each of them sees the whole code. The released network has 4000, by a convolution as large as
+    the maps and a transposed one back, which are these two linear layers.
     """
 
     def __init__(self, code_shape: Sequence[int], units: int) -> None:
@@ -143,15 +146,16 @@ class FullyConnectedBottleneck(nn.Sequential):
 
 
 def _widths(num_stages: int, base_width: int) -> list[int]:
-    """Channels after every stage: doubling in the last four, so at most eight times `base_width`
-    (64 64 128 256 512).
+    """Returns the channels after every stage, such as 64 64 128 256 512.
+
+    They double in the last four stages, so at most eight times `base_width`.
     """
     waiting = max(0, num_stages - 4)
     return [base_width << max(0, stage - waiting) for stage in range(num_stages)]
 
 
 def _halvings(channels: int, sides: Sequence[int], widths: Sequence[int]) -> nn.Sequential:
-    """Convolutions that bring maps through `sides`, to `widths` channels."""
+    """Builds convolutions that bring maps through `sides`, to `widths` channels."""
     layers: list[nn.Module] = []
     for stage, width in enumerate(widths):
         padding = 1 + sides[stage] % 2  # so that an odd side is halved rounding up
@@ -167,7 +171,7 @@ def _norm_relu(channels: int) -> list[nn.Module]:
 
 
 def _initialise(module: nn.Module) -> None:
-    """Weights N(0, 0.02), a norm's scale N(1, 0.02), whatever is added 0."""
+    """Draws weights from N(0, 0.02), a norm's scale from N(1, 0.02); sets biases to 0."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):

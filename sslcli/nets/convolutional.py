@@ -1,4 +1,4 @@
-"""Convolutional encoders."""
+"""Defines the convolutional encoders."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from sslcli.nets.encoder import Encoder
 
 
 class ConvNet(Encoder):
-    """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels, strides 1 2 1 2 1 2, mean
-    pool.
+    """Applies six 3x3 conv-norm-ReLU blocks, with features by mean pooling.
+
+    They have w, 2w, 2w, 4w, 4w, 8w channels, and strides 1 2 1 2 1 2.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ def resnet(name: str, zero_init_residual: bool, norm: Callable[[int], nn.Module]
 
 
 class ResNetEncoder(Encoder):
-    """A torchvision ResNet up to its pooled features, with torchvision's keys under `resnet.`."""
+    """Is torchvision's ResNet up to its pooled features, keys under `resnet.`."""
 
     def __init__(self, resnet: ResNet, channels: int, resolution: int, small_stem: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The decoder of any encoder: from a code back to a picture.
+"""Decodes a code back to a picture, for any encoder.
 
 Shapes: N images, C H W, D width.
 """
@@ -17,9 +17,7 @@ ResNet does.
 
 
 def halved_sides(side: int, last: int) -> list[int]:
-    """`side` and its halves, each rounded up, down to the first that is not above `last`: 28, 4 ->
-    28, 14, 7, 4.
-    """
+    """Halves `side`, rounding up, down to at most `last`: 28, 4 -> 28, 14, 7, 4."""
     sides = [side]
     while sides[-1] > last:
         sides.append((sides[-1] + 1) // 2)
@@ -27,7 +25,7 @@ def halved_sides(side: int, last: int) -> list[int]:
 
 
 class UpsamplingDecoder(nn.Module):
-    """(N, *code_shape) -> (N, channels, resolution, resolution), unbounded.
+    """Decodes (N, *code_shape) to (N, channels, resolution, resolution), unbounded.
 
     Feature maps (D, h, w) are brought back through the sides that the picture was halved through;
     every stage after the first halves the channels. A vector (D,) first becomes maps of 4 to 7 px
@@ -57,8 +55,9 @@ class UpsamplingDecoder(nn.Module):
 
 
 def _sides_above(side: int, resolution: int) -> list[int]:
-    """Of the halves of `resolution` those above the one nearest to `side`, rising, `resolution`
-    always among them.
+    """Returns the halves of `resolution` above the one nearest to `side`, rising.
+
+    `resolution` is always among them.
     """
     rungs = halved_sides(resolution, last=1)
     nearest = min(rungs, key=lambda rung: abs(rung - side))
@@ -66,9 +65,8 @@ def _sides_above(side: int, resolution: int) -> list[int]:
 
 
 def _maps_from(units: int, channels: int, side: int) -> nn.Sequential:
-    linear = nn.Linear(units, channels * side * side, bias=False)
     return nn.Sequential(
-        linear,
+        nn.Linear(units, channels * side * side, bias=False),
         nn.Unflatten(1, (channels, side, side)),
         nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
@@ -76,9 +74,7 @@ def _maps_from(units: int, channels: int, side: int) -> nn.Sequential:
 
 
 class _Stage(nn.Module):
-    """Maps of any side -> maps of `side`: each pixel repeated, then a 3x3 convolution, batch norm,
-    ReLU.
-    """
+    """Repeats pixels up to `side`; then 3x3 convolution, batch norm and ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, side: int) -> None:
         super().__init__()

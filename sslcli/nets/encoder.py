@@ -1,4 +1,4 @@
-"""What every encoder is, and what an autoencoder needs of one.
+"""Defines what every encoder is, and what an autoencoder needs of one.
 
 Shapes: N images, C H W, D width.
 """
@@ -17,7 +17,7 @@ from sslcli.nets.decoders import UpsamplingDecoder
 
 
 class Encoder(nn.Module):
-    """(N, C, H, W) preprocessed pictures -> (N, `width`) features.
+    """Maps preprocessed pictures (N, C, H, W) to features (N, `width`).
 
     It is what survives pretraining.
 
@@ -33,21 +33,22 @@ class Encoder(nn.Module):
         return self.code(pictures).mean(dim=(2, 3))
 
     def in_chunks(self, views: Views, chunk_size: int | None) -> Tensor:
-        """As `forward`, in the memory of `chunk_size` pictures (see nets/chunked.py); None: of all
-        at once. Of several sizes one after the other, their features in one tensor.
+        """Returns `forward` in the memory of `chunk_size` pictures; None: of all.
+
+        Of views of several sizes one after the other, their features in one tensor.
         """
         features = [in_chunks(self, size, chunk_size) for size in views_by_size(views)]
         return features[0] if len(features) == 1 else torch.cat(features)
 
     def code(self, pictures: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, *code_shape): what a decoder starts from."""
+        """Maps (N, C, H, W) to (N, *code_shape), which a decoder starts from."""
         features: Tensor = self(pictures)
         return features
 
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
-        """(N, *code_shape) -> (N, channels, resolution, resolution), unbounded: the encoder's
-        mirror, with weights of its own or, `tied`, the encoder's transposed.
+        """Builds a decoder (N, *code_shape) -> (N, channels, resolution, resolution).
 
+        Its output is unbounded. Its weights are its own or, `tied`, the encoder's transposed.
         Raises SslcliError where this encoder's weights cannot be tied.
         """
         if tied:
@@ -60,7 +61,7 @@ class Encoder(nn.Module):
         return UpsamplingDecoder(self.code_shape, channels, resolution)
 
     def up_to(self, layer: int) -> Encoder:
-        """The encoder that ends with its `layer`-th layer, counted from 1.
+        """Returns the encoder that ends with its `layer`-th layer, counted from 1.
 
         Raises SslcliError where it has no such layer.
         """
@@ -71,8 +72,9 @@ class Encoder(nn.Module):
 
 
 class Bottleneck(Encoder):
-    """An encoder whose code is flattened and brought to `width` numbers by one linear layer:
-    feature maps keep what they know of places, which their mean forgets.
+    """Brings an encoder's flattened code to `width` numbers by one linear layer.
+
+    Feature maps keep what they know of places, which their mean forgets.
     """
 
     def __init__(self, encoder: Encoder, width: int) -> None:
@@ -87,9 +89,7 @@ class Bottleneck(Encoder):
         return code
 
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
-        """As the encoder's own, behind a linear layer that widens the code again; only that of the
-        encoder can be tied.
-        """
+        """Builds the encoder's decoder behind a linear layer, which is never tied."""
         widen = [nn.Linear(self.width, self.linear.in_features), nn.ReLU(inplace=True)]
         return nn.Sequential(
             *widen,

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 
 class Stem(Enum):
-    """The first layer of a ResNet: `imagenet` 7x7 stride 2 with max-pool, `small` 3x3 stride 1
-    without, `auto` by size.
+    """Names the first layer of a ResNet.
+
+    `imagenet`: 7x7 of stride 2 with max-pool; `small`: 3x3 of stride 1 without; `auto`: by size.
     """
 
     auto = "auto"
@@ -32,7 +33,7 @@ class Stem(Enum):
 
 
 class Activation(Enum):
-    """The nonlinearity of a chain of layers."""
+    """Names the nonlinearity of a chain of layers."""
 
     relu = "relu"
     sigmoid = "sigmoid"
@@ -43,21 +44,23 @@ class Activation(Enum):
 
 
 class Norm(Enum):
-    """What convolutions are normalised by: the `batch`'s statistics, or, alike for every picture,
-    those of a `group` of its channels, so that chunks, devices and small batches change nothing.
+    """Names what normalises convolutions.
+
+    That is the statistics of the `batch` or, alike for every picture, those of a `group` of its
+    channels, so that chunks, devices and small batches change nothing.
     """
 
     batch = "batch"
     group = "group"
 
     def module(self) -> Callable[[int], nn.Module]:
-        """Called with the number of channels."""
+        """Returns what makes the norm of a number of channels."""
         return nets.normalization(self.name)
 
 
 @dataclass(kw_only=True)
 class EncoderConfig:
-    """Base of every encoder's config: a kind defines `network`."""
+    """Holds the settings that all encoders share; a kind defines `network`."""
 
     bottleneck: int | None = setting(
         None,
@@ -72,7 +75,7 @@ class EncoderConfig:
         )
 
     def build(self, channels: int, resolution: int) -> Encoder:
-        """Freshly initialised from torch's global generator.
+        """Builds an encoder with initial weights from torch's global generator.
 
         Raises SslcliError where the pictures do not fit.
         """
@@ -80,14 +83,20 @@ class EncoderConfig:
         return network if self.bottleneck is None else nets.Bottleneck(network, self.bottleneck)
 
     def network(self, channels: int, resolution: int) -> Encoder:
-        """The encoder without its bottleneck."""
+        """Builds the encoder without its bottleneck."""
         raise NotImplementedError
+
+
+def _require_8_pixels(resolution: int, encoder: str) -> None:
+    must_be = f"at least 8 for encoder={encoder}"
+    require(resolution >= 8, "data.resolution", resolution, must_be, "use encoder=mlp")
 
 
 @dataclass(kw_only=True)
 class ConvNetConfig(EncoderConfig):
-    """Six 3x3 conv-norm-ReLU blocks of w, 2w, 2w, 4w, 4w, 8w channels (strides 1 2 1 2 1 2), mean
-    pool: fast on a CPU.
+    """Builds six 3x3 conv-norm-ReLU blocks with mean pooling, fast on a CPU.
+
+    They have w, 2w, 2w, 4w, 4w, 8w channels, and strides 1 2 1 2 1 2.
     """
 
     width: int = setting(16, "channels of the first block, w; the encoder's width is 8w")
@@ -100,19 +109,13 @@ class ConvNetConfig(EncoderConfig):
         require(self.width >= 1, "encoder.width", self.width, "at least 1", "16 is the default")
 
     def network(self, channels: int, resolution: int) -> Encoder:
-        require(
-            resolution >= 8,
-            "data.resolution",
-            resolution,
-            "at least 8 for encoder=convnet",
-            "use encoder=mlp",
-        )
+        _require_8_pixels(resolution, "convnet")
         return nets.ConvNet(channels, resolution, self.width, self.norm.module())
 
 
 @dataclass(kw_only=True)
 class ResNetConfig(EncoderConfig):
-    """torchvision's ResNet without its classifier."""
+    """Builds torchvision's ResNet without its classifier."""
 
     stem: Stem = setting(Stem.auto, "first layer; auto: small below 64 px, imagenet from there on")
     norm: Norm = setting(
@@ -131,13 +134,13 @@ class ResNetConfig(EncoderConfig):
 
     @property
     def architecture(self) -> str:
-        """torchvision's name of the network."""
+        """Names the network as torchvision does."""
         raise NotImplementedError
 
 
 @dataclass(kw_only=True)
 class ResNet18Config(ResNetConfig):
-    """torchvision's ResNet-18, width 512."""
+    """Builds torchvision's ResNet-18, width 512."""
 
     @property
     def architecture(self) -> str:
@@ -146,7 +149,7 @@ class ResNet18Config(ResNetConfig):
 
 @dataclass(kw_only=True)
 class ResNet34Config(ResNetConfig):
-    """torchvision's ResNet-34, width 512."""
+    """Builds torchvision's ResNet-34, width 512."""
 
     @property
     def architecture(self) -> str:
@@ -155,7 +158,7 @@ class ResNet34Config(ResNetConfig):
 
 @dataclass(kw_only=True)
 class ResNet50Config(ResNetConfig):
-    """torchvision's ResNet-50, width 2048."""
+    """Builds torchvision's ResNet-50, width 2048."""
 
     @property
     def architecture(self) -> str:
@@ -164,7 +167,7 @@ class ResNet50Config(ResNetConfig):
 
 @dataclass(kw_only=True)
 class LayeredConfig(EncoderConfig):
-    """Base of the encoders that are a chain of layers, which can be stacked, tied and cut."""
+    """Holds the settings of a chain of layers, which can be stacked, tied and cut."""
 
     widths: list[int] = setting(
         [1000, 1000], "units of each layer; the last is the encoder's width"
@@ -180,25 +183,18 @@ class LayeredConfig(EncoderConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         good = len(self.widths) > 0 and all(width > 0 for width in self.widths)
-        require(
-            good,
-            "encoder.widths",
-            self.widths,
-            "a list of positive numbers",
-            "try encoder.widths=[512,256]",
-        )
-        require(
-            self.gain is None or self.gain > 0,
-            "encoder.gain",
-            self.gain,
-            "positive",
-            "try 1, or null",
-        )
+        fix = "try encoder.widths=[512,256]"
+        require(good, "encoder.widths", self.widths, "a list of positive numbers", fix)
+        gain = self.gain
+        require(gain is None or gain > 0, "encoder.gain", gain, "positive", "try 1, or null")
 
 
 @dataclass(kw_only=True)
 class MLPConfig(LayeredConfig):
-    """Fully-connected layers on the flattened picture, by default each with batch norm and ReLU."""
+    """Builds fully-connected layers on the flattened picture.
+
+    By default batch norm and ReLU follow each.
+    """
 
     def network(self, channels: int, resolution: int) -> Encoder:
         return nets.MLP(
@@ -212,8 +208,9 @@ class MLPConfig(LayeredConfig):
 
 @dataclass(kw_only=True)
 class ConvStackConfig(LayeredConfig):
-    """5x5 convolutions of stride 2, mean pool: a convolutional network that can be trained layer by
-    layer.
+    """Builds 5x5 convolutions of stride 2, with mean pooling.
+
+    This convolutional network can be trained layer by layer.
     """
 
     widths: list[int] = setting(
@@ -222,14 +219,9 @@ class ConvStackConfig(LayeredConfig):
 
     def network(self, channels: int, resolution: int) -> Encoder:
         deepest = max(1, resolution.bit_length() - 1)
+        must_be = f"at most {deepest} layers"
         fix = f"pictures of {resolution} px carry that many halvings"
-        require(
-            len(self.widths) <= deepest,
-            "encoder.widths",
-            self.widths,
-            f"at most {deepest} layers",
-            fix,
-        )
+        require(len(self.widths) <= deepest, "encoder.widths", self.widths, must_be, fix)
         return nets.ConvStack(
             channels, resolution, self.widths, self.activation.module(), self.batch_norm, self.gain
         )
@@ -237,8 +229,9 @@ class ConvStackConfig(LayeredConfig):
 
 @dataclass(kw_only=True)
 class ContextConfig(EncoderConfig):
-    """The context encoder's: 4x4 convolutions of stride 2, as many as bring the picture to about
-    4x4, mean pool.
+    """Builds the context encoder's network: 4x4 convolutions of stride 2.
+
+    They are as many as bring the picture to about 4x4; mean pooling follows.
     """
 
     width: int = setting(
@@ -250,20 +243,15 @@ class ContextConfig(EncoderConfig):
         require(self.width >= 1, "encoder.width", self.width, "at least 1", "32 is the default")
 
     def network(self, channels: int, resolution: int) -> Encoder:
-        require(
-            resolution >= 8,
-            "data.resolution",
-            resolution,
-            "at least 8 for encoder=context",
-            "use encoder=mlp",
-        )
+        _require_8_pixels(resolution, "context")
         return nets.ContextNet(channels, resolution, self.width)
 
 
 @dataclass(kw_only=True)
 class TimmConfig(EncoderConfig):
-    """Any timm model by its name (needs the extra: pip install 'sslcli[timm]'), from random
-    weights; ViTs among them.
+    """Builds any timm model by its name, with random weights; ViTs among them.
+
+    It needs the extra: pip install 'sslcli[timm]'.
     """
 
     model: str = setting(REQUIRED, "timm's name of the model, as in vit_tiny_patch16_224")

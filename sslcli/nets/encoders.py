@@ -31,4 +31,5 @@ ENCODERS: Choices[EncoderConfig] = Choices(
         "timm": TimmConfig,
     },
     "sslcli.encoders",
+    presets=("sigmoid_mlp",),
 )

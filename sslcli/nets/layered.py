@@ -1,5 +1,6 @@
-"""Encoders that are a plain chain of layers, each with its mirror: what can be trained layer by
-layer, tied, and cut.
+"""Defines encoders that are a plain chain of layers, each with its mirror.
+
+They can be trained layer by layer, tied, and cut.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from sslcli.nets.layers import ConvLayer, DenseLayer, Layer, Nonlinearity
 
 
 class LayeredEncoder(Encoder):
-    """A chain of layers.
+    """Applies a chain of layers.
 
     `layers[k]` takes what the ones before it make of `entrance(pictures)`.
     """
 
     def __init__(self, layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]]) -> None:
-        """`shapes`: of one picture's code after every layer."""
+        """Takes the `shapes` of one picture's code after every layer."""
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self._shapes = list(shapes)
@@ -30,7 +31,7 @@ class LayeredEncoder(Encoder):
         self.width = self.code_shape[0]
 
     def entrance(self, pictures: Tensor) -> Tensor:
-        """(N, C, H, W) -> what the first layer takes."""
+        """Maps (N, C, H, W) to the input of the first layer."""
         return pictures
 
     def code(self, pictures: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ class LayeredEncoder(Encoder):
 
 
 class MLP(LayeredEncoder):
-    """Fully-connected layers on the flattened picture."""
+    """Applies fully-connected layers to the flattened picture."""
 
     def __init__(
         self,
@@ -93,9 +94,7 @@ class MLP(LayeredEncoder):
 
 
 class ConvStack(LayeredEncoder):
-    """5x5 convolutions of stride 2, each halving the picture's side; the features are the last
-    maps' mean.
-    """
+    """Applies 5x5 convolutions of stride 2; the features are the last maps' mean."""
 
     def __init__(
         self,

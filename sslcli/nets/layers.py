@@ -1,4 +1,4 @@
-"""Layers that know their mirror: what stacks and plain autoencoders are made of.
+"""Defines layers with a mirror, the parts of stacks and plain autoencoders.
 
 Shapes: N images, C H W, D units.
 """
@@ -23,7 +23,7 @@ def activation(name: str) -> Nonlinearity:
 
 
 def normalization(name: str) -> Callable[[int], nn.Module]:
-    """Returns what makes a norm for a number of channels: `batch`, or `group`.
+    """Returns what makes a norm of a number of channels: `batch`, or `group`.
 
     Groups are of 8 channels (16 or so in Wu & He 2018), or what divides them.
     """
@@ -36,21 +36,22 @@ def normalization(name: str) -> Callable[[int], nn.Module]:
 
 
 class Layer(nn.Module):
-    """An affine map, batch norm if wanted, a nonlinearity.
+    """Applies an affine map, batch norm if wanted, a nonlinearity.
 
     `mirror` maps codes back to what the layer was given.
     """
 
     def mirror(self, tied: bool) -> nn.Module:
-        """codes -> inputs, unbounded (a sigmoid's argument, or the values themselves).
+        """Builds the map of codes to inputs, unbounded.
 
-        `tied`: with this layer's weights transposed, and a bias of its own.
+        That is a sigmoid's argument, or the values themselves. `tied`: with this layer's weights
+        transposed, and a bias of its own.
         """
         raise NotImplementedError
 
 
 class DenseLayer(Layer):
-    """(N, num_inputs) -> (N, units)."""
+    """Maps (N, num_inputs) to (N, units)."""
 
     def __init__(
         self,
@@ -79,8 +80,9 @@ class DenseLayer(Layer):
 
 
 class ConvLayer(Layer):
-    """(N, C, side, side) -> (N, channels, ceil(side / 2), ceil(side / 2)): a 5x5 convolution of
-    stride 2.
+    """Applies a 5x5 convolution of stride 2.
+
+    (N, C, side, side) -> (N, channels, ceil(side / 2), ceil(side / 2)).
     """
 
     def __init__(
@@ -152,7 +154,7 @@ def initialise(
     nonlinearity: nn.Module,
     gain: float | None = None,
 ) -> None:
-    """Weights uniform in ±gain · sqrt(6 / (fan in + fan out)), biases 0.
+    """Draws weights uniform in ±gain · sqrt(6 / (fan in + fan out)); sets biases to 0.
 
     Without a gain: 4 before a sigmoid, 1 before a tanh, and He's range before a ReLU.
 

@@ -1,4 +1,4 @@
-"""An encoder that normalises its pictures itself."""
+"""Defines an encoder that normalises its pictures itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 
 class NormalizedEncoder(nn.Module):
-    """(N, C, H, W) pictures in [0, 1] -> (N, D): minus `mean`, over `std` (per channel), then the
-    encoder.
+    """Maps pictures (N, C, H, W) in [0, 1] to features (N, D).
+
+    It subtracts `mean` and divides by `std`, per channel, before the encoder.
     """
 
     def __init__(self, encoder: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""The projection head."""
+"""Builds the projection head."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 def projection_head(
     width: int, hidden: int, out: int, num_layers: int, batch_norm: bool
 ) -> nn.Sequential:
-    """(N, width) -> (N, out): linear layers with ReLU between them.
+    """Builds linear layers with ReLU between them: (N, width) -> (N, out).
 
     With `batch_norm` a norm follows every layer, the last one's without a shift, and the layers
     have no bias, as in SimCLR's official code. Differs: torch's default initialisation where the

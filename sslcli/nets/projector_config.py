@@ -1,4 +1,4 @@
-"""The projector's config: the head between the encoder and a contrastive loss.
+"""Defines the projector's config: the head between encoder and contrastive loss.
 
 Does not import torch.
 """
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class ProjectorConfig:
-    """The projection head g: discarded after pretraining, since h probes better than g(h) (SimCLR
-    §4.2).
+    """Describes the projection head g, which is discarded after pretraining.
+
+    The reason: h probes better than g(h) (SimCLR §4.2).
     """
 
     num_layers: int = setting(2, "linear layers: 2 (SimCLR) or 3 (SimCLR v2); 1 is a linear head")
@@ -47,7 +48,7 @@ class ProjectorConfig:
         require(self.out > 0, "method.projector.out", self.out, "positive", "128 is SimCLR's")
 
     def build(self, width: int) -> nn.Sequential:
-        """The head for an encoder of `width`."""
+        """Builds the head for an encoder of `width`."""
         return nets.projection_head(
             width, self.hidden or width, self.out, self.num_layers, self.batch_norm
         )

@@ -1,4 +1,4 @@
-"""timm's models as encoders."""
+"""Makes encoders of timm's models."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from sslcli.errors import SslcliError, nearest
 from sslcli.nets.encoder import Encoder
+from sslcli.text import first_line
 
 
 class TimmEncoder(Encoder):
-    """A timm model without its classifier; its keys are timm's, under `model.`.
+    """Is a timm model without its classifier; its keys are timm's, under `model.`.
 
     `arguments` are what timm.create_model was given beside the name.
     """
@@ -37,41 +38,45 @@ class TimmEncoder(Encoder):
 def build_timm_encoder(
     name: str, channels: int, resolution: int, patch_size: int | None
 ) -> TimmEncoder:
-    """Raises SslcliError where timm is absent, does not know the name, or the model cannot take
-    such pictures.
+    """Builds a timm model as an encoder.
+
+    Raises SslcliError where timm is absent, lacks the model, or cannot build it for such pictures.
     """
-    try:
-        import timm
-    except ModuleNotFoundError:
-        raise SslcliError(
-            "encoder=timm needs the package timm", "pip install 'sslcli[timm]'"
-        ) from None
+    timm = _import_timm()
     if not timm.is_model(name):
         near = nearest(name, timm.list_models())
         fix = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them"
         raise SslcliError(f"timm has no model named {name!r}", fix)
-    sizes: dict[str, Any] = {} if patch_size is None else {"patch_size": patch_size}
     try:
-        model, arguments = _create(timm, name, channels, resolution, sizes)
+        model, arguments = _create(timm, name, channels, resolution, patch_size)
         return TimmEncoder(model, arguments, channels, resolution)
     except (AssertionError, RuntimeError, TypeError, ValueError) as reason:
-        what = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
         pictures = f"{resolution} px pictures of {channels} channels"
-        message = f"timm's {name} cannot be built for {pictures}: {what}"
-        raise SslcliError(
-            message, "choose another encoder.model, encoder.patch_size or data.resolution"
-        ) from reason
+        message = f"timm's {name} cannot be built for {pictures}: {first_line(reason)}"
+        fix = "choose another encoder.model, encoder.patch_size or data.resolution"
+        raise SslcliError(message, fix) from reason
+
+
+def _import_timm() -> Any:
+    try:
+        import timm
+    except ModuleNotFoundError:
+        fix = "pip install 'sslcli[timm]'"
+        raise SslcliError("encoder=timm needs the package timm", fix) from None
+    return timm
 
 
 def _create(
-    timm: Any, name: str, channels: int, resolution: int, sizes: dict[str, Any]
+    timm: Any, name: str, channels: int, resolution: int, patch_size: int | None
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The model and the arguments that made it.
+    """Returns the model and the arguments that made it.
 
     Models made of patches must be told the pictures' size; the others refuse the argument, and take
     any size.
     """
-    arguments = {"num_classes": 0, "in_chans": channels, **sizes}
+    arguments: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
+    if patch_size is not None:
+        arguments["patch_size"] = patch_size
     sized = {**arguments, "img_size": resolution}
     try:
         return timm.create_model(name, **sized), sized

@@ -89,8 +89,13 @@ def curves_by_family(
     return {family: panels for family, panels in families.items() if panels}
 
 
-def draw_curves(panels: Mapping[str, Sequence[Line]]) -> go.Figure:
-    """Draws a panel for every metric, one below the other, over epochs."""
+def draw_curves(
+    panels: Mapping[str, Sequence[Line]], normal_loss: Mapping[str, float | None] | None = None
+) -> go.Figure:
+    """Draws a panel for every metric, one below the other, over epochs.
+
+    `normal_loss`: values of the loss by name, drawn as dashed lines beside it.
+    """
     names = list(dict.fromkeys(line.name for lines in panels.values() for line in lines))
     named = names if 1 < len(names) <= MAX_NAMED else []
     titles = [f"<b>{_escaped(title_of(metric))}</b>" for metric in panels]
@@ -102,6 +107,11 @@ def draw_curves(panels: Mapping[str, Sequence[Line]]) -> go.Figure:
             traces = _traces(line, most, in_legend=line.name not in seen)
             figure.add_traces(traces, rows=row, cols=1)
             seen.add(line.name)
+        for name, level in (normal_loss or {}).items() if metric == "loss" else ():
+            if level is not None:
+                figure.add_hline(
+                    level, row=row, col=1, line_dash="dash", line_width=1, annotation_text=name
+                )
         figure.update_yaxes(range=y_limits(metric, [line.y for line in lines]), row=row, col=1)
     longest = max(float(line.x.max()) for lines in panels.values() for line in lines)
     figure.update_xaxes(range=(0, 1.02 * longest))

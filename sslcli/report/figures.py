@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,10 +76,13 @@ def save_views(
     save_blocks(path, cells, headings, GAP_AFTER_ORIGINAL)
 
 
-def save_curves(path: Path, records: Records) -> None:
+def save_curves(
+    path: Path, records: Records, normal_loss: Mapping[str, float | None] | None = None
+) -> None:
     """Draws a panel for every metric, over epochs; a line for every phase.
 
-    Raises SslcliError where there is nothing to draw.
+    `normal_loss`: values of the loss by name, drawn as dashed lines beside it. Raises SslcliError
+    where there is nothing to draw.
     """
     x_axis = "epoch" if all("epoch" in record for record in records) else "step"
     curves = curves_of(records, x_axis)
@@ -99,6 +102,8 @@ def save_curves(path: Path, records: Records) -> None:
         axes = figure.add_subplot(num_rows, num_columns, index + 1)
         for phase, curve in by_phase.items():
             _draw_curve(axes, curve, *looks[phase])
+        if metric == "loss":
+            _draw_levels(axes, normal_loss or {})
         axes.set_xlim(0, 1.02 * longest or None)
         limits = y_limits(metric, [curve.y for curve in by_phase.values()])
         if limits is not None:
@@ -110,6 +115,18 @@ def save_curves(path: Path, records: Records) -> None:
     if named:
         name_lines(figure, named, num_columns)
     figure.savefig(path)
+
+
+def _draw_levels(axes: Axes, levels: Mapping[str, float | None]) -> None:
+    """Draws named values across the panel; names of one value share its line."""
+    names: dict[float, list[str]] = {}
+    for name, level in levels.items():
+        if level is not None:
+            names.setdefault(level, []).append(name)
+    for level, alike in names.items():
+        axes.axhline(level, linestyle="--", linewidth=0.8, color="0.5")
+        text, across = ", ".join(alike), axes.get_yaxis_transform()
+        axes.text(0.99, level, text, transform=across, ha="right", va="bottom", color="0.4")
 
 
 def save_confusion(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sslcli.errors import SslcliError
+from sslcli.runs.snapshots import epochs_with, name_of
 from sslcli.text import shell_path
 
 T = TypeVar("T")
@@ -86,6 +87,8 @@ class Diagnostics:
     warnings: list[str]
     protocol: dict[str, str]
     """How every score was measured, in words."""
+    epoch: int | None = None
+    """Of the snapshot that was measured; None: of the finished encoder."""
 
     def numbers(self) -> dict[str, float]:
         """Returns every score that is one number."""
@@ -99,6 +102,7 @@ def write_diagnostics(folder: Path, found: Diagnostics) -> None:
     """Writes diagnostics.json into `folder`, as strict JSON, all scores side by side."""
     content = {
         "run": found.run,
+        **({} if found.epoch is None else {"epoch": found.epoch}),
         **asdict(found.scores),
         **({} if found.of_views is None else asdict(found.of_views)),
         "words": found.warnings,
@@ -108,12 +112,22 @@ def write_diagnostics(folder: Path, found: Diagnostics) -> None:
     (folder / FILE).write_text(text, encoding="utf-8")
 
 
-def read_diagnostics(run: Path) -> Diagnostics | None:
+def diagnostics_folder(run: Path, epoch: int | None) -> Path:
+    """Returns the folder of what was measured of the run's encoder, or of a snapshot of it."""
+    return run / FOLDER if epoch is None else run / FOLDER / name_of(epoch)
+
+
+def diagnosed(run: Path) -> list[int]:
+    """Returns, ascending, the epochs whose snapshots were measured."""
+    return epochs_with(run / FOLDER, FILE)
+
+
+def read_diagnostics(run: Path, epoch: int | None = None) -> Diagnostics | None:
     """Returns what was measured of the run's features; None where nothing was.
 
-    Raises SslcliError where the file is damaged.
+    `epoch`: of the snapshot after it. Raises SslcliError where the file is damaged.
     """
-    path = run / FOLDER / FILE
+    path = diagnostics_folder(run, epoch) / FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Diagnostics(
@@ -122,12 +136,14 @@ def read_diagnostics(run: Path) -> Diagnostics | None:
             of_views=_some_of(content, ViewScores) if "views" in content else None,
             warnings=[str(word) for word in content["words"]],
             protocol={name: str(text) for name, text in content["protocol"].items()},
+            epoch=epoch,
         )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as reason:
         message = f"{path} cannot be read: {reason!r}"
-        raise SslcliError(message, f"measure it again: sslcli diagnose {shell_path(run)}") from None
+        again = f"sslcli diagnose {shell_path(run)}{'' if epoch is None else f' --at {epoch}'}"
+        raise SslcliError(message, f"measure it again: {again}") from None
 
 
 def _some_of(content: dict[str, Any], cls: type[T]) -> T:

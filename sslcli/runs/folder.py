@@ -9,6 +9,7 @@ Does not import torch.
     <phase>/last.pt    the newest checkpoint (see runs/checkpoint.py)
     log.txt            messages, warnings and progress
     figures/           pictures of the run
+    snapshots/         the encoders of chosen epochs, a folder each
 
 A file that others read is replaced completely or not at all. Only metrics.jsonl grows; a resumed
 run cuts it back to the checkpoint.

@@ -18,6 +18,16 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_at(parser: argparse.ArgumentParser) -> None:
+    """Adds --at, the epoch of the snapshot that is meant."""
+    parser.add_argument(
+        "--at",
+        type=int,
+        metavar="EPOCH",
+        help="the snapshot after this epoch (default: the finished encoder)",
+    )
+
+
 def add_data_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-root",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from sslcli.choices import Choices
+from sslcli.choices import Choices, package_in
 from sslcli.config import conf_folder
 from sslcli.console import Console
+from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.tools.arguments import parse
 
 GROUP = {"methods": "method", "data": "data", "encoders": "encoder", "optimizers": "optim"}
+WIDTH = 90
+"""Characters of a fault that are shown, so that it is one line; using the choice shows it all."""
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -25,12 +31,20 @@ def main(arguments: list[str], console: Console) -> int:
 def _choices(group: str) -> list[tuple[str, str]]:
     table = GROUPS[group]
     built_in = table.built_in if isinstance(table, Choices) else table
-    rows = [(name, (cls.__doc__ or "").split("\n")[0]) for name, cls in built_in.items()]
     presets = sorted(conf_folder().glob(f"{group}/*.yaml"))
-    rows += [(path.stem, _first_comment(path)) for path in presets if path.stem not in built_in]
-    if isinstance(table, Choices):
-        rows += [(name, f"installed: {point.value}") for name, point in table.installed.items()]
-    return rows
+    rows = {name: _meaning(table, name) for name in built_in}
+    rows |= {path.stem: _first_comment(path) for path in presets if path.stem not in built_in}
+    return [*{**rows, **{name: _meaning(table, name) for name in table}}.items()]
+
+
+def _meaning(table: Mapping[str, type[Any]], name: str) -> str:
+    """Returns the first line of a choice's docstring, or why a package's choice cannot be used."""
+    try:
+        meaning = (table[name].__doc__ or "").split("\n")[0]
+    except SslcliError as fault:
+        return textwrap.shorten(fault.message, WIDTH, placeholder=" …")
+    package = package_in(table, name)
+    return meaning if package is None else f"{meaning} ({package})"
 
 
 def _experiments() -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from sslcli.choices import name_in
+from sslcli.choices import name_in, package_in
 from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.files import write_atomically
@@ -33,7 +33,7 @@ def load_trained(files: EncoderFiles) -> Encoder:
     """
     with kept_generators():  # a notebook's own random numbers must not change
         encoder = build_untrained(files)
-    path = files.folder / WEIGHTS
+    path = files.weights
     try:
         encoder.load_state_dict(load_file(path), strict=True)
     except FileNotFoundError:
@@ -69,9 +69,12 @@ def write_encoder(
     labels: int = 0,
 ) -> None:
     """Writes both files of an encoder that learned from `labels` labels."""
+    name = name_in(ENCODERS, config)
+    package = package_in(ENCODERS, name)
     description: dict[str, Any] = {
         "format": FORMAT,
-        "encoder": name_in(ENCODERS, config),
+        "encoder": name,
+        **({} if package is None else {"package": package}),
         "config": values_of(config),
         "width": encoder.width,
         "seed": seed,

@@ -6,18 +6,23 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslcli.choices import missing
 from sslcli.config import to_dataclass
-from sslcli.errors import SslcliError, unknown
+from sslcli.errors import SslcliError
 from sslcli.method import Preprocessing
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_facts
+from sslcli.runs.snapshots import FOLDER as SNAPSHOTS
+from sslcli.runs.snapshots import epochs_with, snapshot_folder
 from sslcli.text import shell_path
 
 FORMAT = 1
 JSON = "encoder.json"
 WEIGHTS = "encoder.safetensors"
+MAX_NAMED = 12
+"""Snapshots that an error names."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,13 @@ class EncoderFiles:
     """The run's seed, from which its initial weights can be built again."""
     labels: int = 0
     """The number of labels that it learned from: 0 by a self-supervised method."""
+    epoch: int | None = None
+    """Set for a snapshot: the epochs after which it was kept."""
+
+    @property
+    def weights(self) -> Path:
+        """Returns the file of its weights."""
+        return _encoder_folder(self.folder, self.epoch) / WEIGHTS
 
 
 def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
@@ -57,12 +69,37 @@ def _has_pretrained(folder: Path) -> bool:
     return read_encoder(folder).labels == 0 or "method" in read_facts(folder).get("choices", {})
 
 
-def read_encoder(folder: Path) -> EncoderFiles:
-    """Returns the description of a run's encoder.
+def kept_snapshots(run: Path) -> list[int]:
+    """Returns, ascending, the epochs whose encoder the run kept."""
+    return epochs_with(run / SNAPSHOTS, JSON)
+
+
+def require_snapshot(run: Path, epoch: int) -> None:
+    """Raises SslcliError, which names the run's snapshots, where it has none of that epoch."""
+    kept = kept_snapshots(run)
+    if epoch in kept:
+        return
+    if not kept:
+        message = f"{run} kept no snapshot, and so none of epoch {epoch}"
+        fix = "leave `at` out for its finished encoder; pretrain snapshots=[…] keeps others"
+        raise SslcliError(message, fix)
+    some = kept if len(kept) <= MAX_NAMED else [*kept[: MAX_NAMED - 1], "…", kept[-1]]
+    message = f"{run} has no snapshot of epoch {epoch}; it has those of {', '.join(map(str, some))}"
+    raise SslcliError(message, "name one of them; without `at` the finished encoder is meant")
+
+
+def _encoder_folder(run: Path, epoch: int | None) -> Path:
+    return run if epoch is None else snapshot_folder(run, epoch)
+
+
+def read_encoder(folder: Path, epoch: int | None = None) -> EncoderFiles:
+    """Returns the description of a run's encoder, or of its snapshot after `epoch` epochs.
 
     Raises SslcliError where the run has none, or one of another format.
     """
-    path = folder / JSON
+    if epoch is not None:
+        require_snapshot(folder, epoch)
+    path = _encoder_folder(folder, epoch) / JSON
     if not path.exists():
         raise SslcliError(
             f"{folder} has no encoder: there is no {JSON}",
@@ -77,15 +114,15 @@ def read_encoder(folder: Path) -> EncoderFiles:
                 "use the version that wrote it",
             )
         if described["encoder"] not in ENCODERS:
-            raise unknown("encoder", described["encoder"], list(ENCODERS))
+            package = described.get("package")
+            raise missing(ENCODERS, "encoder", described["encoder"], package)
         config = to_dataclass(ENCODERS[described["encoder"]], described["config"], "encoder")
         mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
         preprocessing = Preprocessing(
             int(described["resolution"]), int(described["channels"]), mean, std
         )
-        return EncoderFiles(
-            folder, config, preprocessing, int(described["seed"]), int(described.get("labels", 0))
-        )
+        seed, labels = int(described["seed"]), int(described.get("labels", 0))
+        return EncoderFiles(folder, config, preprocessing, seed, labels, epoch)
     except (ValueError, KeyError, TypeError) as reason:
         raise SslcliError(
             f"{path} is damaged: {reason!r}", "restore it from the run that wrote it"

@@ -15,11 +15,11 @@ from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
 from sslcli.nets.state import load_state
 from sslcli.runs.checkpoint import read_checkpoint
-from sslcli.saved import group_to_config, read
+from sslcli.saved import Saved, group_to_config, read
 from sslcli.seeding import derive_seed
 from sslcli.text import first_line
-from sslcli.trained.encoder import build_initial
-from sslcli.trained.encoder_files import read_encoder
+from sslcli.trained.encoder import build_initial, load_trained
+from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 
 PHASE = "pretrain"
 """The phase of a run in which a method is trained."""
@@ -40,18 +40,13 @@ def read_method(folder: Path) -> Method:
     The run is one of `pretrain` or `inpaint`. Raises SslcliError where the run has none, is not
     finished, or its files are damaged.
     """
-    saved = read(folder / "config.yaml")
+    saved = _saved_with_method(folder)
     checkpoint = folder / PHASE / "last.pt"
-    if "method" not in saved.choices:
-        message = f"{folder} is a run of {saved.command}, which trains no method"
-        raise SslcliError(message, "name a run of pretrain or inpaint")
     files = read_encoder(folder)
     if not checkpoint.exists():
         message = f"{folder} has no {PHASE}/last.pt: only its encoder is left"
         raise SslcliError(message, "restore the file from a copy")
-    groups: Groups = {"method": METHODS, "encoder": ENCODERS}
-    config, encoder = (group_to_config(group, saved, groups) for group in groups)
-    method = build_method(config, encoder, files.preprocessing, int(saved.values["seed"]))
+    method = _untrained(saved, files.preprocessing)
     modules = nn.ModuleDict(method.modules())
     try:
         load_state(modules, read_checkpoint(checkpoint)["state"]["modules"])
@@ -60,3 +55,29 @@ def read_method(folder: Path) -> Method:
         raise SslcliError(message, "put both back as the run wrote them") from None
     modules.eval().requires_grad_(False)
     return method
+
+
+def method_around(files: EncoderFiles) -> Method:
+    """Returns the run's method with this encoder in it, in eval mode on the CPU.
+
+    Its other parts are untrained, as nothing keeps them with a snapshot; its views need none.
+    Raises SslcliError where the run trained no method, or its files are damaged.
+    """
+    method = _untrained(_saved_with_method(files.folder), files.preprocessing)
+    method.encoder.load_state_dict(load_trained(files).state_dict())
+    nn.ModuleDict(method.modules()).eval().requires_grad_(False)
+    return method
+
+
+def _saved_with_method(folder: Path) -> Saved:
+    saved = read(folder / "config.yaml")
+    if "method" not in saved.choices:
+        message = f"{folder} is a run of {saved.command}, which trains no method"
+        raise SslcliError(message, "name a run of pretrain or inpaint")
+    return saved
+
+
+def _untrained(saved: Saved, preprocessing: Preprocessing) -> Method:
+    groups: Groups = {"method": METHODS, "encoder": ENCODERS}
+    config, encoder = (group_to_config(group, saved, groups) for group in groups)
+    return build_method(config, encoder, preprocessing, int(saved.values["seed"]))

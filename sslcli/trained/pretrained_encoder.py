@@ -68,15 +68,17 @@ class PretrainedEncoder(nn.Module):
         return np.stack(arrays).reshape(len(arrays), size, size, -1)
 
 
-def load_encoder(run: str | Path, outputs: str | Path = "outputs") -> PretrainedEncoder:
+def load_encoder(
+    run: str | Path, outputs: str | Path = "outputs", at: int | None = None
+) -> PretrainedEncoder:
     """Returns the trained encoder of a run.
 
     `run`: a run's folder, the beginning of its name under `outputs`, "last", or a folder that
-    `sslcli export --to safetensors` wrote. Raises SslcliError where there is no such run, or the
-    encoder's files are damaged.
+    `sslcli export --to safetensors` wrote. `at`: the epoch of a snapshot of the run.
+    Raises SslcliError where there is no such run, or the encoder's files are damaged.
     """
     folder = Path(run).expanduser()
     if not (folder / JSON).exists():
         folder = resolve_encoder_run(str(run), outputs)
-    files = read_encoder(folder)
+    files = read_encoder(folder, at)
     return PretrainedEncoder(load_trained(files), files.preprocessing)

@@ -68,7 +68,10 @@ def test_the_plain_digits_are_upright_in_their_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(turned.train.images[..., 0], images[:4].transpose(0, 2, 1))
 
 
-@pytest.mark.parametrize(("count", "num_val"), [(12_000, 2_000), (1_200, 200)])
+@pytest.mark.parametrize(
+    ("count", "num_val"),
+    [pytest.param(12_000, 2_000, marks=pytest.mark.large), (1_200, 200)],
+)
 def test_the_last_rows_are_validation_as_published(
     tmp_path: Path, count: int, num_val: int
 ) -> None:

@@ -166,4 +166,4 @@ def test_a_method_from_an_installed_package(tmp_path: Path) -> None:
     assert "did you mean tiny_shift?" in mistaken.stderr
     broken = sslcli("pretrain", "method=broken", path=site, cwd=tmp_path)
     assert broken.returncode == 2
-    assert "'broken' (tiny_shift:Nothing) cannot be imported" in broken.stderr
+    assert "the method 'broken' of tiny-shift 1.0 cannot be imported" in broken.stderr

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sslcli.data.images import ImageSet
 from sslcli.errors import RunFailed
-from sslcli.evaluation.diagnostics import alignment
+from sslcli.evaluation.diagnostics import alignment, lidar
 from sslcli.evaluation.monitor import Monitor
 from sslcli.evaluation.view_features import view_features
 from sslcli.method import Method, Preprocessing
@@ -137,4 +137,36 @@ def test_the_monitor_measures_alignment_where_there_are_views() -> None:
     }
     h = view_features(method, IMAGES[:40], CPU.device)
     assert h is not None
-    assert measured(view_features=lambda: h)["alignment"] == alignment(h[0], h[1])
+    assert measured(view_features=lambda num: h)["alignment"] == alignment(h[0], h[1])
+
+
+def test_lidar_is_measured_where_knn_is_of_more_views() -> None:
+    method = build(SimCLRConfig())
+    pictures = ImageSet(IMAGES[:40])
+    asked: list[int] = []
+
+    def views(num_draws: int) -> Tensor | None:
+        asked.append(num_draws)
+        return view_features(method, IMAGES[:40], CPU.device, num_draws)
+
+    arguments = (pictures, pictures, 4, 10, CPU.device, lambda words: None, views)
+    monitor = Monitor(method.encoder, SHAPE, *arguments)
+    found = {step: monitor(step) for step in (2, 4, 10)}
+    assert [step for step, values in found.items() if "lidar" in values] == [4, 10]
+    assert asked == [1, 5, 5]
+    h = views(5)
+    assert h is not None
+    assert found[4]["lidar"] == lidar(h)
+    assert found[4]["alignment"] == found[2]["alignment"], "of the same first two views"
+
+
+def test_features_too_large_for_lidar_do_not_stop_the_run() -> None:
+    method = build(SimCLRConfig())
+    pictures = ImageSet(IMAGES[:40])
+    h = torch.randn(2, 4, 32, generator=torch.Generator().manual_seed(0)) * 1e8
+    with pytest.raises(RuntimeError, match="positive-definite"):
+        lidar(h)
+    arguments = (pictures, pictures, 1, 1, CPU.device, lambda words: None, lambda num: h)
+    values = Monitor(method.encoder, SHAPE, *arguments)(1)
+    assert "lidar" not in values
+    assert values["alignment"] > 0

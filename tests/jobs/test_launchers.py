@@ -130,6 +130,9 @@ def test_other_launchers(launcher: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert "method.temperature=0.5" in out
     assert [job["status"] for job in told(tmp_path)["jobs"]] == ["finished", "refused"]
     assert (launcher == "submitit_slurm") == (tmp_path / "submitted.sh").exists()
+    (run,) = tmp_path.rglob("run.json")
+    at_once = json.loads(run.read_text())["runs_at_once"]
+    assert at_once == (2 if launcher == "joblib" else 1), "they divide the cores"
 
 
 SLURM = {

@@ -34,7 +34,9 @@ def gradients(encoder: nn.Module, pictures: Tensor, chunk_size: int | None) -> l
     [
         *((ConvNetConfig(width=8, norm=Norm.group), size) for size in (2, 5, 12, 13, 40)),
         *((MLPConfig(widths=[20, 9], batch_norm=False), size) for size in (2, 5, 12, 13, 40)),
-        (ResNet18Config(norm=Norm.group, zero_init_residual=False), 5),
+        pytest.param(
+            ResNet18Config(norm=Norm.group, zero_init_residual=False), 5, marks=pytest.mark.large
+        ),
     ],
 )
 def test_without_batch_statistics_gradients_are_those_of_the_whole_batch(
@@ -81,7 +83,7 @@ def test_dropout_is_the_same_in_the_second_pass() -> None:
     assert torch.equal(bias.grad, 2.0 * (h != 0).sum(dim=0))  # kept units pass 1 / (1 - 0.5)
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet18"])
+@pytest.mark.parametrize("name", ["convnet", pytest.param("resnet18", marks=pytest.mark.large)])
 def test_group_norm_leaves_no_batch_norm(name: str) -> None:
     config = ENCODERS[name](norm=Norm.group)  # type: ignore[call-arg]
     kinds = {type(module) for module in encoder_of(config).modules()}

@@ -27,7 +27,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "convnet": {"width": 2},
     "mlp": {"widths": [8, 4], "bottleneck": 3},
     "conv_stack": {"widths": [2, 4]},
-    "resnet18": {},
     "context": {"width": 2},
 }
 

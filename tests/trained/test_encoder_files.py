@@ -17,7 +17,9 @@ from sslcli.runs.folder import Run
 from sslcli.trained.encoder_files import (
     JSON,
     EncoderFiles,
+    kept_snapshots,
     read_encoder,
+    require_snapshot,
     require_unlabelled,
     resolve_encoder_run,
 )
@@ -93,3 +95,33 @@ def test_the_last_is_the_newest_that_pretrained_one(run: Path, tmp_path: Path) -
     shutil.rmtree(folders["old"])
     with pytest.raises(SslcliError, match="there is no run with an encoder under"):
         resolve_encoder_run("last", outputs)
+
+
+def keep(run: Path, name: str) -> None:
+    """Makes a snapshot's folder of that name, which holds the run's encoder."""
+    folder = run / "snapshots" / name
+    folder.mkdir(parents=True)
+    shutil.copy(run / JSON, folder)
+
+
+def test_a_snapshot_is_read_from_its_folder_and_belongs_to_the_run(run: Path) -> None:
+    keep(run, "epoch-10")
+    files = read_encoder(run, 10)
+    assert files == EncoderFiles(run, ConvNetConfig(width=2), PREPROCESSING, 3, 0, 10)
+    assert files.weights == run / "snapshots/epoch-10/encoder.safetensors"
+    assert read_encoder(run).weights == run / "encoder.safetensors"
+
+
+def test_only_folders_with_an_encoder_are_snapshots(run: Path) -> None:
+    assert kept_snapshots(run) == []
+    for name in ("epoch-10", "epoch-9", "epoch-ten", "epoch-007", "epoch-", "other"):
+        keep(run, name)
+    (run / "snapshots/epoch-3").mkdir()
+    assert kept_snapshots(run) == [9, 10]
+
+
+def test_of_many_snapshots_a_refusal_names_the_first_and_the_last(run: Path) -> None:
+    for epoch in range(1, 41):
+        keep(run, f"epoch-{epoch}")
+    with pytest.raises(SslcliError, match=r"of 1, 2, .*, 11, …, 40$"):
+        require_snapshot(run, 41)

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sslcli.engine.runtime_config import DeviceChoice
-from sslcli.tools.arguments import add_data_root, add_outputs, parse
+from sslcli.tools.arguments import add_at, add_data_root, add_outputs, parse
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
-    files = read_encoder(resolve_encoder_run(given.run, given.outputs))
+    files = read_encoder(resolve_encoder_run(given.run, given.outputs), given.at)
 
     from sslcli.tools.diagnose.measure import diagnose  # imports torch
 
@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="the run's folder, the beginning of its name, or `last`: the newest with an encoder",
     )
+    add_at(parser)
     parser.add_argument(
         "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -27,17 +26,17 @@ from sslcli.evaluation.view_features import view_features
 from sslcli.files import written_whole
 from sslcli.report.diagnostics import save_diagnostics
 from sslcli.runs.diagnostics import (
-    FOLDER,
     Diagnostics,
     FeatureScores,
     ViewScores,
+    diagnostics_folder,
     write_diagnostics,
 )
 from sslcli.runs.folder import read_records
 from sslcli.trained.data import load_own_data
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import EncoderFiles
-from sslcli.trained.method import read_method
+from sslcli.trained.method import method_around, read_method
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -60,11 +59,13 @@ def diagnose(
         )
     pictures = splits.val.subset(evenly_spaced(len(splits.val), NUM_PICTURES))
     scores = _measure_pictures(files, pictures, compute)
-    of_views = _measure_views(run, pictures, compute, console)
+    of_views = _measure_views(files, pictures, compute, console)
     warnings = _warnings(scores, of_views)
-    protocol = _protocol(len(pictures), of_views, splits.fingerprint)
-    with written_whole(run / FOLDER) as folder:
-        found = Diagnostics(str(run.absolute()), scores, of_views, warnings, protocol)
+    protocol = _protocol(files, len(pictures), of_views, splits.fingerprint)
+    target = diagnostics_folder(run, files.epoch)
+    with written_whole(target) as folder:
+        about = str(run.absolute())
+        found = Diagnostics(about, scores, of_views, warnings, protocol, files.epoch)
         write_diagnostics(folder, found)
         history = [
             (float(record["epoch"]), float(record["effective_rank"]))
@@ -73,12 +74,13 @@ def diagnose(
         ]
         figure = folder / "diagnostics.png"
         save_diagnostics(figure, scores.spectrum, scores.dimension_std, history)
-    console.table(protocol["pictures"], ("features", "value"), _table(scores, of_views))
+    heading = "features" if files.epoch is None else f"features after epoch {files.epoch}"
+    console.table(protocol["pictures"], (heading, "value"), _table(scores, of_views))
     for warning in warnings:
         console.warn(warning)
     if not warnings:
         console.say("nothing looks collapsed")
-    console.say(f"written: {run / FOLDER}")
+    console.say(f"written: {target}")
 
 
 def _measure_pictures(files: EncoderFiles, pictures: ImageSet, compute: Compute) -> FeatureScores:
@@ -96,11 +98,11 @@ def _measure_pictures(files: EncoderFiles, pictures: ImageSet, compute: Compute)
 
 
 def _measure_views(
-    run: Path, pictures: ImageSet, compute: Compute, console: Console
+    files: EncoderFiles, pictures: ImageSet, compute: Compute, console: Console
 ) -> ViewScores | None:
     """Measures the method's own views; returns None where it makes fewer than two."""
     try:
-        method = read_method(run)
+        method = read_method(files.folder) if files.epoch is None else method_around(files)
     except SslcliError as error:
         console.warn(
             f"alignment and LiDAR are left out, they need the method's views: {error.message}"
@@ -132,9 +134,12 @@ def _warnings(scores: FeatureScores, of_views: ViewScores | None) -> list[str]:
     return ([] if alarm is None else [alarm]) + others
 
 
-def _protocol(num_pictures: int, of_views: ViewScores | None, fingerprint: str) -> dict[str, str]:
+def _protocol(
+    files: EncoderFiles, num_pictures: int, of_views: ViewScores | None, fingerprint: str
+) -> dict[str, str]:
+    after = "" if files.epoch is None else f" after epoch {files.epoch}"
     protocol = {
-        "features": "encoder output, eval mode, no augmentation, float32",
+        "features": f"encoder output{after}, eval mode, no augmentation, float32",
         "pictures": f"{num_pictures} validation pictures at even distances, without their labels",
         "effective_rank": "RankMe (Garrido et al. 2023), not centred; depends on the number of "
         "pictures, which is 512 at most during training",

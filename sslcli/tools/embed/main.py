@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sslcli.engine.runtime_config import DeviceChoice
-from sslcli.tools.arguments import add_data_root, add_outputs, parse
+from sslcli.tools.arguments import add_at, add_data_root, add_outputs, parse
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ MAP_NAMES = ("pca", "tsne", "umap")
 
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
-    files = read_encoder(resolve_encoder_run(given.run, given.outputs))
+    files = read_encoder(resolve_encoder_run(given.run, given.outputs), given.at)
 
     from sslcli.tools.embed.write import embed  # imports torch
 
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder to write into (default: embeddings/PART-MAP in the run's folder)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
+    add_at(parser)
     parser.add_argument(
         "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
     )

@@ -22,6 +22,7 @@ from sslcli.files import written_whole
 from sslcli.report.embedding import class_names, save_map
 from sslcli.report.page import save_page
 from sslcli.report.pictures import save_grid
+from sslcli.runs.snapshots import name_of
 from sslcli.tools.arguments import require_free
 from sslcli.trained.data import load_own_data
 from sslcli.trained.encoder import load_trained
@@ -48,7 +49,7 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     target = (
         Path(given.output).expanduser()
         if given.output
-        else run / "embeddings" / f"{part}-{given.map}"
+        else run / "embeddings" / _folder_name(part, given.map, files.epoch)
     )
     require_free([target / name for name in FILES], given.force)
 
@@ -57,9 +58,11 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     shown, points = pictures.subset(chosen), chosen_map(h[chosen]).numpy()
     names = class_names(shown.labels, splits.classes)
     title = f"{chosen_map.name} of {len(shown):,} {part} pictures"
-    trained = f"Features of {run.parent.name}/{run.name}, encoder output, L2-normalised."
+    after = _after(files)
+    trained = f"Features of {run.parent.name}/{run.name}, encoder output{after}, L2-normalised."
     with written_whole(target) as folder:
-        _save_features(folder / FILES[0], h, pictures, part, splits)
+        features_of = f"encoder output{after}"
+        _save_features(folder / FILES[0], h, pictures, part, splits, features_of)
         save_map(folder / FILES[1], points, shown.labels, names, title)
         save_page(
             folder / FILES[2],
@@ -75,6 +78,16 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     console.say(f"features {tuple(h.shape)} of {part}: {target / FILES[0]}")
     console.say(f"map: {target / FILES[1]}, and to hover over, in a browser: {target / FILES[2]}")
     console.say(f"nearest neighbours: {target / FILES[3]}")
+
+
+def _folder_name(part: str, map_name: str, epoch: int | None) -> str:
+    name = f"{part}-{map_name}"
+    return name if epoch is None else f"{name}-{name_of(epoch)}"
+
+
+def _after(files: EncoderFiles) -> str:
+    """Returns the words that tell a snapshot from the finished encoder."""
+    return "" if files.epoch is None else f" after epoch {files.epoch}"
 
 
 def _part(splits: Splits, name: str | None) -> tuple[str, ImageSet]:
@@ -94,10 +107,12 @@ def _features(files: EncoderFiles, pictures: ImageSet, device: DeviceChoice) -> 
     return features(encoder, pictures.images, files.preprocessing, compute.device).cpu()
 
 
-def _save_features(path: Path, h: Tensor, pictures: ImageSet, part: str, splits: Splits) -> None:
+def _save_features(
+    path: Path, h: Tensor, pictures: ImageSet, part: str, splits: Splits, features_of: str
+) -> None:
     """Saves features, and labels, paths and classes where the data have them."""
     protocol = {
-        "features": "encoder output, eval mode, no augmentation, float32, not normalised",
+        "features": f"{features_of}, eval mode, no augmentation, float32, not normalised",
         "pictures": f"{len(pictures)} {part} pictures",
         "data_fingerprint": splits.fingerprint,
     }

@@ -10,7 +10,7 @@ from sslcli.config import flat
 from sslcli.errors import SslcliError
 from sslcli.report import html_page as on_page
 from sslcli.report.frame import Html
-from sslcli.runs.diagnostics import read_diagnostics
+from sslcli.runs.diagnostics import diagnosed, read_diagnostics
 from sslcli.runs.evaluations import Evaluation, read_evaluations
 from sslcli.runs.results import FILE as RESULTS
 from sslcli.runs.results import Results, Row, read_results
@@ -75,17 +75,22 @@ def _protocol_of(evaluation: Evaluation) -> str:
     return "; ".join(f"{key}: {value}" for key, value in protocol.entries().items())
 
 
-def diagnostics(folder: Path) -> Html:
-    """Returns what `diagnose` measured, and the protocol; a note where it is damaged."""
+def diagnostics(folder: Path) -> list[Html]:
+    """Returns what `diagnose` measured, of the finished encoder and of snapshots."""
+    return [_diagnostics(folder, epoch) for epoch in (None, *diagnosed(folder))]
+
+
+def _diagnostics(folder: Path, epoch: int | None) -> Html:
+    """Returns the numbers, and the protocol; a note where the file is damaged."""
     try:
-        measured = read_diagnostics(folder)
+        measured = read_diagnostics(folder, epoch)
     except SslcliError as error:
         return on_page.notes([error.message])
     if measured is None:
         return Html("")
     numbers = [(key.replace("_", " "), value) for key, value in measured.numbers().items()]
     return on_page.section(
-        "Features (sslcli diagnose)",
+        f"Features{'' if epoch is None else f' after epoch {epoch}'} (sslcli diagnose)",
         on_page.notes(measured.warnings),
         on_page.table(("", "value"), numbers),
         on_page.folded("Their protocol", pairs(measured.protocol)),

@@ -13,11 +13,13 @@ from sslcli.report import html_page as on_page
 from sslcli.report.charts import curves_by_family, draw_confusion, draw_curves, is_headline
 from sslcli.report.curves import NOT_CURVES
 from sslcli.report.frame import Html
+from sslcli.report.snapshots import choices_of
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import Summary
 from sslcli.text import duration, hydra_path, shell_path
 from sslcli.tools.report.results import diagnostics, evaluations, pairs, results
 from sslcli.trained.encoder_files import JSON as ENCODER
+from sslcli.trained.encoder_files import kept_snapshots
 
 CAPTIONS = {
     "views": "What training sees: each picture, and views of it as the augmentation makes them",
@@ -31,6 +33,7 @@ CAPTIONS = {
     "depths": "Errors after fine-tuning, by depth and kind of pretraining",
     "confusion": "Confusion matrix: the percentage of each true class",
     "curves": "Curves of training",
+    "snapshots": "Measures of the encoder over the epochs; a line marks the one each would choose",
 }
 MAX_CLASSES, MAX_TILES, MAX_WARNINGS, MAX_ROWS = 100, 6, 20, 20
 
@@ -40,8 +43,9 @@ def run_report(run: Summary) -> tuple[str, list[Html]]:
     missing: list[str] = []
     records = _records(run.folder, missing)
     settings = _settings(run, missing)
+    normal_loss = run.facts.get("derived", {}).get("normal_loss")
     charts = [
-        on_page.chart(draw_curves(panels), family)
+        on_page.chart(draw_curves(panels, normal_loss), family)
         for family, panels in curves_by_family(records).items()
     ]
     heat = _confusion(run.folder, missing)
@@ -56,10 +60,11 @@ def run_report(run: Summary) -> tuple[str, list[Html]]:
         on_page.tiles(_tiles(run, numbers)),
         _section("Warnings", on_page.notes(_warnings(run))),
         _section("Curves", on_page.charts(charts)) if charts else Html(""),
+        _epochs(run.folder, records),
         _section("Confusion matrix", heat),
         *results(run.folder),
         evaluations(run.folder),
-        diagnostics(run.folder),
+        *diagnostics(run.folder),
         _section("Pictures", pictures),
         on_page.folded("All numbers", on_page.table(("metric", "value"), list(numbers.items()))),
         on_page.folded("Config", on_page.searched("search the settings", pairs(settings))),
@@ -183,13 +188,28 @@ def _confusion(folder: Path, missing: list[str]) -> Html:
         return Html("")
 
 
+def _epochs(folder: Path, records: list[dict[str, Any]]) -> Html:
+    """Returns what each measure would have chosen, and which encoders were kept."""
+    kept = kept_snapshots(folder)
+    names = [f"encoders were kept after the epochs {', '.join(map(str, kept))}"] if kept else []
+    columns = ("would choose by", "epoch", "of measured epochs", "its value", "value at the end")
+    rows = [
+        (choice.title, choice.epoch, len(choice.curve.x), choice.best, choice.last)
+        for choice in choices_of(records)
+    ]
+    if not names and not rows:
+        return Html("")
+    table = on_page.table(columns, rows) if rows else Html("")
+    return on_page.section("Which epoch", on_page.notes(names), table)
+
+
 def _captions(folder: Path, without: Collection[str]) -> dict[Path, str]:
     """Returns all pictures with captions: figures, those of `diagnose` and `embed`."""
     figures = [path for path in sorted(folder.glob("figures/**/*.png")) if path.stem not in without]
     captions = {path: CAPTIONS.get(path.stem, path.stem.replace("_", " ")) for path in figures}
-    captions |= dict.fromkeys(
-        folder.glob("diagnostics/*.png"), "What the features are like (sslcli diagnose)"
-    )
+    for path in sorted(folder.glob("diagnostics/**/*.png")):
+        of = "" if path.parent.name == "diagnostics" else f" of {path.parent.name}"
+        captions[path] = f"What the features{of} are like (sslcli diagnose)"
     for path in sorted(folder.glob("embeddings/*/*.png")):
         also = "; to hover over: map.html beside it" if path.stem == "map" else ""
         captions[path] = f"Features of {path.parent.name} (sslcli embed): {path.stem}{also}"
@@ -216,4 +236,7 @@ def _commands(run: Summary) -> list[tuple[str, list[str]]]:
             f"sslcli embed {quoted}",
         ]
         commands.append(("Evaluate its encoder", evaluations))
+    for epoch in kept_snapshots(run.folder)[-1:]:
+        at = [f"sslcli linear-eval {hydra_path('run', folder)} at={epoch}"]
+        commands.append(("Evaluate an encoder that was kept", at))
     return [*commands, ("Write this report again", [f"sslcli report {quoted}"])]

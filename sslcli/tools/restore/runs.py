@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sslcli.choices import missing
 from sslcli.errors import SslcliError
 from sslcli.method import Restorer, built_by
 from sslcli.methods import METHODS
@@ -21,21 +22,24 @@ def resolve_restoring_run(name: str, outputs: Path) -> Path:
         name,
         outputs,
         " that can restore pictures",
-        lambda folder: _finished(folder) and _can_restore(folder),
+        _is_wanted,
     )
     if not _can_restore(run):
         facts = read_facts(run)
         method = facts.get("choices", {}).get("method")
+        if method and method not in METHODS:
+            package = read(run / "config.yaml").packages.get("method")
+            raise missing(METHODS, "method", str(method), package)
         raise cannot_restore(
             run, f"was trained by {method}" if method else f"is a run of {facts.get('command')}"
         )
     return run
 
 
-def _finished(run: Path) -> bool:
+def _is_wanted(run: Path) -> bool:
     try:
-        return bool(read_facts(run).get("status") == "finished")
-    except SslcliError:  # damaged
+        return read_facts(run).get("status") == "finished" and _can_restore(run)
+    except SslcliError:  # damaged, or its method cannot be imported
         return False
 
 

@@ -176,7 +176,7 @@ def test_the_clock_goes_back(
 @pytest.mark.parametrize("command", ["pretrain", "linear-eval", "export"])
 def test_the_campaign_of_faults(command: str) -> None:
     """Two kills and nine refusals of a command; benchmarks.faults does it for all, eight kills each."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     words = [sys.executable, "-m", "benchmarks.faults", "--kills", "2", "--only", command]
     done = subprocess.run(words, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stdout + done.stderr

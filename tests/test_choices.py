@@ -1,0 +1,216 @@
+"""What installed packages add, alone and against each other, and what one that is broken leaves untouched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from doubles import MADE, SHIFT, Site, Sslcli, only_run
+from PIL import Image
+
+import sslcli as package
+from sslcli.errors import SslcliError
+from sslcli.methods import METHODS
+from sslcli.nets.encoder_config import ENCODERS
+
+ENCODER = """
+from dataclasses import dataclass
+
+import torch
+
+from sslcli.nets.encoder import Encoder
+from sslcli.nets.encoder_config import EncoderConfig
+
+
+@dataclass(kw_only=True)
+class FlatConfig(EncoderConfig):
+    \"\"\"Eight numbers of the pixels.\"\"\"
+
+    def network(self, channels, resolution):
+        return Flat(channels * resolution**2)
+
+
+class Flat(Encoder):
+    def __init__(self, inputs):
+        super().__init__()
+        self.width = 8
+        self.layer = torch.nn.Linear(inputs, 8)
+
+    def forward(self, pictures):
+        return self.layer(pictures.flatten(1))
+"""
+
+
+def refused(outcome: tuple[int, str, str]) -> tuple[str, str]:
+    status, _, err = outcome
+    assert status == 2
+    error, fix = err.strip().splitlines()[-2:]
+    assert error.startswith("error: ")
+    assert "Traceback" not in err
+    return error.removeprefix("error: "), fix.removeprefix("fix:   ")
+
+
+def test_two_packages_with_one_name_are_both_named_and_the_others_work(
+    sslcli: Sslcli, site: Site
+) -> None:
+    site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}}, version="1.0")
+    site.install("two-shift", {"methods": {"shift": "two_shift:ShiftConfig"}}, version="2.5")
+    site.install("third", {"methods": {"third": "third:ShiftConfig"}})
+    error, fix = refused(sslcli("pretrain", "method=shift"))
+    assert "one-shift 1.0" in error
+    assert "two-shift 2.5" in error
+    assert error.endswith("bring methods of one name, shift")
+    assert "pip uninstall" in fix
+    assert sslcli("pretrain", "method=third", "--cfg", "job").status == 0
+    assert sslcli("pretrain", "--cfg", "job", "runtime.outputs=shift").status == 0
+    listed = sslcli("list", "methods")
+    assert listed.status == 0
+    assert "one-shift 1.0 and two-shift 2.5" in listed.out.replace(
+        "two-shift 2.5 and one-shift 1.0", "one-shift 1.0 and two-shift 2.5"
+    )
+    assert "Predicts by how much brighter a view is. (third 1.0)" in listed.out
+
+
+@pytest.mark.parametrize(
+    ("group", "entries", "name"),
+    [
+        ("method", "methods", "simclr"),
+        ("optim", "optimizers", "adam"),
+        ("encoder", "encoders", "mlp"),
+    ],
+)
+def test_a_package_that_takes_the_name_of_a_choice_of_sslcli_is_refused(
+    sslcli: Sslcli, site: Site, group: str, entries: str, name: str
+) -> None:
+    """`adam` is a file of conf/, no class."""
+    site.install("taker", {entries: {name: "taker:ShiftConfig"}}, version="0.7")
+    error, fix = refused(sslcli("pretrain", f"{group}={name}"))
+    assert error.startswith("sslcli itself and taker 0.7 bring")
+    assert error.endswith(f"of one name, {name}")
+    assert "pip uninstall taker" in fix
+    others = ["method=denoising_autoencoder", "encoder=resnet18", "optim=lars"]
+    assert sslcli("pretrain", *others, "--cfg", "job").status == 0
+    listed = sslcli("list", entries)
+    assert listed.status == 0
+    assert "sslcli itself and taker 0.7" in listed.out
+
+
+def test_presets_of_conf_are_known_to_the_tables() -> None:
+    """Else a package could take their names in silence."""
+    from sslcli.config import conf_folder
+    from sslcli.experiments.groups import GROUPS
+
+    for group, table in GROUPS.items():
+        files = {path.stem for path in conf_folder().glob(f"{group}/*.yaml")}
+        assert files - set(table) == set(getattr(table, "presets", ()))
+
+
+FAULTS = {
+    "raise RuntimeError('no such device')": "RuntimeError: no such device",
+    "raise SystemExit": "SystemExit",
+    "raise SystemExit(0)": "SystemExit: 0",
+    "def (": "SyntaxError: invalid syntax (broken.py, line 1)",
+    "import not_there_at_all": "ModuleNotFoundError: No module named 'not_there_at_all'",
+    "class Base(BaseException): pass\nraise Base('several\\nlines')": "Base: several",
+    "X = 3": "AttributeError: module 'broken' has no attribute 'Config'",
+    "from __future__ import annotations\n"
+    + SHIFT.replace("note: str", "note: Unknown").replace(
+        "ShiftConfig", "Config"
+    ): "NameError: name 'Unknown' is not defined",
+}
+
+
+@pytest.mark.parametrize(("module", "said"), FAULTS.items(), ids=FAULTS.values())
+def test_a_fault_at_import_names_the_package(site: Site, module: str, said: str) -> None:
+    site.install("broken", {"methods": {"shift": "broken:Config"}}, module, version="0.3")
+    with pytest.raises(SslcliError) as refused:
+        METHODS["shift"]
+    message = f"the method 'shift' of broken 0.3 cannot be imported: {said}"
+    assert refused.value.message == message
+    assert "pip uninstall broken" in refused.value.fix
+
+
+def test_a_broken_package_is_two_lines_and_leaves_the_others_alone(
+    sslcli: Sslcli, site: Site
+) -> None:
+    site.install("broken", {"methods": {"shift": "broken:Config"}}, "raise SystemExit(0)")
+    site.install("sound", {"methods": {"sound": "sound:ShiftConfig"}})
+    for words in (["method=shift"], ["-m", "method=sound,shift"], ["method=shift", "--help"]):
+        error, _ = refused(sslcli("pretrain", *words))
+        assert "broken 1.0 cannot be imported: SystemExit" in error
+    listed = sslcli("list", "methods")
+    assert listed.status == 0
+    (line,) = (line for line in listed.out.splitlines() if line.startswith("  shift "))
+    assert "the method 'shift' of broken 1.0 cannot be imported: SystemExit: 0" in line
+    for word in ("method=sound", "runtime.outputs=shift"):
+        outcome = sslcli("pretrain", word, "--cfg", "job")
+        assert outcome.status == 0, outcome.err
+    assert "Traceback" in sslcli("pretrain", "method=shift", "debug=true").err
+
+
+def test_a_class_that_is_no_config_is_refused(site: Site) -> None:
+    site.install("other", {"methods": {"other": "other:Other"}}, "class Other: pass")
+    with pytest.raises(
+        SslcliError, match=r"the method 'other' of other 1.0 is not a MethodConfig: other:Other"
+    ):
+        METHODS["other"]
+
+
+def test_a_run_whose_package_is_gone_says_where_its_choices_came_from(
+    sslcli: Sslcli, site: Site, tmp_path: Path
+) -> None:
+    site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}}, version="1.2")
+    site.install("flat", {"encoders": {"flat": "flat:FlatConfig"}}, ENCODER, version="0.4")
+    tiny = [word for word in MADE if not word.startswith("encoder")]
+    outcome = sslcli("pretrain", "method=shift", "encoder=flat", "optim=adamw", *tiny)
+    assert outcome.status == 0, outcome.err
+    run = only_run(tmp_path / "outputs")
+    assert run.parent.name == "shift-fashion_sample"
+    assert package.load_encoder(run).width == 8
+    header = yaml.safe_load((run / "config.yaml").read_text())["sslcli"]
+    assert header["packages"] == {"method": "one-shift 1.2", "encoder": "flat 0.4"}
+    exported = sslcli("export", str(run), "--to", "safetensors")
+    assert exported.status == 0, exported.err
+
+    site.uninstall("flat")
+    gone = "there is no encoder 'flat' any more: it came from the package flat 0.4"
+    for words in (
+        ["linear-eval", "run=last"],
+        ["export", str(run), "--to", "safetensors", "--force"],
+        ["embed", str(run)],
+        ["rerun", str(run)],
+        ["resume", str(run)],
+    ):
+        error, fix = refused(sslcli(*words))
+        assert error == gone
+        assert fix == "install that again: pip install flat==0.4"
+    for folder in (run, run / "export/safetensors"):
+        with pytest.raises(SslcliError, match=r"it came from the package flat 0\.4"):
+            package.load_encoder(folder)
+
+    site.uninstall("one-shift")
+    Image.new("L", (28, 28)).save(tmp_path / "picture.png")
+    for words in (["rerun", str(run)], ["restore", str(run), "picture.png"]):
+        error, _ = refused(sslcli(*words))
+        assert (
+            error == "there is no method 'shift' any more: it came from the package one-shift 1.2"
+        )
+    for words in (["runs"], ["report", str(run)]):
+        outcome = sslcli(*words)
+        assert outcome.status == 0, outcome.err
+
+
+def test_nothing_is_imported_before_it_is_used(site: Site) -> None:
+    import sys
+
+    site.install(
+        "one-shift",
+        {"methods": {"shift": "one_shift:ShiftConfig"}, "encoders": {"e": "one_shift:E"}},
+    )
+    assert "shift" in METHODS
+    assert "e" in [*ENCODERS]
+    assert len(METHODS) == len([*METHODS])
+    assert "one_shift" not in sys.modules
+    assert METHODS["shift"].__name__ == "ShiftConfig"
+    assert "one_shift" in sys.modules
