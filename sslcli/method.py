@@ -184,6 +184,8 @@ class Method:
 
     encoder: Encoder
     preprocessing: Preprocessing
+    views_are_normalized: ClassVar[bool] = True
+    """Whether `views` are what the encoder is fed; False: pictures in [0, 1]."""
 
     def modules(self) -> dict[str, nn.Module]:
         """The parts that hold state, by field name."""
@@ -268,6 +270,19 @@ class Restorer(Protocol):
         """Pictures in [0, 1]; where nothing is `hidden` they mean nothing.
 
         Eval mode and no gradient are the caller's.
+        """
+        ...
+
+
+@runtime_checkable
+class Clusterer(Protocol):
+    """A method that compares pictures with prototypes: SwAV, DINO."""
+
+    def prototype_scores(self, pictures: Tensor) -> Tensor:
+        """Pictures as the encoder is fed them -> (N, K): their scores with each prototype.
+
+        The highest score of a picture names its prototype. Eval mode and no gradient are the
+        caller's.
         """
         ...
 

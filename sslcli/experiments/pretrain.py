@@ -30,6 +30,7 @@ from sslcli.experiments.session import Session, Training, open_session, train_ph
 from sslcli.experiments.suited import suited
 from sslcli.generators import seed_generators
 from sslcli.method import (
+    Clusterer,
     Evaluate,
     LabelReader,
     Method,
@@ -38,8 +39,10 @@ from sslcli.method import (
     Restorer,
     views_one_by_one,
 )
+from sslcli.report.attention import Attending, save_attention
 from sslcli.report.figures import save_curves
 from sslcli.report.figures import save_views as save_contact_sheet
+from sslcli.report.prototypes import save_prototypes
 from sslcli.report.restorations import Decoding, save_restorations
 from sslcli.report.snapshots import save_snapshots
 from sslcli.runs.folder import Run, Validation, read_records
@@ -246,7 +249,7 @@ def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: 
     views = views_one_by_one(method.views_of(images), len(images))
     shown = slice(0, 12)
     shape = method.preprocessing
-    if isinstance(method, Restorer):  # its views are not normalised yet
+    if not method.views_are_normalized:
         shape = shape.without_normalization()
     path = session.figures / "views.png"
     pixels, drawn = images[shown].cpu().numpy(), [view[shown].cpu() for view in views]
@@ -263,6 +266,12 @@ def finish(trained: Trained, **metrics: float) -> None:
     save_snapshots(session.figures / "snapshots.png", records, kept)
     if isinstance(method, Restorer):
         save_restorations(session.figures, method, session.splits.val, session.compute)
+    if isinstance(method.encoder, Attending):
+        path = session.figures / "attention.png"
+        save_attention(path, method, session.splits.val, session.compute)
+    if isinstance(method, Clusterer):
+        path = session.figures / "prototypes.png"
+        save_prototypes(path, method, session.splits.val, session.compute)
     last: dict[str, Any] = {}
     for record in records:
         skipped = ("phase", "step", "epoch", "timing")

@@ -7,7 +7,7 @@ Inpainting", and its released Torch code.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from sslcli import augment, losses, nets
 from sslcli.augment.masks_config import MaskConfig, MaskKind
@@ -162,6 +162,8 @@ class ContextEncoder(Method):
     where holes have no square of their own (blocks, regions) the discriminator sees the picture
     with its hole filled.
     """
+
+    views_are_normalized: ClassVar[bool] = False
 
     encoder: Encoder
     preprocessing: Preprocessing

@@ -145,3 +145,7 @@ class DINO(Method):
         momentum = progress.cosine(self.momentum, 1.0)
         self.teacher.follow(self.student, self.projector, self.prototypes, momentum=momentum)
         return {"loss": loss.detach()}
+
+    def prototype_scores(self, pictures: Tensor) -> Tensor:
+        """Returns the teacher's scores, centred as its targets are."""
+        return self.teacher(pictures).float() - self.centre.value  # type: ignore[no-any-return]

@@ -127,7 +127,8 @@ class RestoringMAE(MAE):
         seen = patches.new_zeros(patches.shape[:2]).scatter(1, self.draw_kept(patches), 1.0)
         by_pixel = (seen == 0).unsqueeze(2).expand(-1, -1, self.encoder.patch**2)
         hidden = nets.to_pictures(by_pixel, self.encoder.patch, 1)
-        return pictures.masked_fill(hidden, 0.0), hidden
+        mean = pictures.new_tensor(self.preprocessing.mean).view(-1, 1, 1)
+        return mean.where(hidden, pictures), hidden
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
         """Predicts the patches that hold hidden pixels from those that hold none."""

@@ -130,6 +130,9 @@ class SwAV(Method):
             self.queue.enqueue(own.chunk(num_views)[0])
         return {"loss": loss.detach()}
 
+    def prototype_scores(self, pictures: Tensor) -> Tensor:
+        return self.prototypes(self.projector(self.encoder(pictures)))  # type: ignore[no-any-return]
+
     def assign(self, scores: Tensor, progress: Progress) -> Tensor:
         """Returns the assignments (N, K) of scores (N, K), made together with the queue's."""
         config = self.config

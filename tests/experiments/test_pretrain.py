@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,10 @@ from sslcli.experiments.pretrain import warn_of_own_statistics
 from sslcli.method import MethodConfig
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
+from sslcli.methods.mae import MAEConfig
 from sslcli.methods.simclr import SimCLRConfig
 from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
+from sslcli.nets.vit_config import ViTConfig
 from sslcli.runs.folder import Run
 
 
@@ -257,3 +260,28 @@ def test_the_sheet_of_views_shows_pictures_as_they_are(
     drawn = as_images(given["views"][0] * std + mean)
     for view, image in zip(drawn, given["images"], strict=True):
         assert np.array_equal(view, image) or np.array_equal(view, image[:, ::-1]), "or mirrored"
+
+
+@pytest.mark.parametrize(
+    ("config", "encoder"),
+    [
+        (MAEConfig(normalize_patches=False), ViTConfig(width=24, depth=1, heads=3)),
+        (ContextEncoderConfig(bottleneck=4), ContextConfig(width=2)),
+        (SimCLRConfig(), ConvNetConfig(width=2)),
+    ],
+)
+def test_the_sheet_shows_views_as_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: MethodConfig, encoder: EncoderConfig
+) -> None:
+    """Whether the method normalises them itself or not."""
+    drawn: dict[str, Any] = {}
+    sheet = double_of(training.save_contact_sheet, drawn.update)
+    monkeypatch.setattr(training, "save_contact_sheet", sheet)
+    method = build_method(config, encoder)
+    session: Any = SimpleNamespace(figures=tmp_path)
+    training.save_views(session, method, Batches(pictures(), 8, 0, "cpu"), 3)
+    mean, std = (torch.tensor(drawn[name]).view(-1, 1, 1) for name in ("mean", "std"))
+    views = torch.stack(list(drawn["views"])) * std + mean
+    assert views.min() >= -1e-5
+    assert views.max() <= 1 + 1e-5
+    assert views.max() - views.min() > 0.8

@@ -24,6 +24,8 @@ from sslcli.trained.encoder_files import kept_snapshots
 CAPTIONS = {
     "views": "What training sees: each picture, and views of it as the augmentation makes them",
     "restorations": "Restorations of validation pictures: clean, damaged, restored",
+    "attention": "Where each head of the encoder's last block looks: white is the most",
+    "prototypes": "The validation pictures that score a prototype highest, the commonest first",
     "reconstructions": "Reconstructions of validation pictures",
     "fillings": "Holes in test pictures, filled by the network and by simpler ways",
     "traversals": "Codes moved along their principal directions, decoded",
