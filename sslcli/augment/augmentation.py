@@ -1,4 +1,4 @@
-"""Random views of a batch of pictures, made on its device.
+"""Makes random views of a batch of pictures on its device.
 
 N images, V views, C channels, S pixels a side.
 """
@@ -26,7 +26,7 @@ a very large one is cut; several copies of them are in memory, whatever the batc
 
 @dataclass(frozen=True)
 class Parameters:
-    """What is done to each picture, one row a picture, on the CPU.
+    """Holds what is done to each picture, one row a picture, on the CPU.
 
     Indexing takes the rows of some pictures.
 
@@ -51,12 +51,10 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Crop, flip, colour jitter, greyscale, blur, solarise, normalise.
+    """Crops, flips, jitters, greys, blurs, solarises and normalises each picture.
 
-    In this order, each picture its way.
-
-    `flip`, `grayscale` and `solarize` are probabilities; `normalization` is the channels' (mean,
-    std).
+    Each gets its own way, in this order. `flip`, `grayscale` and `solarize` are probabilities;
+    `normalization` is the channels' (mean, std).
 
     Everything is drawn from the CPU's generator, then moved: a seed gives the same views on every
     device, and which pictures an operation is for is known without asking the device, so nothing
@@ -73,9 +71,9 @@ class Augmentation:
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None
 
     def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
-        """(N, S, S, C) uint8 -> (V·N, C, S, S) float32, channels-last, view by view.
+        """Makes views (V·N, C, S, S) float32, channels-last, of (N, S, S, C) uint8.
 
-        First N of view a.
+        They come view by view, first the N of view a.
         """
         num_images, resolution, _, channels = images.shape
         parameters = own_rows(
@@ -84,10 +82,7 @@ class Augmentation:
         return self.apply(images, parameters)
 
     def sample(self, num_images: int, channels: int, resolution: int) -> Parameters:
-        """Parameters of so many pictures, from torch's global generator.
-
-        They do not depend on the pixels.
-        """
+        """Draws the parameters of so many pictures, whatever their pixels are."""
         boxes = self.crop.sample(num_images, resolution)
         flipped = torch.rand(num_images) < self.flip
         order, factors = self.jitter.sample(num_images, channels)
@@ -97,7 +92,7 @@ class Augmentation:
         return Parameters(boxes, flipped, order, factors, gray, sigma, solarized)
 
     def apply(self, images: Tensor, parameters: Parameters) -> Tensor:
-        """The same with given parameters: V·N rows, row i for image i mod N."""
+        """Makes the views with given parameters: V·N rows, row i for image i mod N."""
         num_images, side, _, channels = images.shape
         num_views, left_over = divmod(len(parameters), num_images)
         assert left_over == 0, f"{len(parameters)} rows of parameters for {num_images} images"
@@ -115,7 +110,7 @@ class Augmentation:
         return views.flatten(0, 1)
 
     def _apply(self, images: Tensor, parameters: Parameters) -> Tensor:
-        """The same in one go, and not channels-last."""
+        """Makes the views all at once, and not channels-last."""
         device = images.device
         boxes = parameters.boxes.to(device, non_blocking=True)
         views = resized_crop(images, boxes, parameters.flipped.to(device, non_blocking=True))

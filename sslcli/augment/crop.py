@@ -1,4 +1,4 @@
-"""Random crops, magnified back to the pictures' size.
+"""Crops at random, and magnifies back to the pictures' size.
 
 N images, V views, C channels, S pixels a side.
 """
@@ -16,17 +16,17 @@ NUM_ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """Draws boxes of a random part of the area (`scale`: from, to) and width over height
-    (`ratio`: from, to).
+    """Draws boxes of a random area and shape.
 
-    Source: torchvision's RandomResizedCrop, whose distribution this is.
+    `scale` is the part of the area, `ratio` width over height: from, to. Source: torchvision's
+    RandomResizedCrop, whose distribution this is.
     """
 
     scale: tuple[float, float]
     ratio: tuple[float, float]
 
     def sample(self, num_images: int, resolution: int) -> Tensor:
-        """(N, 4) int64 on the CPU: top, left, height, width."""
+        """Draws (N, 4) int64 on the CPU: top, left, height, width."""
         # All attempts of all pictures at once, then each picture's first that fits.
         area = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*self.scale).mul_(resolution**2)
         ratio = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*map(math.log, self.ratio)).exp_()
@@ -39,19 +39,18 @@ class RandomCrop:
         return torch.where(fits.any(0).unsqueeze(1), boxes, self._central_box(resolution))
 
     def _central_box(self, resolution: int) -> Tensor:
-        """(4,): the box of a picture none of whose attempts fits."""
+        """Returns (4,), the box of a picture none of whose attempts fits."""
         height = max(1, round(resolution / self.ratio[0])) if self.ratio[0] > 1 else resolution
         width = max(1, round(resolution * self.ratio[1])) if self.ratio[1] < 1 else resolution
         return torch.tensor([(resolution - height) // 2, (resolution - width) // 2, height, width])
 
 
 def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
-    """(N, S, S, C) uint8 -> (V·N, C, S, S) float32 in [0, 1].
+    """Resizes the boxes to views (V·N, C, S, S) float32 in [0, 1], some mirrored.
 
-    The boxes made S wide; mirrored if `flipped`.
-
-    `boxes` (V·N, 4) and `flipped` (V·N,) bool; row i is cut from image i mod N. Bilinear, and equal
-    to torchvision's `resized_crop` with antialias, which changes nothing where a crop is magnified.
+    `images` (N, S, S, C) uint8; `boxes` (V·N, 4) and `flipped` (V·N,) bool; row i is cut from image
+    i mod N. Bilinear, and equal to torchvision's `resized_crop` with antialias, which changes
+    nothing where a crop is magnified.
     """
     num_images, side, _, channels = images.shape
     num_crops = len(boxes)
@@ -85,7 +84,7 @@ def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
 
 
 def _neighbours(pixel: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where output `pixel` (V·N, S) of a crop of `length` (V·N, 1) lies.
+    """Returns where output `pixel` (V·N, S) of a crop of `length` (V·N, 1) lies.
 
     Between which two pixels of the crop, and how far from the first towards the second, in [0, 1).
     """
@@ -97,9 +96,7 @@ def _neighbours(pixel: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _interpolate(
     table: Tensor, start: Tensor, first: Tensor, second: Tensor, weight: Tensor
 ) -> Tensor:
-    """Between the rows start + first and start + second of `table`, for every element of
-    `weight`.
-    """
+    """Interpolates between rows start + first and start + second, for every `weight`."""
     low = table.index_select(0, (start + first).flatten())
     high = table.index_select(0, (start + second).flatten())
     return low.lerp_(high, weight.reshape(-1, 1))
