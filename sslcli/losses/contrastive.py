@@ -1,4 +1,4 @@
-"""Contrastive losses.
+"""Computes contrastive losses.
 
 N images, two views of each: row i of `z_a` and row i of `z_b` (N, D) belong together.
 
@@ -17,12 +17,11 @@ from torch.utils.checkpoint import checkpoint
 
 
 def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float, block: int | None = None) -> Tensor:
-    """NT-Xent: the mean over the 2N anchors of the cross-entropy of finding the other view among
-    the 2N - 1 others.
+    """Returns NT-Xent, the cross-entropy of finding the other view among 2N - 1.
 
-    Computed in float32 by log-sum-exp whatever the inputs' dtype, under autocast too. Source: Chen
-    et al. 2020 (SimCLR), eq. 1 and Algorithm 1. Differs from the official code, which returns the
-    sum of the means over each view's anchors, twice this.
+    It is the mean over the 2N anchors, computed in float32 by log-sum-exp whatever the inputs'
+    dtype, under autocast too. Source: Chen et al. 2020 (SimCLR), eq. 1 and Algorithm 1. Differs
+    from the official code, which returns the sum of the means over each view's anchors, twice this.
     """
     with torch.autocast(z_a.device.type, enabled=False):
         z = _directions(z_a, z_b)
@@ -37,8 +36,9 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float, block: int | None = No
 
 @torch.no_grad()
 def rank_accuracy(z_a: Tensor, z_b: Tensor, block: int | None = None) -> Tensor:
-    """The share of the 2N anchors whose most similar embedding is their own other view; chance is 1
-    / (2N - 1).
+    """Returns the share of anchors whose most similar embedding is their other view.
+
+    There are 2N anchors; chance is 1 / (2N - 1).
     """
     with torch.autocast(z_a.device.type, enabled=False):
         z = _directions(z_a, z_b)
@@ -50,7 +50,7 @@ def rank_accuracy(z_a: Tensor, z_b: Tensor, block: int | None = None) -> Tensor:
 
 
 def _cross_entropy(z: Tensor, temperature: float, rows: Tensor) -> Tensor:
-    """Summed over the anchors `rows`."""
+    """Returns the sum over the anchors `rows`."""
     return F.cross_entropy(_similarity(z, rows) / temperature, _positives(z, rows), reduction="sum")
 
 
@@ -63,7 +63,7 @@ def _anchors(z: Tensor) -> Tensor:
 
 
 def _similarity(z: Tensor, rows: Tensor) -> Tensor:
-    """(len(rows), 2N) cosine similarities; -inf to itself: an anchor is no candidate for itself."""
+    """Returns (len(rows), 2N) cosine similarities; -inf to itself, no candidate."""
     return (z[rows] @ z.T).scatter_(1, rows[:, None], float("-inf"))
 
 
