@@ -1,4 +1,4 @@
-"""Context encoder: what a picture holds where a hole is, from what is around it.
+"""Implements the context encoder, which fills a hole from what is around it.
 
 Source: Pathak, Krähenbühl, Donahue, Darrell, Efros 2016, "Context Encoders: Feature Learning by
 Inpainting", and its released Torch code.
@@ -146,8 +146,10 @@ class ContextEncoderConfig(MethodConfig):
 
 @dataclass
 class ContextEncoder(Method):
-    """Pictures are normalised for the encoder, so that the hole's 0 is the data's mean; predictions
-    and the discriminator's patches are in [-1, 1]. A `Restorer`.
+    """Predicts pictures from what surrounds their holes; a `Restorer`.
+
+    Pictures are normalised for the encoder, so that the hole's 0 is the data's mean; predictions
+    and the discriminator's patches are in [-1, 1].
 
     Differs: the whole picture is predicted, not the hole's square, so that a hole may have any
     form; the overlap lies around the hole, so that the hole itself is the quarter that is scored;
@@ -182,7 +184,7 @@ class ContextEncoder(Method):
         return {"generator": 1.0, "discriminator": self.discriminator_rate}
 
     def views(self, images: Tensor) -> Tensor:
-        """Pictures in [0, 1], half of them mirrored."""
+        """Returns pictures in [0, 1], half of them mirrored."""
         pictures = as_pictures(images)
         if not self.flip:
             return pictures
@@ -223,15 +225,16 @@ class ContextEncoder(Method):
         }
 
     def predict(self, pictures: Tensor, hidden: Tensor) -> Tensor:
-        """(N, C, H, W) in [0, 1] and what of them is hidden -> whole pictures in [-1, 1], made
-        without what is hidden.
+        """Predicts whole pictures in [-1, 1] without the pixels that are hidden.
+
+        `pictures` (N, C, H, W) in [0, 1].
         """
         context = self.preprocessing.normalized(pictures).masked_fill(hidden, 0.0)
         prediction: Tensor = self.decoder(self.bottleneck(self.encoder.code(context))).tanh()
         return prediction
 
     def loss_weights(self, hidden: Tensor, dtype: torch.dtype) -> Tensor:
-        """1 in the hole, `band_weight` in the band around it, 0 elsewhere."""
+        """Returns 1 in the hole, `band_weight` in the band around it, 0 elsewhere."""
         weights = hidden.to(dtype)
         if self.band == 0:
             return weights
@@ -241,7 +244,7 @@ class ContextEncoder(Method):
         return weights + self.band_weight * (reached - weights)
 
     def patches(self, target: Tensor, prediction: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """What the discriminator is to tell apart, real and made."""
+        """Returns what the discriminator is to tell apart, real and made."""
         rows, columns = self.patch
         if self.masks.kind is not MaskKind.centre:
             prediction = prediction.where(hidden, target)
@@ -256,7 +259,9 @@ class ContextEncoder(Method):
         return mean.where(hidden, pictures), hidden
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """Raises SslcliError where a picture is hidden as a whole: nothing is left to go by; and
+        """Fills what is hidden; nothing but the hole changes.
+
+        Raises SslcliError where a picture is hidden as a whole, since nothing is left to go by, and
         where something is hidden that no loss was ever about.
         """
         if bool(hidden.flatten(1).all(dim=1).any()):
