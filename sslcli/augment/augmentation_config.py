@@ -89,10 +89,7 @@ class ViewConfig:
         )
 
     def build(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Augmentation:
-        """Builds it for pictures in [0, 1] with this `mean` and `std`, a number a channel.
-
-        They are unused where `normalize` is off.
-        """
+        """Builds it for pictures in [0, 1] with this `mean` and `std`, a number a channel."""
         return augment.Augmentation(
             crop=augment.RandomCrop(
                 (self.crop_scale[0], self.crop_scale[1]), (self.crop_ratio[0], self.crop_ratio[1])

@@ -103,11 +103,8 @@ def regions(num: int, resolution: int, share: float, device: torch.device) -> Te
     mask, where the code has one a batch; the threshold is chosen to fit the share, where the code
     draws windows until one fits; the noise is coarser; the strokes are ours.
     """
-    height = (
-        _smooth_noise(num, resolution, device)
-        .add_(_strokes(num, resolution, device), alpha=2)
-        .flatten(1)
-    )
+    noise = _smooth_noise(num, resolution, device)
+    height = noise.add_(_strokes(num, resolution, device), alpha=2).flatten(1)
     most = _budget(share, resolution)
     fraction = SMALLEST_REGION + (1 - SMALLEST_REGION) * torch.rand(num, 1, device=device)
     count = (most * fraction).ceil().long()

@@ -38,10 +38,5 @@ class MaskConfig:
     )
 
     def __post_init__(self) -> None:
-        require(
-            0 < self.share <= 0.5,
-            "method.masks.share",
-            self.share,
-            "in (0, 0.5]",
-            "try 0.25, the paper's",
-        )
+        share, fix = self.share, "try 0.25, the paper's"
+        require(0 < share <= 0.5, "method.masks.share", share, "in (0, 0.5]", fix)

@@ -66,21 +66,10 @@ class ContextEncoderConfig(MethodConfig):
     )
 
     def __post_init__(self) -> None:
-        units = self.bottleneck
-        require(
-            units is None or units > 0,
-            "method.bottleneck",
-            units,
-            "positive",
-            "512 is the default, null the other kind",
-        )
-        require(
-            0 <= self.overlap <= 0.2,
-            "method.overlap",
-            self.overlap,
-            "from 0 to 0.2",
-            "0.03125 is the released code's",
-        )
+        units, fix = self.bottleneck, "512 is the default, null the other kind"
+        require(units is None or units > 0, "method.bottleneck", units, "positive", fix)
+        band, fix = self.overlap, "0.03125 is the released code's"
+        require(0 <= band <= 0.2, "method.overlap", band, "from 0 to 0.2", fix)
         for name in (
             "overlap_weight",
             "reconstruction_weight",
@@ -89,28 +78,14 @@ class ContextEncoderConfig(MethodConfig):
         ):
             value = getattr(self, name)
             require(value > 0, f"method.{name}", value, "positive", "leave it out for the paper's")
-        width = self.discriminator_width
-        require(
-            width > 0,
-            "method.discriminator_width",
-            width,
-            "positive",
-            "32 is the default, 64 the paper's",
-        )
+        width, fix = self.discriminator_width, "32 is the default, 64 the paper's"
+        require(width > 0, "method.discriminator_width", width, "positive", fix)
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> ContextEncoder:
         channels, resolution = preprocessing.channels, preprocessing.resolution
-        require(
-            resolution >= 16,
-            "data.resolution",
-            resolution,
-            "at least 16 for holes to be filled",
-            "try 28 or more",
-        )
-        centred = self.masks.kind is MaskKind.centre
-        hole = resolution // 2 if centred else resolution
-        band = round(self.overlap * resolution) if centred else 0
-        start, side = (resolution - hole) // 2 - band, hole + 2 * band
+        must_be = "at least 16 for holes to be filled"
+        require(resolution >= 16, "data.resolution", resolution, must_be, "try 28 or more")
+        band, start, side = self._patch(resolution)
         return ContextEncoder(
             encoder=encoder,
             preprocessing=preprocessing,
@@ -127,6 +102,13 @@ class ContextEncoderConfig(MethodConfig):
             weights=(self.reconstruction_weight, self.adversarial_weight),
             discriminator_rate=self.discriminator_rate,
         )
+
+    def _patch(self, resolution: int) -> tuple[int, int, int]:
+        """Returns the band's width, and the start and side of what the discriminator sees."""
+        if self.masks.kind is not MaskKind.centre:
+            return 0, 0, resolution
+        hole, band = resolution // 2, round(self.overlap * resolution)
+        return band, (resolution - hole) // 2 - band, hole + 2 * band
 
     def _bottleneck(self, encoder: Encoder) -> nn.Module:
         if len(encoder.code_shape) != 3:
@@ -269,6 +251,11 @@ class ContextEncoder(Method):
                 "a context encoder fills holes, and here a whole picture is hidden",
                 "say with --mask what to fill",
             )
+        self._require_learned(hidden)
+        filled = (self.predict(damaged, hidden) + 1) / 2
+        return filled.where(hidden, damaged)
+
+    def _require_learned(self, hidden: Tensor) -> None:
         rows, columns = self.patch
         learned = hidden.new_zeros(hidden.shape[2:])
         learned[rows, columns] = True
@@ -281,5 +268,3 @@ class ContextEncoder(Method):
                 message,
                 "name a run with method.masks.kind=regions, or train one: it fills holes anywhere",
             )
-        filled = (self.predict(damaged, hidden) + 1) / 2
-        return filled.where(hidden, damaged)

@@ -81,13 +81,8 @@ class DenoisingAutoencoderConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         for name in ("corrupted_weight", "kept_weight"):
-            require(
-                getattr(self, name) >= 0,
-                f"method.{name}",
-                getattr(self, name),
-                "0 or more",
-                "1 is no emphasis",
-            )
+            value = getattr(self, name)
+            require(value >= 0, f"method.{name}", value, "0 or more", "1 is no emphasis")
         require(
             self.corrupted_weight > 0 or self.kept_weight > 0,
             "method.kept_weight", self.kept_weight, "positive where corrupted_weight is 0",
