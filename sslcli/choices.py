@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class Choices(Mapping[str, type[T]], Generic[T]):
-    """Maps a name to its config class; a package's class is imported when it is looked up.
+    """Maps a name to its config class; a package's class is imported on look-up.
 
-    `kind` names the table in messages ("method"). Installed packages add classes through the
-    entry point group `entry_group`; each must be a subclass of `base`.
+    `kind` names the table in messages ("method"). Installed packages add classes through the entry
+    point group `entry_group`; each must be a subclass of `base`.
     """
 
     def __init__(
@@ -31,12 +31,12 @@ class Choices(Mapping[str, type[T]], Generic[T]):
 
     @cached_property
     def installed(self) -> dict[str, EntryPoint]:
-        """The entry points of installed packages, by name; none is imported."""
+        """Returns the entry points of installed packages, by name; imports none."""
         points = entry_points(group=self._entry_group)
         return {point.name: point for point in points if point.name not in self.built_in}
 
     def __getitem__(self, name: str) -> type[T]:
-        """Raises SslcliError for a package's class that cannot be imported or has another base."""
+        """Raises SslcliError for a class that cannot be imported, or has another base."""
         if name in self.built_in:
             return self.built_in[name]
         return self._imported(self.installed[name])

@@ -1,4 +1,4 @@
-"""Prints results, progress, tables and errors. The only module that uses rich.
+"""Prints results, progress, tables and errors; the only module that uses rich.
 
 A terminal shows a moving bar; a file or pipe gets plain lines, few enough for a log.
 """
@@ -39,7 +39,7 @@ LINE_EVERY = 10.0
 
 
 class JobState(NamedTuple):
-    """A sweep's job as it is shown.
+    """Holds a sweep's job as it is shown.
 
     `what`: the overrides in which it differs from the other jobs; `newest`: its last loss, its
     result or its error.
@@ -54,7 +54,7 @@ class JobState(NamedTuple):
 
 
 class Console:
-    """Prints results to standard output, and progress, warnings and errors to standard error."""
+    """Prints results to standard output; progress, warnings, errors to standard error."""
 
     def __init__(self, output: IO[str] | None = None, errors: IO[str] | None = None) -> None:
         self._output = RichConsole(
@@ -70,7 +70,7 @@ class Console:
 
     @contextlib.contextmanager
     def logged(self, path: Path) -> Iterator[None]:
-        """Inside, messages, warnings and progress lines are also appended to the file."""
+        """Appends messages, warnings and progress lines to the file too, while inside."""
         with path.open("a", encoding="utf-8") as self._log:
             try:
                 yield
@@ -256,7 +256,7 @@ class JobLines:
 
 
 def _job_table(jobs: Sequence[JobState], height: int) -> Table:
-    """Returns a table of at most `height` jobs: if not all fit, those that are not finished."""
+    """Returns a table of at most `height` jobs; if not all fit, of unfinished ones."""
     finished = sum(job.status == "finished" for job in jobs)
     shown = (
         jobs if len(jobs) <= height else [job for job in jobs if job.status != "finished"][:height]

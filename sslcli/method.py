@@ -1,4 +1,4 @@
-"""The contract between a method and the engine.
+"""Defines the contract between a method and the engine.
 
 Importing this module, or a method's, does not import torch.
 
@@ -22,14 +22,15 @@ Metrics = dict[str, "Tensor"]
 
 
 def as_pictures(images: Tensor) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, C, H, W) float32 in [0, 1]."""
+    """Converts (N, H, W, C) uint8 to (N, C, H, W) float32 in [0, 1]."""
     return images.permute(0, 3, 1, 2).float() / 255
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What an encoder is fed: square pictures of `resolution` pixels, in [0, 1], minus `mean`, over
-    `std` (per channel).
+    """Says what an encoder is fed: square pictures of `resolution` pixels, normalised.
+
+    They are in [0, 1] minus `mean`, over `std` (per channel).
     """
 
     resolution: int
@@ -38,7 +39,7 @@ class Preprocessing:
     std: tuple[float, ...]
 
     def normalized(self, pictures: Tensor) -> Tensor:
-        """(N, C, H, W) in [0, 1] -> what the encoder is fed."""
+        """Converts (N, C, H, W) in [0, 1] to the encoder's input."""
         mean, std = (pictures.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
         return (pictures - mean) / std
 
@@ -48,7 +49,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: `step` of `num_steps`, the first step being 0."""
+    """Says where training stands: `step` of `num_steps`, the first step being 0."""
 
     step: int
     num_steps: int
@@ -59,8 +60,9 @@ class Progress:
 
 
 class Minimize(Protocol):
-    """One optimizer step on `loss` for the parameters of `players` (none named: "method"), which
-    alone get a gradient.
+    """Takes one optimizer step on `loss` for the parameters of `players`.
+
+    They alone get a gradient; none named: "method".
     """
 
     def __call__(self, loss: Tensor, *players: str) -> None: ...
@@ -71,8 +73,9 @@ Views = TypeVar("Views")
 
 
 class Learner(Protocol[Batch, Views]):
-    """What the engine trains: a `Method`, or a classifier, whose batches hold labels too. `Method`
-    says what each means.
+    """Is what the engine trains: a `Method`, or a classifier.
+
+    A classifier's batches hold labels too. `Method` says what each member means.
     """
 
     def modules(self) -> dict[str, nn.Module]: ...
@@ -90,10 +93,10 @@ class Learner(Protocol[Batch, Views]):
 
 @dataclass(kw_only=True)
 class MethodConfig:
-    """Base of every method's config."""
+    """Is the base of every method's config."""
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> Method:
-        """The method, its networks freshly initialised from torch's global generator.
+        """Builds the method, with initial weights from torch's global generator.
 
         Parts and plain values go in.
         """
@@ -101,7 +104,7 @@ class MethodConfig:
 
 
 class Method:
-    """Base of every method: a dataclass whose fields are its parts.
+    """Is the base of every method: a dataclass whose fields are its parts.
 
     All training state lives in the fields that are `nn.Module`s (parameters; buffers for queues,
     prototypes, averages): they are what is saved and resumed. `encoder` is what survives
@@ -112,40 +115,43 @@ class Method:
     preprocessing: Preprocessing
 
     def modules(self) -> dict[str, nn.Module]:
-        """The parts that hold state, by field name."""
+        """Returns the parts that hold state, by field name."""
         from torch import nn
 
         parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         return {name: value for name, value in parts.items() if isinstance(value, nn.Module)}
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
-        """Who is trained, each by an optimizer of its own. An adversarial method has two."""
+        """Returns who is trained, each by its own optimizer; two in adversarial methods."""
         return {"method": list(self.modules().values())}
 
     def learning_rates(self) -> dict[str, float]:
-        """Every player's learning rate as a multiple of the optimizer's."""
+        """Returns every player's learning rate as a multiple of the optimizer's."""
         return dict.fromkeys(self.players(), 1.0)
 
     def whole_batch_parts(self) -> Sequence[nn.Module]:
-        """Parts that are fed the rows of all processes (`gathered`): their batch norm is right as
-        it is.
+        """Returns the parts that are fed the rows of all processes (`gathered`).
+
+        Their batch norm is right as it is.
         """
         return []
 
     def satisfied(self) -> bool:
-        """Asked after every evaluation: whether there is nothing more to learn, so that training
-        ends before its last step.
+        """Tells, after every evaluation, whether training may end before its last step.
+
+        It may where there is nothing more to learn.
         """
         return False
 
     def views(self, images: Tensor) -> Tensor:
-        """(N, H, W, C) uint8 -> what `train_step` takes, random from torch's global generators: by
-        default (V·N, C, H, W) float32, view by view.
+        """Makes what `train_step` takes of (N, H, W, C) uint8.
+
+        Random from torch's global generators; by default (V·N, C, H, W) float32, view by view.
         """
         raise NotImplementedError
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
-        """One step of training; calls `minimize` once for every player's update.
+        """Trains one step; calls `minimize` once for every player's update.
 
         Returns at least "loss".
         """
@@ -154,22 +160,23 @@ class Method:
 
 @runtime_checkable
 class Restorer(Protocol):
-    """A method that makes damaged pictures whole.
+    """Is a method that makes damaged pictures whole.
 
     Pictures are (N, C, H, W) in [0, 1] at the method's resolution; `hidden` (N, 1, H, W) is True
-    where a picture is to be restored. Both work on the device of what they are given.
+    where a picture is to be restored. Both work on the device of what they are given; `damage`
+    draws from torch's global generators.
     """
 
     def uses_damaged_pixels(self) -> bool:
-        """True if the damaged pixels are an input (denoising), False if ignored (inpainting)."""
+        """Tells whether damaged pixels are an input (denoising) or ignored (inpainting)."""
         ...
 
     def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures damaged as in training, random from torch's global generators, and `hidden`."""
+        """Returns pictures damaged as in training, and `hidden`."""
         ...
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """Pictures in [0, 1]; where nothing is `hidden` they mean nothing.
+        """Returns pictures in [0, 1]; where nothing is `hidden` they mean nothing.
 
         Eval mode and no gradient are the caller's.
         """

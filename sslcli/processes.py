@@ -38,7 +38,7 @@ _as_if_alone = False
 
 @dataclass(frozen=True)
 class Launch:
-    """A process's rank among `size` processes, as the launcher set them.
+    """Holds a process's rank among `size` processes, as the launcher set them.
 
     `local`: its rank among the processes of its machine.
     """
@@ -49,7 +49,7 @@ class Launch:
 
 
 def launched_as(environment: Mapping[str, str] = os.environ) -> Launch:
-    """Returns the rank and size that torchrun or srun set; rank 0 of 1 without a launcher."""
+    """Returns the rank and size of torchrun or srun; rank 0 of 1 without a launcher."""
     if int(environment.get("WORLD_SIZE", "1")) > 1:
         missing = [key for key in ("RANK", "LOCAL_RANK") if key not in environment]
         if missing:
@@ -96,7 +96,7 @@ def rendezvous_address(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def num_sharing_cores(environment: Mapping[str, str] = os.environ) -> int:
-    """Returns how many processes torchrun started on this machine: they share its cores.
+    """Returns how many processes of torchrun share this machine's cores.
 
     1 under srun, where Slurm assigns cores to each task and the system reports only those.
     """
@@ -104,7 +104,7 @@ def num_sharing_cores(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
-    """Returns the rank that the launcher set, known before `join` too; 0 without a launcher.
+    """Returns the launcher's rank, known before `join` too; 0 without a launcher.
 
     Unlike `launched_as` it never raises, so that the error handler can use it.
     """
@@ -112,9 +112,10 @@ def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def join(device_type: str) -> None:
-    """Connects the processes: NCCL sends CUDA tensors, gloo all others. One process: nothing.
+    """Connects the processes: NCCL sends CUDA tensors, gloo all others.
 
-    Raises RunFailed where they do not find each other within RENDEZVOUS_TIMEOUT.
+    One process alone does nothing. Raises RunFailed where they do not find each other within
+    RENDEZVOUS_TIMEOUT.
     """
     here = launched_as()
     if here.size == 1:
@@ -155,7 +156,7 @@ def leave() -> None:
 
 @contextlib.contextmanager
 def name_lost_processes() -> Iterator[None]:
-    """Raises RunFailed where another process has ended, instead of torch's connection error."""
+    """Raises RunFailed, not torch's connection error, where another process has ended."""
     try:
         yield
     except RuntimeError as reason:  # torch has no narrower type for it
@@ -176,7 +177,7 @@ def name_lost_processes() -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_if_alone() -> Iterator[None]:
-    """Inside, `size()` is 1: for work that one rank does while the other ranks wait."""
+    """Makes `size()` 1 inside: for work of one rank while the other ranks wait."""
     global _as_if_alone
     before, _as_if_alone = _as_if_alone, True
     try:
@@ -186,7 +187,7 @@ def as_if_alone() -> Iterator[None]:
 
 
 def size() -> int:
-    """Returns the number of connected processes: 1 before `join` and inside `as_if_alone`."""
+    """Returns the number of processes: 1 before `join` and inside `as_if_alone`."""
     return _distributed().get_world_size() if _is_joined() else 1
 
 
@@ -196,10 +197,10 @@ def rank() -> int:
 
 
 def own_rows(draw: Callable[[int], T], num: int, groups: int = 1) -> T:
-    """Returns this rank's rows of `draw(number of rows)`, drawn for the pictures of all ranks.
+    """Returns this rank's rows of `draw(number of rows)`, drawn for all ranks.
 
-    The ranks share a seed, so a picture's views do not depend on the number of processes.
-    `num`: pictures of this rank; each has one row in every one of `groups` consecutive groups.
+    The ranks share a seed, so a picture's views do not depend on the number of processes. `num`:
+    pictures of this rank; each has one row in every one of `groups` consecutive groups.
     """
     world_size = size()
     drawn = draw(groups * world_size * num)
@@ -215,7 +216,7 @@ def own_rows(draw: Callable[[int], T], num: int, groups: int = 1) -> T:
 
 
 def gathered(rows: Tensor, groups: int = 1) -> Tensor:
-    """Gathers the rows of all ranks, with gradient: (V·N, …) on each -> (V·W·N, …) on all.
+    """Gathers the rows of all ranks, with gradient: (V·N, …) on each -> (V·W·N, …).
 
     The V = `groups` groups stay in order, and within a group the ranks. Every rank then computes
     the same loss of all rows, so no gradient has to be sent back: a rank's gradient is W times that
@@ -253,9 +254,9 @@ def average_(tensors: list[Tensor]) -> None:
 
 
 def largest(number: int) -> int:
-    """Returns the largest number of all ranks.
+    """Returns the largest number of all ranks, which wait for each other.
 
-    They wait for each other, not for their devices.
+    They do not wait for their devices.
     """
     if not _is_joined():
         return number

@@ -1,10 +1,8 @@
 """Writes a config as config.yaml, and reads it back as data.
 
-Does not import torch.
-
 The file holds every value as the user typed it, and under `sslcli` what is needed to run it again:
 the command, the format, and the choice of every group. It cannot name a callable: a choice is a
-name from a table.
+name from a table. Does not import torch.
 """
 
 from __future__ import annotations
@@ -46,7 +44,7 @@ _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndTo
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
-    """A config read from a file. `choices`: the name of every group's choice."""
+    """Holds a config read from a file; `choices` names every group's choice."""
 
     command: str
     choices: dict[str, str]
@@ -113,7 +111,7 @@ def read(path: Path) -> Saved:
 
 
 def _plain_yaml(text: str) -> Any:
-    """Parses YAML within limits: a small file must not expand to a gigabyte or deep nesting."""
+    """Parses YAML; refuses what would expand to a gigabyte, or nests deeply."""
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"it has {len(text)} characters")
     depth = 0
@@ -170,7 +168,7 @@ def _value(word: str, before: Any) -> Any:
 
 
 def to_config(cls: type[T], saved: Saved, groups: Groups) -> T:
-    """Returns the saved config as its command's class, every group of its chosen class."""
+    """Returns the config as its command's class, every group of its chosen class."""
     _require_keys(cls, {**saved.values, **dict.fromkeys(saved.choices)}, saved)
     parts = {
         group: node(*_class_and_values(group, saved, groups), group) for group in saved.choices
@@ -242,7 +240,7 @@ def _keys(cls: type[Any], prefix: str = "", counts: bool = True) -> dict[str, bo
 
 
 def _meets(key: str, others: set[str]) -> bool:
-    """Whether a key equals another one, or lies above or below it.
+    """Tells whether a key equals another one, or lies above or below it.
 
     A part may be null in the one config and set in the other.
     """

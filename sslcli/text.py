@@ -10,7 +10,7 @@ from typing import Any
 
 
 def shell_quoted(text: object) -> str:
-    """Quotes a text as one word of a shell, for the commands that an error's fix offers."""
+    """Quotes a text as one word of a shell, for the commands in an error's fix."""
     return shlex.quote(str(text))
 
 
@@ -53,10 +53,7 @@ def printable(text: object, kept: str = "") -> str:
 
 
 def first_line(reason: Exception, most: int = 200) -> str:
-    """Returns the first line of an error's message, or its type where the message is empty.
-
-    At most `most` characters.
-    """
+    """Returns the first line of an error's message, or else its type, cut at `most`."""
     return (str(reason).splitlines() or [type(reason).__name__])[0][:most]
 
 
