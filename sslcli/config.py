@@ -133,9 +133,8 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Returns nested values by dotted key."""
     by_key: dict[str, Any] = {}
     for key, value in values.items():
-        by_key.update(
-            flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-        )
+        name = f"{prefix}{key}"
+        by_key.update(flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
     return by_key
 
 
@@ -144,9 +143,8 @@ def identity(command: str, config: Any) -> str:
 
     Fields with `changes_results=False` do not count.
     """
-    return hashlib.sha256(
-        json.dumps([command, _essence(config)], sort_keys=True).encode()
-    ).hexdigest()[:12]
+    counting = json.dumps([command, _essence(config)], sort_keys=True)
+    return hashlib.sha256(counting.encode()).hexdigest()[:12]
 
 
 def _essence(config: Any) -> Any:

@@ -36,6 +36,7 @@ LAYOUT = "\n\t"
 """Control characters that are printed as they are."""
 LINE_EVERY = 10.0
 """Seconds between two progress lines without a terminal."""
+STATUS_STYLES = {"running": "bold", "failed": "red", "refused": "red", "finished": "green"}
 
 
 class JobState(NamedTuple):
@@ -272,10 +273,7 @@ def _job_table(jobs: Sequence[JobState], height: int) -> Table:
             column, justify="right" if column in ("progress", "time") else "left", no_wrap=True
         )
     for job in shown:
-        style = {"running": "bold", "failed": "red", "refused": "red", "finished": "green"}.get(
-            job.status, ""
-        )
-        table.add_row(*map(_escaped, job), style=style)
+        table.add_row(*map(_escaped, job), style=STATUS_STYLES.get(job.status, ""))
     return table
 
 

@@ -78,11 +78,7 @@ def rendezvous_address(environment: Mapping[str, str] = os.environ) -> str:
     """
     if {"MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
         return "env://"
-    asked = ["scontrol", "show", "hostnames", environment.get("SLURM_STEP_NODELIST", "")]
-    try:
-        machines = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
-    except (OSError, subprocess.CalledProcessError):
-        machines = []
+    machines = _machines(environment.get("SLURM_STEP_NODELIST", ""))
     if not machines:
         message = (
             "srun started several processes, and Slurm does not say where they meet: "
@@ -93,6 +89,14 @@ def rendezvous_address(environment: Mapping[str, str] = os.environ) -> str:
         )
     job, step = (int(environment.get(key, "0")) for key in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
     return f"tcp://{machines[0]}:{FIRST_PORT + (NUM_STEPS * job + step) % NUM_PORTS}"
+
+
+def _machines(nodes: str) -> list[str]:
+    command = ["scontrol", "show", "hostnames", nodes]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        return []
 
 
 def num_sharing_cores(environment: Mapping[str, str] = os.environ) -> int:
@@ -233,9 +237,8 @@ def gathered(rows: Tensor, groups: int = 1) -> Tensor:
     if own.requires_grad:
         own.register_hook(lambda gradient: num * gradient)  # type: ignore[no-untyped-call]
     parts[rank()] = own
-    return torch.cat(
-        [torch.cat(group) for group in zip(*(part.chunk(groups) for part in parts), strict=True)]
-    )
+    by_group = zip(*(part.chunk(groups) for part in parts), strict=True)
+    return torch.cat([torch.cat(group) for group in by_group])
 
 
 def average_(tensors: list[Tensor]) -> None:

@@ -136,20 +136,24 @@ def with_values(saved: Saved, changes: dict[str, str]) -> Saved:
     for key, word in changes.items():
         keys = flat(saved.values)
         if key not in keys:
-            parent, _, last = key.rpartition(".")
-            below = [known for known in keys if known.startswith(f"{key}.")]
-            beside = [
-                known
-                for known in keys
-                if known.rpartition(".")[0] == parent or known.rpartition(".")[2] == last
-            ]
-            raise unknown("key", key, below or beside or list(keys))
+            raise unknown("key", key, _similar_keys(key, list(keys)))
         *parents, name = key.split(".")
         part = values
         for parent in parents:
             part = part[parent]
         part[name] = _value(word, keys[key])
     return dataclasses.replace(saved, values=values)
+
+
+def _similar_keys(key: str, keys: list[str]) -> list[str]:
+    parent, _, last = key.rpartition(".")
+    below = [known for known in keys if known.startswith(f"{key}.")]
+    beside = [
+        known
+        for known in keys
+        if known.rpartition(".")[0] == parent or known.rpartition(".")[2] == last
+    ]
+    return below or beside or keys
 
 
 def _value(word: str, before: Any) -> Any:
@@ -215,11 +219,8 @@ def _require_keys(cls: type[Any], values: dict[str, Any], saved: Saved, prefix: 
             if keys
         )
         message = f"the saved config, of sslcli {saved.version}, {'; it '.join(parts)}"
-        raise SslcliError(
-            message,
-            "correct that in a copy, then: sslcli rerun --only COPY; "
-            "or use the version that wrote it",
-        )
+        again = "correct that in a copy, then: sslcli rerun --only COPY"
+        raise SslcliError(message, f"{again}; or use the version that wrote it")
 
 
 def _keys(cls: type[Any], prefix: str = "", counts: bool = True) -> dict[str, bool]:
