@@ -26,7 +26,7 @@ class Package(NamedTuple):
 
 
 class Choices(Mapping[str, type[T]], Generic[T]):
-    """Maps a name to its config class; a package's class is imported when it is looked up.
+    """Maps a name to its config class; a package's class is imported on look-up.
 
     `kind` names the table in messages ("method"). Installed packages add classes through the
     entry point group `entry_group`; each must be a subclass of `base`. `presets`: the names of

@@ -1,4 +1,4 @@
-"""Converts configs (dataclasses) to plain values and back, and computes their identity.
+"""Converts configs (dataclasses) to plain values and back; computes identities.
 
 With cli/ the only place that uses omegaconf. Does not import torch.
 """
@@ -33,14 +33,14 @@ Groups = Mapping[str, Mapping[str, type[Any]]]
 
 
 def conf_folder() -> Path:
-    """Returns the folder conf/: beside the package in a checkout, inside it in a wheel."""
+    """Returns the folder conf/, beside the package in a checkout, else inside it."""
     init = import_module("sslcli.conf").__file__
     assert init is not None, "conf/ is a package with an __init__.py"
     return Path(init).parent
 
 
 def values_of(config: Any) -> Any:
-    """Returns a config as plain values: dicts, lists, strings, numbers, booleans and None."""
+    """Returns a config as plain values: dicts, lists, strings, numbers, bools, None."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return {
             field.name: values_of(getattr(config, field.name))
@@ -106,10 +106,7 @@ def _refused(node: DictConfig) -> bool:
 
 
 def node(cls: type[Any], values: dict[str, Any], where: str = "") -> DictConfig:
-    """Returns the values as OmegaConf's node of the config class.
-
-    Raises as `to_dataclass`.
-    """
+    """Returns values as OmegaConf's node of the class; raises as `to_dataclass`."""
     _require_text(cls, values, where)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(cls), _literal(values))
@@ -128,7 +125,7 @@ def _literal(values: Any) -> Any:
 
 
 def _require_text(cls: type[Any], values: dict[str, Any], where: str) -> None:
-    """Raises SslcliError for a number where a text is meant: YAML reads 2024_01 as 202401."""
+    """Raises SslcliError for a number instead of text: YAML reads 2024_01 as 202401."""
     for name, hint in get_type_hints(cls).items():
         value, key = values.get(name), f"{where}.{name}" if where else name
         if hint in (str, str | None) and isinstance(value, (int, float)):
@@ -176,9 +173,8 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Returns nested values by dotted key."""
     by_key: dict[str, Any] = {}
     for key, value in values.items():
-        by_key.update(
-            flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-        )
+        name = f"{prefix}{key}"
+        by_key.update(flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
     return by_key
 
 
@@ -187,9 +183,8 @@ def identity(command: str, config: Any) -> str:
 
     Fields with `changes_results=False` do not count.
     """
-    return hashlib.sha256(
-        json.dumps([command, _essence(config)], sort_keys=True).encode()
-    ).hexdigest()[:12]
+    counting = json.dumps([command, _essence(config)], sort_keys=True)
+    return hashlib.sha256(counting.encode()).hexdigest()[:12]
 
 
 def _essence(config: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Prints results, progress, tables and errors. The only module that uses rich.
+"""Prints results, progress, tables and errors; the only module that uses rich.
 
 A terminal shows a moving bar; a file or pipe gets plain lines, few enough for a log.
 """
@@ -36,10 +36,11 @@ LAYOUT = "\n\t"
 """Control characters that are printed as they are."""
 LINE_EVERY = 10.0
 """Seconds between two progress lines without a terminal."""
+STATUS_STYLES = {"running": "bold", "failed": "red", "refused": "red", "finished": "green"}
 
 
 class JobState(NamedTuple):
-    """A sweep's job as it is shown.
+    """Holds a sweep's job as it is shown.
 
     `what`: the overrides in which it differs from the other jobs; `newest`: its last loss, its
     result or its error.
@@ -54,7 +55,7 @@ class JobState(NamedTuple):
 
 
 class Console:
-    """Prints results to standard output, and progress, warnings and errors to standard error."""
+    """Prints results to standard output; progress, warnings, errors to standard error."""
 
     def __init__(self, output: IO[str] | None = None, errors: IO[str] | None = None) -> None:
         self._output = _plain_console(output or sys.stdout)
@@ -65,7 +66,7 @@ class Console:
 
     @contextlib.contextmanager
     def logged(self, path: Path) -> Iterator[None]:
-        """Inside, messages, warnings and progress lines are also appended to the file."""
+        """Appends messages, warnings and progress lines to the file too, while inside."""
         with path.open("a", encoding="utf-8") as self._log:
             try:
                 yield
@@ -251,7 +252,7 @@ class JobLines:
 
 
 def _job_table(jobs: Sequence[JobState], height: int) -> Table:
-    """Returns a table of at most `height` jobs: if not all fit, those that are not finished."""
+    """Returns a table of at most `height` jobs; if not all fit, of unfinished ones."""
     finished = sum(job.status == "finished" for job in jobs)
     shown = (
         jobs if len(jobs) <= height else [job for job in jobs if job.status != "finished"][:height]
@@ -267,10 +268,7 @@ def _job_table(jobs: Sequence[JobState], height: int) -> Table:
             column, justify="right" if column in ("progress", "time") else "left", no_wrap=True
         )
     for job in shown:
-        style = {"running": "bold", "failed": "red", "refused": "red", "finished": "green"}.get(
-            job.status, ""
-        )
-        table.add_row(*map(_escaped, job), style=style)
+        table.add_row(*map(_escaped, job), style=STATUS_STYLES.get(job.status, ""))
     return table
 
 

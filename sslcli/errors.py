@@ -1,4 +1,4 @@
-"""Errors for users, in two lines: what is wrong with the value seen, and the fix."""
+"""Defines errors for users in two lines: what is wrong (value seen), and the fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class SslcliError(Exception):
-    """A user's mistake, or something that this machine cannot do.
+    """Reports a user's mistake, or something that this machine cannot do.
 
     cli/guard.py prints it as two lines and exits with `exit_code`.
     """
@@ -21,13 +21,16 @@ class SslcliError(Exception):
 
 
 class RunFailed(SslcliError):
-    """A failure during a run (a loss that is not finite, a full disk): the command was right."""
+    """Reports a failure during a run; the command was right.
+
+    Such as a loss that is not finite, or a full disk.
+    """
 
     exit_code = 1
 
 
 class Interrupted(SslcliError):
-    """A run was stopped by a signal. `exit_code` is 128 + the signal's number."""
+    """Reports that a signal stopped a run; `exit_code` is 128 + the signal's number."""
 
     def __init__(self, message: str, fix: str, signal_number: int) -> None:
         super().__init__(message, fix)
@@ -35,7 +38,7 @@ class Interrupted(SslcliError):
 
 
 def require(condition: bool, field: str, value: object, must_be: str, fix: str) -> None:
-    """Raises SslcliError("<field> must be <must_be>, got <value>", fix) unless `condition`."""
+    """Raises SslcliError unless `condition`: "<field> must be <must_be>, got <value>"."""
     if not condition:
         raise SslcliError(f"{field} must be {must_be}, got {value!r}", fix)
 
@@ -51,7 +54,7 @@ def unknown(what: str, name: str, there_is: Iterable[str]) -> SslcliError:
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Returns up to three known names spelt alike; of a dotted key the last part counts."""
+    """Returns up to three known names spelt alike; compares a dotted key's last part."""
     by_last: dict[str, list[str]] = {}
     for full in known:
         by_last.setdefault(full.rpartition(".")[2], []).append(full)

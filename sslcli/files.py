@@ -13,14 +13,14 @@ from sslcli.errors import SslcliError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces a file: a reader finds the old content or the new, at any moment or crash."""
+    """Replaces a file so that readers, and crashes, find its old or new content whole."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; what is written there replaces `path` at the end.
+    """Yields a temporary path beside `path`, which replaces `path` at the end.
 
     `durable`: it is on the disk then, so that a crash of the machine loses neither old nor new.
     """
@@ -38,18 +38,23 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     if durable:
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 @contextlib.contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder; at the end its files are moved into `folder`, one by one.
+    """Yields an empty folder, whose files are moved into `folder` at the end.
 
-    After an error none is moved, and folders that were made for it are removed.
+    They are moved one by one. After an error none is, and folders that were made for it are
+    removed.
     """
     made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
     temporary = folder / f".writing.{os.getpid()}.tmp"

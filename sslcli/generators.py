@@ -27,7 +27,7 @@ def seed_generators(seed: int) -> None:
 
 @contextlib.contextmanager
 def kept_generators() -> Iterator[None]:
-    """Restores the generators' states at the end, whatever was seeded or drawn inside."""
+    """Restores the generators' states at the end, however they were used inside."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():

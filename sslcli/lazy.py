@@ -11,7 +11,7 @@ from typing import Any
 
 
 def exports(room: str, home: Mapping[str, str]) -> Callable[[str], Any]:
-    """Returns the `__getattr__` of the package `room`; `home` maps each name to its module."""
+    """Returns the `__getattr__` of the package `room`; `home` maps names to modules."""
 
     def get(name: str) -> Any:
         if name not in home:

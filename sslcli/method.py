@@ -1,4 +1,4 @@
-"""The contract between a method and the engine.
+"""Defines the contract between a method and the engine.
 
 Importing this module, or a method's, does not import torch.
 
@@ -38,14 +38,15 @@ Views = Union["Tensor", "list[Tensor]"]
 
 
 def as_pictures(images: Tensor) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, C, H, W) float32 in [0, 1]."""
+    """Converts (N, H, W, C) uint8 to (N, C, H, W) float32 in [0, 1]."""
     return images.permute(0, 3, 1, 2).float() / 255
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What an encoder is fed: square pictures of `resolution` pixels, in [0, 1], minus `mean`, over
-    `std` (per channel).
+    """Says what an encoder is fed: square pictures of `resolution` pixels, normalised.
+
+    They are in [0, 1] minus `mean`, over `std` (per channel).
     """
 
     resolution: int
@@ -54,7 +55,7 @@ class Preprocessing:
     std: tuple[float, ...]
 
     def normalized(self, pictures: Tensor) -> Tensor:
-        """(N, C, H, W) in [0, 1] -> what the encoder is fed."""
+        """Converts (N, C, H, W) in [0, 1] to the encoder's input."""
         mean, std = (pictures.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
         return (pictures - mean) / std
 
@@ -86,7 +87,7 @@ class Normal(NamedTuple):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: `step` of `num_steps`, the first step being 0."""
+    """Says where training stands: `step` of `num_steps`, the first step being 0."""
 
     step: int
     num_steps: int
@@ -111,8 +112,9 @@ class Progress:
 
 
 class Minimize(Protocol):
-    """One optimizer step on `loss` for the parameters of `players` (none named: "method"), which
-    alone get a gradient.
+    """Takes one optimizer step on `loss` for the parameters of `players`.
+
+    They alone get a gradient; none named: "method".
     """
 
     def __call__(self, loss: Tensor, *players: str) -> None: ...
@@ -142,7 +144,7 @@ class Learner(Protocol[Batch, AnyViews]):
 
 @dataclass(kw_only=True)
 class MethodConfig:
-    """Base of every method's config."""
+    """Is the base of every method's config."""
 
     suits: ClassVar[tuple[str, ...]] = ()
     """What suits the method where a user chooses nothing else, as it would be typed:
@@ -151,7 +153,7 @@ class MethodConfig:
     """
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> Method:
-        """The method, its networks freshly initialised from torch's global generator.
+        """Builds the method, with initial weights from torch's global generator.
 
         Parts and plain values go in.
         """
@@ -175,7 +177,7 @@ def built_by(config: type[MethodConfig]) -> type[Method]:
 
 
 class Method:
-    """Base of every method: a dataclass whose fields are its parts.
+    """Is the base of every method: a dataclass whose fields are its parts.
 
     All training state lives in the fields that are `nn.Module`s (parameters; buffers for queues,
     prototypes, averages): they are what is saved and resumed. `encoder` is what survives
@@ -188,23 +190,24 @@ class Method:
     """Whether `views` are what the encoder is fed; False: pictures in [0, 1]."""
 
     def modules(self) -> dict[str, nn.Module]:
-        """The parts that hold state, by field name."""
+        """Returns the parts that hold state, by field name."""
         from torch import nn
 
         parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         return {name: value for name, value in parts.items() if isinstance(value, nn.Module)}
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
-        """Who is trained, each by an optimizer of its own. An adversarial method has two."""
+        """Returns who is trained, each by its own optimizer; two in adversarial methods."""
         return {"method": list(self.modules().values())}
 
     def learning_rates(self) -> dict[str, float]:
-        """Every player's learning rate as a multiple of the optimizer's."""
+        """Returns every player's learning rate as a multiple of the optimizer's."""
         return dict.fromkeys(self.players(), 1.0)
 
     def whole_batch_parts(self) -> Sequence[nn.Module]:
-        """Parts that are fed the rows of all processes (`gathered`): their batch norm is right as
-        it is.
+        """Returns the parts that are fed the rows of all processes (`gathered`).
+
+        Their batch norm is right as it is.
         """
         return []
 
@@ -213,8 +216,9 @@ class Method:
         return Normal()
 
     def satisfied(self) -> bool:
-        """Asked after every evaluation: whether there is nothing more to learn, so that training
-        ends before its last step.
+        """Tells, after every evaluation, whether training may end before its last step.
+
+        It may where there is nothing more to learn.
         """
         return False
 
@@ -252,22 +256,23 @@ class LabelReader(Method):
 
 @runtime_checkable
 class Restorer(Protocol):
-    """A method that makes damaged pictures whole.
+    """Is a method that makes damaged pictures whole.
 
     Pictures are (N, C, H, W) in [0, 1] at the method's resolution; `hidden` (N, 1, H, W) is True
-    where a picture is to be restored. Both work on the device of what they are given.
+    where a picture is to be restored. Both work on the device of what they are given; `damage`
+    draws from torch's global generators.
     """
 
     def uses_damaged_pixels(self) -> bool:
-        """True if the damaged pixels are an input (denoising), False if ignored (inpainting)."""
+        """Tells whether damaged pixels are an input (denoising) or ignored (inpainting)."""
         ...
 
     def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures damaged as in training, random from torch's global generators, and `hidden`."""
+        """Returns pictures damaged as in training, and `hidden`."""
         ...
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """Pictures in [0, 1]; where nothing is `hidden` they mean nothing.
+        """Returns pictures in [0, 1]; where nothing is `hidden` they mean nothing.
 
         Eval mode and no gradient are the caller's.
         """

@@ -38,7 +38,7 @@ _as_if_alone = False
 
 @dataclass(frozen=True)
 class Launch:
-    """A process's rank among `size` processes, as the launcher set them.
+    """Holds a process's rank among `size` processes, as the launcher set them.
 
     `local`: its rank among the processes of its machine.
     """
@@ -49,7 +49,7 @@ class Launch:
 
 
 def launched_as(environment: Mapping[str, str] = os.environ) -> Launch:
-    """Returns the rank and size that torchrun or srun set; rank 0 of 1 without a launcher."""
+    """Returns the rank and size of torchrun or srun; rank 0 of 1 without a launcher."""
     if int(environment.get("WORLD_SIZE", "1")) > 1:
         missing = [key for key in ("RANK", "LOCAL_RANK") if key not in environment]
         if missing:
@@ -78,11 +78,7 @@ def rendezvous_address(environment: Mapping[str, str] = os.environ) -> str:
     """
     if {"MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
         return "env://"
-    asked = ["scontrol", "show", "hostnames", environment.get("SLURM_STEP_NODELIST", "")]
-    try:
-        machines = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
-    except (OSError, subprocess.CalledProcessError):
-        machines = []
+    machines = _machines(environment.get("SLURM_STEP_NODELIST", ""))
     if not machines:
         message = (
             "srun started several processes, and Slurm does not say where they meet: "
@@ -95,8 +91,16 @@ def rendezvous_address(environment: Mapping[str, str] = os.environ) -> str:
     return f"tcp://{machines[0]}:{FIRST_PORT + (NUM_STEPS * job + step) % NUM_PORTS}"
 
 
+def _machines(nodes: str) -> list[str]:
+    command = ["scontrol", "show", "hostnames", nodes]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        return []
+
+
 def num_sharing_cores(environment: Mapping[str, str] = os.environ) -> int:
-    """Returns how many processes torchrun started on this machine: they share its cores.
+    """Returns how many processes of torchrun share this machine's cores.
 
     1 under srun, where Slurm assigns cores to each task and the system reports only those.
     """
@@ -104,7 +108,7 @@ def num_sharing_cores(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
-    """Returns the rank that the launcher set, known before `join` too; 0 without a launcher.
+    """Returns the launcher's rank, known before `join` too; 0 without a launcher.
 
     Unlike `launched_as` it never raises, so that the error handler can use it.
     """
@@ -112,9 +116,10 @@ def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def join(device_type: str) -> None:
-    """Connects the processes: NCCL sends CUDA tensors, gloo all others. One process: nothing.
+    """Connects the processes: NCCL sends CUDA tensors, gloo all others.
 
-    Raises RunFailed where they do not find each other within RENDEZVOUS_TIMEOUT.
+    One process alone does nothing. Raises RunFailed where they do not find each other within
+    RENDEZVOUS_TIMEOUT.
     """
     here = launched_as()
     if here.size == 1:
@@ -155,7 +160,7 @@ def leave() -> None:
 
 @contextlib.contextmanager
 def name_lost_processes() -> Iterator[None]:
-    """Raises RunFailed where another process has ended, instead of torch's connection error."""
+    """Raises RunFailed, not torch's connection error, where another process has ended."""
     try:
         yield
     except RuntimeError as reason:  # torch has no narrower type for it
@@ -176,7 +181,7 @@ def name_lost_processes() -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_if_alone() -> Iterator[None]:
-    """Inside, `size()` is 1: for work that one rank does while the other ranks wait."""
+    """Makes `size()` 1 inside: for work of one rank while the other ranks wait."""
     global _as_if_alone
     before, _as_if_alone = _as_if_alone, True
     try:
@@ -186,7 +191,7 @@ def as_if_alone() -> Iterator[None]:
 
 
 def size() -> int:
-    """Returns the number of connected processes: 1 before `join` and inside `as_if_alone`."""
+    """Returns the number of processes: 1 before `join` and inside `as_if_alone`."""
     return _distributed().get_world_size() if _is_joined() else 1
 
 
@@ -196,10 +201,10 @@ def rank() -> int:
 
 
 def own_rows(draw: Callable[[int], T], num: int, groups: int = 1) -> T:
-    """Returns this rank's rows of `draw(number of rows)`, drawn for the pictures of all ranks.
+    """Returns this rank's rows of `draw(number of rows)`, drawn for all ranks.
 
-    The ranks share a seed, so a picture's views do not depend on the number of processes.
-    `num`: pictures of this rank; each has one row in every one of `groups` consecutive groups.
+    The ranks share a seed, so a picture's views do not depend on the number of processes. `num`:
+    pictures of this rank; each has one row in every one of `groups` consecutive groups.
     """
     world_size = size()
     drawn = draw(groups * world_size * num)
@@ -215,7 +220,7 @@ def own_rows(draw: Callable[[int], T], num: int, groups: int = 1) -> T:
 
 
 def gathered(rows: Tensor, groups: int = 1) -> Tensor:
-    """Gathers the rows of all ranks, with gradient: (V·N, …) on each -> (V·W·N, …) on all.
+    """Gathers the rows of all ranks, with gradient: (V·N, …) on each -> (V·W·N, …).
 
     The V = `groups` groups stay in order, and within a group the ranks. Every rank then computes
     the same loss of all rows, so no gradient has to be sent back: a rank's gradient is W times that
@@ -232,9 +237,8 @@ def gathered(rows: Tensor, groups: int = 1) -> Tensor:
     if own.requires_grad:
         own.register_hook(lambda gradient: num * gradient)  # type: ignore[no-untyped-call]
     parts[rank()] = own
-    return torch.cat(
-        [torch.cat(group) for group in zip(*(part.chunk(groups) for part in parts), strict=True)]
-    )
+    by_group = zip(*(part.chunk(groups) for part in parts), strict=True)
+    return torch.cat([torch.cat(group) for group in by_group])
 
 
 def average_(tensors: list[Tensor]) -> None:
@@ -253,9 +257,9 @@ def average_(tensors: list[Tensor]) -> None:
 
 
 def largest(number: int) -> int:
-    """Returns the largest number of all ranks.
+    """Returns the largest number of all ranks, which wait for each other.
 
-    They wait for each other, not for their devices.
+    They do not wait for their devices.
     """
     if not _is_joined():
         return number

@@ -1,10 +1,8 @@
 """Writes a config as config.yaml, and reads it back as data.
 
-Does not import torch.
-
 The file holds every value as the user typed it, and under `sslcli` what is needed to run it again:
 the command, the format, and the choice of every group. It cannot name a callable: a choice is a
-name from a table.
+name from a table. Does not import torch.
 """
 
 from __future__ import annotations
@@ -125,7 +123,7 @@ def read(path: Path) -> Saved:
 
 
 def _plain_yaml(text: str) -> Any:
-    """Parses YAML within limits: a small file must not expand to a gigabyte or deep nesting."""
+    """Parses YAML; refuses what would expand to a gigabyte, or nests deeply."""
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"it has {len(text)} characters")
     depth = 0
@@ -150,20 +148,24 @@ def with_values(saved: Saved, changes: dict[str, str]) -> Saved:
     for key, word in changes.items():
         keys = flat(saved.values)
         if key not in keys:
-            parent, _, last = key.rpartition(".")
-            below = [known for known in keys if known.startswith(f"{key}.")]
-            beside = [
-                known
-                for known in keys
-                if known.rpartition(".")[0] == parent or known.rpartition(".")[2] == last
-            ]
-            raise unknown("key", key, below or beside or list(keys))
+            raise unknown("key", key, _similar_keys(key, list(keys)))
         *parents, name = key.split(".")
         part = values
         for parent in parents:
             part = part[parent]
         part[name] = _value(word, keys[key])
     return dataclasses.replace(saved, values=values)
+
+
+def _similar_keys(key: str, keys: list[str]) -> list[str]:
+    parent, _, last = key.rpartition(".")
+    below = [known for known in keys if known.startswith(f"{key}.")]
+    beside = [
+        known
+        for known in keys
+        if known.rpartition(".")[0] == parent or known.rpartition(".")[2] == last
+    ]
+    return below or beside or keys
 
 
 def _value(word: str, before: Any) -> Any:
@@ -182,7 +184,7 @@ def _value(word: str, before: Any) -> Any:
 
 
 def to_config(cls: type[T], saved: Saved, groups: Groups) -> T:
-    """Returns the saved config as its command's class, every group of its chosen class."""
+    """Returns the config as its command's class, every group of its chosen class."""
     _require_keys(cls, {**saved.values, **dict.fromkeys(saved.choices)}, saved)
     parts = {
         group: node(*_class_and_values(group, saved, groups), group) for group in saved.choices
@@ -229,11 +231,8 @@ def _require_keys(cls: type[Any], values: dict[str, Any], saved: Saved, prefix: 
             if keys
         )
         message = f"the saved config, of sslcli {saved.version}, {'; it '.join(parts)}"
-        raise SslcliError(
-            message,
-            "correct that in a copy, then: sslcli rerun --only COPY; "
-            "or use the version that wrote it",
-        )
+        again = "correct that in a copy, then: sslcli rerun --only COPY"
+        raise SslcliError(message, f"{again}; or use the version that wrote it")
 
 
 def _keys(cls: type[Any], prefix: str = "", counts: bool = True) -> dict[str, bool]:
@@ -254,7 +253,7 @@ def _keys(cls: type[Any], prefix: str = "", counts: bool = True) -> dict[str, bo
 
 
 def _meets(key: str, others: set[str]) -> bool:
-    """Whether a key equals another one, or lies above or below it.
+    """Tells whether a key equals another one, or lies above or below it.
 
     A part may be null in the one config and set in the other.
     """

@@ -1,4 +1,4 @@
-"""Derives seeds from their purpose, so that no random state has to be carried along."""
+"""Derives seeds from their purpose, so that no random state is carried along."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 
 
 def derive_seed(*parts: int | str) -> int:
-    """Returns a seed in [0, 2^63) for the parts, for example ("order", run seed, epoch).
+    """Returns a seed in [0, 2^63) for the parts, such as ("order", run seed, epoch).
 
     It is the same on every machine.
     """

@@ -1,4 +1,4 @@
-"""Declares a config's fields: each with a default and one line of meaning for `--help`."""
+"""Declares a config's fields, each with a default and one line for `--help`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ def setting(
     """Returns a dataclass field.
 
     `changes_results=False` keeps it out of the run's identity: it says where and how a run
-    computes, not what.
-
-    `added_later`: configs saved before lack it, and did what its default does: at its default it
-    is no part of the identity either.
+    computes, not what. `added_later`: configs saved before lack it, and did what its default does:
+    at its default it is no part of the identity either.
     """
     metadata = {
         "meaning": meaning,

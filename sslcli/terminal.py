@@ -10,7 +10,7 @@ from typing import IO, Any, cast
 
 
 class _Terminal:
-    """Passes text on to a terminal; one that was closed is a SIGHUP, which stops a run, saved."""
+    """Passes text on to a terminal; a closed one is a SIGHUP, which stops and saves."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream

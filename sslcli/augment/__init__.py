@@ -1,6 +1,6 @@
-"""What is done to pictures.
+"""Exports the augmentations that configs build.
 
-What a config builds is exported here. Importing this imports no torch.
+Importing this imports no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random views of a batch of pictures, made on its device.
+"""Makes random views of a batch of pictures on its device.
 
 N images, V views, C channels, S pixels a side.
 """
@@ -19,7 +19,7 @@ from sslcli.processes import own_rows
 
 @dataclass(frozen=True)
 class Parameters:
-    """What is done to each picture, one row a picture, on the CPU.
+    """Holds what is done to each picture, one row a picture, on the CPU.
 
     Indexing takes the rows of some pictures.
 
@@ -44,12 +44,10 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Crop, flip, colour jitter, greyscale, blur, solarise, normalise.
+    """Crops, flips, jitters, greys, blurs, solarises and normalises each picture.
 
-    In this order, each picture its way.
-
-    `flip`, `grayscale` and `solarize` are probabilities; `normalization` is the channels' (mean,
-    std).
+    Each gets its own way, in this order. `flip`, `grayscale` and `solarize` are probabilities;
+    `normalization` is the channels' (mean, std).
 
     Everything is drawn from the CPU's generator, then moved: a seed gives the same views on every
     device, and which pictures an operation is for is known without asking the device, so nothing
@@ -77,10 +75,7 @@ class Augmentation:
         return self.apply(images, parameters)
 
     def sample(self, num_images: int, channels: int, resolution: int) -> Parameters:
-        """Parameters of so many pictures, from torch's global generator.
-
-        They do not depend on the pixels.
-        """
+        """Draws the parameters of so many pictures, whatever their pixels are."""
         boxes = self.crop.sample(num_images, resolution)
         flipped = torch.rand(num_images) < self.flip
         order, factors = self.jitter.sample(num_images, channels)
@@ -109,7 +104,7 @@ class Augmentation:
         return views.flatten(0, 1)
 
     def _apply(self, images: Tensor, parameters: Parameters) -> Tensor:
-        """The same in one go, and not channels-last."""
+        """Makes the views all at once, and not channels-last."""
         device = images.device
         boxes = parameters.boxes.to(device, non_blocking=True)
         flipped = parameters.flipped.to(device, non_blocking=True)

@@ -1,4 +1,7 @@
-"""How views are made, as a config. Importing this module does not import torch."""
+"""Configures how views are made.
+
+Importing this module does not import torch.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class ViewConfig:
-    """One random augmentation.
+    """Configures one random augmentation.
 
     The defaults suit small pictures: strong colours, mild crops, some solarised, no blur.
 
@@ -95,10 +98,7 @@ class ViewConfig:
         return preprocessing if self.normalize else preprocessing.without_normalization()
 
     def build(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Augmentation:
-        """`mean` and `std`, one number a channel, of pictures in [0, 1].
-
-        Unused where `normalize` is off.
-        """
+        """Builds it for pictures in [0, 1] with this `mean` and `std`, a number a channel."""
         return augment.Augmentation(
             crop=augment.RandomCrop(
                 (self.crop_scale[0], self.crop_scale[1]),
@@ -126,7 +126,7 @@ def _key(name: str) -> str:
 def _require_range(
     name: str, value: list[float], largest: float, must_be: str, example: str
 ) -> None:
-    """Raises unless `value` is [from, to] with 0 < from <= to <= `largest`, both finite."""
+    """Raises unless 0 < from <= to <= `largest`, both finite, in `value` = [from, to]."""
     if len(value) != 2 or not (0 < value[0] <= value[1] <= largest and value[1] < float("inf")):
         at_most = "" if largest == float("inf") else f", at most {largest:g}"
         raise SslcliError(

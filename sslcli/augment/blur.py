@@ -1,4 +1,4 @@
-"""Gaussian blur, each picture by a width of its own. Pictures are (N, C, H, W)."""
+"""Blurs each picture (N, C, H, W) by a Gaussian of its own width."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 @dataclass(frozen=True)
 class RandomBlur:
-    """With `probability`, blurs by a standard deviation drawn from `sigma` (pixels: from, to).
+    """Blurs, with `probability`, by a deviation drawn from `sigma` (pixels: from, to).
 
     The kernel is as wide as `kernel` times the side, made odd, at least 3 pixels.
     """
@@ -21,12 +21,12 @@ class RandomBlur:
     kernel: float
 
     def sample(self, num_images: int) -> Tensor:
-        """(N,) on the CPU: each picture's standard deviation, 0 for a picture left alone."""
+        """Draws (N,) standard deviations on the CPU, 0 for a picture left alone."""
         sigma = torch.empty(num_images).uniform_(*self.sigma)
         return sigma.masked_fill_(torch.rand(num_images) >= self.probability, 0)
 
     def apply_(self, images: Tensor, sigma: Tensor) -> None:
-        """In place. `sigma` is on the CPU, wherever `images` are."""
+        """Blurs in place; `sigma` is on the CPU, wherever `images` are."""
         rows = sigma.nonzero().flatten()
         if len(rows) == 0:
             return
@@ -37,8 +37,9 @@ class RandomBlur:
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, size: int) -> Tensor:
-    """Blurred by `sigma` (N,) pixels, the kernel `size` wide, the border mirrored, as
-    torchvision does.
+    """Blurs by `sigma` (N,) pixels, with a kernel `size` wide.
+
+    The border is mirrored, as torchvision does.
     """
     # torchvision's kernel is exp(-x²/sigma²) over x stretched by 1/sqrt(2): the Gaussian at whole
     # pixels.
@@ -50,7 +51,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, size: int) -> Tensor:
 
 
 def _weighted_sum(images: Tensor, weights: Tensor, dim: int) -> Tensor:
-    """Every window of K pixels along `dim`, weighed by `weights` (N, K) and summed."""
+    """Sums every window of K pixels along `dim`, weighed by `weights` (N, K)."""
     # K passes over the whole batch; a convolution would need a group for every picture.
     size = weights.shape[1]
     length = images.shape[dim] - size + 1

@@ -1,4 +1,4 @@
-"""Colours changed at random.
+"""Changes colours at random.
 
 Pictures are (N, C, H·W) floats and stay in [0, 1]; a final _ means: in place.
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Adjustment:
-    """One of the four changes, and the range its factor is drawn from."""
+    """Holds one of the four changes, and the range its factor is drawn from."""
 
     apply_: Callable[[Tensor, Tensor], None]
     low: float
@@ -26,11 +26,10 @@ class Adjustment:
 
 @dataclass(frozen=True)
 class ColourJitter:
-    """With `probability`, changes brightness, contrast, saturation and hue, in an order of the
-    picture's own.
+    """Changes, with `probability`, brightness, contrast, saturation and hue.
 
-    The other fields are half the widths of the factors' ranges, as in torchvision's ColorJitter; 0
-    is off.
+    Each picture has an order of its own. The other fields are half the widths of the factors'
+    ranges, as in torchvision's ColorJitter; 0 is off.
     """
 
     probability: float
@@ -40,7 +39,7 @@ class ColourJitter:
     hue: float
 
     def adjustments(self, channels: int) -> list[Adjustment]:
-        """Those that do something. A grey picture has no saturation and no hue."""
+        """Returns those that do something: a grey picture has no saturation and no hue."""
         around_one = [(adjust_brightness_, self.brightness), (adjust_contrast_, self.contrast)]
         if channels == 3:
             around_one.append((adjust_saturation_, self.saturation))
@@ -54,10 +53,10 @@ class ColourJitter:
         return found if self.probability > 0 else []
 
     def sample(self, num_images: int, channels: int) -> tuple[Tensor, Tensor]:
-        """On the CPU, for A adjustments.
+        """Draws `order` and `factors` for A adjustments on the CPU.
 
-        `order` (N, A) int64, which adjustment comes first, second, and so on, or A throughout for a
-        picture left alone; and `factors` (N, A), by adjustment.
+        `order` (N, A) int64: which adjustment comes first, second, and so on, or A throughout for a
+        picture left alone; `factors` (N, A), by adjustment.
         """
         adjustments = self.adjustments(channels)
         left_alone = torch.rand(num_images, 1) >= self.probability
@@ -72,10 +71,7 @@ class ColourJitter:
         return order, factors
 
     def apply(self, images: Tensor, order: Tensor, factors: Tensor) -> Tensor:
-        """The changed pictures.
-
-        `order` and `factors` are on the CPU, wherever `images` are.
-        """
+        """Returns the changed pictures; `order` and `factors` are on the CPU."""
         adjustments = self.adjustments(images.shape[1])
         if not adjustments:
             return images
@@ -105,7 +101,7 @@ class ColourJitter:
 
 
 def luminance(images: Tensor) -> Tensor:
-    """(N, C, ...) -> (N, ...): how bright each pixel looks."""
+    """Returns how bright each pixel looks: (N, C, ...) -> (N, ...)."""
     if images.shape[1] == 1:
         return images[:, 0]
     red, green, blue = images.unbind(1)
@@ -155,7 +151,7 @@ def adjust_hue_(images: Tensor, factors: Tensor) -> None:
 
 
 def grayscale_(images: Tensor, chosen: Tensor) -> None:
-    """Takes the colours of the `chosen` pictures, (N,) bool on the CPU: equal channels."""
+    """Makes the channels equal in the `chosen` pictures, (N,) bool on the CPU."""
     if images.shape[1] == 1 or not chosen.any():
         return
     rows = chosen.nonzero().flatten().to(images.device, non_blocking=True)
@@ -164,7 +160,7 @@ def grayscale_(images: Tensor, chosen: Tensor) -> None:
 
 
 def solarize_(images: Tensor, chosen: Tensor, threshold: float) -> None:
-    """Inverts what is at least `threshold` in the `chosen` pictures, (N,) bool on the CPU."""
+    """Inverts pixels from `threshold` on in `chosen` pictures, (N,) bool on the CPU."""
     if not chosen.any():
         return
     rows = chosen.nonzero().flatten().to(images.device, non_blocking=True)

@@ -1,4 +1,7 @@
-"""Corrupts pictures, or codes, on their device. N pictures, C channels, H W."""
+"""Corrupts pictures, or codes, on their device.
+
+N pictures, C channels, H W.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from sslcli.processes import own_rows
 
 @dataclass(frozen=True)
 class Corruption:
-    """Gaussian noise, salt and pepper, masking, blocks, in this order; see CorruptionConfig.
+    """Adds Gaussian noise, salt and pepper, masking and blocks, in this order.
 
-    0: off, and nothing is drawn.
+    0 switches one off, and nothing is drawn for it. See CorruptionConfig.
     """
 
     gaussian: float
@@ -27,11 +30,11 @@ class Corruption:
 
     @property
     def hides(self) -> bool:
-        """Whether components are blanked."""
+        """Tells whether components are blanked."""
         return self.masking > 0 or self.blocks > 0
 
     def __call__(self, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """`clean` (N, ...) in [0, 1] -> it corrupted, and where that is, bool of its shape.
+        """Corrupts `clean` (N, ...) in [0, 1]; also returns where, bool of its shape.
 
         A masked 0 counts as corrupted although its value stays; with Gaussian noise everything
         does. `clean` stays as it is, and is itself returned where all is off. Random from torch's
@@ -79,10 +82,10 @@ class Corruption:
 
 
 def _uniform(like: Tensor) -> Tensor:
-    """In float32: half precision has too few steps for a fraction to be kept."""
+    """Draws in float32: half precision has too few steps for a fraction to be kept."""
     return own_rows(lambda num: torch.rand_like(_of_all(like, num), dtype=torch.float32), len(like))
 
 
 def _of_all(rows: Tensor, num: int) -> Tensor:
-    """Something of `num` rows with the shape and layout of `rows`: that of all processes' batch."""
+    """Returns `num` rows with the shape and layout of `rows`, those of all processes."""
     return rows if num == len(rows) else torch.cat([rows] * (num // len(rows)))

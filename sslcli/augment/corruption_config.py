@@ -1,4 +1,4 @@
-"""What is done to a picture before it is to be restored, as a config.
+"""Configures the damage done to a picture that is to be restored.
 
 Importing this module does not import torch.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class CorruptionConfig:
-    """Noise on values in [0, 1], of several kinds, which combine in this order.
+    """Configures noise on values in [0, 1]; its kinds combine in this order.
 
     0 switches a kind off.
 
@@ -60,12 +60,12 @@ class CorruptionConfig:
 
     @property
     def any(self) -> bool:
-        """Whether anything is on."""
+        """Tells whether any kind is on."""
         return self.gaussian > 0 or self.salt_and_pepper > 0 or self.hides
 
     @property
     def hides(self) -> bool:
-        """Whether components are blanked."""
+        """Tells whether components are blanked."""
         return self.masking > 0 or self.blocks > 0
 
     def build(self) -> Corruption:

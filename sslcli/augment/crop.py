@@ -19,7 +19,8 @@ class RandomCrop:
     """Draws boxes of a random part of the area (`scale`: from, to) and width over height
     (`ratio`: from, to); a crop has `size` times the picture's side.
 
-    Source: torchvision's RandomResizedCrop, whose distribution this is.
+    `scale` is the part of the area, `ratio` width over height: from, to. Source: torchvision's
+    RandomResizedCrop, whose distribution this is.
     """
 
     scale: tuple[float, float]
@@ -31,7 +32,7 @@ class RandomCrop:
         return max(1, round(self.size * resolution))
 
     def sample(self, num_images: int, resolution: int) -> Tensor:
-        """(N, 4) int64 on the CPU: top, left, height, width."""
+        """Draws (N, 4) int64 on the CPU: top, left, height, width."""
         # All attempts of all pictures at once, then each picture's first that fits.
         area = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*self.scale).mul_(resolution**2)
         ratio = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*map(math.log, self.ratio)).exp_()
@@ -44,7 +45,7 @@ class RandomCrop:
         return torch.where(fits.any(0).unsqueeze(1), boxes, self._central_box(resolution))
 
     def _central_box(self, resolution: int) -> Tensor:
-        """(4,): the box of a picture none of whose attempts fits."""
+        """Returns (4,), the box of a picture none of whose attempts fits."""
         height = max(1, round(resolution / self.ratio[0])) if self.ratio[0] > 1 else resolution
         width = max(1, round(resolution * self.ratio[1])) if self.ratio[1] < 1 else resolution
         return torch.tensor([(resolution - height) // 2, (resolution - width) // 2, height, width])
@@ -124,7 +125,7 @@ def _magnified(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
 
 
 def _neighbours(pixel: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where output `pixel` (V·N, S) of a crop of `length` (V·N, 1) lies.
+    """Returns where output `pixel` (V·N, S) of a crop of `length` (V·N, 1) lies.
 
     Between which two pixels of the crop, and how far from the first towards the second, in [0, 1).
     """
@@ -136,9 +137,7 @@ def _neighbours(pixel: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _interpolate(
     table: Tensor, start: Tensor, first: Tensor, second: Tensor, weight: Tensor
 ) -> Tensor:
-    """Between the rows start + first and start + second of `table`, for every element of
-    `weight`.
-    """
+    """Interpolates between rows start + first and start + second, for every `weight`."""
     low = table.index_select(0, (start + first).flatten())
     high = table.index_select(0, (start + second).flatten())
     return low.lerp_(high, weight.reshape(-1, 1))

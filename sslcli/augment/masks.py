@@ -1,4 +1,4 @@
-"""Holes in pictures, made on the device: (N, 1, R, R) bool, True = hidden.
+"""Makes holes in pictures on the device: (N, 1, R, R) bool, True = hidden.
 
 N pictures of R pixels a side.
 
@@ -40,7 +40,7 @@ class Masks:
     share: float
 
     def __call__(self, num: int, resolution: int, device: torch.device) -> Tensor:
-        """(N, 1, R, R) bool, True = hidden."""
+        """Returns (N, 1, R, R) bool, True = hidden."""
         assert resolution >= 2, "a picture of one pixel has no part to hide"
         forms = {MaskKind.centre: centre, MaskKind.blocks: squares, MaskKind.regions: regions}
         with torch.autocast(
@@ -53,10 +53,7 @@ class Masks:
 
 
 def centre(num: int, resolution: int, share: float, device: torch.device) -> Tensor:
-    """The square of half the side (rounded down) in the middle, whatever `share`.
-
-    The same for every picture.
-    """
+    """Hides the middle square of half the side (rounded down), whatever `share`."""
     side = resolution // 2
     start = (resolution - side) // 2
     hidden = torch.zeros(num, 1, resolution, resolution, dtype=torch.bool, device=device)
@@ -65,12 +62,11 @@ def centre(num: int, resolution: int, share: float, device: torch.device) -> Ten
 
 
 def squares(num: int, resolution: int, share: float, device: torch.device) -> Tensor:
-    """Up to 8 squares of differing size, which may overlap.
+    """Hides up to 8 squares of differing size, which may overlap.
 
-    Together they hide at most `share` of the picture (at least a pixel), and nearly that.
-
-    Each lies around a random pixel not yet hidden, and is no larger than what is left to hide, or a
-    third of the whole.
+    Together they hide at most `share` of the picture (at least a pixel), and nearly that. Each lies
+    around a random pixel not yet hidden, and is no larger than what is left to hide, or a third of
+    the whole.
     """
     size = (num, resolution, resolution)
     budget = _budget(share, resolution)
@@ -97,7 +93,7 @@ def squares(num: int, resolution: int, share: float, device: torch.device) -> Te
 
 
 def regions(num: int, resolution: int, share: float, device: torch.device) -> Tensor:
-    """Free forms that hide between 0.6 * `share` and `share` of the picture.
+    """Hides free forms, between 0.6 * `share` and `share` of the picture.
 
     They lie where smooth noise is highest; half of the pictures have strokes of a thick brush
     besides.
@@ -107,11 +103,8 @@ def regions(num: int, resolution: int, share: float, device: torch.device) -> Te
     mask, where the code has one a batch; the threshold is chosen to fit the share, where the code
     draws windows until one fits; the noise is coarser; the strokes are ours.
     """
-    height = (
-        _smooth_noise(num, resolution, device)
-        .add_(_strokes(num, resolution, device), alpha=2)
-        .flatten(1)
-    )
+    noise = _smooth_noise(num, resolution, device)
+    height = noise.add_(_strokes(num, resolution, device), alpha=2).flatten(1)
     most = _budget(share, resolution)
     fraction = SMALLEST_REGION + (1 - SMALLEST_REGION) * torch.rand(num, 1, device=device)
     count = (most * fraction).ceil().long()
@@ -120,9 +113,9 @@ def regions(num: int, resolution: int, share: float, device: torch.device) -> Te
 
 
 def _smooth_noise(num: int, resolution: int, device: torch.device) -> Tensor:
-    """(N, R, R) about from 0 to 1.
+    """Draws (N, R, R) about from 0 to 1.
 
-    For each picture a window, anywhere, of a grid of uniform noise upscaled bicubically.
+    For each picture it is a window, anywhere, of a grid of uniform noise upscaled bicubically.
     """
     # Upscaling is linear and separable: its matrix, from the identity, is 10 times quicker on many
     # small grids.
@@ -137,7 +130,7 @@ def _smooth_noise(num: int, resolution: int, device: torch.device) -> Tensor:
 
 
 def _strokes(num: int, resolution: int, device: torch.device) -> Tensor:
-    """(N, R, R) bool: pixels near one of a picture's random lines; none in half of the pictures."""
+    """Draws (N, R, R) bool, pixels near random lines; half of the pictures have none."""
     place = (torch.arange(resolution, device=device) + 0.5) / resolution
     ends = torch.rand(2, 2, num, NUM_STROKES, 1, 1, device=device)
     (top, left), (down, right) = ends[0], ends[1] - ends[0]
@@ -153,5 +146,5 @@ def _strokes(num: int, resolution: int, device: torch.device) -> Tensor:
 
 
 def _budget(share: float, resolution: int) -> int:
-    """How many pixels may be hidden, at least one."""
+    """Returns how many pixels may be hidden, at least one."""
     return max(1, int(share * resolution**2))

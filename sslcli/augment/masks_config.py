@@ -1,4 +1,4 @@
-"""Which part of a picture is hidden for inpainting, as a config.
+"""Configures which part of a picture is hidden for inpainting.
 
 Importing this module does not import torch.
 """
@@ -13,9 +13,10 @@ from sslcli.settings import setting
 
 
 class MaskKind(Enum):
-    """`centre`: the square of half the side in the middle.
+    """Names the form of holes.
 
-    `blocks`: several squares anywhere. `regions`: free forms.
+    `centre`: the square of half the side in the middle. `blocks`: several squares anywhere.
+    `regions`: free forms.
     """
 
     centre = "centre"
@@ -25,7 +26,10 @@ class MaskKind(Enum):
 
 @dataclass(kw_only=True)
 class MaskConfig:
-    """Holes in pictures, each picture its own. Source: Pathak et al. 2016."""
+    """Configures holes in pictures, each picture its own.
+
+    Source: Pathak et al. 2016.
+    """
 
     kind: MaskKind = setting(MaskKind.regions, "the holes' form: centre, blocks or regions")
     share: float = setting(
@@ -34,10 +38,5 @@ class MaskConfig:
     )
 
     def __post_init__(self) -> None:
-        require(
-            0 < self.share <= 0.5,
-            "method.masks.share",
-            self.share,
-            "in (0, 0.5]",
-            "try 0.25, the paper's",
-        )
+        share, fix = self.share, "try 0.25, the paper's"
+        require(0 < share <= 0.5, "method.masks.share", share, "in (0, 0.5]", fix)

@@ -25,8 +25,9 @@ from sslcli.text import hydra_path
 SIDE = 28
 NUM_COLUMNS = SIDE * SIDE + 1
 PUBLISHED_NUM_VAL = {12_000: 2_000, 1_200: 200}
-"""How many of the training file's last rows are validation, by how many rows it has. convex has
-8,000, split differently by those who report on it.
+"""The number of last rows that are validation, by the number of rows of the training file.
+
+convex has 8,000, split differently by those who report on it.
 """
 UPRIGHT = "mnist_train.amat"
 """The training file of the plain digits, the only ones whose pictures do not lie transposed."""

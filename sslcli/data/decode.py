@@ -55,22 +55,22 @@ class Decoded:
     bad: dict[int, str]
 
 
-def decode_files(paths: list[str], how: DecodeOptions, track: Track) -> Decoded:
+def decode_files(paths: list[str], options: DecodeOptions, track: Track) -> Decoded:
     """Decodes every file into memory, alike for any number of threads."""
-    shape = (len(paths), how.resolution, how.resolution, how.channels or 3)
+    shape = (len(paths), options.resolution, options.resolution, options.channels or 3)
     images = np.empty(shape, dtype=np.uint8)
     records = np.zeros((len(paths), RECORD), dtype=np.uint8)
     bad: dict[int, str] = {}
 
     def fill(index: int) -> bytes:
         data = read_bytes(paths[index])
-        images[index], kind = decoded_pixels(io.BytesIO(data), how.resolution, shape[3])
+        images[index], kind = decoded_pixels(io.BytesIO(data), options.resolution, shape[3])
         return record_of(data, kind)
 
-    outcomes = read_each(fill, len(paths), how.workers)
+    outcomes = read_each(fill, len(paths), options.workers)
     for index, outcome in enumerate(track(outcomes, total=len(paths), label="decoding pictures")):
         store_outcome(outcome, index, records, bad)
-    if num_channels(records, how.channels) != images.shape[3]:
+    if num_channels(records, options.channels) != images.shape[3]:
         images = images[..., :1].copy()
     return Decoded(images, records, bad)
 

@@ -46,33 +46,30 @@ SAVE_EVERY = 10.0
 
 
 def decode_to_disk(
-    listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
+    listing: Listing, rows: NDArray[np.int64], options: DecodeOptions, track: Track
 ) -> Decoded:
     """Decodes the rows that the file lacks, and maps the file.
 
     Raises SslcliError where it cannot be written.
     """
     folder = picture_cache_folder(listing.root)
-    stem, key = f"{how.resolution}x{how.channels or 3}", cache_key(listing)
+    stem, key = f"{options.resolution}x{options.channels or 3}", cache_key(listing)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{stem}.lock", track):
             remove_older(folder, stem, key)
-            file = PixelFile.open_or_create(folder / f"{stem}-{key}.npy", listing, how)
+            file = PixelFile.open_or_create(folder / f"{stem}-{key}.npy", listing, options)
             missing = rows[file.records.rows[rows, -1] == 0]
-            bad = file.add(missing, how.workers, track) if len(missing) else {}
+            bad = file.add(missing, options.workers, track) if len(missing) else {}
     except OSError as error:
         message = f"decoded pictures cannot be kept in {folder}: {error.strerror or error}"
         raise SslcliError(
             message, "set XDG_CACHE_HOME to another place, or choose data.cache=memory or none"
         ) from error
     found = file.records.rows[rows]
-    images = file.images[..., : num_channels(found, how.channels)]
-    return Decoded(
-        LazySubset(images, rows),
-        found,
-        {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad},
-    )
+    images = file.images[..., : num_channels(found, options.channels)]
+    bad_by_index = {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad}
+    return Decoded(LazySubset(images, rows), found, bad_by_index)
 
 
 @dataclass(frozen=True)
@@ -88,9 +85,9 @@ class PixelFile:
     records: Records
 
     @classmethod
-    def open_or_create(cls, path: Path, listing: Listing, how: DecodeOptions) -> PixelFile:
+    def open_or_create(cls, path: Path, listing: Listing, options: DecodeOptions) -> PixelFile:
         """Maps the file, or a new one without content, which takes room as it is filled."""
-        shape = (len(listing), how.resolution, how.resolution, how.channels or 3)
+        shape = (len(listing), options.resolution, options.resolution, options.channels or 3)
         records = Records(path.with_suffix(".records"), listing, RECORD)
         images = _map_file(path, shape)
         if images is None:

@@ -33,10 +33,10 @@ MEANING = (
 )
 
 
-def handle_duplicates(splits: Splits, how: Duplicates) -> Splits:
+def handle_duplicates(splits: Splits, policy: Duplicates) -> Splits:
     """Returns `splits` without duplicates, or with a warning that names some.
 
-    Raises SslcliError where there are some and `how` is refuse, or where dropping empties a part.
+    Raises SslcliError for duplicates that `policy` refuses, or where dropping empties a part.
     """
     parts = {"train": splits.train, "val": splits.val, "test": splits.test}
     digests = {name: _digests(part) for name, part in parts.items() if part is not None}
@@ -47,10 +47,10 @@ def handle_duplicates(splits: Splits, how: Duplicates) -> Splits:
             found += [line] if line else []
     if not found:
         return splits
-    if how is Duplicates.refuse:
+    if policy is Duplicates.refuse:
         fix = "data.duplicates=drop leaves them out of training, data.duplicates=warn keeps them"
         raise SslcliError("; ".join(found), fix)
-    if how is Duplicates.warn:
+    if policy is Duplicates.warn:
         return replace(splits, warnings=(*splits.warnings, *found))
     in_test = set(digests.get("test", ()))
     return replace(

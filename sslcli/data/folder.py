@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 DEFAULT_RESOLUTION = 64
 MAX_NAMED = 20
-"""Pictures that could not be decoded and are warned about by name."""
+"""The most pictures that could not be decoded that are warned about by name."""
 QUICK_FILES, QUICK_BYTES = 10_000, 200 * 10**6
-"""So many files, so large together, two cores decode in a few seconds.
+"""The most files and bytes that two cores decode in a few seconds.
 
-Larger folders are rather decoded once, and kept.
+Larger folders are decoded once, to disk.
 """
 MEMORY_SHARE = 0.25
-"""The part of the machine's memory that pictures may fill before they are rather kept on disk."""
+"""The share of the machine's memory up to which pictures are decoded to memory."""
 
 
 class Cache(Enum):
@@ -148,16 +148,16 @@ class FolderConfig(DataConfig):
         from sslcli.data.disk import decode_to_disk
         from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
 
-        how = DecodeOptions(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
+        options = DecodeOptions(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
         place = {
             Cache.auto: decode_to_memory
-            if size() == 1 and _is_quick_and_small(listing, rows, how)
+            if size() == 1 and _is_quick_and_small(listing, rows, options)
             else decode_to_disk,
             Cache.memory: decode_to_memory,
             Cache.disk: decode_to_disk,
             Cache.none: decode_on_demand,
         }
-        return place[self.cache](listing, rows, how, track)
+        return place[self.cache](listing, rows, options, track)
 
     def _grey_warnings(self, decoded: Decoded) -> list[str]:
         """Warns of lost colours: those that differ by hue alone become the same grey."""
@@ -206,9 +206,9 @@ def _decoded_set(
     return whole if len(good) == len(part) else whole.subset(np.array(good, dtype=np.int64))
 
 
-def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], how: DecodeOptions) -> bool:
+def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
     """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
-    num_bytes = len(rows) * how.resolution**2 * (how.channels or 3)
+    num_bytes = len(rows) * options.resolution**2 * (options.channels or 3)
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
     return quick and num_bytes <= MEMORY_SHARE * memory_bytes()
 

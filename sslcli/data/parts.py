@@ -27,8 +27,10 @@ SYSTEM_FILES = {
     "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "~snapshot",  # NAS
     "__pycache__",
 }  # fmt: skip
-"""Files and folders that no person put there, in small letters, beside all that begin with a dot:
-.DS_Store, ._a.jpg, .Trashes, .ipynb_checkpoints, .@__thumb."""
+"""Files and folders that systems make, in lower case, beside all that begin with a dot.
+
+Such as .DS_Store, ._a.jpg, .Trashes, .ipynb_checkpoints, .@__thumb.
+"""
 
 _GENERIC = (
     "set|sets|split|data|dataset|image|images|img|imgs|picture|pictures|photo|photos|file|files|"

@@ -20,9 +20,9 @@ from sslcli.data.scan import Listing
 from sslcli.files import replacing
 
 DECODER = "d2"
-"""Names how pictures are decoded. The first decoder kept damaged pictures as if they were whole."""
+"""The version of the decoding; the first one took damaged pictures for whole ones."""
 STABLE_AFTER = 2 * 10**9
-"""Nanoseconds after its last change until a file is taken to have settled.
+"""Nanoseconds since its last change after which a file counts as unchanging.
 
 One changed again within the clock's tick, to the same size, would look the same.
 """

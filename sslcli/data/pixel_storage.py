@@ -35,46 +35,52 @@ from sslcli.errors import RunFailed
 
 
 def decode_to_memory(
-    listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
+    listing: Listing, rows: NDArray[np.int64], options: DecodeOptions, track: Track
 ) -> Decoded:
     """Decodes the pictures at every start."""
     paths = [listing.path(row) for row in rows]
-    return decode_files(paths, how, track)
+    return decode_files(paths, options, track)
 
 
 def decode_on_demand(
-    listing: Listing, rows: NDArray[np.int64], how: DecodeOptions, track: Track
+    listing: Listing, rows: NDArray[np.int64], options: DecodeOptions, track: Track
 ) -> Decoded:
     """Checks every file's header once, and decodes the pictures anew for every batch.
 
     The outcome of the checks is cached.
     """
-    folder = picture_cache_folder(listing.root)
-    records = Records(folder / f"checked-{cache_key(listing)}.records", listing, RECORD)
+    folder, key = picture_cache_folder(listing.root), cache_key(listing)
+    records = Records(folder / f"checked-{key}.records", listing, RECORD)
     missing = rows[records.rows[rows, -1] == 0]
+    bad = _check(listing, missing, records, options.workers, track)
+    if len(missing) > len(bad):
+        with suppress(OSError):  # then it is done again the next time
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_older(folder, "checked", key)
+            records.save()
+    found = records.rows[rows]
+    channels = num_channels(found, options.channels)
+    files = FilePixels(listing, options.resolution, channels, options.workers)
+    bad_by_index = {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad}
+    return Decoded(LazySubset(files, rows), found, bad_by_index)
+
+
+def _check(
+    listing: Listing, rows: NDArray[np.int64], records: Records, workers: int | None, track: Track
+) -> dict[int, str]:
+    """Adds the rows' records; returns why some are no pictures, by row."""
 
     def check(index: int) -> bytes:
-        data = read_bytes(listing.path(missing[index]))
+        data = read_bytes(listing.path(rows[index]))
         return record_of(data, kind_of(io.BytesIO(data)))
 
     bad: dict[int, str] = {}
     outcomes = track(
-        read_each(check, len(missing), how.workers), total=len(missing), label="checking pictures"
+        read_each(check, len(rows), workers), total=len(rows), label="checking pictures"
     )
-    for row, outcome in zip(missing.tolist(), outcomes, strict=True):
+    for row, outcome in zip(rows.tolist(), outcomes, strict=True):
         store_outcome(outcome, row, records.rows, bad)
-    if len(missing) > len(bad):
-        with suppress(OSError):  # then it is done again the next time
-            folder.mkdir(parents=True, exist_ok=True)
-            remove_older(folder, "checked", cache_key(listing))
-            records.save()
-    found = records.rows[rows]
-    files = FilePixels(listing, how.resolution, num_channels(found, how.channels), how.workers)
-    return Decoded(
-        LazySubset(files, rows),
-        found,
-        {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad},
-    )
+    return bad
 
 
 class FilePixels:

@@ -1,8 +1,6 @@
-"""Losses: pure functions of tensors.
+"""Exports the losses, which are pure functions of tensors.
 
-They hold no state and know nothing of methods.
-
-Importing this does not import torch.
+They hold no state and know nothing of methods. Importing this does not import torch.
 """
 
 from __future__ import annotations

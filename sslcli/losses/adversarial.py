@@ -1,5 +1,6 @@
-"""Adversarial losses, of a discriminator's logits (any shape; positive says "real"). Computed in
-float32 at least.
+"""Computes adversarial losses of a discriminator's logits.
+
+These have any shape; positive says "real". All is computed in float32 at least.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ from torch.nn.functional import logsigmoid
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log D(real) - log(1 - D(fake)), D the sigmoid of the logits: the sum of the two means, 2 log
-    2 at chance.
+    """Returns -log D(real) - log(1 - D(fake)), each a mean: 2 log 2 at chance.
 
-    Source: Goodfellow et al. 2014; Pathak et al. 2016, L_adv, and their released code, which adds
-    the two means and does not halve them.
+    D is the sigmoid of the logits. Source: Goodfellow et al. 2014; Pathak et al. 2016, L_adv, and
+    their released code, which adds the two means and does not halve them.
     """
     return _minus_log(real_logits) + _minus_log(-fake_logits)
 
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
-    """-log D(fake), mean: log 2 at chance.
+    """Returns the mean of -log D(fake): log 2 at chance.
 
     Source: Goodfellow et al. 2014, the non-saturating variant; the released code of Pathak et al.
     2016. Differs from the latter's L_adv, log(1 - D(fake)), whose gradient vanishes where the
@@ -30,5 +30,5 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def _minus_log(logits: Tensor) -> Tensor:
-    """-log sigmoid(logits), mean."""
+    """Returns the mean of -log sigmoid(logits)."""
     return -logsigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))).mean()

@@ -1,4 +1,4 @@
-"""Contrastive losses.
+"""Computes contrastive losses.
 
 N images, two views of each: row i of `z_a` and row i of `z_b` (N, D) belong together.
 

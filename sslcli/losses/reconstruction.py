@@ -1,4 +1,4 @@
-"""Reconstruction losses: how far a decoder's outputs are from the clean pictures.
+"""Measures how far a decoder's outputs are from the clean pictures.
 
 N pictures, of any shape (N, ...).
 
@@ -14,11 +14,11 @@ from torch import Tensor
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of sigmoid(`logits`) with `target` in [0, 1]: summed over a picture's
-    components, mean over N.
+    """Returns the binary cross-entropy of sigmoid(`logits`) with `target` in [0, 1].
 
-    `weights`, of the target's shape, multiply the components. Source: Vincent et al. 2010, L_H;
-    with weights its emphasis: alpha where the input was corrupted, beta elsewhere.
+    It is summed over a picture's components, mean over N. `weights`, of the target's shape,
+    multiply the components. Source: Vincent et al. 2010, L_H; with weights its emphasis: alpha
+    where the input was corrupted, beta elsewhere.
     """
     logits, target = _same_shape(logits, target)
     weights = None if weights is None else weights.to(logits.dtype)
@@ -28,11 +28,10 @@ def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None)
 
 
 def squared_error(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Squared differences, summed over a picture's components, mean over N.
+    """Returns squared differences, summed over a picture's components, mean over N.
 
-    `weights` as for `cross_entropy`.
-
-    Source: Vincent et al. 2010, L_2, there up to a constant factor.
+    `weights` as for `cross_entropy`. Source: Vincent et al. 2010, L_2, there up to a constant
+    factor.
     """
     prediction, target = _same_shape(prediction, target)
     squares = (prediction - target).square()
@@ -40,7 +39,7 @@ def squared_error(prediction: Tensor, target: Tensor, weights: Tensor | None = N
 
 
 def masked_squared_error(prediction: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Each picture's weighted mean of the squared differences, over all channels; mean over N.
+    """Returns each picture's weighted mean of squared differences, mean over N.
 
     `weights` (N, 1, H, W) count for every channel of `target` (N, C, H, W): a mask, or more where
     more is at stake (10 in the band around a hole). A picture whose weights are all 0 counts as 0.
@@ -54,7 +53,7 @@ def masked_squared_error(prediction: Tensor, target: Tensor, weights: Tensor) ->
 
 
 def _same_shape(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in float32, or float64 where one of them is."""
+    """Returns both in float32, or float64 where one of them is."""
     assert prediction.shape == target.shape, (
         f"{tuple(prediction.shape)} is compared with {tuple(target.shape)}"
     )

@@ -1,4 +1,6 @@
-"""The table of methods. An installed package adds its own by an entry point:
+"""Maps the names of methods to their configs.
+
+An installed package adds its own by an entry point:
 
 [project.entry-points."sslcli.methods"]
 mine = "my_package.mine:MineConfig"

@@ -1,4 +1,4 @@
-"""Context encoder: what a picture holds where a hole is, from what is around it.
+"""Implements the context encoder, which fills a hole from what is around it.
 
 Source: Pathak, Krähenbühl, Donahue, Darrell, Efros 2016, "Context Encoders: Feature Learning by
 Inpainting", and its released Torch code.
@@ -74,21 +74,10 @@ class ContextEncoderConfig(MethodConfig):
     )
 
     def __post_init__(self) -> None:
-        units = self.bottleneck
-        require(
-            units is None or units > 0,
-            "method.bottleneck",
-            units,
-            "positive",
-            "512 is the default, null the other kind",
-        )
-        require(
-            0 <= self.overlap <= 0.2,
-            "method.overlap",
-            self.overlap,
-            "from 0 to 0.2",
-            "0.03125 is the released code's",
-        )
+        units, fix = self.bottleneck, "512 is the default, null the other kind"
+        require(units is None or units > 0, "method.bottleneck", units, "positive", fix)
+        band, fix = self.overlap, "0.03125 is the released code's"
+        require(0 <= band <= 0.2, "method.overlap", band, "from 0 to 0.2", fix)
         for name in (
             "overlap_weight",
             "reconstruction_weight",
@@ -97,28 +86,14 @@ class ContextEncoderConfig(MethodConfig):
         ):
             value = getattr(self, name)
             require(value > 0, f"method.{name}", value, "positive", "leave it out for the paper's")
-        width = self.discriminator_width
-        require(
-            width > 0,
-            "method.discriminator_width",
-            width,
-            "positive",
-            "32 is the default, 64 the paper's",
-        )
+        width, fix = self.discriminator_width, "32 is the default, 64 the paper's"
+        require(width > 0, "method.discriminator_width", width, "positive", fix)
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> ContextEncoder:
         channels, resolution = preprocessing.channels, preprocessing.resolution
-        require(
-            resolution >= 16,
-            "data.resolution",
-            resolution,
-            "at least 16 for holes to be filled",
-            "try 28 or more",
-        )
-        centred = self.masks.kind is MaskKind.centre
-        hole = resolution // 2 if centred else resolution
-        band = round(self.overlap * resolution) if centred else 0
-        start, side = (resolution - hole) // 2 - band, hole + 2 * band
+        must_be = "at least 16 for holes to be filled"
+        require(resolution >= 16, "data.resolution", resolution, must_be, "try 28 or more")
+        band, start, side = self._patch(resolution)
         return ContextEncoder(
             encoder=encoder,
             preprocessing=preprocessing,
@@ -135,6 +110,13 @@ class ContextEncoderConfig(MethodConfig):
             weights=(self.reconstruction_weight, self.adversarial_weight),
             discriminator_rate=self.discriminator_rate,
         )
+
+    def _patch(self, resolution: int) -> tuple[int, int, int]:
+        """Returns the band's width, and the start and side of what the discriminator sees."""
+        if self.masks.kind is not MaskKind.centre:
+            return 0, 0, resolution
+        hole, band = resolution // 2, round(self.overlap * resolution)
+        return band, (resolution - hole) // 2 - band, hole + 2 * band
 
     def _bottleneck(self, encoder: Encoder) -> nn.Module:
         if len(encoder.code_shape) != 3:
@@ -154,8 +136,10 @@ class ContextEncoderConfig(MethodConfig):
 
 @dataclass
 class ContextEncoder(Method):
-    """Pictures are normalised for the encoder, so that the hole's 0 is the data's mean; predictions
-    and the discriminator's patches are in [-1, 1]. A `Restorer`.
+    """Predicts pictures from what surrounds their holes; a `Restorer`.
+
+    Pictures are normalised for the encoder, so that the hole's 0 is the data's mean; predictions
+    and the discriminator's patches are in [-1, 1].
 
     Differs: the whole picture is predicted, not the hole's square, so that a hole may have any
     form; the overlap lies around the hole, so that the hole itself is the quarter that is scored;
@@ -193,7 +177,7 @@ class ContextEncoder(Method):
         return {player: rates[player] for player in self.players()}
 
     def views(self, images: Tensor) -> Tensor:
-        """Pictures in [0, 1], half of them mirrored."""
+        """Returns pictures in [0, 1], half of them mirrored."""
         pictures = as_pictures(images)
         if not self.flip:
             return pictures
@@ -234,15 +218,16 @@ class ContextEncoder(Method):
         }
 
     def predict(self, pictures: Tensor, hidden: Tensor) -> Tensor:
-        """(N, C, H, W) in [0, 1] and what of them is hidden -> whole pictures in [-1, 1], made
-        without what is hidden.
+        """Predicts whole pictures in [-1, 1] without the pixels that are hidden.
+
+        `pictures` (N, C, H, W) in [0, 1].
         """
         context = self.preprocessing.normalized(pictures).masked_fill(hidden, 0.0)
         prediction: Tensor = self.decoder(self.bottleneck(self.encoder.code(context))).tanh()
         return prediction
 
     def loss_weights(self, hidden: Tensor, dtype: torch.dtype) -> Tensor:
-        """1 in the hole, `band_weight` in the band around it, 0 elsewhere."""
+        """Returns 1 in the hole, `band_weight` in the band around it, 0 elsewhere."""
         weights = hidden.to(dtype)
         if self.band == 0:
             return weights
@@ -252,7 +237,7 @@ class ContextEncoder(Method):
         return weights + self.band_weight * (reached - weights)
 
     def patches(self, target: Tensor, prediction: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """What the discriminator is to tell apart, real and made."""
+        """Returns what the discriminator is to tell apart, real and made."""
         rows, columns = self.patch
         if self.masks.kind is not MaskKind.centre:
             prediction = prediction.where(hidden, target)
@@ -267,7 +252,9 @@ class ContextEncoder(Method):
         return mean.where(hidden, pictures), hidden
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """Raises SslcliError where a picture is hidden as a whole: nothing is left to go by; and
+        """Fills what is hidden; nothing but the hole changes.
+
+        Raises SslcliError where a picture is hidden as a whole, since nothing is left to go by, and
         where something is hidden that no loss was ever about.
         """
         if bool(hidden.flatten(1).all(dim=1).any()):
@@ -275,6 +262,11 @@ class ContextEncoder(Method):
                 "a context encoder fills holes, and here a whole picture is hidden",
                 "say with --mask what to fill",
             )
+        self._require_learned(hidden)
+        filled = (self.predict(damaged, hidden) + 1) / 2
+        return filled.where(hidden, damaged)
+
+    def _require_learned(self, hidden: Tensor) -> None:
         rows, columns = self.patch
         learned = hidden.new_zeros(hidden.shape[2:])
         learned[rows, columns] = True
@@ -287,5 +279,3 @@ class ContextEncoder(Method):
                 message,
                 "name a run with method.masks.kind=regions, or train one: it fills holes anywhere",
             )
-        filled = (self.predict(damaged, hidden) + 1) / 2
-        return filled.where(hidden, damaged)

@@ -1,4 +1,4 @@
-"""Denoising autoencoder: from a corrupted picture, the clean one.
+"""Implements the denoising autoencoder: from a corrupted picture, the clean one.
 
 Source: Vincent, Larochelle, Bengio, Manzagol 2008, "Extracting and Composing Robust Features with
 Denoising Autoencoders"; Vincent et al. 2010, "Stacked Denoising Autoencoders" (JMLR 11), for the
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 
 class Reconstruction(Enum):
-    """What a reconstruction is judged by, and with it how the decoder's outputs are read: both
-    summed over a picture's components. `cross_entropy`: as a sigmoid's arguments. `squared_error`:
-    as the values themselves, a linear decoder.
+    """Names the loss of a reconstruction, and how the decoder's outputs are read.
+
+    Both losses are summed over a picture's components. `cross_entropy` reads outputs as a sigmoid's
+    arguments; `squared_error` as the values themselves, a linear decoder.
     """
 
     cross_entropy = "cross_entropy"
@@ -50,14 +51,15 @@ class Reconstruction(Enum):
         return loss
 
     def values(self, outputs: Tensor) -> Tensor:
-        """The decoder's outputs as values in [0, 1]."""
+        """Returns the decoder's outputs as values in [0, 1]."""
         return outputs.sigmoid() if self is Reconstruction.cross_entropy else outputs.clamp(0, 1)
 
 
 @dataclass(kw_only=True)
 class DenoisingAutoencoderConfig(MethodConfig):
-    """From a corrupted picture, the clean one (Vincent et al. 2008, 2010). All corruption 0: a
-    plain autoencoder.
+    """Restores a corrupted picture (Vincent et al. 2008, 2010).
+
+    With all corruption 0 it is a plain autoencoder.
     """
 
     suits = ("encoder=mlp", "optim=adamw")
@@ -81,13 +83,8 @@ class DenoisingAutoencoderConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         for name in ("corrupted_weight", "kept_weight"):
-            require(
-                getattr(self, name) >= 0,
-                f"method.{name}",
-                getattr(self, name),
-                "0 or more",
-                "1 is no emphasis",
-            )
+            value = getattr(self, name)
+            require(value >= 0, f"method.{name}", value, "0 or more", "1 is no emphasis")
         require(
             self.corrupted_weight > 0 or self.kept_weight > 0,
             "method.kept_weight", self.kept_weight, "positive where corrupted_weight is 0",
@@ -117,8 +114,9 @@ class DenoisingAutoencoderConfig(MethodConfig):
 
 @dataclass
 class DenoisingAutoencoder(Method):
-    """Its pictures are in [0, 1]; `encoder.code` is corrupted in training and never in evaluation.
-    A `Restorer`.
+    """Decodes `encoder.code` of corrupted pictures in [0, 1]; a `Restorer`.
+
+    They are corrupted in training and never in evaluation.
     """
 
     encoder: Encoder
@@ -140,13 +138,13 @@ class DenoisingAutoencoder(Method):
         return {"loss": loss.detach()}
 
     def emphasis(self, changed: Tensor) -> Tensor | None:
-        """The weight of every component. Source: Vincent et al. 2010, emphasis."""
+        """Returns the weight of every component (Vincent et al. 2010, emphasis)."""
         if self.corrupted_weight == self.kept_weight == 1:
             return None
         return changed * (self.corrupted_weight - self.kept_weight) + self.kept_weight
 
     def decode(self, codes: Tensor) -> Tensor:
-        """(N, *encoder.code_shape) -> pictures (N, C, H, W) in [0, 1]."""
+        """Decodes (N, *encoder.code_shape) to pictures (N, C, H, W) in [0, 1]."""
         return self.reconstruction.values(self.decoder(codes))
 
     def uses_damaged_pixels(self) -> bool:
@@ -157,8 +155,9 @@ class DenoisingAutoencoder(Method):
         return corrupted, pictures.new_ones((len(pictures), 1, *pictures.shape[2:])).bool()
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """What training blanked is blanked here: where only a part is hidden, its pixels are not
-        looked at.
+        """Restores pictures, with hidden parts blanked where training blanked.
+
+        So where only a part is hidden, its pixels are not looked at.
         """
         if self.corruption.hides:
             everything = hidden.flatten(1).all(dim=1).view(-1, 1, 1, 1)

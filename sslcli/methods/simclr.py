@@ -1,4 +1,4 @@
-"""SimCLR: two views of a picture are to be found by each other among all others of the batch.
+"""Implements SimCLR: a picture's two views find each other among the whole batch.
 
 Source: Chen, Kornblith, Norouzi, Hinton 2020, "A Simple Framework for Contrastive Learning of
 Visual Representations".
@@ -42,7 +42,7 @@ DCLW_SIGMA = 0.5
 
 @dataclass(kw_only=True)
 class SimCLRConfig(MethodConfig):
-    """Contrastive learning with NT-Xent (Chen et al. 2020)."""
+    """Contrasts two views of each picture with NT-Xent (Chen et al. 2020)."""
 
     temperature: float = setting(
         0.2, "of NT-Xent's softmax: lower looks harder at the nearest negatives"

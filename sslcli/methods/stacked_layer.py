@@ -1,4 +1,4 @@
-"""One layer of a stack as a denoising autoencoder of what the layers below it make of a picture.
+"""Trains one layer of a stack as a denoising autoencoder of the codes below it.
 
 Source: Vincent et al. 2010, stacking: the layers below are trained already and stay as they are;
 their codes are clean, and are corrupted for the layer in training alone.
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class StackedLayer:
-    """Trains `layer` (the `depth`-th of `encoder`, from 1) and its mirror; a `Learner` of images
-    (N, H, W, C) uint8.
+    """Trains `layer`, the `depth`-th of `encoder` from 1, and its mirror.
+
+    A `Learner` of images (N, H, W, C) uint8.
     """
 
     encoder: LayeredEncoder
@@ -57,7 +58,7 @@ class StackedLayer:
         return {"method": 1.0}
 
     def views(self, images: Tensor, /) -> Tensor:
-        """The clean codes that the layer is given; (N, H, W, C) uint8 -> (N, …) float."""
+        """Returns the clean codes (N, …) that the layer is given, of (N, H, W, C) uint8."""
         with torch.no_grad():
             codes = self.encoder.entrance(as_pictures(images))
             for below in list(self.encoder.layers)[: self.depth - 1]:
