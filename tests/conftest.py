@@ -72,12 +72,11 @@ def sslcli(
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """An empty folder of installed packages, which this process sees until the test's end."""
-    found = Site(tmp_path / "site")
     with monkeypatch.context() as patched:
-        patched.syspath_prepend(str(found.folder))
+        found = Site(tmp_path / "site", lambda folder: patched.syspath_prepend(str(folder)))
+        found.see(found.folder)
         yield found
-        patched.undo()
-        found.forget()
+    found.forget()
 
 
 @pytest.fixture(scope="session")

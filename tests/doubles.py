@@ -108,12 +108,42 @@ class Shift(Method):
 '''
 """The module of a package that brings a method, `ShiftConfig`."""
 
+FLAT = """
+from dataclasses import dataclass
+
+import torch
+
+from sslcli.nets.encoder import Encoder
+from sslcli.nets.encoder_config import EncoderConfig
+
+
+@dataclass(kw_only=True)
+class FlatConfig(EncoderConfig):
+    \"\"\"Eight numbers of the pixels.\"\"\"
+
+    def network(self, channels, resolution):
+        return Flat(channels * resolution**2)
+
+
+class Flat(Encoder):
+    def __init__(self, inputs):
+        super().__init__()
+        self.width = 8
+        self.layer = torch.nn.Linear(inputs, 8)
+
+    def forward(self, pictures):
+        return self.layer(pictures.flatten(1))
+"""
+"""The module of a package that brings an encoder, `FlatConfig`."""
+
 
 class Site:
     """A folder of installed packages, each with its entry points as pip would leave them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, see: Callable[[Path], None]) -> None:
+        """`see` puts a folder on the path of imports."""
         self.folder = folder
+        self.see = see
 
     def install(
         self,

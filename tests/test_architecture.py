@@ -31,7 +31,7 @@ FLOORS = (
 """From top to bottom. A room may import the rooms below it, never one beside it."""
 GROUND = {
     "choices", "config", "console", "errors", "files", "generators", "lazy", "method", "processes",
-    "saved", "seeding", "settings", "terminal", "text",
+    "provenance", "saved", "seeding", "settings", "terminal", "text",
 }  # fmt: skip
 FORBIDDEN = {
     ("engine", "data"): "the loop knows no pictures",

@@ -6,40 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from doubles import MADE, SHIFT, Site, Sslcli, only_run
+from doubles import FLAT, MADE, SHIFT, Site, Sslcli, only_run
 from PIL import Image
 
 import sslcli as package
 from sslcli.errors import SslcliError
 from sslcli.methods import METHODS
 from sslcli.nets.encoders import ENCODERS
-
-ENCODER = """
-from dataclasses import dataclass
-
-import torch
-
-from sslcli.nets.encoder import Encoder
-from sslcli.nets.encoder_config import EncoderConfig
-
-
-@dataclass(kw_only=True)
-class FlatConfig(EncoderConfig):
-    \"\"\"Eight numbers of the pixels.\"\"\"
-
-    def network(self, channels, resolution):
-        return Flat(channels * resolution**2)
-
-
-class Flat(Encoder):
-    def __init__(self, inputs):
-        super().__init__()
-        self.width = 8
-        self.layer = torch.nn.Linear(inputs, 8)
-
-    def forward(self, pictures):
-        return self.layer(pictures.flatten(1))
-"""
 
 
 def refused(outcome: tuple[int, str, str]) -> tuple[str, str]:
@@ -161,7 +134,7 @@ def test_a_run_whose_package_is_gone_says_where_its_choices_came_from(
     sslcli: Sslcli, site: Site, tmp_path: Path
 ) -> None:
     site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}}, version="1.2")
-    site.install("flat", {"encoders": {"flat": "flat:FlatConfig"}}, ENCODER, version="0.4")
+    site.install("flat", {"encoders": {"flat": "flat:FlatConfig"}}, FLAT, version="0.4")
     tiny = [word for word in MADE if not word.startswith("encoder")]
     outcome = sslcli("pretrain", "method=shift", "encoder=flat", "optim=adamw", *tiny)
     assert outcome.status == 0, outcome.err

@@ -19,6 +19,7 @@ from sslcli.engine.signals import interrupted_by_signals
 from sslcli.errors import Interrupted, RunFailed, SslcliError, unknown
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
+from sslcli.jobs.changed_code import code_of, note_code, require_same_code
 from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
@@ -56,6 +57,7 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
         "command": command,
         "choices": choices,
         "identity": identity(command, config),
+        "code": code_of(config),
         "started": time.time(),
     }
     try:
@@ -70,19 +72,20 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
         ) from reason
 
 
-def resume(folder: Path, console: Console) -> None:
+def resume(folder: Path, console: Console, accept_changed_code: bool = False) -> None:
     """Continues a run from its last checkpoint.
 
-    Raises SslcliError where it is finished, or another process works on it.
+    Raises SslcliError where it is finished, another process works on it, or its code has changed
+    and that is not accepted.
     """
     command, config = saved_config(folder)
     _require_fit_for_processes(command)
     if launched_as().rank:
-        # Else this rank would wait for rank 0, which has refused a finished run.
-        _require_unfinished(folder, read_facts(folder))
+        # Else this rank would wait for rank 0, which has refused the run.
+        _require_resumable(folder, read_facts(folder), config, accept_changed_code)
         _follow(command, config)
     else:
-        _continue(folder, command, config, console)
+        _continue(folder, command, config, console, accept_changed_code)
 
 
 def _follow(command: str, config: Any) -> Path:
@@ -101,9 +104,15 @@ def _require_fit_for_processes(command: str) -> None:
         raise SslcliError(message, f"start it without torchrun or srun: sslcli {command} …")
 
 
-def _continue(folder: Path, command: str, config: Any, console: Console) -> None:
+def _continue(
+    folder: Path,
+    command: str,
+    config: Any,
+    console: Console,
+    accept_changed_code: bool = False,
+) -> None:
     with Run(folder) as run:
-        _require_unfinished(folder, run.facts)
+        _require_resumable(folder, run.facts, config, accept_changed_code)
         if identity(command, config) != run.facts.get("identity"):
             message = (
                 f"{folder}/config.yaml was changed since the run began: "
@@ -112,6 +121,7 @@ def _continue(folder: Path, command: str, config: Any, console: Console) -> None
             raise SslcliError(
                 message, "put it back as it was, or start a run of its own with the new values"
             )
+        note_code(run, config)
         run.update(status="running", error=None)
         config = _with_moved_data(config, run.facts.get("data_root"))
         _run(EXPERIMENTS[command].load_work(), config, run, console)
@@ -126,11 +136,15 @@ def _with_moved_data(config: Any, root: str | None) -> Any:
     return replace(config, data=moved(config.data, root))
 
 
-def _require_unfinished(folder: Path, facts: dict[str, Any]) -> None:
+def _require_resumable(
+    folder: Path, facts: dict[str, Any], config: Any, accept_changed_code: bool
+) -> None:
     if facts.get("status") == "finished":
         raise SslcliError(
             f"{folder} is finished", f"run it again: sslcli rerun {shell_path(folder)}"
         )
+    if not accept_changed_code:
+        require_same_code(folder, facts, config)
 
 
 def saved_config(folder: Path) -> tuple[str, Any]:

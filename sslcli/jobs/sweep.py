@@ -33,7 +33,8 @@ from sslcli.engine.signals import stop_requests
 from sslcli.errors import Interrupted, RunFailed, SslcliError
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.files import write_atomically
-from sslcli.jobs.job import create, refused_by_system
+from sslcli.jobs.changed_code import note_code
+from sslcli.jobs.job import create, refused_by_system, saved_config
 from sslcli.jobs.job_state import states
 from sslcli.jobs.process import POLL, call, continue_run
 from sslcli.jobs.sweep_results import (
@@ -46,7 +47,7 @@ from sslcli.jobs.sweep_results import (
     write_sweep,
 )
 from sslcli.runs.find import new_folder
-from sslcli.runs.folder import read_facts
+from sslcli.runs.folder import Run, read_facts
 from sslcli.runs.lock import LOCK_FILE, Lock, is_open
 from sslcli.runs.summary import Summary
 from sslcli.text import hydra_quoted, shell_path
@@ -256,6 +257,14 @@ def _job_folder(sweep: Path, number: int, command: str, words: list[str], config
             message, "start a new sweep: hydra.sweep.dir=FOLDER, or another runtime.outputs"
         )
     return folder if (folder / "run.json").exists() else create(command, config, words, folder)
+
+
+def accept_changed_code(sweep: Path) -> None:
+    """Lets every job that is not finished go on with the code as it is now."""
+    for job in jobs_of(sweep):
+        if job.run is not None and job.status not in ("finished", "running"):
+            with Run(job.run.folder) as run:
+                note_code(run, saved_config(job.run.folder)[1])
 
 
 def resume_sweep(sweep: Path) -> int:

@@ -4,7 +4,7 @@ Does not import torch.
 
     config.yaml        the complete config
     overrides.yaml     what the user typed
-    run.json           status, identity, derived values, environment, throughput, final metrics
+    run.json           status, identity, code, derived values, environment, final metrics
     metrics.jsonl      one JSON object a record; its key `timing` holds what depends on the machine
     <phase>/last.pt    the newest checkpoint (see runs/checkpoint.py)
     log.txt            messages, warnings and progress
@@ -34,7 +34,7 @@ from sslcli.runs.lock import HOST, Lock
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(("status", "command", "host"), str),
     **dict.fromkeys(("started", "seconds"), (int, float)),
-    **dict.fromkeys(("choices", "metrics", "data", "derived", "trained"), dict),
+    **dict.fromkeys(("choices", "code", "metrics", "data", "derived", "trained"), dict),
 }
 """The types of those entries of run.json that other code reads."""
 

@@ -18,6 +18,7 @@ from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.jobs.job import config_of, start
+from sslcli.provenance import code_changes
 from sslcli.runs.find import new_folder, resolve_run
 from sslcli.runs.folder import read_facts, read_records
 from sslcli.saved import Saved, read, with_values
@@ -153,13 +154,16 @@ def _verdict(before: Path, after: Path, console: Console) -> int:
     difference = first_difference(records, read_records(after)) or metric_difference(
         metrics, new.get("metrics", {})
     )
+    changed = code_changes(old["code"], new["code"]) if "code" in old else []
     if difference is None and weights == _digest(after):
         compared = {"record": records, "final metric": metrics, "weight": weights}
         kinds = " and every ".join(kind for kind, values in compared.items() if values)
         console.say(f"identical: every {kinds} of {after} equals {before}'s")
+        if changed:
+            console.say(f"although the code has changed: {'; '.join(changed)}")
         return 0
     console.say(f"different: {difference or 'the records agree, the weights do not'}")
-    changes = environment_changes(old, new)
+    changes = [*changed, *environment_changes(old, new)]
     console.say(
         "in the environment: " + ("; ".join(changes) if changes else "nothing recorded differs")
     )
@@ -186,11 +190,14 @@ def metric_difference(before: dict[str, Any], after: dict[str, Any]) -> str | No
 
 
 def environment_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Describes each difference in versions, device, source and data."""
+    """Describes each difference in versions, device, commit, conf/ and data."""
 
     def recorded(facts: dict[str, Any]) -> dict[str, Any]:
-        data: dict[str, Any] = {key: facts[key] for key in ("data", "data_before") if key in facts}
-        # The arguments always differ: `pretrain …` then, `rerun …` now.
+        keys = ("data", "data_before", "code_before")
+        data: dict[str, Any] = {key: facts[key] for key in keys if key in facts}
+        if "code" in before:
+            data["conf"] = facts.get("code", {}).get("sslcli", {}).get("conf")
+        # The arguments were `pretrain …` then, and are `rerun …` now.
         environment = {
             key: value for key, value in facts.get("environment", {}).items() if key != "arguments"
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.jobs.job import resume
-from sslcli.jobs.sweep import resume_sweep
+from sslcli.jobs.sweep import accept_changed_code, resume_sweep
 from sslcli.jobs.sweep_results import find_sweep
 from sslcli.processes import launched_as
 from sslcli.runs.find import resolve_run
@@ -39,6 +39,11 @@ def main(arguments: list[str], console: Console) -> int:
         action="store_true",
         help="continue although the data have changed; run.json notes it",
     )
+    parser.add_argument(
+        "--accept-changed-code",
+        action="store_true",
+        help="continue although sslcli's or a package's code has changed; run.json notes it",
+    )
     add_data_root(parser)
     given = parse(parser, arguments)
     sweep = find_sweep(given.run, Path(given.outputs))
@@ -47,6 +52,8 @@ def main(arguments: list[str], console: Console) -> int:
             raise SslcliError(
                 f"{sweep} is a sweep, whose jobs are runs of their own", "name the job's folder"
             )
+        if given.accept_changed_code:
+            accept_changed_code(sweep)
         return resume_sweep(sweep)
     folder = resolve_run(
         given.run,
@@ -69,5 +76,5 @@ def main(arguments: list[str], console: Console) -> int:
     if given.data_root and is_rank0:
         with Run(folder) as run:
             run.update(data_root=str(Path(given.data_root).expanduser().absolute()))
-    resume(folder, console)
+    resume(folder, console, given.accept_changed_code)
     return 0

@@ -1,0 +1,148 @@
+"""Says which code a run stands on: packages, versions, hashes of their files, and the commit."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sslcli.choices import Choices, name_in, package_of
+from sslcli.config import conf_folder
+
+Code = dict[str, str]
+"""What is known of one package's code: `package` and `version`, and `files`, the hash of its
+Python files, where there are any to compare."""
+
+HERE = Path(__file__).parent
+INIT = "sslcli/__init__.py"
+READ_AT_ONCE = 2**20
+"""Bytes of a file that are in memory while it is hashed."""
+
+
+def commit() -> str | None:
+    """Returns this checkout's commit, with `-dirty` where files differ; None outside a checkout."""
+    describe = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    command = [*describe, "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+@cache
+def own_code() -> Code:
+    """Returns sslcli's own code. Only an editable checkout has hashes: elsewhere the version tells.
+
+    `conf` is the hash of conf/, from which configs were composed; a saved config has all values.
+    Computed once a process, whose code stays as it was loaded.
+    """
+    installed = distribution("sslcli")
+    code = {"package": "sslcli", "version": installed.version}
+    located = Path(str(installed.locate_file(INIT)))
+    listed = f"{INIT}," in (installed.read_text("RECORD") or "")
+    if listed and located.exists() and located.samefile(HERE / "__init__.py"):
+        return code
+    conf = conf_folder()
+    return {
+        **code,
+        "files": _hash_below(HERE, HERE.rglob("*.py")),
+        "conf": _hash_below(conf, conf.rglob("*.yaml")),
+    }
+
+
+def package_code(table: Mapping[str, type[Any]], part: object) -> Code | None:
+    """Returns the code of the package that brings a config's class; None for a built-in one."""
+    if not isinstance(table, Choices):
+        return None
+    name = name_in(table, part)
+    return None if table.package(name) is None else _code_of(table.installed[name][0])
+
+
+def _code_of(point: EntryPoint) -> Code:
+    package = package_of(point)
+    code = {"package": package.name, "version": package.version}
+    module = find_spec(point.module)
+    if module is None or not module.has_location or module.origin is None:
+        return code  # compiled in, or made while the program runs
+    files = _listed(point)
+    if Path(module.origin) not in files.values():  # an editable checkout lists no files
+        files = _below_package(point.module)
+    return {**code, "files": hash_of(files)} if files else code
+
+
+def _listed(point: EntryPoint) -> dict[str, Path]:
+    """Returns the Python files that the package's installation lists, by their names in it."""
+    assert point.dist is not None, "it was found through its distribution"
+    listed = {str(file): Path(str(file.locate())) for file in point.dist.files or ()}
+    return {name: path for name, path in listed.items() if path.suffix == ".py" and path.is_file()}
+
+
+def _below_package(module: str) -> dict[str, Path]:
+    """Returns the files of the outermost package around a module, or of the module alone.
+
+    A namespace, which several distributions share, is no package.
+    """
+    parts = module.split(".")
+    for length in range(1, len(parts) + 1):
+        spec = find_spec(".".join(parts[:length]))
+        if spec is not None and spec.has_location and spec.origin is not None:
+            origin = Path(spec.origin)
+            inside = spec.submodule_search_locations is not None
+            files = origin.parent.rglob("*.py") if inside else [origin]
+            above = origin.parent.parent if inside else origin.parent
+            return {file.relative_to(above).as_posix(): file for file in files}
+    return {}
+
+
+def _hash_below(folder: Path, files: Iterable[Path]) -> str:
+    return hash_of({file.relative_to(folder).as_posix(): file for file in files})
+
+
+def hash_of(files: Mapping[str, Path]) -> str:
+    """Returns 16 hex digits that are equal for files of the same names and contents."""
+    digest = hashlib.sha256()
+    for name, path in sorted(files.items()):
+        digest.update(f"{len(name)} {name} {_digest(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(READ_AT_ONCE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def code_changes(before: Mapping[str, Code], after: Mapping[str, Code]) -> list[str]:
+    """Describes each package whose code differs: `method: tiny 1.0 (1a2b) -> tiny 1.1 (3c4d)`.
+
+    conf/ is left out: it changes no run that has begun.
+    """
+    return [
+        f"{part}: {_described(before.get(part))} -> {_described(after.get(part))}"
+        for part in dict.fromkeys([*before, *after])
+        if _differs(before.get(part), after.get(part))
+    ]
+
+
+def _differs(before: Code | None, after: Code | None) -> bool:
+    if before is None or after is None:
+        return before is not after
+    if "files" in before and "files" in after:
+        return before["files"] != after["files"]
+    keys = () if before.get("package") == "sslcli" else ("package", "version")
+    return any(before.get(key) != after.get(key) for key in keys)
+
+
+def _described(code: Code | None) -> str:
+    if code is None:
+        return "sslcli's own"
+    files = f" (files {code['files']})" if "files" in code else ""
+    return f"{code.get('package')} {code.get('version')}{files}"

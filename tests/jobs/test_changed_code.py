@@ -1,0 +1,191 @@
+"""A run does not go on with other code than it began with, unless that is accepted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles import FLAT, MADE, SHIFT, Killed, Site, Sslcli, facts, only_run, records
+
+from sslcli.console import TrainingLines
+from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.experiments import pretrain
+from sslcli.experiments.linear_eval_config import Config as LinearEvalConfig
+from sslcli.jobs import changed_code
+from sslcli.jobs.changed_code import code_of
+from sslcli.jobs.sweep import accept_changed_code
+from sslcli.provenance import own_code
+
+WORDS = ["pretrain", "method=shift", *MADE, "optim=adamw", "save_every=0.5"]
+"""A run of 4 steps, which saves after the second."""
+POINTS = {"methods": {"shift": "one_shift:ShiftConfig"}}
+CHANGED = SHIFT + "# one line more\n"
+
+Cut = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are slow to draw."""
+    monkeypatch.setattr(pretrain, "save_curves", lambda *_: None)
+
+
+@pytest.fixture
+def cut(sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cut:
+    """Starts a run with a package's method and kills it after a step; returns its folder."""
+    real = TrainingLines.step
+
+    def run(after: int = 3) -> Path:
+        def step(self: TrainingLines, done: int) -> None:
+            real(self, done)
+            if done == after:
+                raise Killed
+
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(TrainingLines, "step", step)
+            sslcli(*WORDS)
+        return only_run(tmp_path / "outputs")
+
+    return run
+
+
+def write_facts(run: Path, **changes: Any) -> None:
+    (run / "run.json").write_text(json.dumps({**facts(run), **changes}))
+
+
+def test_a_packages_code_that_changed_is_refused_or_accepted_and_noted(
+    sslcli: Sslcli, site: Site, cut: Cut
+) -> None:
+    site.install("one-shift", POINTS)
+    run = cut()
+    before = facts(run)["code"]
+    assert before["sslcli"] == own_code()
+    assert {"package": "one-shift", "version": "1.0"}.items() <= before["method"].items()
+
+    site.install("one-shift", POINTS, CHANGED)
+    outcome = sslcli("resume", str(run))
+    assert outcome.status == 2
+    error, fix = outcome.err.strip().splitlines()[-2:]
+    assert error.startswith(
+        f"error: the code of {run} has changed since it began: method: one-shift"
+    )
+    assert fix.endswith(f"sslcli resume {run} --accept-changed-code")
+    assert facts(run)["code"] == before
+
+    outcome = sslcli("resume", str(run), "--accept-changed-code")
+    assert outcome.status == 0, outcome.err
+    found = facts(run)
+    assert found["status"] == "finished"
+    assert found["code"]["method"]["files"] != before["method"]["files"]
+    assert found["code_before"] == [{"code": before, "until_step": 2}]
+    assert [record["step"] for record in records(run) if "loss" in record] == [2, 4]
+
+
+def test_the_same_code_goes_on_also_where_its_version_alone_is_another(
+    sslcli: Sslcli, site: Site, cut: Cut
+) -> None:
+    site.install("one-shift", POINTS)
+    run = cut()
+    site.uninstall("one-shift")
+    site.install("one-shift", POINTS, version="1.1")
+    outcome = sslcli("resume", str(run))
+    assert outcome.status == 0, outcome.err
+    assert "code_before" not in facts(run)
+
+
+def test_what_has_saved_nothing_goes_on_with_the_code_of_now(
+    sslcli: Sslcli, site: Site, cut: Cut
+) -> None:
+    """It begins anew, so nothing is mixed: the way to mend a package in which a run failed."""
+    site.install("one-shift", POINTS)
+    run = cut(after=1)
+    before = facts(run)["code"]
+    site.install("one-shift", POINTS, CHANGED)
+    outcome = sslcli("resume", str(run))
+    assert outcome.status == 0, outcome.err
+    assert facts(run)["code"]["method"] != before["method"]
+    assert "code_before" not in facts(run)
+
+
+def test_sslclis_own_code_counts_in_a_checkout_and_conf_does_not(
+    sslcli: Sslcli, site: Site, cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.install("one-shift", POINTS)
+    run = cut()
+    now = own_code()
+    assert {"files", "conf"} <= now.keys(), "the tests run in a checkout"
+    monkeypatch.setattr(changed_code, "own_code", lambda: {**now, "files": "0"})
+    outcome = sslcli("resume", str(run))
+    assert outcome.status == 2
+    assert "sslcli: sslcli 0.1.0 (files" in outcome.err
+    assert f"sslcli resume {run} --accept-changed-code" in outcome.err
+    monkeypatch.setattr(changed_code, "own_code", lambda: {**now, "conf": "0"})
+    assert sslcli("resume", str(run)).status == 0
+    assert "code_before" not in facts(run)
+
+
+def test_a_run_that_recorded_no_code_goes_on_and_records_it(
+    sslcli: Sslcli, site: Site, cut: Cut
+) -> None:
+    site.install("one-shift", POINTS)
+    run = cut()
+    found = facts(run)
+    before = found.pop("code")
+    (run / "run.json").write_text(json.dumps(found))
+    site.install("one-shift", POINTS, CHANGED)
+    assert sslcli("resume", str(run)).status == 0
+    assert facts(run)["code"].keys() == before.keys()
+
+
+def test_rerun_says_it(sslcli: Sslcli, site: Site, tmp_path: Path) -> None:
+    site.install("one-shift", POINTS)
+    assert sslcli(*WORDS).status == 0
+    run = only_run(tmp_path / "outputs")
+    same = sslcli("rerun", str(run))
+    assert "identical: every record" in same.out
+    assert "although" not in same.out
+    site.install("one-shift", POINTS, CHANGED)
+    same = sslcli("rerun", str(run))
+    assert same.status == 0
+    assert "identical: every record" in same.out
+    assert "although the code has changed: method: one-shift 1.0 (files" in same.out
+    site.install("one-shift", POINTS, SHIFT.replace("- shifts).square()", "- 2 * shifts).square()"))
+    other = sslcli("rerun", str(run))
+    assert other.status == 1
+    assert "in the environment: method: one-shift 1.0 (files" in other.out
+
+
+def test_the_jobs_of_a_sweep_are_accepted_together(
+    sslcli: Sslcli, site: Site, cut: Cut, tmp_path: Path
+) -> None:
+    site.install("one-shift", POINTS)
+    run = cut()
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    (sweep / "sweep.json").write_text('{"command": "pretrain", "words": [], "planned": []}')
+    job, finished = sweep / "000-0123abcd", sweep / "001-0123abcd"
+    write_facts(run, status="interrupted")
+    shutil.copytree(run, job)
+    write_facts(run, status="finished")
+    shutil.copytree(run, finished)
+    before = facts(job)
+    site.install("one-shift", POINTS, CHANGED)
+    accept_changed_code(sweep)
+    assert facts(job)["code"]["method"] != before["code"]["method"]
+    assert facts(job)["code_before"] == [{"code": before["code"], "until_step": 2}]
+    assert facts(finished)["code"] == before["code"]
+
+
+def test_an_evaluation_stands_on_the_code_of_the_encoder_that_it_measures(
+    site: Site, tmp_path: Path
+) -> None:
+    site.install("flat", {"encoders": {"flat": "flat:FlatConfig"}}, FLAT)
+    described = {"format": 1, "encoder": "flat", "config": {}, "seed": 0, "resolution": 4}
+    described |= {"channels": 1, "mean": [0], "std": [1]}
+    (tmp_path / "encoder.json").write_text(json.dumps(described))
+    config = LinearEvalConfig(run=str(tmp_path), runtime=RuntimeConfig())
+    assert code_of(config)[f"encoder of {tmp_path}"]["package"] == "flat"
