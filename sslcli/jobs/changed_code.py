@@ -9,7 +9,7 @@ from typing import Any
 
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
-from sslcli.nets.encoder_config import ENCODERS
+from sslcli.nets.encoders import ENCODERS
 from sslcli.provenance import Code, code_changes, own_code, package_code
 from sslcli.runs.folder import Run
 from sslcli.text import shell_quoted
