@@ -59,7 +59,7 @@ class Choices(Mapping[str, type[T]], Generic[T]):
         return points
 
     def __getitem__(self, name: str) -> type[T]:
-        """Raises SslcliError for a name that several bring, and for a class that cannot be used."""
+        """Raises SslcliError where several bring the name, or its class is unusable."""
         points = self.installed.get(name, [])
         if len(points) + self._is_own(name) > 1:
             raise self._clash(name, points)
@@ -126,7 +126,7 @@ def package_of(point: EntryPoint) -> Package:
 
 
 def package_in(table: Mapping[str, type[Any]], name: str) -> str | None:
-    """Returns name and version of the package that brings a choice; None for a built-in."""
+    """Returns the package that brings a choice, with version; None for a built-in."""
     package = table.package(name) if isinstance(table, Choices) else None
     return None if package is None else str(package)
 

@@ -273,7 +273,7 @@ def _job_table(jobs: Sequence[JobState], height: int) -> Table:
 
 
 def _plain_console(stream: IO[str]) -> RichConsole:
-    """Returns rich's console for text as it is: `[b]` is no markup, `:cat:` no picture."""
+    """Returns a console for text as it is: `[b]` is no markup, `:cat:` no picture."""
     return RichConsole(
         file=open_stream(stream), highlight=False, soft_wrap=True, markup=False, emoji=False
     )

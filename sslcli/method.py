@@ -75,7 +75,7 @@ def views_one_by_one(views: Views, num_images: int) -> list[Tensor]:
 
 
 class Normal(NamedTuple):
-    """What a loss is where nothing was learned; None where that depends on the data or a scale.
+    """States what a loss is where nothing was learned; None where that varies.
 
     `untrained`: of outputs that say nothing of the pictures. `collapsed`: where every picture has
     the same output.
@@ -125,8 +125,9 @@ AnyViews = TypeVar("AnyViews")
 
 
 class Learner(Protocol[Batch, AnyViews]):
-    """What the engine trains: a `Method`, or a classifier, whose batches hold labels too. `Method`
-    says what each means.
+    """What the engine trains: a `Method`, or a classifier of labelled batches.
+
+    `Method` says what each means.
     """
 
     def modules(self) -> dict[str, nn.Module]: ...
@@ -212,7 +213,7 @@ class Method:
         return []
 
     def normal(self, batch_size: int) -> Normal:
-        """Returns what the loss is where nothing was learned, for batches of all processes."""
+        """Returns what the loss of a whole batch is where nothing was learned."""
         return Normal()
 
     def satisfied(self) -> bool:
@@ -223,7 +224,7 @@ class Method:
         return False
 
     def views(self, images: Tensor) -> Views:
-        """(N, H, W, C) uint8 -> what `train_step` takes, random from torch's global generators."""
+        """Maps (N, H, W, C) uint8 to what `train_step` takes, at random."""
         raise NotImplementedError
 
     def views_of(self, images: Tensor) -> Views:

@@ -1,4 +1,4 @@
-"""Says which code a run stands on: packages, versions, hashes of their files, and the commit."""
+"""Says which code a run stands on: versions, hashes of files, the commit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READ_AT_ONCE = 2**20
 
 
 def commit() -> str | None:
-    """Returns this checkout's commit, with `-dirty` where files differ; None outside a checkout."""
+    """Returns the checkout's commit, `-dirty` with changes; None outside one."""
     describe = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
     command = [*describe, "--abbrev=40", "--exclude=*"]
     try:
@@ -37,7 +37,7 @@ def commit() -> str | None:
 
 @cache
 def own_code() -> Code:
-    """Returns sslcli's own code. Only an editable checkout has hashes: elsewhere the version tells.
+    """Returns sslcli's own code, with hashes where it is an editable checkout.
 
     `conf` is the hash of conf/, from which configs were composed; a saved config has all values.
     Computed once a process, whose code stays as it was loaded.
@@ -57,7 +57,7 @@ def own_code() -> Code:
 
 
 def package_code(table: Mapping[str, type[Any]], part: object) -> Code | None:
-    """Returns the code of the package that brings a config's class; None for a built-in one."""
+    """Returns the code of a config's package; None for a built-in one."""
     if not isinstance(table, Choices):
         return None
     name = name_in(table, part)
@@ -77,14 +77,14 @@ def _code_of(point: EntryPoint) -> Code:
 
 
 def _listed(point: EntryPoint) -> dict[str, Path]:
-    """Returns the Python files that the package's installation lists, by their names in it."""
+    """Returns the Python files that the package's installation lists, by name."""
     assert point.dist is not None, "it was found through its distribution"
     listed = {str(file): Path(str(file.locate())) for file in point.dist.files or ()}
     return {name: path for name, path in listed.items() if path.suffix == ".py" and path.is_file()}
 
 
 def _below_package(module: str) -> dict[str, Path]:
-    """Returns the files of the outermost package around a module, or of the module alone.
+    """Returns the files of the outermost package around a module, or the module.
 
     A namespace, which several distributions share, is no package.
     """
@@ -121,7 +121,7 @@ def _digest(path: Path) -> str:
 
 
 def code_changes(before: Mapping[str, Code], after: Mapping[str, Code]) -> list[str]:
-    """Describes each package whose code differs: `method: tiny 1.0 (1a2b) -> tiny 1.1 (3c4d)`.
+    """Describes each difference: `method: tiny 1.0 (1a2b) -> tiny 1.1 (3c4d)`.
 
     conf/ is left out: it changes no run that has begun.
     """

@@ -34,7 +34,7 @@ def _in_dollar_quotes(character: str) -> str:
 
 
 def shell_path(path: str | Path) -> str:
-    """Quotes a path as one word of a shell, which no command takes for a flag or for a home."""
+    """Quotes a path as one word of a shell, no flag and no home."""
     return shell_quoted(_unmistakable(path))
 
 
@@ -97,7 +97,7 @@ def printable(text: object, kept: str = "") -> str:
 
 
 def first_line(reason: BaseException, most: int = 200) -> str:
-    """Returns the first line of an error's message, or its type where the message is empty.
+    """Returns the first line of an error's message; its type where that is empty.
 
     At most `most` characters.
     """

@@ -1,4 +1,4 @@
-"""Works on blocks of a batch's pictures: on a CPU in threads, one torch thread to each.
+"""Works on blocks of a batch's pictures, on a CPU in threads of their own.
 
 An operation of torch that is shared among threads ends when its last thread does, and views are
 about 150 short operations. Cut by pictures, a batch waits once: where another process keeps a core
@@ -27,10 +27,10 @@ whatever the batch.
 
 
 def in_blocks(work: Callable[[Tensor], None], num_images: int, numbers: int, device: str) -> None:
-    """Calls `work` with the row numbers of each block of images, which hold `numbers` in all.
+    """Calls `work` with the row numbers of each block of images.
 
-    `device` is the type of the device that holds them. Draws nothing: random numbers of threads
-    would come in any order.
+    All of them hold `numbers` numbers, on a device of type `device`. Draws nothing: random numbers
+    of threads would come in any order.
     """
     rows = torch.arange(num_images)
     if device != "cpu":

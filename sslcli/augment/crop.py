@@ -16,8 +16,10 @@ NUM_ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """Draws boxes of a random part of the area (`scale`: from, to) and width over height
-    (`ratio`: from, to); a crop has `size` times the picture's side.
+    """Draws boxes of a random area and shape.
+
+    `scale` is the part of the area, `ratio` width over height: from, to; a crop has `size` times
+    the picture's side.
 
     `scale` is the part of the area, `ratio` width over height: from, to. Source: torchvision's
     RandomResizedCrop, whose distribution this is.
@@ -65,7 +67,7 @@ def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor, side: int | Non
 
 
 def _shrunk(images: Tensor, boxes: Tensor, flipped: Tensor, side: int) -> Tensor:
-    """As `resized_crop`, also where a box is larger than `side`: pixels are averaged then."""
+    """Resizes boxes that may be larger than `side`: pixels are averaged then."""
     top, left, height, width = boxes.t().unsqueeze(2)
     forward = torch.arange(side, device=images.device).expand(len(boxes), side)
     mirrored = torch.where(flipped.unsqueeze(1), side - 1 - forward, forward)
@@ -78,10 +80,10 @@ def _shrunk(images: Tensor, boxes: Tensor, flipped: Tensor, side: int) -> Tensor
 
 
 def _weights(pixel: Tensor, start: Tensor, length: Tensor, resolution: int) -> Tensor:
-    """(V·N, side, S): what each pixel of a picture's side counts for output `pixel` (V·N, side).
+    """Returns (V·N, side, S): what each of S pixels counts for the output's.
 
-    The crop is `length` (V·N, 1) pixels from `start` on. A triangle as wide as two output pixels,
-    and no narrower than two of the picture's.
+    `pixel` (V·N, side) are the output's. The crop is `length` (V·N, 1) pixels from `start` on. A
+    triangle as wide as two output pixels, and no narrower than two of the picture's.
     """
     scale = (length / pixel.shape[1]).unsqueeze(2)
     place = torch.arange(resolution, device=pixel.device) - start.unsqueeze(2)

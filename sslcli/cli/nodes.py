@@ -25,7 +25,7 @@ def _of(method: str) -> str:
 
 
 class ChoiceNode(ConfigNode):
-    """A choice of a table: its package is imported, and its config made, when it is read."""
+    """A choice of a table, whose package is imported when it is read."""
 
     def __init__(self, choice: str, choices: Mapping[str, type[Any]]) -> None:
         self.name, self.group, self.package, self.provider = f"{choice}.yaml", None, None, None
@@ -48,7 +48,7 @@ class ChoiceNode(ConfigNode):
 
 
 class MethodNode(ChoiceNode):
-    """A method and what suits it: as a file of conf/ that chooses encoder and optimizer would be.
+    """A method, with the encoder and optimizer that suit it, as a file would be.
 
     Its words (`MethodConfig.suits`) are weaker than experiment files and what is typed. A group's
     values are a preset of the choice that they are for, so they are gone where another is chosen.
@@ -57,7 +57,7 @@ class MethodNode(ChoiceNode):
     def __init__(
         self, choice: str, choices: Mapping[str, type[MethodConfig]], repo: dict[str, Any]
     ) -> None:
-        """`repo` is the store's: a node is copied with its store, and puts presets into that."""
+        """`repo` is the store's, into which the node puts presets."""
         super().__init__(choice, choices)
         self.package = "_global_"
         self._repo = repo

@@ -54,7 +54,7 @@ def use_own_sources() -> None:
 
 
 def _require_own(config_path: str) -> None:
-    """Raises SslcliError where an installed package brings a choice of a file's name too."""
+    """Raises SslcliError where a package brings a choice of a file's name too."""
     group, _, name = config_path.removesuffix(".yaml").rpartition("/")
     table = GROUPS.get(group)
     if isinstance(table, Choices) and name in table.installed:

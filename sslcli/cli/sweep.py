@@ -97,7 +97,7 @@ def sweep_job(composed: DictConfig) -> float | None:
 
 
 def _at_once(n_jobs: int) -> int:
-    """Returns how many jobs a launcher runs at a time; joblib's -1 stands for all cores."""
+    """Returns how many jobs a launcher runs at a time; -1 stands for all cores."""
     return n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
 
 

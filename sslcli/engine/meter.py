@@ -24,7 +24,7 @@ class Meter:
         self._count = 0
 
     def add(self, metrics: dict[str, Tensor]) -> None:
-        """Adds those of a step. Raises SslcliError where they are no scalars, or "loss" lacks."""
+        """Adds a step's. Raises SslcliError where one is no scalar, or "loss" lacks."""
         self._require_scalars(metrics)
         for name, value in metrics.items():
             value = value.detach().float()

@@ -113,7 +113,7 @@ class Minimizer:
         torch.clear_autocast_cache()
 
     def begin(self, step: int) -> None:
-        """Sets every player's learning rate for a step, and the weight decay if it changes."""
+        """Sets every player's learning rate for a step, and a changing weight decay."""
         self._step, self._called = step, False
         learning_rate = self.learning_rate(step)
         for player in self._players.values():

@@ -162,7 +162,7 @@ class OptimConfig:
 
 
 def _exempt(network: nn.Module) -> set[str]:
-    """Returns the full names of the parameters that modules of the network name in `no_decay`."""
+    """Returns the full names of the parameters that modules name in `no_decay`."""
     return {
         f"{prefix}.{name}" if prefix else name
         for prefix, module in network.named_modules()

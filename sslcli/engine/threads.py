@@ -50,7 +50,7 @@ class Threads:
 
 
 def choose_threads(at_once: int = 1) -> Threads:
-    """Chooses the number of threads of a run, beside at least `at_once` - 1 other runs.
+    """Chooses a run's number of threads, beside at least `at_once` - 1 other runs.
 
     Runs divide the cores; what other processes keep busy is left to them. What OMP_NUM_THREADS says
     (torchrun sets it) stays.

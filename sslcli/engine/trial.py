@@ -1,4 +1,4 @@
-"""Tries a few steps of a training with fewer threads, and keeps the fastest number."""
+"""Tries a few steps with fewer threads, and keeps the fastest number."""
 
 from __future__ import annotations
 

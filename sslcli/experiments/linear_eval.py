@@ -102,7 +102,7 @@ def run(config: Config, run: Run, console: Console) -> None:
 
 
 def evaluated(config: Config) -> dict[str, Value]:
-    """Returns what distinguishes this evaluation of a run from others: epoch, labels, seed."""
+    """Returns what tells this evaluation from others: epoch, labels, seed."""
     epoch: dict[str, Value] = {} if config.at is None else {"epoch": config.at}
     return {**epoch, "labels": config.labels, "seed": config.seed}
 

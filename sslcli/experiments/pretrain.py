@@ -176,7 +176,7 @@ def say_normal(normal: Normal, console: Console) -> None:
 
 
 def count_labels(method: Method, session: Session) -> int:
-    """Returns how many labels the method learns from: none, unless it says so by its type.
+    """Returns how many labels the method learns from: none, unless its type says so.
 
     Raises SslcliError where it needs labels that the pictures do not have.
     """

@@ -196,7 +196,7 @@ def train_phase(
 
 
 def _try_threads(session: Session, training: Training, minimize: Minimizer) -> None:
-    """Uses as many threads as make a few steps fastest, says so, and notes it in run.json."""
+    """Uses as many threads as make a few steps fastest; notes it in run.json."""
     most = torch.get_num_threads()
     best = fastest_threads(training.learner, minimize, training.pictures, session.compute)
     if best < most:

@@ -1,4 +1,4 @@
-"""Says what of a run's config is as its method's config names it (`MethodConfig.suits`)."""
+"""Says what of a run's config is as its method suggests it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sslcli.text import as_word
 
 
 def suited(config: Any) -> list[str]:
-    """Returns the method's words that hold in the config, whether they were typed or not."""
+    """Returns those of the method's `suits` that hold in the config."""
     held = {**choices_of(config, GROUPS), **flat(values_of(config))}
     return [word for word in config.method.suits if _holds(word, held)]
 

@@ -1,4 +1,4 @@
-"""Refuses to continue a run with other code than it began with, unless that is accepted."""
+"""Refuses to continue a run with other code than it began with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAVED = ("last.pt", "result.json")
 
 
 def code_of(config: Any) -> dict[str, Code]:
-    """Returns the code that a run of this config stands on: sslcli's, and that of packages.
+    """Returns the code that a run stands on: sslcli's, and that of packages.
 
     A package's is named by the group whose choice it brings, and for an evaluation by the run whose
     encoder it brings.
@@ -44,7 +44,7 @@ def _encoders(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def require_same_code(folder: Path, facts: dict[str, Any], config: Any) -> None:
-    """Raises SslcliError where the code has changed since the run began, and it has trained since.
+    """Raises SslcliError where the code changed since a run that trained began.
 
     A run of an earlier version, which recorded no code, is not compared.
     """

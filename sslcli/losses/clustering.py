@@ -1,4 +1,4 @@
-"""Predicting one view's assignment to prototypes from the other views: SwAV and DINO.
+"""Predicts one view's assignment to prototypes from others: SwAV and DINO.
 
 N images, K prototypes. Computed in float32, under autocast too.
 """
@@ -16,7 +16,7 @@ from sslcli.losses.precision import full_precision
 def cross_view_entropy(
     targets: Sequence[Tensor], scores: Sequence[Tensor], temperature: float
 ) -> Tensor:
-    """Returns the mean cross-entropy of each view's target in every other view's softmax.
+    """Returns the mean cross-entropy of views' targets in other views' softmax.
 
     `targets`: the assignments (N, K) of the first views, each row a distribution; `scores` (N, K):
     of all views, those of the targets first; the softmax divides them by `temperature`. A view does

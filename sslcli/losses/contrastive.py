@@ -39,7 +39,7 @@ def dcl(
     sigma: float | None = None,
     block: int | None = None,
 ) -> Tensor:
-    """Returns the decoupled contrastive loss: NT-Xent without the positive among the candidates.
+    """Returns DCL: NT-Xent without the positive among the candidates.
 
     The mean over the 2N anchors, for each of which softplus(its loss) is its NT-Xent. With `sigma`
     it is DCLW: the term of a pair's own similarity is weighed by 2 - N softmax(similarity / sigma),
@@ -72,7 +72,7 @@ def rank_accuracy(z_a: Tensor, z_b: Tensor, block: int | None = None) -> Tensor:
 
 
 def _mean_over_anchors(total: Callable[[Tensor], Tensor], z: Tensor, block: int | None) -> Tensor:
-    """Returns the mean over all anchors, where `total` is the sum over those of given rows."""
+    """Returns the mean over all anchors; `total` sums over those of given rows."""
     if block is None or block >= len(z):
         return total(_anchors(z)) / len(z)
     terms = [
@@ -101,7 +101,7 @@ def _anchors(z: Tensor) -> Tensor:
 
 
 def _similarity(z: Tensor, rows: Tensor) -> Tensor:
-    """Returns (len(rows), 2N) cosine similarities; -inf to itself, which is no candidate."""
+    """Returns (len(rows), 2N) cosine similarities; -inf to itself."""
     return (z[rows] @ z.T).scatter_(1, rows[:, None], float("-inf"))
 
 

@@ -28,16 +28,17 @@ def barlow_twins(z_a: Tensor, z_b: Tensor, off_diagonal: float) -> Tensor:
 
 
 def invariance(z_a: Tensor, z_b: Tensor) -> Tensor:
-    """Returns the mean squared difference of the views. Source: Bardes et al. 2022, eq. 5.
+    """Returns the mean squared difference of the views.
 
-    Differs from the equation, as the official code does: divided by D, too.
+    Source: Bardes et al. 2022, eq. 5. Differs from the equation, as the official code does: divided
+    by D, too.
     """
     with torch.autocast(z_a.device.type, enabled=False):
         return F.mse_loss(full_precision(z_a), full_precision(z_b))
 
 
 def variance(z: Tensor) -> Tensor:
-    """Returns how far the dimensions' standard deviations are below 1, on average: 0 to 0.99.
+    """Returns how far standard deviations are below 1, on average: 0 to 0.99.
 
     Source: Bardes et al. 2022 (VICReg), eq. 1 and 2, with epsilon 1e-4.
     """
@@ -47,7 +48,7 @@ def variance(z: Tensor) -> Tensor:
 
 
 def covariance(z: Tensor) -> Tensor:
-    """Returns the sum of the squared covariances of different dimensions, divided by D.
+    """Returns the squared covariances of different dimensions, summed, over D.
 
     Source: Bardes et al. 2022 (VICReg), eq. 3 and 4.
     """

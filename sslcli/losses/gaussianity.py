@@ -1,4 +1,4 @@
-"""SIGReg: embeddings are held to an isotropic Gaussian, seen along random directions."""
+"""SIGReg: holds embeddings to a Gaussian along random directions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LARGEST, NUM_KNOTS = 3.0, 17
 
 
 def random_directions(width: int, num: int) -> Tensor:
-    """Returns directions (width, num) of length 1, from torch's global generator of the CPU.
+    """Draws directions (width, num) of length 1 from the CPU's generator.
 
     So they are the same on every device, and in every process.
     """

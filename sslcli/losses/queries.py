@@ -14,7 +14,7 @@ from sslcli.losses.precision import full_precision
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """Returns the mean cross-entropy of finding each query's key among the keys of the batch.
+    """Returns the mean cross-entropy of finding a query's key in the batch.
 
     Source: van den Oord et al. 2018, eq. 4; Chen et al. 2021 (MoCo v3), eq. 1, whose code
     multiplies it by 2 · `temperature`; Dwibedi et al. 2021 (NNCLR), eq. 3, where a query is the
@@ -29,7 +29,7 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 def info_nce_with_queue(
     queries: Tensor, keys: Tensor, negatives: Tensor, temperature: float
 ) -> Tensor:
-    """Returns the mean cross-entropy of finding each query's key among it and `negatives` (K, D).
+    """Returns the mean cross-entropy of finding a key beside `negatives` (K, D).
 
     Source: He et al. 2020 (MoCo), eq. 1 and Algorithm 1.
     """

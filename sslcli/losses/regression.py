@@ -10,7 +10,7 @@ from sslcli.losses.precision import full_precision
 
 
 def mean_cosine(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Returns the mean cosine similarity of the rows of two matrices (N, D), from -1 to 1.
+    """Returns the mean cosine similarity of the rows of two matrices (N, D).
 
     BYOL minimises 2 - 2 times it (Grill et al. 2020, eq. 2), SimSiam its negative (Chen and He
     2021, eq. 1). Whether the targets get a gradient is the caller's. In float32, under autocast

@@ -12,7 +12,7 @@ from sslcli.losses.precision import full_precision
 def sup_con(
     z: Tensor, labels: Tensor, temperature: float, base_temperature: float | None = None
 ) -> Tensor:
-    """Returns the supervised contrastive loss L_out of embeddings (V·N, D), view by view.
+    """Returns the loss L_out of embeddings (V·N, D), view by view.
 
     `labels` (N,): pictures of one label are each other's positives, as are a picture's views; with
     a label of its own for each picture it is NT-Xent. The mean over the V·N anchors, times

@@ -1,4 +1,4 @@
-"""Barlow Twins: two views agree in every dimension, and no two dimensions say the same.
+"""Barlow Twins: views agree in every dimension, and no two dimensions are alike.
 
 Source: Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via Redundancy Reduction".
 """

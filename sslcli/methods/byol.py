@@ -1,4 +1,4 @@
-"""BYOL: from one view, predict how a slow copy of the network represents the other.
+"""BYOL: from one view, predict a slow copy's embedding of the other.
 
 Source: Grill et al. 2020, "Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning".
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class BYOLConfig(MethodConfig):
-    """Predicting a slow copy's embedding of the other view, without negatives (Grill et al. 2020).
+    """Predicting a slow copy's embedding of the other view (Grill et al. 2020).
 
     Differs: both views are drawn from one augmentation, and go through the networks as one batch.
     """

@@ -1,4 +1,4 @@
-"""DINO: a student predicts, from every view, what a slow copy of it makes of the large ones.
+"""DINO: a student predicts what a slow copy of it makes of other views.
 
 Source: Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers".
 """

@@ -1,4 +1,4 @@
-"""LeJEPA: views agree with their mean, and embeddings are held to an isotropic Gaussian.
+"""LeJEPA: views agree, and embeddings are held to an isotropic Gaussian.
 
 Source: Balestriero and LeCun 2025, "LeJEPA: Provable and Scalable Self-Supervised Learning Without
 the Heuristics".

@@ -1,4 +1,4 @@
-"""MoCo v2: find a view's key, which a slow copy makes, among a queue of keys of earlier batches.
+"""MoCo v2: find the other view's key among a queue of earlier keys.
 
 Source: He et al. 2020, "Momentum Contrast for Unsupervised Visual Representation Learning";
 Chen et al. 2020, "Improved Baselines with Momentum Contrastive Learning".
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class MoCoConfig(MethodConfig):
-    """Contrast with a queue of keys that a slow copy made (He et al. 2020; v2: Chen et al. 2020).
+    """Contrast with a queue of a slow copy's keys (He et al. 2020, Chen et al. 2020).
 
     Differs: each view is the query of the other (the symmetric loss of the authors' CIFAR-10
     notebook); the head has batch norm; the keys are not shuffled among devices, so their batch norm

@@ -1,4 +1,4 @@
-"""MoCo v3: find a view's key, which a slow copy makes, among the keys of the batch.
+"""MoCo v3: find the other view's key among those of the batch.
 
 Source: Chen, Xie, He 2021, "An Empirical Study of Training Self-Supervised Vision Transformers".
 """

@@ -1,4 +1,4 @@
-"""NNCLR: a view's nearest neighbour among earlier pictures is to be found by the other view.
+"""NNCLR: find the nearest neighbour of the other view.
 
 Source: Dwibedi et al. 2021, "With a Little Help from My Friends: Nearest-Neighbor Contrastive
 Learning of Visual Representations".
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class NNCLRConfig(MethodConfig):
-    """Contrast with the nearest neighbour among earlier embeddings (Dwibedi et al. 2021).
+    """Contrast with the nearest earlier embedding (Dwibedi et al. 2021).
 
     Differs: both views go through the networks as one batch.
     """

@@ -1,4 +1,4 @@
-"""SimMIM: some patches are replaced by a learned vector, and their pixels predicted.
+"""SimMIM: predict the pixels of patches that a vector replaces.
 
 Source: Xie et al. 2022, "SimMIM: a Simple Framework for Masked Image Modeling".
 """

@@ -1,4 +1,4 @@
-"""SimSiam: from one view, predict the embedding of another, which gets no gradient.
+"""SimSiam: from one view, predict another's embedding, without its gradient.
 
 Source: Chen and He 2021, "Exploring Simple Siamese Representation Learning"; for more than two
 views Pototzky et al. 2022, "FastSiam: Resource-Efficient Self-supervised Learning on a Single GPU".
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class SimSiamConfig(MethodConfig):
-    """Predicting the other view's embedding, which gets no gradient (Chen and He 2021).
+    """Predicting the other view's embedding, without gradient (Chen and He 2021).
 
     Differs: the predictor's learning rate follows the schedule, where the paper keeps it constant;
     all views go through the networks as one batch.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class SwAVConfig(MethodConfig):
-    """Predicting the other views' assignment to prototypes (Caron et al. 2020), with small crops.
+    """Predicting other views' assignment to prototypes (Caron et al. 2020).
 
     Differs: one queue serves both large views, and holds the first one's embeddings.
     """

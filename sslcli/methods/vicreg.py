@@ -1,4 +1,4 @@
-"""VICReg: views agree, every dimension varies, and no two dimensions vary together.
+"""VICReg: views agree, all dimensions vary, and no two vary together.
 
 Source: Bardes, Ponce, LeCun 2022, "VICReg: Variance-Invariance-Covariance Regularization for
 Self-Supervised Learning".

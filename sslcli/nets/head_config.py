@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class HeadConfig:
-    """Linear layers, each but the last with batch norm and ReLU. Discarded after pretraining."""
+    """Linear layers, each but the last with batch norm and ReLU."""
 
     num_layers: int = setting(2, "linear layers; 1 is a linear head")
     hidden: int = setting(512, "units of the hidden layers")

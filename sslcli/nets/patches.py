@@ -1,4 +1,4 @@
-"""Pictures as rows of patches, and the decoder that predicts those that are hidden.
+"""Turns pictures into patches, and predicts those that are hidden.
 
 N images, L patches of P numbers, D width.
 """
@@ -30,7 +30,7 @@ def require_patches(encoder: Encoder, method: str) -> VisionTransformer:
 
 
 def to_patches(pictures: Tensor, patch: int) -> Tensor:
-    """(N, C, H, W) -> (N, L, P): row by row of patches; in a patch row, column, channel."""
+    """Maps (N, C, H, W) to (N, L, P), row by row; in a patch row, column, channel."""
     num, channels, height, width = pictures.shape
     grid = pictures.reshape(num, channels, height // patch, patch, width // patch, patch)
     return grid.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
@@ -65,7 +65,7 @@ class PatchDecoder(nn.Module):
         self.apply(init_linear)
 
     def forward(self, tokens: Tensor, kept: Tensor) -> Tensor:
-        """Maps tokens (N, 1 + K, D), of the class and the patches `kept` (N, K), to (N, L, P)."""
+        """Maps tokens (N, 1 + K, D) of the patches `kept` (N, K) to (N, L, P)."""
         first, seen = self.embed(tokens).split([1, kept.shape[1]], dim=1)
         length, width = len(self.positions) - 1, self.mask_token.shape[0]
         everything = self.mask_token.to(seen.dtype).expand(len(seen), length, width)
@@ -75,7 +75,7 @@ class PatchDecoder(nn.Module):
 
 
 class MaskedPixels(nn.Module):
-    """The vector in the place of hidden patches, and the layer that predicts them: SimMIM's."""
+    """Holds SimMIM's vector for hidden patches, and the layer that predicts them."""
 
     no_decay = ("mask_token",)
 

@@ -28,7 +28,7 @@ def projection_head(
 
 
 def mlp_head(width: int, hidden: int, out: int, num_layers: int, last_norm: bool) -> nn.Sequential:
-    """Maps (N, width) to (N, out): linear layers, each but the last with batch norm and ReLU.
+    """Maps (N, width) to (N, out): linear layers with batch norm and ReLU between.
 
     With `last_norm` a batch norm without scale and shift follows the last one, which then has no
     bias.

@@ -1,4 +1,4 @@
-"""The rows of earlier batches, to compare those of this one with: MoCo, NNCLR, SwAV."""
+"""Holds rows of earlier batches to compare with: MoCo, NNCLR, SwAV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sslcli.processes import gathered
 
 
 class Queue(nn.Module):
-    """The newest rows of earlier batches: `rows` (K, D), L2-normalised, equal in all processes.
+    """Holds the newest `rows` (K, D), L2-normalised, equal in all processes.
 
     It starts with random directions, from torch's global generator, as MoCo's does.
     """
@@ -25,7 +25,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def enqueue(self, rows: Tensor) -> None:
-        """Puts rows (N, D) in place of the oldest. After `minimize`: the loss may need the old.
+        """Puts rows (N, D) in place of the oldest; after `minimize`, which needs these.
 
         `rows` are this process's own; those of all processes are put in, normalised.
         """

@@ -9,7 +9,7 @@ from sslcli.processes import gathered
 
 
 class RunningMean(nn.Module):
-    """The running mean of rows (N, D), the same in all processes; `value` (D,) starts at 0."""
+    """The running mean of rows (N, D), equal in all processes; it starts at 0."""
 
     value: Tensor
 

@@ -12,7 +12,7 @@ MOST_NAMED = 8
 
 
 def load_state(module: nn.Module, state: Mapping[str, Any]) -> None:
-    """Loads the state. Raises ValueError, in one line, where it is not one of this module."""
+    """Loads the state. Raises ValueError, in one line, where it does not fit."""
     expected = module.state_dict()
     shapes = {
         key: f"{key} has shape {_shape(state[key])} for {_shape(value)}"

@@ -32,7 +32,7 @@ class Attention(nn.Module):
         return cast(Tensor, self.proj(mixed.transpose(1, 2).flatten(2)))
 
     def weights(self, tokens: Tensor) -> Tensor:
-        """Returns how much each token attends to each: (N, heads, 1 + L, 1 + L), rows sum to 1."""
+        """Returns each token's attention to each: (N, heads, 1 + L, 1 + L)."""
         queries, keys, _ = self._heads(tokens)
         return (queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[3])).softmax(dim=3)
 
@@ -131,7 +131,7 @@ class VisionTransformer(Encoder):
         kept: Tensor | None = None,
         replaced: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Returns the tokens after the last norm: (N, 1 + L, D), or (N, 1 + K, D) of those kept.
+        """Returns the tokens (N, 1 + L, D) after the last norm, or those kept.
 
         `kept` (N, K): the numbers of the patches that are seen at all; the others are dropped
         before the first block. `replaced`: which patches (N, L) are not seen, and the vector (D,)
@@ -150,7 +150,7 @@ class VisionTransformer(Encoder):
         return cast(Tensor, self.norm(self.blocks(torch.cat([first, patches], dim=1))))
 
     def attention(self, pictures: Tensor) -> Tensor:
-        """Returns where the class token looks in the last block: (N, heads, h, w), sums below 1."""
+        """Returns the class token's attention in the last block: (N, heads, h, w)."""
         inputs: list[Tensor] = []
         last = cast(Block, self.blocks[-1])
         handle = last.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))

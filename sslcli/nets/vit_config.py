@@ -30,7 +30,7 @@ SHAPES = {Size.tiny: (192, 12, 3), Size.small: (384, 12, 6), Size.base: (768, 12
 
 
 class Pool(Enum):
-    """Names what a ViT's features are: the class token, or the mean of the patches' tokens."""
+    """Names a ViT's features: the class token, or the mean of the patches'."""
 
     cls = "cls"
     mean = "mean"
@@ -69,7 +69,7 @@ class ViTConfig(EncoderConfig):
         return f"vit_{self.size.name}_patch16_224"
 
     def timm_arguments(self, channels: int, resolution: int) -> dict[str, Any]:
-        """Returns what timm.create_model is given beside the name to build the same network."""
+        """Returns what timm.create_model is given to build the same network."""
         width, depth, heads = self.shape
         pooled = self.pool is Pool.mean
         return {

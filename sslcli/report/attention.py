@@ -31,7 +31,7 @@ class Attending(Protocol):
 
 
 def save_attention(path: Path, method: Method, val: ImageSet, compute: Compute) -> None:
-    """Draws pictures, each beside the attention of every head of the encoder's last block.
+    """Draws pictures, each beside the attention of every head of the last block.
 
     White is the patch that a head looks at most, in each picture.
     """

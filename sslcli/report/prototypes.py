@@ -26,7 +26,7 @@ NUM_PROTOTYPES, NUM_NEAREST = 8, 10
 
 
 def save_prototypes(path: Path, method: Method, val: ImageSet, compute: Compute) -> None:
-    """Draws a row for each of some prototypes: the validation pictures that score it highest.
+    """Draws, for some prototypes, the validation pictures that score highest.
 
     The prototypes are those that are most pictures' highest, the commonest first.
     """

@@ -1,4 +1,4 @@
-"""Draws RankMe, LiDAR and kNN over the epochs, and the epoch that each would choose."""
+"""Draws RankMe, LiDAR and kNN over epochs, and what each would choose."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MIN_EPOCHS = 3
 
 
 class Choice(NamedTuple):
-    """Holds a measure's curve over epochs, and what it would choose: the first of the largest."""
+    """Holds a measure's curve over epochs, and the epoch that it would choose."""
 
     metric: str
     curve: Curve
@@ -46,7 +46,7 @@ class Choice(NamedTuple):
 
 
 def choices_of(records: Records) -> list[Choice]:
-    """Returns what each measure would choose; none where fewer than MIN_EPOCHS were measured.
+    """Returns each measure's choice; none where few epochs were measured.
 
     A measure that was taken in several phases, as of a stack, is left out.
     """
@@ -61,7 +61,7 @@ def choices_of(records: Records) -> list[Choice]:
 
 
 def save_snapshots(path: Path, records: Records, kept: Sequence[int]) -> None:
-    """Draws a panel for every measure; writes no file where there is nothing to choose.
+    """Draws a panel for every measure; no file where there is nothing to choose.
 
     A line marks the epoch that the measure would choose, triangles the epochs of `kept` encoders.
     """

@@ -1,4 +1,4 @@
-"""Writes and reads diagnostics.json: what a run's features are like, without labels. No torch."""
+"""Writes and reads diagnostics.json, which describes a run's features."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FeatureScores:
 
 @dataclass(frozen=True)
 class ViewScores:
-    """The scores of several views of each picture. Raises ValueError as FeatureScores does."""
+    """Holds the scores of several views of each picture."""
 
     alignment: float
     separation: float
@@ -113,7 +113,7 @@ def write_diagnostics(folder: Path, found: Diagnostics) -> None:
 
 
 def diagnostics_folder(run: Path, epoch: int | None) -> Path:
-    """Returns the folder of what was measured of the run's encoder, or of a snapshot of it."""
+    """Returns the folder of the diagnostics of a run's encoder, or of a snapshot."""
     return run / FOLDER if epoch is None else run / FOLDER / name_of(epoch)
 
 

@@ -1,4 +1,4 @@
-"""Tests of what every method promises, for the test file of a package that brings one.
+"""Tests what every method promises, for the test file of a package.
 
     from sslcli.testing import method_tests
     from my_package import MyConfig

@@ -1,4 +1,4 @@
-"""What every method promises. Each check raises AssertionError where the promise is not kept."""
+"""Checks what every method promises; AssertionError where it is not kept."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def players_weights_move(trial: Trial, folder: Path) -> None:
 
 
 def frozen_parts_stay(trial: Trial, folder: Path) -> None:
-    """What has weights, of which none is trained or moves, has no buffer that moves either."""
+    """Parts whose weights never move have no buffer that moves either."""
     before = trial.build().modules()
     after = trial.train(folder / "run", 8)[0].modules()
     for part, module in after.items():

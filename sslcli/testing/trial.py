@@ -60,14 +60,14 @@ class Trial:
     def train(
         self, folder: Path, num_steps: int, stop_at: int | None = None
     ) -> tuple[Method, list[dict[str, Any]]]:
-        """Trains it in `folder`, from its checkpoint if there is one; returns the records too."""
+        """Trains it in `folder`, from a checkpoint there; returns the records too."""
         method = self.build()
         kind = LabelledBatches if isinstance(method, LabelReader) else Batches
         return method, train_in(folder, method, kind(pictures(), 8, 0, "cpu"), num_steps, stop_at)
 
 
 def pictures() -> ImageSet:
-    """Makes 24 coloured pictures of 16 x 16 pixels, in blocks of 4 x 4, of three classes."""
+    """Makes 24 coloured pictures of 16 x 16 pixels, of three classes."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 256, (24, 4, 4, 3), dtype=torch.uint8, generator=generator)
     images = coarse.repeat_interleave(4, 1).repeat_interleave(4, 2).numpy()

@@ -38,7 +38,7 @@ def _choices(group: str) -> list[tuple[str, str]]:
 
 
 def _meaning(table: Mapping[str, type[Any]], name: str) -> str:
-    """Returns the first line of a choice's docstring, or why a package's choice cannot be used."""
+    """Returns a choice's first line of docstring, or why it cannot be used."""
     try:
         meaning = (table[name].__doc__ or "").split("\n")[0]
     except SslcliError as fault:

@@ -131,7 +131,7 @@ def _changes(words: list[str], saved: Saved, overrides: list[str]) -> dict[str, 
 
 
 def _as_overrides(changes: dict[str, str], changed: Any) -> list[str]:
-    """Returns the changes as Hydra reads them; --set takes a text as it is, quotes and all."""
+    """Returns the changes as Hydra reads them; --set takes a text as it is."""
     values = flat(values_of(changed))
     return [
         hydra_override(key, word) if isinstance(values.get(key), str) else f"{key}={word}"

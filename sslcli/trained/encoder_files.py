@@ -75,7 +75,7 @@ def kept_snapshots(run: Path) -> list[int]:
 
 
 def require_snapshot(run: Path, epoch: int) -> None:
-    """Raises SslcliError, which names the run's snapshots, where it has none of that epoch."""
+    """Raises SslcliError, naming the snapshots, where there is none of that epoch."""
     kept = kept_snapshots(run)
     if epoch in kept:
         return
@@ -93,7 +93,7 @@ def _encoder_folder(run: Path, epoch: int | None) -> Path:
 
 
 def read_encoder(folder: Path, epoch: int | None = None) -> EncoderFiles:
-    """Returns the description of a run's encoder, or of its snapshot after `epoch` epochs.
+    """Returns the description of a run's encoder, or of its snapshot at `epoch`.
 
     Raises SslcliError where the run has none, or one of another format.
     """

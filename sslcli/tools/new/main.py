@@ -1,4 +1,4 @@
-"""`sslcli new method NAME`: writes a package with a method that trains and passes its tests."""
+"""`sslcli new method NAME` writes a package with a method and its tests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main(arguments: list[str], console: Console) -> int:
 
 
 def write_package(folder: Path, name: str) -> None:
-    """Writes the files of a package. Raises SslcliError where something is there already."""
+    """Writes a package's files. Raises SslcliError where one is there already."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SslcliError(
             f"{folder} is there already", "choose another --output; nothing is overwritten"
