@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sslcli.errors import SslcliError
 from sslcli.runs.snapshots import epochs_with, name_of
-from sslcli.text import shell_path
+from sslcli.text import shell_line, shell_path
 
 T = TypeVar("T")
 
@@ -142,7 +142,8 @@ def read_diagnostics(run: Path, epoch: int | None = None) -> Diagnostics | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as reason:
         message = f"{path} cannot be read: {reason!r}"
-        again = f"sslcli diagnose {shell_path(run)}{'' if epoch is None else f' --at {epoch}'}"
+        at = [] if epoch is None else ["--at", str(epoch)]
+        again = f"sslcli diagnose {shell_path(run)} {shell_line(at)}".rstrip()
         raise SslcliError(message, f"measure it again: {again}") from None
 
 

@@ -108,7 +108,8 @@ def test_what_a_recipe_names_can_be_built(path: Path) -> None:
     assert config.encoder.build(3, config.data.resolution or 28).width > 0
     peak = config.optim.peak_learning_rate(config.batch_size)
     assert peak > 0
-    assert (peak != config.optim.lr) == (config.optim.scaling is not Scaling.none)
+    of_twice = config.optim.peak_learning_rate(2 * config.batch_size)
+    assert (of_twice != peak) == (config.optim.scaling is not Scaling.none)
 
 
 def test_a_recipe_wins_over_the_method_it_chooses_and_the_words_typed_win_over_both() -> None:

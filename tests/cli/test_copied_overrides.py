@@ -24,7 +24,7 @@ from pasting import (
 
 from sslcli.cli.experiment import run_experiment
 from sslcli.data.amat import find_amat
-from sslcli.data.parts import refuse_parts_inside
+from sslcli.data.parts import refuse_nested_parts
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.experiments import linear_eval
@@ -63,7 +63,7 @@ def test_a_run_that_is_no_baseline_is_named(make: Callable[[str], Path]) -> None
 def of_parts_inside(folder: Path) -> tuple[str, Path]:
     inside = folder / folder.name
     names = [f"{folder.name}/{part}/1.png" for part in ("train", "test")]
-    return fix_of(refuse_parts_inside, folder, names), inside
+    return fix_of(refuse_nested_parts, folder, names), inside
 
 
 def of_several_training_files(folder: Path) -> tuple[str, Path]:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sslcli.console import Console
 from sslcli.errors import SslcliError, require
 from sslcli.methods import METHODS
-from sslcli.text import shell_path
+from sslcli.text import hydra_word, shell_path
 from sslcli.tools.arguments import parse
 
 FILES = {
@@ -36,7 +36,7 @@ def main(arguments: list[str], console: Console) -> int:
     console.say(f"written: {folder}\n")
     console.say(f"pip install -e {place}    # once: sslcli then finds it by its name")
     console.say(f"pytest {place}")
-    console.say(f"sslcli pretrain method={given.name}")
+    console.say(f"sslcli pretrain {hydra_word('method', given.name)}")
     return 0
 
 

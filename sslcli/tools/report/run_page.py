@@ -16,7 +16,7 @@ from sslcli.report.frame import Html
 from sslcli.report.snapshots import choices_of
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import Summary
-from sslcli.text import duration, hydra_path, shell_path
+from sslcli.text import duration, hydra_path, hydra_word, shell_path
 from sslcli.tools.report.results import diagnostics, evaluations, pairs, results
 from sslcli.trained.encoder_files import JSON as ENCODER
 from sslcli.trained.encoder_files import kept_snapshots
@@ -237,6 +237,6 @@ def _commands(run: Summary) -> list[tuple[str, list[str]]]:
         ]
         commands.append(("Evaluate its encoder", evaluations))
     for epoch in kept_snapshots(run.folder)[-1:]:
-        at = [f"sslcli linear-eval {hydra_path('run', folder)} at={epoch}"]
+        at = [f"sslcli linear-eval {hydra_path('run', folder)} {hydra_word('at', str(epoch))}"]
         commands.append(("Evaluate an encoder that was kept", at))
     return [*commands, ("Write this report again", [f"sslcli report {quoted}"])]
