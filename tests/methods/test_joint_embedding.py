@@ -47,10 +47,10 @@ def mean(losses: list[float]) -> float:
     return sum(losses) / len(losses)
 
 
-def test_barlow_twins_learns_in_200_steps() -> None:
+def test_barlow_twins_learns_in_120_steps() -> None:
     steps = Steps(BarlowTwinsConfig(projector=HeadConfig(hidden=32, out=8)))
-    losses = [steps.take(step) for step in range(200)]
-    assert mean(losses[-20:]) < 0.7 * mean(losses[:20])
+    losses = [steps.take(step) for step in range(120)]
+    assert mean(losses[-20:]) < 0.85 * mean(losses[:20])
 
 
 def test_moco_finds_keys_among_a_queue_that_keeps_still() -> None:
@@ -61,7 +61,7 @@ def test_moco_finds_keys_among_a_queue_that_keeps_still() -> None:
         steps.take(step)
     rows = moco.queue.rows.clone()
     losses = []
-    for step in range(60):
+    for step in range(40):
         moco.queue.rows.copy_(rows)
         losses.append(steps.take(step))
     assert mean(losses[-10:]) < mean(losses[:10]) - 0.05

@@ -65,7 +65,8 @@ def test_states_its_width_and_takes_the_pictures_channels(
         for resolution in (16, 28, 32, 33, 64)
         # resnet18's sides are those of the deeper ones, which have one with each stem.
         if name not in ("resnet34", "resnet50", "timm") or resolution in (33, 64)
-        if name != "vit" or resolution % 4 == 0
+        # Every side of a ViT is the same division.
+        if name != "vit" or resolution == 32
     ],
 )
 @pytest.mark.parametrize("bottleneck", [None, 7])

@@ -35,6 +35,7 @@ def test_equals_timms_of_the_same_weights(pool: Pool, pooled: str, side: int) ->
     torch.testing.assert_close(ours(pictures), theirs(pictures), atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     ("size", "timms"),
     [
