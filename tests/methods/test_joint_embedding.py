@@ -61,7 +61,7 @@ def test_moco_finds_keys_among_a_queue_that_keeps_still() -> None:
         steps.take(step)
     rows = moco.queue.rows.clone()
     losses = []
-    for step in range(40):
+    for step in range(60):
         moco.queue.rows.copy_(rows)
         losses.append(steps.take(step))
     assert mean(losses[-10:]) < mean(losses[:10]) - 0.05
