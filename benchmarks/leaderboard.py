@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from benchmarks.leaderboard_page import write_page
-from sslcli.errors import SslcliError
+from sslcli.engine.signals import StopRequest, stop_requests
+from sslcli.errors import Interrupted, SslcliError
 from sslcli.jobs.job_state import failure_of
 from sslcli.jobs.process import call
 from sslcli.jobs.sweep import identifying_words
@@ -92,7 +93,10 @@ def entries(outputs: Path, methods: list[str], num_seeds: int) -> Iterator[Entry
             yield Entry(method, seed, outputs / method / f"seed-{seed}")
 
 
-def brought_to_end(entry: Entry, run: Path | None, words: list[str]) -> int:
+Stopping = Callable[[], bool]
+
+
+def brought_to_end(entry: Entry, run: Path | None, words: list[str], stopping: Stopping) -> int:
     """Starts a run by these words, continues the one that was begun, or leaves the finished one."""
     if run is not None and is_finished(run):
         return 0
@@ -100,16 +104,16 @@ def brought_to_end(entry: Entry, run: Path | None, words: list[str]) -> int:
     where = hydra_override("runtime.outputs", str(entry.folder.absolute()))
     started = ["resume", str(run)] if run is not None else [*words, where]
     with (entry.folder / OUTPUT_FILE).open("wb") as output:
-        return call(started, stopping=lambda: False, output=output)
+        return call(started, stopping, output)
 
 
-def make(entry: Entry, words: list[str]) -> int:
+def make(entry: Entry, words: list[str], stopping: Stopping) -> int:
     """Pretrains and evaluates what is not finished yet; returns the exit status of what failed, or 0."""
     typed = [f"method={entry.method}", f"seed={entry.seed}", *words]
     run = entry.pretrained()
     if run is not None:
         require_same_words(run, typed)
-    status = brought_to_end(entry, run, ["pretrain", *typed])
+    status = brought_to_end(entry, run, ["pretrain", *typed], stopping)
     if status:
         return status
     run = entry.pretrained()
@@ -122,7 +126,7 @@ def make(entry: Entry, words: list[str]) -> int:
             f"seed={entry.seed}",
         ]
         before = entry.evaluation(labels)
-        status = brought_to_end(entry, before, ["linear-eval", *asked, *where_and_how])
+        status = brought_to_end(entry, before, ["linear-eval", *asked, *where_and_how], stopping)
         if status:
             return status
     return 0
@@ -136,13 +140,19 @@ def require_same_words(run: Path, typed: list[str]) -> None:
         raise SslcliError(message, "type the same words, or give these a folder: --outputs")
 
 
-def make_all(outputs: Path, methods: list[str], num_seeds: int, words: list[str]) -> None:
-    """Makes every entry that is not finished; a method that is refused is tried with one seed."""
+def make_all(found: Iterable[Entry], words: list[str], request: StopRequest) -> None:
+    """Makes every entry that is not finished; a method that is refused is tried with one seed.
+
+    Raises Interrupted where a signal asked for it; the run at work has then been stopped.
+    """
     refused: set[str] = set()
-    for entry in entries(outputs, methods, num_seeds):
+    for entry in found:
         if entry.method in refused:
             continue
-        status = make(entry, words)
+        status = make(entry, words, lambda: request.signal_number is not None)
+        if request.signal_number is not None:
+            fix = "type the same command again: it goes on"
+            raise Interrupted("stopped by a signal", fix, request.signal_number)
         name = f"{entry.method}, seed {entry.seed}"
         if status:
             print(f"{name}: {failure_of(status, entry.folder / OUTPUT_FILE)}", flush=True)
@@ -178,13 +188,14 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     methods = given.methods or list(METHODS)
     try:
-        if not given.show:
-            make_all(given.outputs, methods, given.seeds, [*given.data, *given.words])
         found = list(entries(given.outputs, methods, given.seeds))
+        if not given.show:
+            with stop_requests() as request:
+                make_all(found, [*given.data, *given.words], request)
         write_page(given.page, found, command_line(given))
     except SslcliError as error:
         print(f"error: {error}\nfix:   {error.fix}", file=sys.stderr)
-        return 2
+        return error.exit_code
     print(given.page)
     return 0
 
