@@ -17,10 +17,12 @@ from sslcli.methods.lejepa import LeJEPAConfig
 from sslcli.methods.moco import MoCo, MoCoConfig
 from sslcli.methods.moco_v3 import MoCoV3Config
 from sslcli.methods.nnclr import NNCLR, NNCLRConfig
+from sslcli.methods.simclr import ContrastiveLoss, SimCLRConfig
 from sslcli.methods.simsiam import SimSiamConfig
 from sslcli.methods.swav import SwAV, SwAVConfig
 from sslcli.nets.encoder_config import ConvNetConfig
 from sslcli.nets.head_config import HeadConfig
+from sslcli.nets.projector_config import ProjectorConfig
 from sslcli.testing.trial import CPU, build_method, pictures, state
 
 IMAGES = torch.from_numpy(pictures().images)
@@ -51,6 +53,13 @@ def test_barlow_twins_learns_in_120_steps() -> None:
     steps = Steps(BarlowTwinsConfig(projector=HeadConfig(hidden=32, out=8)))
     losses = [steps.take(step) for step in range(120)]
     assert mean(losses[-20:]) < 0.85 * mean(losses[:20])
+
+
+def test_dclw_learns_in_60_steps() -> None:
+    projector = ProjectorConfig(hidden=64, out=32)
+    steps = Steps(SimCLRConfig(loss=ContrastiveLoss.dclw, projector=projector))
+    losses = [steps.take(step) for step in range(60)]
+    assert mean(losses[-10:]) < mean(losses[:10]) - 0.2
 
 
 def test_moco_finds_keys_among_a_queue_that_keeps_still() -> None:
