@@ -32,7 +32,7 @@ quick: .venv/installed-dev  ## the tests of the lower rooms and of the architect
 test: .venv/installed-dev  ## all tests but the slow ones, on two cores (4 minutes)
 	$(BIN)/python -m pytest $(TWO_CORES)
 
-test-slow: .venv/installed-dev  ## the tests that start processes, browsers and launchers (2 minutes)
+test-slow: .venv/installed-dev  ## the tests that start processes, browsers and launchers (4 minutes)
 	$(BIN)/python -m pytest $(TWO_CORES) -m slow
 
 check: .venv/installed-dev  ## lint and types

@@ -135,6 +135,7 @@ def linear_eval(root: str) -> LinearEvalConfig:
     return LinearEvalConfig(run=root, data=FolderConfig(root=root), runtime=runtime)
 
 
+@pytest.mark.slow
 def test_a_saved_config_keeps_text_and_rerun_sets_it(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     for word in words(300, 5):

@@ -35,6 +35,7 @@ def moved(tmp_path: Path) -> Path:
     return Path(shutil.move(tmp_path / "photos", tmp_path / "elsewhere 2024_01"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_they_are_now(
     sslcli: Sslcli, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

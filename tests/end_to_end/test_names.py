@@ -64,7 +64,11 @@ def test_a_terminals_commands_in_a_name_are_spelled_out(sslcli: Sslcli, run: Pat
     assert all(not set("\x1b\x07\udcff") & {*outcome.out, *outcome.err} for outcome in outcomes)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "$" not in name])
+PLAIN = [name for name in NAMES if "$" not in name]
+ONE_OF_THEM = [PLAIN[0], *(pytest.param(name, marks=pytest.mark.slow) for name in PLAIN[1:])]
+
+
+@pytest.mark.parametrize("name", ONE_OF_THEM)
 def test_folders_of_any_name(sslcli: Sslcli, tmp_path: Path, name: str) -> None:
     """As data.root and runtime.outputs, through Hydra's grammar, the saved config and back."""
     rng = np.random.default_rng(0)

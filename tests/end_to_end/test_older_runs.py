@@ -28,6 +28,7 @@ def outputs(tmp_path: Path) -> Path:
     return outputs
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_its_end(sslcli: Sslcli, outputs: Path) -> None:
     (run,) = outputs.rglob(INTERRUPTED)
     before = records(run)

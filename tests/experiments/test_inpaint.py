@@ -72,6 +72,7 @@ def test_trains_both_players_and_scores_the_holes(sslcli: Sslcli, tmp_path: Path
     assert f"sslcli restore {run.relative_to(tmp_path)} picture.png" in outcome.out
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_ends_the_same(
     sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Steps
 ) -> None:

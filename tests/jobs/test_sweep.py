@@ -40,6 +40,7 @@ def test_every_job_has_its_folder_and_its_whole_config(
     assert len({facts(run)["identity"] for run in runs}) == 2
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_done_again(
     sslcli: Sslcli, processes: Processes, tmp_path: Path
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_folder_of_the_users_survives_words_that_are_refused(
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 def test_the_same_words_that_mean_another_run_are_no_repetition(
     sslcli: Sslcli, processes: Processes, tmp_path: Path
 ) -> None:

@@ -25,13 +25,13 @@ from sslcli.tools.export import formats
         ("convnet", "safetensors", ["encoder.safetensors", "encoder.json"]),
         ("convnet", "onnx", ["encoder.onnx"]),
         ("convnet", "torchscript", ["encoder.pt2"]),
-        ("mlp", "onnx", ["encoder.onnx"]),
+        pytest.param("mlp", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         ("resnet18", "torchvision", ["resnet18.safetensors"]),
         ("timm", "timm", ["test_vit.safetensors"]),
-        ("timm", "onnx", ["encoder.onnx"]),
+        pytest.param("timm", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         ("vit", "timm", ["vit_tiny_patch16_224.safetensors"]),
-        ("vit", "onnx", ["encoder.onnx"]),
-        ("vit", "torchscript", ["encoder.pt2"]),
+        pytest.param("vit", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
+        pytest.param("vit", "torchscript", ["encoder.pt2"], marks=pytest.mark.slow),
     ],
 )
 def test_what_is_written_gives_the_runs_features_by_the_code_on_its_card(
