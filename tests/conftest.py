@@ -112,10 +112,9 @@ def coloured(coloured_source: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def made(command_line: Callable[..., int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny finished run, without its curves, which are slow to draw: to be copied, not changed."""
-    from sslcli.experiments import pretrain
 
     outputs = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(pretrain, "save_curves", lambda *_: None)
+        patches.setattr("sslcli.experiments.figures.save_curves", lambda *_: None)
         assert command_line("pretrain", *MADE, f"runtime.outputs={outputs}") == 0
     return only_run(outputs)

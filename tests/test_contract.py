@@ -27,7 +27,7 @@ from sslcli.nets.encoder_config import (
     EncoderConfig,
     MLPConfig,
 )
-from sslcli.nets.head_config import HeadConfig
+from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.nets.projector_config import ProjectorConfig
 from sslcli.nets.vit_config import ViTConfig
 from sslcli.settings import REQUIRED
@@ -71,12 +71,14 @@ def needs_settings(config: type[MethodConfig]) -> bool:
 
 def with_small_heads(config: MethodConfig) -> MethodConfig:
     """The same with heads that take a fraction of the time."""
-    heads = [
-        field.name
-        for field in dataclasses.fields(config)
-        if isinstance(getattr(config, field.name), HeadConfig | ProjectorConfig)
-    ]
-    small = {name: replace(getattr(config, name), hidden=32, out=16) for name in heads}
+    small: dict[str, object] = {}
+    for field in dataclasses.fields(config):
+        head = getattr(config, field.name)
+        if isinstance(head, PredictorConfig | ProjectorConfig):
+            sizes = {"hidden": 32, "out": 16}
+            small[field.name] = replace(
+                head, **{name: size for name, size in sizes.items() if hasattr(head, name)}
+            )
     return replace(config, **small)
 
 

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from sslcli.augment.corruption import Corruption as Corruption
     from sslcli.augment.crop import RandomCrop as RandomCrop
     from sslcli.augment.masks import Masks as Masks
+    from sslcli.augment.multi_crop import MultiCrop as MultiCrop
 
 HOME = {
     "Augmentation": "augmentation",
     "ColourJitter": "colour",
     "Corruption": "corruption",
     "Masks": "masks",
+    "MultiCrop": "multi_crop",
     "RandomBlur": "blur",
     "RandomCrop": "crop",
 }

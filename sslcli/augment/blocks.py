@@ -1,8 +1,8 @@
 """Works on blocks of a batch's pictures, on a CPU in threads of their own.
 
 An operation of torch that is shared among threads ends when its last thread does, and views are
-about 150 short operations. Cut by pictures, a batch waits once: where another process keeps a core
-busy, that is most of the time (benchmarks.regions). The values are the same.
+about 150 short operations (benchmarks.regions). Cut by pictures, a batch waits once, with the same
+values.
 """
 
 from __future__ import annotations

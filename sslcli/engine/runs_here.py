@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import tempfile
 import time
@@ -21,11 +20,13 @@ def runs_here() -> int:
     """Returns the number of this user's runs at work, this process's included.
 
     Each holds the lock of a folder named by its process, in one folder under the system's temporary
-    one, for as long as the process lives. 1 where that folder cannot be written.
+    one, for as long as the process lives. 1 where that folder cannot be used.
     """
-    folder = Path(tempfile.gettempdir()) / f"sslcli-{getpass.getuser()}"
+    folder = Path(tempfile.gettempdir()) / f"sslcli-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            return 1  # another user's, who may write into the temporary folder too
         _announce(folder)
         others = [path for path in folder.iterdir() if path.name != str(os.getpid())]
     except (OSError, SslcliError):

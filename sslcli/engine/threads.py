@@ -1,8 +1,8 @@
 """Chooses how many threads a run uses where other work shares the machine.
 
 A step of a small network has many parallel regions, and each waits for its slowest thread. With a
-thread for a core that another process keeps busy, a run is several times slower than with one
-thread fewer: measured by benchmarks.neighbours and benchmarks.regions.
+thread for a core that another process keeps busy, a run is slower than with one thread fewer, on
+two cores 2.3 times: measured by benchmarks.neighbours.
 """
 
 from __future__ import annotations

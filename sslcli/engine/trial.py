@@ -18,7 +18,7 @@ from sslcli.method import Learner, Progress
 STEPS = 4
 """Steps with each number of threads; the first is not counted, as it sets up memory."""
 LONG = 0.5
-"""Seconds of a step in which threads wait so rarely for each other that none is tried."""
+"""Seconds of a step that is not tried with fewer threads: trials would take too long."""
 BETTER = 0.9
 """Fewer threads must take less than this part of the time: measurements differ by some percent."""
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslcli import processes
@@ -24,32 +24,24 @@ from sslcli.errors import SslcliError
 from sslcli.evaluation.monitor import Monitor
 from sslcli.evaluation.restoration_monitor import RestorationMonitor
 from sslcli.evaluation.view_features import NUM_VIEWED, view_features
+from sslcli.experiments.figures import save_figures, save_views
 from sslcli.experiments.keep import keep_before, keeper
 from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.experiments.suited import suited
-from sslcli.generators import seed_generators
 from sslcli.method import (
-    Clusterer,
     Evaluate,
     LabelReader,
     Method,
     Normal,
     Preprocessing,
     Restorer,
-    views_one_by_one,
 )
-from sslcli.report.attention import Attending, save_attention
-from sslcli.report.figures import save_curves
-from sslcli.report.figures import save_views as save_contact_sheet
-from sslcli.report.prototypes import save_prototypes
-from sslcli.report.restorations import Decoding, save_restorations
-from sslcli.report.snapshots import save_snapshots
+from sslcli.report.restorations import Decoding
 from sslcli.runs.folder import Run, Validation, read_records
 from sslcli.seeding import derive_seed
 from sslcli.text import duration
 from sslcli.trained.encoder import write_encoder
-from sslcli.trained.encoder_files import kept_snapshots
 from sslcli.trained.method import PHASE, build_method
 
 if TYPE_CHECKING:
@@ -241,37 +233,11 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
     return lambda step: {**monitor(step), **restoration(step)}
 
 
-def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: int) -> None:
-    """Draws the contact sheet of the first step's views, which shows bad augmentation."""
-    batch = pictures.at(0)
-    images: Tensor = batch[0] if isinstance(method, LabelReader) else batch
-    seed_generators(seed)
-    views = views_one_by_one(method.views_of(images), len(images))
-    shown = slice(0, 12)
-    shape = method.preprocessing
-    if not method.views_are_normalized:
-        shape = shape.without_normalization()
-    path = session.figures / "views.png"
-    pixels, drawn = images[shown].cpu().numpy(), [view[shown].cpu() for view in views]
-    save_contact_sheet(path, pixels, drawn, shape.mean, shape.std)
-
-
 def finish(trained: Trained, **metrics: float) -> None:
     """Draws the figures, and finishes the run with its last records and `metrics`."""
     session, method = trained.session, trained.method
     records = read_records(session.run.folder)
-    normal = session.run.facts.get("derived", {}).get("normal_loss", {})
-    save_curves(session.figures / "curves.png", records, normal)
-    kept = kept_snapshots(session.run.folder)
-    save_snapshots(session.figures / "snapshots.png", records, kept)
-    if isinstance(method, Restorer):
-        save_restorations(session.figures, method, session.splits.val, session.compute)
-    if isinstance(method.encoder, Attending):
-        path = session.figures / "attention.png"
-        save_attention(path, method, session.splits.val, session.compute)
-    if isinstance(method, Clusterer):
-        path = session.figures / "prototypes.png"
-        save_prototypes(path, method, session.splits.val, session.compute)
+    save_figures(session, method, records)
     last: dict[str, Any] = {}
     for record in records:
         skipped = ("phase", "step", "epoch", "timing")

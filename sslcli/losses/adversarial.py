@@ -5,9 +5,10 @@ These have any shape; positive says "real". All is computed in float32 at least.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+
+from sslcli.losses.precision import full_precision
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -31,4 +32,4 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
 
 def _minus_log(logits: Tensor) -> Tensor:
     """Returns the mean of -log sigmoid(logits)."""
-    return -logsigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32))).mean()
+    return -logsigmoid(full_precision(logits)).mean()

@@ -1,6 +1,6 @@
 """Predicts one view's assignment to prototypes from others: SwAV and DINO.
 
-N images, K prototypes. Computed in float32, under autocast too.
+N images, K prototypes. Computed in float32 at least, under autocast too.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ from sslcli.losses.precision import full_precision
 def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float, block: int | None = None) -> Tensor:
     """Returns NT-Xent: the cross-entropy of finding an anchor's other view.
 
-    The mean over the 2N anchors; the candidates are the 2N - 1 other embeddings. Computed in
-    float32 by log-sum-exp whatever the inputs' dtype, under autocast too. Source: Chen et al. 2020
-    (SimCLR), eq. 1 and Algorithm 1. Differs from the official code, which returns the sum of the
-    means over each view's anchors, twice this.
+    The mean over the 2N anchors; the candidates are the 2N - 1 other embeddings. Computed by
+    log-sum-exp in float32 at least, under autocast too. Source: Chen et al. 2020 (SimCLR), eq. 1
+    and Algorithm 1. Differs from the official code, which returns the sum of the means over each
+    view's anchors, twice this.
     """
     with torch.autocast(z_a.device.type, enabled=False):
         z = _directions(z_a, z_b)
@@ -44,8 +44,8 @@ def dcl(
     The mean over the 2N anchors, for each of which softplus(its loss) is its NT-Xent. With `sigma`
     it is DCLW: the term of a pair's own similarity is weighed by 2 - N softmax(similarity / sigma),
     the softmax being over the pairs, so that the weights' mean is 1. Needs N of at least 2.
-    Computed in float32, under autocast too. Source: Yeh et al. 2022 (Decoupled Contrastive
-    Learning), eq. 6 and 7.
+    Computed in float32 at least, under autocast too. Source: Yeh et al. 2022, "Decoupled
+    Contrastive Learning".
     """
     with torch.autocast(z_a.device.type, enabled=False):
         z = _directions(z_a, z_b)

@@ -1,7 +1,7 @@
 """Losses that keep the dimensions of embeddings apart: Barlow Twins and VICReg.
 
 Rows are pictures: row i of `z_a` and row i of `z_b` (N, D) are two views of one. N of at least 2.
-Computed in float32, under autocast too.
+Computed in float32 at least, under autocast too.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ def sigreg(z: Tensor, directions: Tensor) -> Tensor:
 
     The mean Epps-Pulley statistic of their projections on `directions` (D, M): the squared
     difference between the projections' characteristic function and the Gaussian's, integrated under
-    a Gaussian window by trapezoids, times N. Computed in float32, under autocast too. Source:
-    Balestriero and LeCun 2025 (LeJEPA), eq. 8 and the authors' minimal code
+    a Gaussian window by trapezoids, times N. Computed in float32 at least, under autocast too.
+    Source: Balestriero and LeCun 2025 (LeJEPA), as in the authors' minimal code
     (github.com/galilai-group/lejepa, MINIMAL.md).
     """
     with torch.autocast(z.device.type, enabled=False):

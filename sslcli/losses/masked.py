@@ -1,7 +1,7 @@
 """Losses of masked image models, which predict the patches that are hidden.
 
 N images of L patches of P numbers; `hidden` (N, L) is True where a patch is hidden. Computed in
-float32, under autocast too.
+float32 at least, under autocast too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """InfoNCE: finding each query's key among others, by cosine similarity.
 
-Row i of `queries` and row i of `keys` (N, D) belong together. Computed in float32, under autocast
-too.
+Row i of `queries` and row i of `keys` (N, D) belong together. Computed in float32 at
+least, under autocast too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """Returns the mean cross-entropy of finding a query's key in the batch.
 
     Source: van den Oord et al. 2018, eq. 4; Chen et al. 2021 (MoCo v3), eq. 1, whose code
-    multiplies it by 2 · `temperature`; Dwibedi et al. 2021 (NNCLR), eq. 3, where a query is the
+    multiplies it by 2 · `temperature`; Dwibedi et al. 2021 (NNCLR), where a query is the
     nearest neighbour of the other view and the keys are predictions.
     """
     with torch.autocast(queries.device.type, enabled=False):

@@ -13,8 +13,8 @@ def mean_cosine(predictions: Tensor, targets: Tensor) -> Tensor:
     """Returns the mean cosine similarity of the rows of two matrices (N, D).
 
     BYOL minimises 2 - 2 times it (Grill et al. 2020, eq. 2), SimSiam its negative (Chen and He
-    2021, eq. 1). Whether the targets get a gradient is the caller's. In float32, under autocast
-    too.
+    2021, eq. 1). Whether the targets get a gradient is the caller's. Computed in float32 at
+    least, under autocast too.
     """
     with torch.autocast(predictions.device.type, enabled=False):
         predictions, targets = full_precision(predictions), full_precision(targets)

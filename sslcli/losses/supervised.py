@@ -16,8 +16,8 @@ def sup_con(
 
     `labels` (N,): pictures of one label are each other's positives, as are a picture's views; with
     a label of its own for each picture it is NT-Xent. The mean over the V·N anchors, times
-    `temperature` / `base_temperature` (by default 1). Computed in float32, under autocast too.
-    Source: Khosla et al. 2020, eq. 2. Differs from the official code in the default: its base
+    `temperature` / `base_temperature` (by default 1). Computed in float32 at least, under autocast
+    too. Source: Khosla et al. 2020, eq. 2. Differs from the official code in the default: its base
     temperature is 0.07.
     """
     with torch.autocast(z.device.type, enabled=False):

@@ -12,7 +12,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
-from sslcli.nets.head_config import HeadConfig
+from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
@@ -32,15 +32,14 @@ class BYOLConfig(MethodConfig):
 
     momentum: float = setting(0.99, "of the target's average in the first step; it rises to 1")
     projector: HeadConfig = part(HeadConfig, "the head whose output is predicted")
-    predictor: HeadConfig = part(HeadConfig, "predicts the target's embedding; online alone has it")
+    predictor: PredictorConfig = part(
+        PredictorConfig, "predicts the target's embedding; online alone has it"
+    )
     views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
 
     def __post_init__(self) -> None:
         good = 0 <= self.momentum <= 1
         require(good, "method.momentum", self.momentum, "from 0 to 1", "try 0.99")
-        same = self.predictor.out == self.projector.out
-        must_be = f"method.projector.out, {self.projector.out}"
-        require(same, "method.predictor.out", self.predictor.out, must_be, "set both")
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> BYOL:
         preprocessing = self.views.fed(preprocessing)

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sslcli import losses, nets
+from sslcli import augment, losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from sslcli.augment.augmentation import Augmentation
+    from sslcli.augment.multi_crop import MultiCrop
     from sslcli.nets.encoder import Encoder
     from sslcli.nets.moving_average import MovingAverage
     from sslcli.nets.prototypes import Prototypes
@@ -85,9 +85,9 @@ class DINOConfig(MethodConfig):
             prototypes=prototypes,
             teacher=nets.MovingAverage(encoder, projector, prototypes),
             centre=nets.RunningMean(self.num_prototypes),
-            large=self.views.build(mean, std),
-            small=self.small_views.build(mean, std) if self.num_small_views else None,
-            num_small_views=self.num_small_views,
+            crops=augment.MultiCrop(
+                self.views.build(mean, std), self.small_views.build(mean, std), self.num_small_views
+            ),
             temperatures=(self.student_temperature, self.teacher_temperature),
             momentum=self.momentum,
             centre_momentum=self.centre_momentum,
@@ -103,9 +103,7 @@ class DINO(Method):
     prototypes: Prototypes
     teacher: MovingAverage
     centre: RunningMean
-    large: Augmentation
-    small: Augmentation | None
-    num_small_views: int
+    crops: MultiCrop
     temperatures: tuple[float, float]
     """The student's and the teacher's."""
     momentum: float
@@ -125,10 +123,7 @@ class DINO(Method):
         return Normal(loss, loss)
 
     def views(self, images: Tensor) -> Tensor | list[Tensor]:
-        large = self.large(images, num_views=2)
-        if self.small is None:
-            return large
-        return [large, self.small(images, num_views=self.num_small_views)]
+        return self.crops(images)
 
     def train_step(
         self, views: Tensor | list[Tensor], minimize: Minimize, progress: Progress
@@ -137,7 +132,7 @@ class DINO(Method):
         of_teacher = self.teacher(views_by_size(views)[0]).float()
         targets = ((of_teacher - self.centre.value) / teacher_temperature).softmax(dim=1).chunk(2)
         z = self.projector(self.student.in_chunks(views, None))
-        scores = self.prototypes(z).chunk(2 + self.num_small_views)
+        scores = self.prototypes(z).chunk(self.crops.num_views)
         loss = losses.cross_view_entropy(targets, scores, student_temperature)
         moving = ["prototypes"] if progress.epoch >= self.frozen_epochs else []
         minimize(loss, "student", *moving)

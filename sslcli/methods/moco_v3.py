@@ -13,7 +13,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
-from sslcli.nets.head_config import HeadConfig
+from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
 
@@ -37,7 +37,7 @@ class MoCoV3Config(MethodConfig):
     projector: HeadConfig = part(
         lambda: HeadConfig(last_norm=True), "the head of both networks; its output is the key"
     )
-    predictor: HeadConfig = part(HeadConfig, "makes the query of the projection")
+    predictor: PredictorConfig = part(PredictorConfig, "makes the query of the projection")
     views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
 
     def __post_init__(self) -> None:
@@ -45,9 +45,6 @@ class MoCoV3Config(MethodConfig):
         require(good, "method.temperature", self.temperature, "positive", "try 0.2 to 1.0")
         good = 0 <= self.momentum <= 1
         require(good, "method.momentum", self.momentum, "from 0 to 1", "try 0.99")
-        same = self.predictor.out == self.projector.out
-        must_be = f"method.projector.out, {self.projector.out}"
-        require(same, "method.predictor.out", self.predictor.out, must_be, "set both")
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> MoCoV3:
         preprocessing = self.views.fed(preprocessing)

@@ -14,7 +14,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
-from sslcli.nets.head_config import HeadConfig
+from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
 
@@ -38,16 +38,13 @@ class NNCLRConfig(MethodConfig):
     projector: HeadConfig = part(
         lambda: HeadConfig(last_norm=True), "the head whose outputs are neighbours"
     )
-    predictor: HeadConfig = part(HeadConfig, "predicts the other view's neighbour")
+    predictor: PredictorConfig = part(PredictorConfig, "predicts the other view's neighbour")
     views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
 
     def __post_init__(self) -> None:
         good = self.temperature > 0
         require(good, "method.temperature", self.temperature, "positive", "try 0.1 to 0.2")
         require(self.queue > 0, "method.queue", self.queue, "positive", "try 4096")
-        same = self.predictor.out == self.projector.out
-        must_be = f"method.projector.out, {self.projector.out}"
-        require(same, "method.predictor.out", self.predictor.out, must_be, "set both")
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> NNCLR:
         preprocessing = self.views.fed(preprocessing)

@@ -37,7 +37,7 @@ class ContrastiveLoss(Enum):
 
 
 DCLW_SIGMA = 0.5
-"""The softness of DCLW's weights. Source: Yeh et al. 2022, §3.2."""
+"""The softness of DCLW's weights. Source: Yeh et al. 2022."""
 
 
 @dataclass(kw_only=True)

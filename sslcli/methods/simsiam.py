@@ -13,7 +13,7 @@ from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
-from sslcli.nets.head_config import HeadConfig
+from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
@@ -37,17 +37,14 @@ class SimSiamConfig(MethodConfig):
     projector: HeadConfig = part(
         lambda: HeadConfig(out=512, last_norm=True), "the head whose output is predicted"
     )
-    predictor: HeadConfig = part(
-        lambda: HeadConfig(hidden=128, out=512), "predicts the other views' embedding: a bottleneck"
+    predictor: PredictorConfig = part(
+        lambda: PredictorConfig(hidden=128), "predicts the other views' embedding: a bottleneck"
     )
     views: ViewConfig = part(ViewConfig, "the augmentation that all views are drawn from")
 
     def __post_init__(self) -> None:
         good = 2 <= self.num_views <= 16
         require(good, "method.num_views", self.num_views, "from 2 to 16", "try 2, or 4")
-        same = self.predictor.out == self.projector.out
-        must_be = f"method.projector.out, {self.projector.out}"
-        require(same, "method.predictor.out", self.predictor.out, must_be, "set both")
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SimSiam:
         preprocessing = self.views.fed(preprocessing)

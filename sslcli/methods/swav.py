@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sslcli import losses, nets
+from sslcli import augment, losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from sslcli.augment.augmentation import Augmentation
+    from sslcli.augment.multi_crop import MultiCrop
     from sslcli.nets.encoder import Encoder
     from sslcli.nets.prototypes import Prototypes
     from sslcli.nets.queue import Queue
@@ -63,17 +63,16 @@ class SwAVConfig(MethodConfig):
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SwAV:
         preprocessing = self.views.fed(preprocessing)
         mean, std = preprocessing.mean, preprocessing.std
-        small = self.small_views.build(mean, std) if self.num_small_views else None
         return SwAV(
             encoder=encoder,
             preprocessing=preprocessing,
             projector=self.projector.build(encoder.width),
             prototypes=nets.Prototypes(self.projector.out, self.num_prototypes),
             queue=nets.Queue(self.queue, self.projector.out) if self.queue else None,
-            large=self.views.build(mean, std),
-            small=small,
-            num_small_views=self.num_small_views,
-            config=Assignment(self.temperature, self.epsilon, self.sinkhorn_iterations),
+            crops=augment.MultiCrop(
+                self.views.build(mean, std), self.small_views.build(mean, std), self.num_small_views
+            ),
+            assignment=Assignment(self.temperature, self.epsilon, self.sinkhorn_iterations),
             queue_from=self.queue_from,
             frozen_epochs=self.frozen_epochs,
         )
@@ -95,10 +94,8 @@ class SwAV(Method):
     projector: nn.Module
     prototypes: Prototypes
     queue: Queue | None
-    large: Augmentation
-    small: Augmentation | None
-    num_small_views: int
-    config: Assignment
+    crops: MultiCrop
+    assignment: Assignment
     queue_from: int
     frozen_epochs: int
 
@@ -110,20 +107,17 @@ class SwAV(Method):
         return Normal(loss, loss)
 
     def views(self, images: Tensor) -> Tensor | list[Tensor]:
-        large = self.large(images, num_views=2)
-        if self.small is None:
-            return large
-        return [large, self.small(images, num_views=self.num_small_views)]
+        return self.crops(images)
 
     def train_step(
         self, views: Tensor | list[Tensor], minimize: Minimize, progress: Progress
     ) -> Metrics:
-        num_views = 2 + self.num_small_views
+        num_views = self.crops.num_views
         own = self.projector(self.encoder.in_chunks(views, None))
         z = gathered(own, groups=num_views)
         scores = self.prototypes(z).chunk(num_views)
         targets = [self.assign(view, progress) for view in scores[:2]]
-        loss = losses.cross_view_entropy(targets, scores, self.config.temperature)
+        loss = losses.cross_view_entropy(targets, scores, self.assignment.temperature)
         moving = ["prototypes"] if progress.epoch >= self.frozen_epochs else []
         minimize(loss, "network", *moving)
         if self.queue is not None:
@@ -135,8 +129,8 @@ class SwAV(Method):
 
     def assign(self, scores: Tensor, progress: Progress) -> Tensor:
         """Returns the assignments (N, K) of scores (N, K), made together with the queue's."""
-        config = self.config
-        if self.queue is None or progress.epoch < self.queue_from:
-            return losses.sinkhorn(scores, config.epsilon, config.num_iterations)
-        earlier = self.prototypes(self.queue.rows)
-        return losses.sinkhorn(scores, config.epsilon, config.num_iterations, earlier)
+        earlier = None
+        if self.queue is not None and progress.epoch >= self.queue_from:
+            earlier = self.prototypes(self.queue.rows)
+        how = self.assignment
+        return losses.sinkhorn(scores, how.epsilon, how.num_iterations, earlier)

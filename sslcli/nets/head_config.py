@@ -15,24 +15,41 @@ from sslcli.settings import setting
 if TYPE_CHECKING:
     from torch import nn
 
+MOST_UNITS = 65536
+
 
 @dataclass(kw_only=True)
-class HeadConfig:
-    """Linear layers, each but the last with batch norm and ReLU."""
+class PredictorConfig:
+    """Linear layers with batch norm and ReLU between them; the output is as wide as the input."""
 
     num_layers: int = setting(2, "linear layers; 1 is a linear head")
     hidden: int = setting(512, "units of the hidden layers")
+
+    def __post_init__(self) -> None:
+        _require_size("num_layers", self.num_layers, 8)
+        _require_size("hidden", self.hidden, MOST_UNITS)
+
+    def build(self, width: int) -> nn.Sequential:
+        """Returns the predictor of embeddings of `width`."""
+        return nets.mlp_head(width, self.hidden, width, self.num_layers, last_norm=False)
+
+
+@dataclass(kw_only=True)
+class HeadConfig(PredictorConfig):
+    """Linear layers with batch norm and ReLU between them."""
+
     out: int = setting(128, "width of the output")
     last_norm: bool = setting(False, "batch norm, without scale and shift, after the last layer")
 
     def __post_init__(self) -> None:
-        for name in ("num_layers", "hidden", "out"):
-            value = getattr(self, name)
-            most = 8 if name == "num_layers" else 65536
-            require(
-                1 <= value <= most, f"the head's {name}", value, f"from 1 to {most}", "leave it out"
-            )
+        super().__post_init__()
+        _require_size("out", self.out, MOST_UNITS)
 
     def build(self, width: int) -> nn.Sequential:
-        """Returns the head for inputs of `width`."""
+        """Returns the head for features of `width`."""
         return nets.mlp_head(width, self.hidden, self.out, self.num_layers, self.last_norm)
+
+
+def _require_size(name: str, value: int, most: int) -> None:
+    good = 1 <= value <= most
+    require(good, f"method.projector.{name}", value, f"from 1 to {most}", "leave it out")

@@ -137,6 +137,23 @@ class VisionTransformer(Encoder):
         before the first block. `replaced`: which patches (N, L) are not seen, and the vector (D,)
         that stands in their place.
         """
+        return cast(Tensor, self.norm(self.blocks(self._embedded(pictures, kept, replaced))))
+
+    def attention(self, pictures: Tensor) -> Tensor:
+        """Returns the class token's attention in the last block: (N, heads, h, w)."""
+        last = cast(Block, self.blocks[-1])
+        inputs = self.blocks[:-1](self._embedded(pictures))
+        of_class = last.attn.weights(last.norm1(inputs))[:, :, 0, 1:]
+        side = pictures.shape[2] // self.patch
+        return of_class.unflatten(2, (side, side))  # type: ignore[no-any-return, no-untyped-call]
+
+    def _embedded(
+        self,
+        pictures: Tensor,
+        kept: Tensor | None = None,
+        replaced: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Returns the tokens before the first block; see `tokens`."""
         patches = self.patch_embed(pictures)
         if replaced is not None:
             hidden, vector = replaced
@@ -147,18 +164,7 @@ class VisionTransformer(Encoder):
             patches = patches.gather(1, kept.unsqueeze(2).expand(-1, -1, self.width))
         # Not len(), which torch.export would take for a constant.
         first = (self.cls_token + positions[:, :1]).expand(patches.shape[0], -1, -1)
-        return cast(Tensor, self.norm(self.blocks(torch.cat([first, patches], dim=1))))
-
-    def attention(self, pictures: Tensor) -> Tensor:
-        """Returns the class token's attention in the last block: (N, heads, h, w)."""
-        inputs: list[Tensor] = []
-        last = cast(Block, self.blocks[-1])
-        handle = last.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-        self.tokens(pictures)
-        handle.remove()
-        of_class = last.attn.weights(last.norm1(inputs[0]))[:, :, 0, 1:]
-        side = pictures.shape[2] // self.patch
-        return of_class.unflatten(2, (side, side))  # type: ignore[no-any-return, no-untyped-call]
+        return torch.cat([first, patches], dim=1)
 
     def _positions(self, pictures: Tensor) -> Tensor:
         """Returns the position embeddings (1, 1 + L, D) of pictures of this size."""

@@ -12,7 +12,6 @@ from hydra.core.global_hydra import GlobalHydra
 
 from sslcli.cli.compose import compose, composed_to_dataclass, register
 from sslcli.engine.optim_config import AdamWConfig, LARSConfig, SGDConfig
-from sslcli.experiments import pretrain
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.suited import suited
@@ -93,8 +92,8 @@ def test_a_saved_config_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_help_shows_it_and_a_run_says_and_records_it(
     sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrain, "save_curves", lambda *_: None)
-    monkeypatch.setattr(pretrain, "save_contact_sheet", lambda *_: None)
+    monkeypatch.setattr("sslcli.experiments.figures.save_curves", lambda *_: None)
+    monkeypatch.setattr("sslcli.experiments.figures.save_contact_sheet", lambda *_: None)
     shown = " ".join(sslcli("pretrain", "method=toy", "--help").out.split())
     assert " ".join(ToyConfig.suits) in shown
     assert "encoder=mlp " in shown

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from doubles import SHIFT
 
 ROOT = Path(__file__).parent.parent.parent
 PIP = [
@@ -23,43 +24,6 @@ PIP = [
     "--disable-pip-version-check",
 ]
 
-PLUGIN = """\
-# tiny_shift.py
-from dataclasses import dataclass
-
-import torch
-
-from sslcli.method import Method, MethodConfig
-from sslcli.settings import setting
-
-
-@dataclass(kw_only=True)
-class ShiftConfig(MethodConfig):
-    '''Predicts by how much brighter a view is: a toy.'''
-
-    shift: float = setting(0.5, "the largest shift of brightness")
-
-    def build(self, encoder, preprocessing):
-        head = torch.nn.Linear(encoder.width, 1)
-        return Shift(encoder, preprocessing.without_normalization(), head, self.shift)
-
-
-@dataclass
-class Shift(Method):
-    encoder: torch.nn.Module
-    preprocessing: object
-    head: torch.nn.Module
-    shift: float
-
-    def views(self, images):
-        return images.permute(0, 3, 1, 2).float() / 255
-
-    def train_step(self, views, minimize, progress):
-        shifts = self.shift * torch.rand(len(views), 1, device=views.device)
-        loss = (self.head(self.encoder(views + shifts[..., None, None])) - shifts).square().mean()
-        minimize(loss)
-        return {"loss": loss.detach()}
-"""
 PROJECT = """
 [build-system]
 requires = ["setuptools"]
@@ -141,7 +105,7 @@ def test_a_method_from_an_installed_package(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     (project / "pyproject.toml").write_text(PROJECT)
-    (project / "tiny_shift.py").write_text(PLUGIN)
+    (project / "tiny_shift.py").write_text(SHIFT)
     site = tmp_path / "site"
     subprocess.run([*PIP, "--target", str(site), str(project)], check=True)
 

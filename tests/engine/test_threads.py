@@ -111,6 +111,29 @@ def test_a_temporary_folder_that_cannot_be_used_counts_this_run_alone(
     assert runs_here() == 1
 
 
+def test_a_folder_that_is_a_link_is_not_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Anybody may put one into the system's temporary folder; nothing is deleted behind it."""
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "run").mkdir(parents=True)
+    (elsewhere / "run/.lock").touch()
+    os.utime(elsewhere / "run", (0, 0))
+    (tmp_path / f"sslcli-{os.getuid()}").symlink_to(elsewhere)
+    assert runs_here() == 1
+    assert [path.name for path in elsewhere.iterdir()] == ["run"]
+
+
+def test_a_user_without_a_name_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a container that is started with a number."""
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert runs_here() == 1
+
+
 def test_what_a_launcher_chose_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(threads, "measure_cores", lambda: Cores(8, 7.0))

@@ -13,7 +13,7 @@ import torch
 from doubles import TINY, TINY_WITHOUT_LIMIT, Sslcli, facts, only_run
 from torch import Tensor, nn
 
-from sslcli.experiments import linear_eval, pretrain
+from sslcli.experiments import linear_eval
 from sslcli.method import LabelReader, MethodConfig, Preprocessing, as_pictures
 from sslcli.methods import METHODS
 from sslcli.nets.encoder import Encoder
@@ -48,7 +48,7 @@ class Supervised(LabelReader):
 @pytest.fixture(autouse=True)
 def supervised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS.built_in, "supervised", SupervisedConfig)
-    monkeypatch.setattr(pretrain, "save_curves", lambda *_: None)
+    monkeypatch.setattr("sslcli.experiments.figures.save_curves", lambda *_: None)
     monkeypatch.setattr(linear_eval, "save_confusion", lambda *_: None)
 
 

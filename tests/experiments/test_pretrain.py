@@ -28,7 +28,7 @@ from sslcli.data.batches import Batches
 from sslcli.evaluation.restoration_monitor import (
     as_images,
 )
-from sslcli.experiments import pretrain as training
+from sslcli.experiments import figures
 from sslcli.experiments.pretrain import warn_of_own_statistics
 from sslcli.method import MethodConfig
 from sslcli.methods.context_encoder import ContextEncoderConfig
@@ -251,10 +251,10 @@ def test_the_sheet_of_views_shows_pictures_as_they_are(
 ) -> None:
     """These methods' views are in [0, 1], also where the encoder is fed normalised pictures."""
     shown: list[dict[str, Any]] = []
-    sheet = double_of(training.save_contact_sheet, shown.append)
-    monkeypatch.setattr(training, "save_contact_sheet", sheet)
+    sheet = double_of(figures.save_contact_sheet, shown.append)
+    monkeypatch.setattr(figures, "save_contact_sheet", sheet)
     with Run(tmp_path) as run:
-        training.save_views(run, build_method(config, encoder), Batches(pictures(), 8, 0, "cpu"), 0)
+        figures.save_views(run, build_method(config, encoder), Batches(pictures(), 8, 0, "cpu"), 0)
     (given,) = shown
     mean, std = (torch.tensor(given[name]).view(-1, 1, 1) for name in ("mean", "std"))
     drawn = as_images(given["views"][0] * std + mean)
@@ -275,11 +275,11 @@ def test_the_sheet_shows_views_as_pictures(
 ) -> None:
     """Whether the method normalises them itself or not."""
     drawn: dict[str, Any] = {}
-    sheet = double_of(training.save_contact_sheet, drawn.update)
-    monkeypatch.setattr(training, "save_contact_sheet", sheet)
+    sheet = double_of(figures.save_contact_sheet, drawn.update)
+    monkeypatch.setattr(figures, "save_contact_sheet", sheet)
     method = build_method(config, encoder)
     session: Any = SimpleNamespace(figures=tmp_path)
-    training.save_views(session, method, Batches(pictures(), 8, 0, "cpu"), 3)
+    figures.save_views(session, method, Batches(pictures(), 8, 0, "cpu"), 3)
     mean, std = (torch.tensor(drawn[name]).view(-1, 1, 1) for name in ("mean", "std"))
     views = torch.stack(list(drawn["views"])) * std + mean
     assert views.min() >= -1e-5

@@ -25,7 +25,6 @@ from safetensors.torch import load_file
 import sslcli as package
 from sslcli.data.arrays import ArraysConfig
 from sslcli.evaluation.collapse import effective_rank
-from sslcli.experiments import pretrain
 from sslcli.runs.diagnostics import read_diagnostics
 from sslcli.runs.evaluations import read_evaluations
 from sslcli.runs.results import read_results
@@ -49,14 +48,14 @@ def source(
     data = f"data.root={coloured_source}/pictures.npz"
     words = [*WORDS, *KEEPING, data, f"runtime.outputs={outputs}"]
     with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(pretrain, "save_curves", lambda *_: None)
+        patches.setattr("sslcli.experiments.figures.save_curves", lambda *_: None)
         assert command_line("pretrain", *words) == 0
     return only_run(outputs)
 
 
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrain, "save_curves", lambda *_: None)  # slow to draw
+    monkeypatch.setattr("sslcli.experiments.figures.save_curves", lambda *_: None)  # slow to draw
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from sslcli.augment.augmentation import Augmentation
 from sslcli.augment.augmentation_config import ViewConfig
-from sslcli.experiments import pretrain
 from sslcli.method import Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
 from sslcli.nets.encoder import Encoder
@@ -60,7 +59,7 @@ class Crops(Method):
 @pytest.fixture(autouse=True)
 def crops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS.built_in, "crops", CropsConfig)
-    monkeypatch.setattr(pretrain, "save_curves", lambda *_: None)
+    monkeypatch.setattr("sslcli.experiments.figures.save_curves", lambda *_: None)
 
 
 def test_it_trains_and_is_diagnosed(sslcli: Sslcli, tmp_path: Path) -> None:

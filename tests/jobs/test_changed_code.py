@@ -13,7 +13,6 @@ from doubles import FLAT, MADE, SHIFT, Killed, Site, Sslcli, facts, only_run, re
 
 from sslcli.console import TrainingLines
 from sslcli.engine.runtime_config import RuntimeConfig
-from sslcli.experiments import pretrain
 from sslcli.experiments.linear_eval_config import Config as LinearEvalConfig
 from sslcli.jobs import changed_code
 from sslcli.jobs.changed_code import code_of
@@ -31,7 +30,7 @@ Cut = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are slow to draw."""
-    monkeypatch.setattr(pretrain, "save_curves", lambda *_: None)
+    monkeypatch.setattr("sslcli.experiments.figures.save_curves", lambda *_: None)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def average(values: list[float]) -> float:
 
 
 def slow_dcl(a: Rows, b: Rows, temperature: float, sigma: float | None) -> float:
-    """Yeh et al. 2022, eq. 6 and 7, an anchor at a time."""
+    """Yeh et al. 2022, an anchor at a time."""
     a, b = [unit(r) for r in a], [unit(r) for r in b]
     z, n = a + b, len(a)
     softmax = [1.0] * n

@@ -214,7 +214,7 @@ def test_lejepa_draws_the_same_directions_for_the_same_step() -> None:
     ("config", "settings", "key"),
     [
         (BYOLConfig, {"momentum": 1.5}, "method.momentum"),
-        (BYOLConfig, {"predictor": HeadConfig(out=7)}, "method.predictor.out"),
+        (MoCoConfig, {"momentum": -0.1}, "method.momentum"),
         (MoCoConfig, {"queue": 0}, "method.queue"),
         (MoCoV3Config, {"temperature": 0.0}, "method.temperature"),
         (SimSiamConfig, {"num_views": 1}, "method.num_views"),

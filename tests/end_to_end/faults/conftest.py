@@ -17,8 +17,7 @@ from sslcli.experiments import pretrain
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one slow part of these runs that no byte of records and weights depends on."""
-    for name in ("save_curves", "save_snapshots"):
-        monkeypatch.setattr(pretrain, name, lambda *_: None)
+    monkeypatch.setattr(pretrain, "save_figures", lambda *_: None)
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +41,7 @@ def whole(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (run.parent / "operations").write_text(str(number))
 
     with pytest.MonkeyPatch.context() as patches, pytest.raises(SystemExit) as left:
-        for name in ("save_curves", "save_snapshots"):
-            patches.setattr(pretrain, name, lambda *_: None)
+        patches.setattr(pretrain, "save_figures", lambda *_: None)
         counted(note, patches)()
         # In this process: what is imported now, those forked later need not import.
         main(["resume", str(run)])

@@ -1,0 +1,49 @@
+"""Draws the pictures of a pretraining: its views at the start, what was learned at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from sslcli.engine.train import Pictures
+from sslcli.experiments.session import Session
+from sslcli.generators import seed_generators
+from sslcli.method import Clusterer, LabelReader, Method, Restorer, views_one_by_one
+from sslcli.report.attention import Attending, save_attention
+from sslcli.report.curves import Records
+from sslcli.report.figures import save_curves
+from sslcli.report.figures import save_views as save_contact_sheet
+from sslcli.report.prototypes import save_prototypes
+from sslcli.report.restorations import save_restorations
+from sslcli.report.snapshots import save_snapshots
+from sslcli.trained.encoder_files import kept_snapshots
+
+
+def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: int) -> None:
+    """Draws the contact sheet of the first step's views, which shows bad augmentation."""
+    batch = pictures.at(0)
+    images: Tensor = batch[0] if isinstance(method, LabelReader) else batch
+    seed_generators(seed)
+    views = views_one_by_one(method.views_of(images), len(images))
+    shown = slice(0, 12)
+    shape = method.preprocessing
+    if not method.views_are_normalized:
+        shape = shape.without_normalization()
+    path = session.figures / "views.png"
+    pixels, drawn = images[shown].cpu().numpy(), [view[shown].cpu() for view in views]
+    save_contact_sheet(path, pixels, drawn, shape.mean, shape.std)
+
+
+def save_figures(session: Session, method: Method, records: Records) -> None:
+    """Draws the curves, and what the method can show of what it learned."""
+    figures, val, compute = session.figures, session.splits.val, session.compute
+    normal = session.run.facts.get("derived", {}).get("normal_loss", {})
+    save_curves(figures / "curves.png", records, normal)
+    save_snapshots(figures / "snapshots.png", records, kept_snapshots(session.run.folder))
+    if isinstance(method, Restorer):
+        save_restorations(figures, method, val, compute)
+    if isinstance(method.encoder, Attending):
+        save_attention(figures / "attention.png", method, val, compute)
+    if isinstance(method, Clusterer):
+        save_prototypes(figures / "prototypes.png", method, val, compute)
