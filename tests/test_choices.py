@@ -238,3 +238,24 @@ def test_a_setting_of_an_unknown_type_is_answered(sslcli: Sslcli, site: Site) ->
         "shift of one-shift 1.0 cannot be read: note: ",
     )
     assert "settings are int, float" in fix
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["pretrain", "--help"], ["pretrain", "--cfg", "job"], ["list", "experiments"],
+     ["completion", "query", "sslcli pretrain method="]],
+    ids=" ".join,
+)  # fmt: skip
+def test_thirty_packages_are_not_imported_where_none_is_used(
+    sslcli: Sslcli, site: Site, words: list[str]
+) -> None:
+    """So one that takes long, or cannot be imported, delays nothing."""
+    names = [f"late_{number}" for number in range(30)]
+    for name in names:
+        points = {group: {name: f"{name}:Config"} for group in ("methods", "encoders", "data")}
+        site.install(name, points, "raise AssertionError('this package was imported')")
+    outcome = sslcli(*words)
+    assert outcome.status == 0, outcome.err
+    assert not sys.modules.keys() & {*names}
+    if words[0] == "completion":
+        assert {f"method={name}" for name in names} <= {*outcome.out.split()}
