@@ -178,16 +178,19 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return by_key
 
 
-def identity(command: str, config: Any) -> str:
+def identity(command: str, config: Any, files: Mapping[str, str] | None = None) -> str:
     """Returns 12 hex digits that are equal for configs that train alike.
 
-    Fields with `changes_results=False` do not count.
+    Fields with `changes_results=False` do not count. `files`: by key, the hashes of what fields
+    with `file=True` name (`input_files.file_hashes`), which count in place of the paths.
     """
-    counting = json.dumps([command, _essence(config)], sort_keys=True)
+    counting = json.dumps([command, _essence(config, files or {})], sort_keys=True)
     return hashlib.sha256(counting.encode()).hexdigest()[:12]
 
 
-def _essence(config: Any) -> Any:
+def _essence(config: Any, files: Mapping[str, str], key: str = "") -> Any:
+    if key in files:
+        return files[key]
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         return values_of(config)
     counting = [
@@ -201,5 +204,8 @@ def _essence(config: Any) -> Any:
     ]
     return {
         "type": type(config).__name__,
-        **{field.name: _essence(getattr(config, field.name)) for field in counting},
+        **{
+            name: _essence(getattr(config, name), files, f"{key}.{name}" if key else name)
+            for name in (field.name for field in counting)
+        },
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -85,9 +86,8 @@ class Console:
 
     def _note(self, text: str) -> None:
         if self._log is not None:
-            self._log.write(
-                f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {printable(text, kept=LAYOUT)}\n"
-            )
+            now = f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}"
+            self._log.write(f"{now} {printable(text, kept=LAYOUT)}\n")
             self._log.flush()
 
     def _progress_line(self, text: str) -> None:
@@ -102,13 +102,8 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Prints a table: its first column is text, the others are numbers."""
-        table = Table(
-            title=_escaped(title) or None,
-            title_justify="left",
-            box=None,
-            pad_edge=False,
-            header_style="bold",
-        )
+        table = Table(box=None, pad_edge=False, title_justify="left", header_style="bold")
+        table.title = _escaped(title) or None
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
         for row in rows:
@@ -188,9 +183,8 @@ class TrainingBar:
         if "loss" in record:
             self._progress.update(self._task, note=_summary(record))
         else:
-            self._progress.console.print(
-                _escaped(f"epoch {record['epoch']:g}: {_measured(record)}")
-            )
+            text = f"epoch {record['epoch']:g}: {_measured(record)}"
+            self._progress.console.print(_escaped(text))
 
 
 class TrainingLines:
@@ -272,9 +266,16 @@ def _job_table(jobs: Sequence[JobState], height: int) -> Table:
     return table
 
 
+class _Plain(RichConsole):
+    def on_broken_pipe(self) -> None:
+        """Raises the BrokenPipeError again, where rich would exit with status 1."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        raise
+
+
 def _plain_console(stream: IO[str]) -> RichConsole:
     """Returns a console for text as it is: `[b]` is no markup, `:cat:` no picture."""
-    return RichConsole(
+    return _Plain(
         file=open_stream(stream), highlight=False, soft_wrap=True, markup=False, emoji=False
     )
 

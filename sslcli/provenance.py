@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,6 +113,13 @@ def hash_of(files: Mapping[str, Path]) -> str:
 
 
 def _digest(path: Path) -> str:
+    found = path.stat()
+    return _digest_of(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=2000)
+def _digest_of(path: Path, size: int, modified: int) -> str:
+    """Cached by `size` and `modified`, as a run that starts asks several times."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(READ_AT_ONCE):
@@ -129,6 +136,15 @@ def code_changes(before: Mapping[str, Code], after: Mapping[str, Code]) -> list[
         f"{part}: {_described(before.get(part))} -> {_described(after.get(part))}"
         for part in dict.fromkeys([*before, *after])
         if _differs(before.get(part), after.get(part))
+    ]
+
+
+def file_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Describes each file or folder of other content: `method.teacher: 1a2b -> 3c4d`."""
+    return [
+        f"{key}: {before.get(key)} -> {after.get(key)}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
     ]
 
 

@@ -13,18 +13,28 @@ REQUIRED: Any = "???"
 
 
 def setting(
-    default: T, meaning: str, *, changes_results: bool = True, added_later: bool = False
+    default: T,
+    meaning: str,
+    *,
+    changes_results: bool = True,
+    added_later: bool = False,
+    file: bool = False,
 ) -> T:
     """Returns a dataclass field.
 
     `changes_results=False` keeps it out of the run's identity: it says where and how a run
     computes, not what. `added_later`: configs saved before lack it, and did what its default does:
     at its default it is no part of the identity either.
+
+    `file`: the text, or each of the texts, is the path of a file or folder that is read. It is made
+    absolute, must be there, and its content counts in the identity, not its name. A run that is
+    resumed must find the same content (`input_files.py`).
     """
     metadata = {
         "meaning": meaning,
         "changes_results": changes_results,
         "added_later": added_later,
+        "file": file,
     }
     if isinstance(default, list):
         field: Any = dataclasses.field(default_factory=lambda: list(default), metadata=metadata)

@@ -30,7 +30,7 @@ FLOORS = (
 )
 """From top to bottom. A room may import the rooms below it, never one beside it."""
 GROUND = {
-    "choices", "config", "console", "errors", "files", "generators", "lazy", "method", "processes",
+    "choices", "config", "console", "errors", "files", "generators", "input_files", "lazy", "method", "processes",
     "provenance", "saved", "seeding", "settings", "terminal", "text",
 }  # fmt: skip
 FORBIDDEN = {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from doubles import FLAT, MADE, SHIFT, Site, Sslcli, only_run
+from doubles import FLAT, MADE, SHIFT, Site, Sslcli, only_run, require_two_lines
 from PIL import Image
 
 import sslcli as package
@@ -175,8 +176,6 @@ def test_a_run_whose_package_is_gone_says_where_its_choices_came_from(
 
 
 def test_nothing_is_imported_before_it_is_used(site: Site) -> None:
-    import sys
-
     site.install(
         "one-shift",
         {"methods": {"shift": "one_shift:ShiftConfig"}, "encoders": {"e": "one_shift:E"}},
@@ -187,3 +186,76 @@ def test_nothing_is_imported_before_it_is_used(site: Site) -> None:
     assert "one_shift" not in sys.modules
     assert METHODS["shift"].__name__ == "ShiftConfig"
     assert "one_shift" in sys.modules
+
+
+def test_a_choice_of_a_package_works_as_a_built_in_one(
+    sslcli: Sslcli, site: Site, tmp_path: Path
+) -> None:
+    """In a user's presets and experiment files, with views, and at a Tab."""
+    site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}})
+    files = {
+        "method/small_shift": "defaults: [shift, _self_]\nshift: 0.25\n",
+        "method/schema_shift": "defaults: [/schema/method/shift@_here_, _self_]\nshift: 0.25\n",
+        "experiment/shifted": "# @package _global_\ndefaults: [{override /method: shift}]\nmethod: {shift: 0.25}\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / f"mine/{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    own = ["pretrain", "--config-dir", "mine", "--cfg", "job"]
+    for word in ("method=small_shift", "method=schema_shift", "experiment=shifted"):
+        outcome = sslcli(*own, word, "method.note=1e5")
+        assert "\n  shift: 0.25\n" in outcome.out, outcome.err
+    for word in ("method=small_shift", "method=shift", "experiment=shifted"):
+        outcome = sslcli(*own, word, "method/views=simclr_cifar")
+        assert "\n    blur: 0.0\n" in outcome.out, outcome.err
+    refused_text = sslcli(*own[:-2], "method=small_shift", "method.note=1e5")
+    fix = require_two_lines(
+        refused_text, "method.note=1e5 is read as 100000.0, and a text is meant"
+    )
+    assert fix.endswith("""'method.note="1e5"'""")
+    fix = require_two_lines(sslcli(*own, "method=small_shift", "method.nte=x"), "'method.nte'")
+    assert "did you mean method.note?" in fix
+    assert "method=shift" in sslcli("completion", "query", "sslcli pretrain method=s").out.split()
+    keys = sslcli("completion", "query", "sslcli pretrain method=shift method.").out.split()
+    assert {"method.shift=", "method.note="} <= {*keys}
+
+
+def test_a_field_named_views_need_not_be_an_augmentation(sslcli: Sslcli, site: Site) -> None:
+    views = 'views: ViewConfig = part(ViewConfig, "an augmentation")'
+    assert views in SHIFT
+    module = SHIFT.replace(views, 'views: int = setting(2, "how many")')
+    site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}}, module)
+    outcome = sslcli("pretrain", "method=shift", "--cfg", "job")
+    assert "\n  views: 2\n" in outcome.out, outcome.err
+
+
+def test_a_setting_of_an_unknown_type_is_answered(sslcli: Sslcli, site: Site) -> None:
+    module = SHIFT.replace('note: str = setting("none"', "note: torch.dtype = setting(torch.int8")
+    site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}}, module)
+    fix = require_two_lines(
+        sslcli("pretrain", "method=shift", "--cfg", "job"),
+        "shift of one-shift 1.0 cannot be read: note: ",
+    )
+    assert "settings are int, float" in fix
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["pretrain", "--help"], ["pretrain", "--cfg", "job"], ["list", "experiments"],
+     ["completion", "query", "sslcli pretrain method="]],
+    ids=" ".join,
+)  # fmt: skip
+def test_thirty_packages_are_not_imported_where_none_is_used(
+    sslcli: Sslcli, site: Site, words: list[str]
+) -> None:
+    """So one that takes long, or cannot be imported, delays nothing."""
+    names = [f"late_{number}" for number in range(30)]
+    for name in names:
+        points = {group: {name: f"{name}:Config"} for group in ("methods", "encoders", "data")}
+        site.install(name, points, "raise AssertionError('this package was imported')")
+    outcome = sslcli(*words)
+    assert outcome.status == 0, outcome.err
+    assert not sys.modules.keys() & {*names}
+    if words[0] == "completion":
+        assert {f"method={name}" for name in names} <= {*outcome.out.split()}

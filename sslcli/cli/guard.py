@@ -18,7 +18,9 @@ RANK0_REPORTS_WITHIN = 5.0
 def guarded(task: Callable[[], int], debug: bool) -> int:
     """Returns the task's exit status; prints an SslcliError in two lines."""
     try:
-        return task()
+        status = task()
+        sys.stdout.flush()  # a pipe that was closed is answered below, not at the very end
+        return status
     except SslcliError as error:
         from sslcli.console import Console
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigNode
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from sslcli.augment.augmentation_config import ViewConfig
+from sslcli.choices import package_in
 from sslcli.errors import SslcliError
 from sslcli.method import MethodConfig
+from sslcli.text import first_line
 
 
 def without_preset(choice: str, method: str) -> str:
@@ -43,7 +47,13 @@ class ChoiceNode(ConfigNode):
         self._node = node
 
     def _make(self, cls: type[Any]) -> DictConfig:
-        made: DictConfig = OmegaConf.structured(cls)
+        try:
+            made: DictConfig = OmegaConf.structured(cls)
+        except OmegaConfBaseException as reason:
+            package = package_in(self._choices, self._choice) or "sslcli"
+            message = f"{self._choice} of {package} cannot be read: {reason.full_key}: "
+            fix = "settings are int, float, bool, str, an Enum, a dataclass, or a list of these"
+            raise SslcliError(message + first_line(reason), fix) from reason
         return made
 
 
@@ -65,7 +75,7 @@ class MethodNode(ChoiceNode):
     def _make(self, cls: type[MethodConfig]) -> DictConfig:
         words = Words.of(cls)
         defaults: list[Any] = [f"/schema/method/{self._choice}@method"]
-        if any(field.name == "views" for field in dataclasses.fields(cls)):
+        if get_type_hints(cls).get("views") is ViewConfig:
             defaults.append({"/method/views@method.views": "small_pictures"})
         for group, chosen in words.choices.items():
             values = words.values.pop(group, None)

@@ -7,7 +7,7 @@ import io
 import signal
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from sslcli.engine.signals import interrupted_by_signals
 from sslcli.errors import Interrupted, RunFailed, SslcliError, unknown
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
-from sslcli.jobs.changed_code import code_of, note_code, require_same_code
+from sslcli.input_files import with_absolute_files
+from sslcli.jobs.changed_code import Provenance, note_provenance, require_same_provenance
 from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
@@ -46,7 +47,8 @@ def start(
 def create(command: str, config: Any, overrides: list[str], folder: Path | None = None) -> Path:
     """Makes the folder of a waiting run, which `resume` starts; returns it."""
     module = EXPERIMENTS[command].load_config()
-    config = module.resolve(config)
+    config = resolved(command, config)
+    provenance = Provenance.of(config)
     choices = choices_of(config, GROUPS)
     files = {
         "config.yaml": to_yaml(command, config, GROUPS),
@@ -56,8 +58,8 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
         "status": "waiting",
         "command": command,
         "choices": choices,
-        "identity": identity(command, config),
-        "code": code_of(config),
+        "identity": identity(command, config, provenance.files),
+        **asdict(provenance),
         "started": time.time(),
     }
     try:
@@ -70,6 +72,14 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
         raise refused_by_system(
             reason, "set runtime.outputs to a folder that can be written"
         ) from reason
+
+
+def resolved(command: str, config: Any) -> Any:
+    """Returns the config with absolute paths for names of runs and relative paths.
+
+    Raises SslcliError where a run, or a file that the config reads, is not there.
+    """
+    return with_absolute_files(EXPERIMENTS[command].load_config().resolve(config))
 
 
 def resume(folder: Path, console: Console, accept_changed_code: bool = False) -> None:
@@ -113,7 +123,8 @@ def _continue(
 ) -> None:
     with Run(folder) as run:
         _require_resumable(folder, run.facts, config, accept_changed_code)
-        if identity(command, config) != run.facts.get("identity"):
+        recorded = run.facts.get("files", {})
+        if identity(command, config, recorded) != run.facts.get("identity"):
             message = (
                 f"{folder}/config.yaml was changed since the run began: "
                 "it would end as a mixture of two"
@@ -121,7 +132,7 @@ def _continue(
             raise SslcliError(
                 message, "put it back as it was, or start a run of its own with the new values"
             )
-        note_code(run, config)
+        note_provenance(run, command, config)
         run.update(status="running", error=None)
         config = _with_moved_data(config, run.facts.get("data_root"))
         _run(EXPERIMENTS[command].load_work(), config, run, console)
@@ -144,7 +155,7 @@ def _require_resumable(
             f"{folder} is finished", f"run it again: sslcli rerun {shell_path(folder)}"
         )
     if not accept_changed_code:
-        require_same_code(folder, facts, config)
+        require_same_provenance(folder, facts, config)
 
 
 def saved_config(folder: Path) -> tuple[str, Any]:

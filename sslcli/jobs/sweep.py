@@ -31,10 +31,10 @@ from sslcli.config import identity
 from sslcli.console import Console
 from sslcli.engine.signals import stop_requests
 from sslcli.errors import Interrupted, RunFailed, SslcliError
-from sslcli.experiments.table import EXPERIMENTS
 from sslcli.files import write_atomically
-from sslcli.jobs.changed_code import note_code
-from sslcli.jobs.job import create, refused_by_system, saved_config
+from sslcli.input_files import file_hashes
+from sslcli.jobs.changed_code import note_provenance
+from sslcli.jobs.job import create, refused_by_system, resolved, saved_config
 from sslcli.jobs.job_state import states
 from sslcli.jobs.process import POLL, call, continue_run
 from sslcli.jobs.sweep_results import (
@@ -244,8 +244,8 @@ def run_job(
 
 
 def _job_folder(sweep: Path, number: int, command: str, words: list[str], config: Any) -> Path:
-    config = EXPERIMENTS[command].load_config().resolve(config)
-    folder = sweep / f"{number:03d}-{identity(command, config)[:8]}"
+    config = resolved(command, config)
+    folder = sweep / f"{number:03d}-{identity(command, config, file_hashes(config))[:8]}"
     others = [
         other.parent for other in sweep.glob(f"{number:03d}-*/run.json") if other.parent != folder
     ]
@@ -264,7 +264,7 @@ def accept_changed_code(sweep: Path) -> None:
     for job in jobs_of(sweep):
         if job.run is not None and job.status not in ("finished", "running"):
             with Run(job.run.folder) as run:
-                note_code(run, saved_config(job.run.folder)[1])
+                note_provenance(run, *saved_config(job.run.folder))
 
 
 def resume_sweep(sweep: Path) -> int:

@@ -17,8 +17,9 @@ from sslcli.config import flat, identity, values_of
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
+from sslcli.input_files import file_hashes, with_absolute_files
 from sslcli.jobs.job import config_of, start
-from sslcli.provenance import code_changes
+from sslcli.provenance import code_changes, file_changes
 from sslcli.runs.find import new_folder, resolve_run
 from sslcli.runs.folder import read_facts, read_records
 from sslcli.saved import Saved, read, with_values
@@ -40,12 +41,13 @@ def main(arguments: list[str], console: Console) -> int:
     changes = _changes(given.set, saved, overrides)
     # A config from elsewhere must not choose the folder for runs here.
     values = changes if before is not None else {OUTPUTS: given.outputs, **changes}
-    config, changed = config_of(saved), config_of(with_values(saved, values))
+    config, changed = config_of(saved), with_absolute_files(config_of(with_values(saved, values)))
     if before is not None and changed.runtime.threads == 0:
         # Results depend on the number of threads in their last digits.
         threads = read_facts(before).get("threads", 0)
         changed = replace(changed, runtime=replace(changed.runtime, threads=threads))
-    comparable = identity(saved.command, config) == identity(saved.command, changed)
+    recorded = {} if before is None else read_facts(before).get("files", {})
+    comparable = _same_experiment(saved.command, config, changed, recorded)
     if before is not None and comparable:
         _require_finished(before)
 
@@ -59,6 +61,16 @@ def main(arguments: list[str], console: Console) -> int:
     overrides += _as_overrides(changes, changed)
     after = start(saved.command, changed, overrides, console, here)
     return _verdict(before, after, console) if before is not None and comparable else 0
+
+
+def _same_experiment(command: str, before: Any, after: Any, files: dict[str, str]) -> bool:
+    """Tells whether two configs train alike; `files`: the hashes that the run recorded.
+
+    A path that stays counts as the same file: other content there is a difference to be told.
+    """
+    old, new, now = flat(values_of(before)), flat(values_of(after)), file_hashes(after)
+    hashes = {key: files[key] if old[key] == new[key] else now.get(key, "") for key in files}
+    return identity(command, before, files) == identity(command, after, hashes)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -155,12 +167,13 @@ def _verdict(before: Path, after: Path, console: Console) -> int:
         metrics, new.get("metrics", {})
     )
     changed = code_changes(old["code"], new["code"]) if "code" in old else []
+    changed += file_changes(old.get("files", {}), new.get("files", {})) if "code" in old else []
     if difference is None and weights == _digest(after):
         compared = {"record": records, "final metric": metrics, "weight": weights}
         kinds = " and every ".join(kind for kind, values in compared.items() if values)
         console.say(f"identical: every {kinds} of {after} equals {before}'s")
         if changed:
-            console.say(f"although the code has changed: {'; '.join(changed)}")
+            console.say(f"although something has changed since: {'; '.join(changed)}")
         return 0
     console.say(f"different: {difference or 'the records agree, the weights do not'}")
     changes = [*changed, *environment_changes(old, new)]

@@ -42,7 +42,8 @@ def main(arguments: list[str], console: Console) -> int:
     parser.add_argument(
         "--accept-changed-code",
         action="store_true",
-        help="continue although sslcli's or a package's code has changed; run.json notes it",
+        help="continue although code, or a file that the method reads, has changed; "
+        "run.json notes it",
     )
     add_data_root(parser)
     given = parse(parser, arguments)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -225,3 +227,15 @@ def test_lists(sslcli: Sslcli) -> None:
     assert "fashion_sample" in sslcli("list", "data").out
     assert "resnet50" in sslcli("list", "encoders").out
     assert "cifar10_simclr" in sslcli("list", "experiments").out
+
+
+@pytest.mark.parametrize("words", [["list", "methods"], ["--help"]], ids=" ".join)
+def test_a_reader_that_closes_the_pipe_ends_the_command_as_usual(
+    command_line: Callable[..., int], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """As `sslcli list methods | head -1` does: 128 + SIGPIPE, and not a word."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert command_line(*words) == 141

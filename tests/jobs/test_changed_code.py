@@ -1,4 +1,4 @@
-"""A run does not go on with other code than it began with, unless that is accepted."""
+"""A run does not go on with other code or files than it began with, unless that is accepted."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles import FLAT, MADE, SHIFT, Killed, Site, Sslcli, facts, only_run, records
+from doubles import (
+    FLAT,
+    MADE,
+    SHIFT,
+    Killed,
+    Site,
+    Sslcli,
+    facts,
+    only_run,
+    records,
+    require_two_lines,
+)
 
 from sslcli.console import TrainingLines
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.experiments.linear_eval_config import Config as LinearEvalConfig
 from sslcli.jobs import changed_code
-from sslcli.jobs.changed_code import code_of
+from sslcli.jobs.changed_code import Provenance
 from sslcli.jobs.sweep import accept_changed_code
 from sslcli.provenance import own_code
 
@@ -23,6 +34,12 @@ WORDS = ["pretrain", "method=shift", *MADE, "optim=adamw", "save_every=0.5"]
 """A run of 4 steps, which saves after the second."""
 POINTS = {"methods": {"shift": "one_shift:ShiftConfig"}}
 CHANGED = SHIFT + "# one line more\n"
+
+TAUGHT = SHIFT.replace(
+    'note: str = setting("none", "a text")',
+    'teacher: str = setting("teacher.pt", "weights of another network", file=True)',
+)
+"""The module of a method that reads a file."""
 
 Cut = Callable[..., Path]
 
@@ -69,9 +86,7 @@ def test_a_packages_code_that_changed_is_refused_or_accepted_and_noted(
     outcome = sslcli("resume", str(run))
     assert outcome.status == 2
     error, fix = outcome.err.strip().splitlines()[-2:]
-    assert error.startswith(
-        f"error: the code of {run} has changed since it began: method: one-shift"
-    )
+    assert error.startswith(f"error: the code of {run} changed since it began: method: one-shift")
     assert fix.endswith(f"sslcli resume {run} --accept-changed-code")
     assert facts(run)["code"] == before
 
@@ -80,7 +95,7 @@ def test_a_packages_code_that_changed_is_refused_or_accepted_and_noted(
     found = facts(run)
     assert found["status"] == "finished"
     assert found["code"]["method"]["files"] != before["method"]["files"]
-    assert found["code_before"] == [{"code": before, "until_step": 2}]
+    assert found["code_before"] == [{"code": before, "files": {}, "until_step": 2}]
     assert [record["step"] for record in records(run) if "loss" in record] == [2, 4]
 
 
@@ -151,7 +166,7 @@ def test_rerun_says_it(sslcli: Sslcli, site: Site, tmp_path: Path) -> None:
     same = sslcli("rerun", str(run))
     assert same.status == 0
     assert "identical: every record" in same.out
-    assert "although the code has changed: method: one-shift 1.0 (files" in same.out
+    assert "although something has changed since: method: one-shift 1.0 (files" in same.out
     site.install("one-shift", POINTS, SHIFT.replace("- shifts).square()", "- 2 * shifts).square()"))
     other = sslcli("rerun", str(run))
     assert other.status == 1
@@ -175,7 +190,7 @@ def test_the_jobs_of_a_sweep_are_accepted_together(
     site.install("one-shift", POINTS, CHANGED)
     accept_changed_code(sweep)
     assert facts(job)["code"]["method"] != before["code"]["method"]
-    assert facts(job)["code_before"] == [{"code": before["code"], "until_step": 2}]
+    assert facts(job)["code_before"] == [{"code": before["code"], "files": {}, "until_step": 2}]
     assert facts(finished)["code"] == before["code"]
 
 
@@ -187,4 +202,70 @@ def test_an_evaluation_stands_on_the_code_of_the_encoder_that_it_measures(
     described |= {"channels": 1, "mean": [0], "std": [1]}
     (tmp_path / "encoder.json").write_text(json.dumps(described))
     config = LinearEvalConfig(run=str(tmp_path), runtime=RuntimeConfig())
-    assert code_of(config)[f"encoder of {tmp_path}"]["package"] == "flat"
+    assert Provenance.of(config).code[f"encoder of {tmp_path}"]["package"] == "flat"
+
+
+def test_a_file_that_a_method_reads_must_be_there_and_stay_as_it_was(
+    sslcli: Sslcli, site: Site, cut: Cut, tmp_path: Path
+) -> None:
+    site.install("one-shift", POINTS, TAUGHT)
+    fix = require_two_lines(
+        sslcli(*WORDS), "method.teacher: there is no file or folder 'teacher.pt'"
+    )
+    assert fix.endswith(f"a relative path begins in {tmp_path}")
+    assert not (tmp_path / "outputs").exists()
+
+    teacher = tmp_path / "teacher.pt"
+    teacher.write_bytes(b"weights")
+    run = cut()
+    before = facts(run)
+    assert f"teacher: {teacher}\n" in (run / "config.yaml").read_text()
+    assert before["files"].keys() == {"method.teacher"}
+
+    teacher.write_bytes(b"weighty")
+    said = f"the files of {run} changed since it began: method.teacher: "
+    fix = require_two_lines(sslcli("resume", str(run)), said)
+    assert fix.endswith(f"sslcli resume {run} --accept-changed-code")
+    teacher.unlink()
+    gone = sslcli("resume", str(run), "--accept-changed-code")
+    require_two_lines(gone, f"method.teacher: there is no file or folder '{teacher}'")
+
+    moved = tmp_path / "moved.pt"
+    moved.write_bytes(b"weights")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(teacher), str(moved)))
+    assert sslcli("resume", str(run)).status == 0
+    assert facts(run)["identity"] == before["identity"]
+    assert "code_before" not in facts(run)
+
+
+def test_an_accepted_file_is_the_runs_from_then_on(
+    sslcli: Sslcli, site: Site, cut: Cut, tmp_path: Path
+) -> None:
+    site.install("one-shift", POINTS, TAUGHT)
+    (tmp_path / "teacher.pt").write_bytes(b"weights")
+    run = cut()
+    before = facts(run)
+    (tmp_path / "teacher.pt").write_bytes(b"weighty")
+    assert sslcli("resume", str(run), "--accept-changed-code").status == 0
+    found = facts(run)
+    assert found["code_before"][0]["files"] == before["files"] != found["files"]
+    assert found["identity"] != before["identity"]
+    write_facts(run, status="interrupted")
+    assert sslcli("resume", str(run)).status == 0
+
+
+def test_rerun_compares_by_the_content_of_files(sslcli: Sslcli, site: Site, tmp_path: Path) -> None:
+    site.install("one-shift", POINTS, TAUGHT)
+    (tmp_path / "teacher.pt").write_bytes(b"weights")
+    (tmp_path / "copy.pt").write_bytes(b"weights")
+    assert sslcli(*WORDS).status == 0
+    run = only_run(tmp_path / "outputs")
+    same = sslcli("rerun", str(run), "--set", "method.teacher=copy.pt")
+    assert "identical: every record" in same.out, same.err
+    (tmp_path / "teacher.pt").write_bytes(b"weighty")
+    changed = sslcli("rerun", str(run))
+    assert "although something has changed since: method.teacher: " in changed.out
+    (tmp_path / "copy.pt").write_bytes(b"other")
+    other = sslcli("rerun", str(run), "--set", "method.teacher=copy.pt")
+    assert "another experiment" in other.out

@@ -1,0 +1,85 @@
+"""Settles and hashes what a config reads: its fields declared with `file=True`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sslcli.errors import SslcliError
+from sslcli.provenance import hash_of
+
+T = TypeVar("T")
+
+
+def with_absolute_files(config: T, where: str = "") -> T:
+    """Returns the config with the paths of its files and folders absolute.
+
+    Raises SslcliError for one that is not there.
+    """
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return config
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value, key = getattr(config, field.name), f"{where}{field.name}"
+        if not field.metadata.get("file", False) or value is None:
+            changes[field.name] = with_absolute_files(value, f"{key}.")
+        elif isinstance(value, list):
+            changes[field.name] = [_absolute(key, path) for path in value]
+        else:
+            changes[field.name] = _absolute(key, value)
+    if all(changes[name] == getattr(config, name) for name in changes):
+        return config
+    return dataclasses.replace(config, **changes)
+
+
+def _absolute(key: str, path: str) -> str:
+    typed = Path(path).expanduser()
+    begins = "" if typed.is_absolute() else f"; a relative path begins in {Path.cwd()}"
+    _require_there(key, path, typed, f"put it there, or name another: {key}=…{begins}")
+    return str(typed.absolute())
+
+
+def file_hashes(config: Any, where: str = "") -> dict[str, str]:
+    """Returns by key the hash of what each field names, where it changes results.
+
+    Equal for files of equal content, wherever they are; of a folder the names inside count too.
+    Raises SslcliError for one that is not there.
+    """
+    hashes: dict[str, str] = {}
+    if not dataclasses.is_dataclass(config):
+        return hashes
+    for field in dataclasses.fields(config):
+        value, key = getattr(config, field.name), f"{where}{field.name}"
+        if not field.metadata.get("changes_results", True) or value in (None, []):
+            continue
+        if field.metadata.get("file", False):
+            paths = value if isinstance(value, list) else [value]
+            found = enumerate(_files(key, path) for path in paths)
+            hashes[key] = hash_of({f"{n}/{name}": p for n, named in found for name, p in named})
+        else:
+            hashes.update(file_hashes(value, f"{key}."))
+    return hashes
+
+
+def _files(key: str, path: str) -> Iterator[tuple[str, Path]]:
+    """Yields the file itself, or the files below the folder by their names inside."""
+    top = Path(path)
+    _require_there(key, path, top, "put it back, or write into config.yaml where it is now")
+    if top.is_file():
+        yield "", top
+    seen = {top.resolve()}  # a link may lead upwards
+    for parent, folders, names in os.walk(top, followlinks=True):
+        targets = {name: Path(parent, name).resolve() for name in folders}
+        folders[:] = [name for name in folders if targets[name] not in seen]
+        seen.update(targets.values())
+        for file in (Path(parent, name) for name in names):
+            if file.is_file():
+                yield file.relative_to(top).as_posix(), file
+
+
+def _require_there(key: str, typed: str, path: Path, fix: str) -> None:
+    if not typed or not (path.is_file() or path.is_dir()):
+        raise SslcliError(f"{key}: there is no file or folder {typed!r}", fix)

@@ -1,0 +1,87 @@
+"""What a config reads is there, has an absolute path, and counts by its content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from sslcli.config import identity
+from sslcli.errors import SslcliError
+from sslcli.input_files import file_hashes, with_absolute_files
+from sslcli.settings import part, setting
+
+
+@dataclass(kw_only=True)
+class Teacher:
+    weights: str | None = setting(None, "of the teacher", file=True)
+    log: str | None = setting(None, "where it was trained", file=True, changes_results=False)
+
+
+@dataclass(kw_only=True)
+class Config:
+    teacher: Teacher = part(Teacher, "the teacher")
+    lists: list[str] = setting([], "names, one a line", file=True)
+    seed: int = setting(0, "a number")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.pt").write_bytes(b"weights")
+    (tmp_path / "folder/deep").mkdir(parents=True)
+    (tmp_path / "folder/deep/b").write_bytes(b"b")
+    return tmp_path
+
+
+def of(config: Config) -> str:
+    return identity("pretrain", config, file_hashes(config))
+
+
+def test_paths_become_absolute_where_they_are_files(here: Path) -> None:
+    config = Config(teacher=Teacher(weights="a.pt"), lists=["folder", str(here / "a.pt")])
+    found = with_absolute_files(config)
+    assert found.teacher.weights == str(here / "a.pt")
+    assert found.lists == [str(here / "folder"), str(here / "a.pt")]
+    assert with_absolute_files(found) == found
+    assert with_absolute_files(Config()) == Config()
+
+
+@pytest.mark.parametrize("name", ["b.pt", "", "folder/none"])
+def test_what_is_missing_is_named_with_its_key(here: Path, name: str) -> None:
+    with pytest.raises(SslcliError) as refused:
+        with_absolute_files(Config(teacher=Teacher(weights=name)))
+    assert refused.value.message == f"teacher.weights: there is no file or folder {name!r}"
+    assert f"a relative path begins in {here}" in refused.value.fix
+    with pytest.raises(SslcliError, match=r"lists: there is no file or folder"):
+        file_hashes(Config(lists=[str(here / "none")]))
+
+
+def test_the_identity_is_that_of_the_content(here: Path) -> None:
+    config = with_absolute_files(Config(teacher=Teacher(weights="a.pt")))
+    before, hashes = of(config), file_hashes(config)
+    assert hashes.keys() == {"teacher.weights"}
+    (here / "copy.pt").write_bytes(b"weights")
+    copied = replace(config, teacher=Teacher(weights=str(here / "copy.pt")))
+    assert of(copied) == before
+    assert of(replace(config, teacher=replace(config.teacher, log=str(here / "folder")))) == before
+    (here / "a.pt").write_bytes(b"weights and more")
+    assert of(config) != before
+    assert identity("pretrain", config, hashes) == before, "as it was recorded"
+    assert of(replace(config, seed=1)) not in (of(config), before)
+
+
+def test_a_folder_counts_with_its_names_and_contents(here: Path) -> None:
+    config = with_absolute_files(Config(lists=["folder"]))
+    hashes = [file_hashes(config)["lists"]]
+    (here / "folder/deep/c").symlink_to(here / "a.pt")
+    (here / "folder/upward").symlink_to(here / "folder")  # is not followed for ever
+    hashes.append(file_hashes(config)["lists"])
+    (here / "folder/deep/b").write_bytes(b"other")
+    hashes.append(file_hashes(config)["lists"])
+    (here / "folder/deep/b").rename(here / "folder/deep/d")
+    hashes.append(file_hashes(config)["lists"])
+    (here / "a.pt").write_bytes(b"linked")
+    hashes.append(file_hashes(config)["lists"])
+    assert len(set(hashes)) == len(hashes)
