@@ -95,6 +95,9 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
         processes.from_first(None)
     resume = f"sslcli resume {shell_path(run.folder)} --allow-changed-data"
     require_same_data(run.folder, splits, f"go on with these: {resume}")
+    if splits.num_groups:
+        counts = ", ".join(f"{count} in {part}" for part, count in splits.num_groups.items())
+        console.say(f"groups: {counts}; none is in two of them")
     for warning in splits.warnings:
         console.warn(warning)
     run.update(
@@ -102,6 +105,7 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
         data={
             "fingerprint": splits.fingerprint,
             "pictures": len(splits.pretraining),
+            "groups": splits.num_groups,
             "warnings": list(splits.warnings),
         },
     )
