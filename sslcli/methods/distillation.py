@@ -35,8 +35,8 @@ class DistillationConfig(MethodConfig):
 
     teacher: str = setting(
         REQUIRED,
-        "folder of the encoder that teaches: a finished run, one of its snapshots, or what "
-        "`sslcli export --to safetensors` wrote",
+        "folder of the encoder that teaches: a finished run's, a snapshot's, or that of an export "
+        "to safetensors",
         file=True,
         inside=(JSON, WEIGHTS),
     )
