@@ -19,13 +19,13 @@ from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.input_files import file_hashes, with_absolute_files
 from sslcli.jobs.job import config_of, start
+from sslcli.nets.description import WEIGHTS
 from sslcli.provenance import code_changes, file_changes
 from sslcli.runs.find import new_folder, resolve_run
 from sslcli.runs.folder import read_facts, read_records
 from sslcli.saved import Saved, read, with_values
 from sslcli.text import as_word, hydra_override, shell_line, shell_path, shell_quoted
 from sslcli.tools.arguments import add_outputs, parse
-from sslcli.trained.encoder_files import WEIGHTS
 
 OUTPUTS = "runtime.outputs"
 

@@ -9,8 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from sslcli.choices import name_in, package_in
 from sslcli.config import values_of
@@ -18,12 +17,14 @@ from sslcli.errors import SslcliError
 from sslcli.files import write_atomically
 from sslcli.generators import kept_generators, seed_generators
 from sslcli.method import Preprocessing
+from sslcli.nets.description import FORMAT, JSON, WEIGHTS
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.stored import load_weights
 from sslcli.seeding import derive_seed
 from sslcli.text import shell_path
-from sslcli.trained.encoder_files import FORMAT, JSON, WEIGHTS, EncoderFiles
+from sslcli.trained.encoder_files import EncoderFiles
 
 
 def load_trained(files: EncoderFiles) -> Encoder:
@@ -33,18 +34,12 @@ def load_trained(files: EncoderFiles) -> Encoder:
     """
     with kept_generators():  # a notebook's own random numbers must not change
         encoder = build_untrained(files)
-    path = files.weights
-    try:
-        encoder.load_state_dict(load_file(path), strict=True)
-    except FileNotFoundError:
+    if not files.weights.exists():
         raise SslcliError(
             f"{files.folder} has no {WEIGHTS}",
             f"let its pretraining finish: sslcli resume {shell_path(files.folder)}",
-        ) from None
-    except (SafetensorError, RuntimeError) as reason:
-        said = " ".join(str(reason).split())[:200]
-        message = f"{path} does not hold the encoder that {JSON} describes: {said}"
-        raise SslcliError(message, "restore both files from the run that wrote them") from None
+        )
+    load_weights(encoder, files.weights.parent)
     return encoder.eval()
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslcli.choices import missing
-from sslcli.config import to_dataclass
 from sslcli.errors import SslcliError
 from sslcli.method import Preprocessing
+from sslcli.nets.description import JSON, WEIGHTS, read_description
 from sslcli.nets.encoder_config import EncoderConfig
-from sslcli.nets.encoders import ENCODERS
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_facts
 from sslcli.runs.snapshots import FOLDER as SNAPSHOTS
 from sslcli.runs.snapshots import epochs_with, snapshot_folder
 from sslcli.text import shell_path
 
-FORMAT = 1
-JSON = "encoder.json"
-WEIGHTS = "encoder.safetensors"
 MAX_NAMED = 12
 """Snapshots that an error names."""
 
@@ -105,25 +99,12 @@ def read_encoder(folder: Path, epoch: int | None = None) -> EncoderFiles:
             f"{folder} has no encoder: there is no {JSON}",
             f"if it was interrupted: sslcli resume {shell_path(folder)}",
         )
-    try:
-        described = json.loads(path.read_text())
-        if described["format"] != FORMAT:
-            raise SslcliError(
-                f"{path} has format {described['format']!r}; "
-                f"this version of sslcli reads format {FORMAT}",
-                "use the version that wrote it",
-            )
-        if described["encoder"] not in ENCODERS:
-            package = described.get("package")
-            raise missing(ENCODERS, "encoder", described["encoder"], package)
-        config = to_dataclass(ENCODERS[described["encoder"]], described["config"], "encoder")
-        mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
-        preprocessing = Preprocessing(
-            int(described["resolution"]), int(described["channels"]), mean, std
-        )
-        seed, labels = int(described["seed"]), int(described.get("labels", 0))
-        return EncoderFiles(folder, config, preprocessing, seed, labels, epoch)
-    except (ValueError, KeyError, TypeError) as reason:
-        raise SslcliError(
-            f"{path} is damaged: {reason!r}", "restore it from the run that wrote it"
-        ) from None
+    described = read_description(path.parent)
+    return EncoderFiles(
+        folder,
+        described.config,
+        described.preprocessing,
+        described.seed,
+        described.labels,
+        epoch,
+    )
