@@ -42,11 +42,12 @@ from sslcli.runs.checkpoint import skip_finished
 from sslcli.runs.evaluations import Evaluation, append_evaluation
 from sslcli.runs.folder import Run, read_facts
 from sslcli.runs.results import Protocol, Results, write_results
-from sslcli.trained.encoder import load_trained
+from sslcli.trained.encoder import build_untrained, load_trained
 from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 
 if TYPE_CHECKING:
     from sslcli.console import Console
+    from sslcli.nets.encoder import Encoder
 
 
 def run(config: Config, run: Run, console: Console) -> None:
@@ -80,6 +81,11 @@ class LabelCurve:
         session = open_evaluation(
             "label-curve", run, sources, config.data, config.runtime, console, config.data_root
         )
+        return cls.of(config, session, sources)
+
+    @classmethod
+    def of(cls, config: Config, session: Session, sources: list[EncoderFiles]) -> LabelCurve:
+        """Raises SslcliError where two amounts mean the same number of labels."""
         splits = session.splits
         assert splits.train.labels is not None
         counts: dict[int, float] = {}
@@ -102,11 +108,20 @@ class LabelCurve:
             if not (seed and self.needs_one_subset(kind, amount))
         ]
 
+    def subset(self, seed: int) -> list[Cell]:
+        """Returns the cells of one subset at every number of labels, of the only run."""
+        return [
+            self.cell(0, kind, amount, seed)
+            for amount in self.config.labels
+            for kind in self.config.kinds
+            if not (seed and self.needs_one_subset(kind, amount))
+        ]
+
     def needs_one_subset(self, kind: Kind, amount: float) -> bool:
         """Tells whether every seed gives the same: a probe that sees all labels."""
         labels = self.session.splits.train.labels
         assert labels is not None
-        is_probe = kind in (Kind.linear_probe, Kind.raw_pixels)
+        is_probe = kind not in (Kind.finetuned, Kind.from_scratch)
         return is_probe and len(label_subset(labels, amount, 0)) == len(labels)
 
     def cell(self, index: int, kind: Kind, amount: float, seed: int) -> Cell:
@@ -140,7 +155,7 @@ class LabelCurve:
         self, index: int, kind: Kind, labelled: ImageSet, chosen: NDArray[np.int64]
     ) -> tuple[float, float, str]:
         """Returns top-1 on test and on validation, and how the probe was chosen."""
-        parts = self.pixels if kind is Kind.raw_pixels else self.features[index]
+        parts = self.parts(index, kind)
         train_labels, val_labels, test_labels = (
             labels_of(part, self.session.compute.device)
             for part in (labelled, self.session.splits.val, self.test)
@@ -187,19 +202,27 @@ class LabelCurve:
         assert self.session.splits.test is not None
         return self.session.splits.test
 
+    def parts(self, index: int, kind: Kind) -> Parts:
+        """Returns what a probe of this kind is fitted to."""
+        if kind is Kind.raw_pixels:
+            return self.pixels
+        return (self.untrained if kind is Kind.untrained_probe else self.features)[index]
+
     @cached_property
     def features(self) -> list[Parts]:
         """Computes the features of every run's encoder."""
-        extracted = []
-        for source in self.sources:
-            encoder = load_trained(source)
-            self.session.compute.to_device(encoder)
-            parts = (self.session.splits.train, self.session.splits.val, self.test)
-            shape, compute = source.preprocessing, self.session.compute
-            extracted.append(
-                Parts(*(features(encoder, part.images, shape, compute.device) for part in parts))
-            )
-        return extracted
+        return [self.extracted(load_trained(source), source) for source in self.sources]
+
+    @cached_property
+    def untrained(self) -> list[Parts]:
+        """Computes the features of every run's encoder as it was before training."""
+        return [self.extracted(build_untrained(source), source) for source in self.sources]
+
+    def extracted(self, encoder: Encoder, source: EncoderFiles) -> Parts:
+        self.session.compute.to_device(encoder)
+        parts = (self.session.splits.train, self.session.splits.val, self.test)
+        shape, device = source.preprocessing, self.session.compute.device
+        return Parts(*(features(encoder, part.images, shape, device) for part in parts))
 
     @cached_property
     def pixels(self) -> Parts:

@@ -27,6 +27,10 @@ class Kind(Enum):
     finetuned = "finetuned"
     from_scratch = "from_scratch"
     raw_pixels = "raw_pixels"
+    untrained_probe = "untrained_probe"
+
+
+DEFAULT_KINDS = [Kind.linear_probe, Kind.finetuned, Kind.from_scratch, Kind.raw_pixels]
 
 
 @dataclass(kw_only=True)
@@ -51,7 +55,8 @@ class Config:
         "where all are seen, seeds alone differ",
     )
     kinds: list[Kind] = setting(
-        list(Kind), "what is measured: linear_probe, finetuned, from_scratch, raw_pixels"
+        DEFAULT_KINDS,
+        "what is measured: linear_probe, finetuned, from_scratch, raw_pixels, untrained_probe",
     )
     l2: list[float] = setting(
         [1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0, 10.0],
