@@ -135,7 +135,7 @@ class MethodConfig:
 
         Parts and plain values go in.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no build")
 
     def builds(self) -> type[Method]:
         """Returns the class that `build` returns, by its annotation; builds nothing.
