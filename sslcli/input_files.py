@@ -27,19 +27,24 @@ def with_absolute_files(config: T, where: str = "") -> T:
         if not field.metadata.get("file", False) or value is None:
             changes[field.name] = with_absolute_files(value, f"{key}.")
         elif isinstance(value, list):
-            changes[field.name] = [_absolute(key, path) for path in value]
+            changes[field.name] = [_absolute(key, path, _inside(field)) for path in value]
         else:
-            changes[field.name] = _absolute(key, value)
+            changes[field.name] = _absolute(key, value, _inside(field))
     if all(changes[name] == getattr(config, name) for name in changes):
         return config
     return dataclasses.replace(config, **changes)
 
 
-def _absolute(key: str, path: str) -> str:
+def _absolute(key: str, path: str, inside: tuple[str, ...]) -> str:
     typed = Path(path).expanduser()
     begins = "" if typed.is_absolute() else f"; a relative path begins in {Path.cwd()}"
     _require_there(key, path, typed, f"put it there, or name another: {key}=…{begins}")
+    _require_inside(key, path, typed, inside)
     return str(typed.absolute())
+
+
+def _inside(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    return tuple(field.metadata.get("inside", ()))
 
 
 def file_hashes(config: Any, where: str = "") -> dict[str, str]:
@@ -57,17 +62,21 @@ def file_hashes(config: Any, where: str = "") -> dict[str, str]:
             continue
         if field.metadata.get("file", False):
             paths = value if isinstance(value, list) else [value]
-            found = enumerate(_files(key, path) for path in paths)
+            found = enumerate(_files(key, path, _inside(field)) for path in paths)
             hashes[key] = hash_of({f"{n}/{name}": p for n, named in found for name, p in named})
         else:
             hashes.update(file_hashes(value, f"{key}."))
     return hashes
 
 
-def _files(key: str, path: str) -> Iterator[tuple[str, Path]]:
+def _files(key: str, path: str, inside: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     """Yields the file itself, or the files below the folder by their names inside."""
     top = Path(path)
     _require_there(key, path, top, "put it back, or write into config.yaml where it is now")
+    if inside:
+        _require_inside(key, path, top, inside)
+        yield from ((name, top / name) for name in inside)
+        return
     if top.is_file():
         yield "", top
     seen = {top.resolve()}  # a link may lead upwards
@@ -83,3 +92,10 @@ def _files(key: str, path: str) -> Iterator[tuple[str, Path]]:
 def _require_there(key: str, typed: str, path: Path, fix: str) -> None:
     if not typed or not (path.is_file() or path.is_dir()):
         raise SslcliError(f"{key}: there is no file or folder {typed!r}", fix)
+
+
+def _require_inside(key: str, typed: str, path: Path, inside: tuple[str, ...]) -> None:
+    absent = [name for name in inside if not (path / name).is_file()]
+    if absent:
+        message = f"{key}: {typed!r} is no folder that holds {' and '.join(inside)}"
+        raise SslcliError(message, f"name one that does; {absent[0]} is not there")

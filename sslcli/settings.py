@@ -19,6 +19,7 @@ def setting(
     changes_results: bool = True,
     added_later: bool = False,
     file: bool = False,
+    inside: tuple[str, ...] = (),
 ) -> T:
     """Returns a dataclass field.
 
@@ -28,13 +29,15 @@ def setting(
 
     `file`: the text, or each of the texts, is the path of a file or folder that is read. It is made
     absolute, must be there, and its content counts in the identity, not its name. A run that is
-    resumed must find the same content (`input_files.py`).
+    resumed must find the same content (`input_files.py`). `inside`: it is a folder, which must hold
+    these files; what else lies there is not read, and does not count.
     """
     metadata = {
         "meaning": meaning,
         "changes_results": changes_results,
         "added_later": added_later,
         "file": file,
+        "inside": inside,
     }
     if isinstance(default, list):
         field: Any = dataclasses.field(default_factory=lambda: list(default), metadata=metadata)

@@ -89,7 +89,8 @@ def train_method(
     method = build(config, session)
     num_labels = count_labels(method, session)
     normal = method.normal(config.batch_size)
-    kind, part = (LabelledBatches, splits.train) if num_labels else (Batches, splits.pretraining)
+    reads_labels = isinstance(method, LabelReader)
+    kind, part = (LabelledBatches, splits.train) if reads_labels else (Batches, splits.pretraining)
     pictures: Pictures[Any] = kind(part, config.batch_size, config.seed, compute.device)
     num_steps = config.epochs * pictures.steps_per_epoch
     chosen = suited(config)
@@ -170,10 +171,14 @@ def say_normal(normal: Normal, console: Console) -> None:
 def count_labels(method: Method, session: Session) -> int:
     """Returns how many labels the method learns from: none, unless its type says so.
 
-    Raises SslcliError where it needs labels that the pictures do not have.
+    Those that a teacher learned from count too. Raises SslcliError where it needs labels that the
+    pictures do not have.
     """
     if not isinstance(method, LabelReader):
-        return 0
+        before = method.labels_before()
+        if before:
+            session.console.say(f"what teaches {type(method).__name__} saw {before:,} labels")
+        return before
     require_labels(session.splits, f"{type(method).__name__}, which learns from them,")
     num_labels = len(session.splits.train)
     session.console.say(f"{type(method).__name__} learns from {num_labels:,} labels")

@@ -84,7 +84,7 @@ class EncoderConfig:
 
     def network(self, channels: int, resolution: int) -> Encoder:
         """Builds the encoder without its bottleneck."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no network")
 
 
 def _require_8_pixels(resolution: int, encoder: str) -> None:
