@@ -33,7 +33,8 @@ from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import read_encoder
 
 OUTPUTS, PAGE, SCORE = Path("outputs/tuning"), Path("docs/tuning.md"), "cross_validated.json"
-STRENGTHS, FOLDS = (0.0001, 0.001, 0.003, 0.01, 0.03), 4
+STRENGTHS, FOLDS = {False: (0.0003, 0.001, 0.003, 0.01), True: (0.003, 0.01, 0.03)}, 4
+"""Strengths of the probe's penalty, for features of at most and of more than 512 numbers: the more, the stronger."""
 
 
 def folder_of(words: list[str]) -> Path:
@@ -73,11 +74,15 @@ def cross_validated(run: Path) -> dict[str, float]:
     splits = run_data_config(files, None).load()
     parts = (splits.train, splits.val)
     encoder = load_trained(files)
-    found = torch.cat([features(encoder, part.images, files.preprocessing, torch.device("cpu")) for part in parts])
-    labels = torch.from_numpy(np.concatenate([part.labels for part in parts if part.labels is not None]))
+    found = torch.cat(
+        [features(encoder, part.images, files.preprocessing, torch.device("cpu")) for part in parts]
+    )
+    labels = torch.from_numpy(
+        np.concatenate([part.labels for part in parts if part.labels is not None])
+    )
     fold = torch.from_numpy(np.random.default_rng(0).permutation(len(labels)) % FOLDS)
     accuracies: dict[str, float] = {}
-    for l2 in STRENGTHS:
+    for l2 in STRENGTHS[found.shape[1] > 512]:
         scores = []
         for held in range(FOLDS):
             rest = fold != held
@@ -123,7 +128,9 @@ def page_of(found: list[tuple[float, float, str]]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("words", nargs="*", help="the words of one pretraining, in one argument")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--page", action="store_true", help=f"write {PAGE}")

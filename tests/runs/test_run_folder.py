@@ -162,6 +162,20 @@ def test_who_works_on_a_run_is_written_down(tmp_path: Path) -> None:
     assert read_facts(folder)["host"] == HOST
 
 
+def test_seconds_of_all_sessions_are_counted(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    for _ in range(2):
+        with Run(folder) as run:
+            until = time.process_time() + 0.02
+            while time.process_time() < until:
+                pass
+            time.sleep(0.03)
+            run.update()
+    facts = read_facts(folder)
+    assert 0.04 <= facts["processor_seconds"] < facts["seconds"]
+    assert facts["seconds"] >= 0.1
+
+
 @pytest.mark.parametrize(
     "content", ["", "[1]", "3", '{"status": 3}', '{"metrics": "many"}', '{"started": null}', "\xff"]
 )
