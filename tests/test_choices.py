@@ -203,6 +203,32 @@ def test_a_build_that_gives_no_whole_method_is_refused(site: Site, good: str) ->
     assert refused.value.message == f"the method 'shift' of one-shift 1.0: {said}"
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        (
+            "views(self, images):\n",
+            "views(self, images):\n        return images.numpy()\n",
+            "Shift.views returns ndarray for 16 pictures",
+        ),
+        (
+            "    shift: float",
+            "    suits = 'optim=sgd'\n    shift: float",
+            "ShiftConfig.suits must be a tuple of words, got 'optim=sgd'",
+        ),
+    ],
+    ids=["views", "suits"],
+)
+def test_a_mistake_of_a_method_is_answered_before_it_trains(
+    sslcli: Sslcli, site: Site, good: str, bad: str, said: str
+) -> None:
+    assert good in SHIFT
+    module = SHIFT.replace(good, bad, 1)
+    site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}}, module)
+    error, _ = refused(sslcli("pretrain", "method=shift", *MADE))
+    assert error == said
+
+
 def test_a_run_whose_package_is_gone_says_where_its_choices_came_from(
     sslcli: Sslcli, site: Site, tmp_path: Path
 ) -> None:
@@ -325,9 +351,11 @@ def test_thirty_packages_are_not_imported_where_none_is_used(
     names = [f"late_{number}" for number in range(30)]
     for name in names:
         points = {group: {name: f"{name}:Config"} for group in ("methods", "encoders", "data")}
-        site.install(name, points, "raise AssertionError('this package was imported')")
+        site.install(
+            name, points, "open(__file__ + '.imported', 'x').close()\nraise AssertionError"
+        )
     outcome = sslcli(*words)
     assert outcome.status == 0, outcome.err
-    assert not sys.modules.keys() & {*names}
+    assert not list(site.folder.glob("*.imported")), "also where the fault was swallowed"
     if words[0] == "completion":
         assert {f"method={name}" for name in names} <= {*outcome.out.split()}
