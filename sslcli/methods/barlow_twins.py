@@ -46,9 +46,9 @@ class BarlowTwinsConfig(MethodConfig):
         require(self.scale > 0, "method.scale", self.scale, "positive", "try 0.1")
 
     def known_to_fail(self, batch_size: int) -> str | None:
-        # The rank of N centred rows is N - 1 at most: of D dimensions whose views agree, the squared
-        # correlations of different ones sum to at least D² / (N - 1) - D. The loss is least where
-        # views correlate by 1 / (1 + off_diagonal (D / (N - 1) - 1)).
+        # The rank of N centred rows is N - 1 at most: of D dimensions whose views agree, the
+        # squared correlations of different ones sum to at least D² / (N - 1) - D. The loss is least
+        # where views correlate by 1 / (1 + off_diagonal (D / (N - 1) - 1)).
         width = self.projector.out
         if self.off_diagonal * (width / (batch_size - 1) - 1) <= 1:
             return None

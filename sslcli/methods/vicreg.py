@@ -54,8 +54,9 @@ class VICRegConfig(MethodConfig):
     def known_to_fail(self, batch_size: int) -> str | None:
         if self.variance == 0:
             return "without its variance term VICReg collapses (Bardes et al. 2022): variance=25"
-        # Of N centred rows with standard deviation s in each of D dimensions, the covariances' sum of
-        # squares is at least D²s⁴ / (N - 1): the rank is at most N - 1. Where the loss is least, then:
+        # The rank of N centred rows is N - 1 at most. With standard deviation s in each of D
+        # dimensions, each view's covariance term is at least s⁴ (D / (N - 1) - 1), and the loss is
+        # least where its slope, twice 4 s³ (…), is that of the variance term.
         width = self.projector.out
         excess = width / (batch_size - 1) - 1
         if excess <= 0 or self.variance >= 8 * self.covariance * excess * HALF**3:
@@ -63,8 +64,8 @@ class VICRegConfig(MethodConfig):
         most = 1 + math.ceil(width / (1 + self.variance / (8 * self.covariance * HALF**3)))
         return (
             f"a batch of {batch_size} has too low a rank for {width} dimensions: the loss is least "
-            f"where standard deviations stay below {HALF} (its algebra): batch_size={most} or more, "
-            "or a smaller method.projector.out"
+            f"where standard deviations stay below {HALF} (its algebra): batch_size={most} or "
+            "more, or a smaller method.projector.out"
         )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> VICReg:
