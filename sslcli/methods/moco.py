@@ -95,5 +95,5 @@ class MoCo(Method):
         of_other_view = keys.roll(len(views) // 2, dims=0)
         loss = losses.info_nce_with_queue(queries, of_other_view, self.queue.rows, self.temperature)
         minimize(loss)
-        self.queue.enqueue(keys)
+        self.queue.enqueue(keys, groups=2)
         return {"loss": loss.detach()}
