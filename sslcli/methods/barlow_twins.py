@@ -5,6 +5,7 @@ Source: Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via Redunda
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,20 @@ class BarlowTwinsConfig(MethodConfig):
         good = self.off_diagonal >= 0
         require(good, "method.off_diagonal", self.off_diagonal, "at least 0", "try 0.005")
         require(self.scale > 0, "method.scale", self.scale, "positive", "try 0.1")
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        # The rank of N centred rows is N - 1 at most: of D dimensions whose views agree, the
+        # squared correlations of different ones sum to at least D² / (N - 1) - D. The loss is least
+        # where views correlate by 1 / (1 + off_diagonal (D / (N - 1) - 1)).
+        width = self.projector.out
+        if self.off_diagonal * (width / (batch_size - 1) - 1) <= 1:
+            return None
+        most = 1 + math.ceil(width * self.off_diagonal / (1 + self.off_diagonal))
+        return (
+            f"a batch of {batch_size} has too low a rank for {width} dimensions: the loss is least "
+            f"where views correlate by less than half (its algebra): batch_size={most} or more, or "
+            "a smaller method.projector.out"
+        )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> BarlowTwins:
         preprocessing = self.views.fed(preprocessing)

@@ -41,6 +41,12 @@ class BYOLConfig(MethodConfig):
         good = 0 <= self.momentum <= 1
         require(good, "method.momentum", self.momentum, "from 0 to 1", "try 0.99")
 
+    def known_to_fail(self, batch_size: int) -> str | None:
+        if 0 < self.momentum < 1:
+            return None
+        what = "that is the online network" if self.momentum == 0 else "that never moves"
+        return f"a target {what} teaches little (Grill et al. 2020, table 5a): method.momentum=0.99"
+
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> BYOL:
         preprocessing = self.views.fed(preprocessing)
         projector = self.projector.build(encoder.width)

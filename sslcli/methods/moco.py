@@ -48,6 +48,13 @@ class MoCoConfig(MethodConfig):
         good = 0 <= self.momentum <= 1
         require(good, "method.momentum", self.momentum, "from 0 to 1", "try 0.99")
 
+    def known_to_fail(self, batch_size: int) -> str | None:
+        if self.momentum > 0:
+            return None
+        return (
+            "keys without an average do not converge (He et al. 2020, §4.1): method.momentum=0.99"
+        )
+
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> MoCo:
         preprocessing = self.views.fed(preprocessing)
         projector = self.projector.build(encoder.width)
@@ -88,5 +95,5 @@ class MoCo(Method):
         of_other_view = keys.roll(len(views) // 2, dims=0)
         loss = losses.info_nce_with_queue(queries, of_other_view, self.queue.rows, self.temperature)
         minimize(loss)
-        self.queue.enqueue(keys)
+        self.queue.enqueue(keys, groups=2)
         return {"loss": loss.detach()}

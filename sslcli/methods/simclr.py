@@ -36,6 +36,8 @@ class ContrastiveLoss(Enum):
     dclw = "dclw"
 
 
+FEW = 32
+"""Pictures a batch; the smallest that Yeh et al. 2022 tried, where NT-Xent lost most to DCL."""
 DCLW_SIGMA = 0.5
 """The softness of DCLW's weights. Source: Yeh et al. 2022."""
 
@@ -82,6 +84,14 @@ class SimCLRConfig(MethodConfig):
                 "at least 2, or null",
                 "try 64",
             )
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        if self.loss is not ContrastiveLoss.nt_xent or batch_size >= FEW:
+            return None
+        return (
+            f"NT-Xent learns little from a batch of {batch_size} (Yeh et al. 2022): "
+            f"method.loss=dcl, or batch_size={FEW} or more"
+        )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SimCLR:
         preprocessing = self.views.fed(preprocessing)
