@@ -13,6 +13,7 @@ from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -31,7 +32,7 @@ class BarlowTwinsConfig(MethodConfig):
     Differs: both views are drawn from one augmentation; the loss is multiplied by `scale`.
     """
 
-    suits = ("optim=sgd", "optim.lr=0.1")
+    suits = (*CONVNET_WITH_PLACES, "optim=sgd", "optim.lr=0.1")
 
     off_diagonal: float = setting(0.005, "weight of the correlations of different dimensions")
     scale: float = setting(0.1, "factor of the loss, which sums over dimensions")

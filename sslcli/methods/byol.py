@@ -12,6 +12,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.settings import part, setting
 
@@ -29,6 +30,8 @@ class BYOLConfig(MethodConfig):
 
     Differs: both views are drawn from one augmentation, and go through the networks as one batch.
     """
+
+    suits = CONVNET_WITH_PLACES
 
     momentum: float = setting(0.99, "of the target's average in the first step; it rises to 1")
     projector: HeadConfig = part(HeadConfig, "the head whose output is predicted")

@@ -14,6 +14,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.settings import part, setting
 
@@ -34,6 +35,8 @@ class MoCoConfig(MethodConfig):
     notebook); the head has batch norm; the keys are not shuffled among devices, so their batch norm
     sees the pictures that the queries' sees.
     """
+
+    suits = CONVNET_WITH_PLACES
 
     temperature: float = setting(0.2, "of the softmax over the key and the queue")
     queue: int = setting(4096, "keys of earlier batches that each query is compared with")

@@ -15,6 +15,7 @@ from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.projector_config import ProjectorConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -45,6 +46,8 @@ DCLW_SIGMA = 0.5
 @dataclass(kw_only=True)
 class SimCLRConfig(MethodConfig):
     """Contrasts two views of each picture with NT-Xent (Chen et al. 2020)."""
+
+    suits = CONVNET_WITH_PLACES
 
     temperature: float = setting(
         0.2, "of NT-Xent's softmax: lower looks harder at the nearest negatives"

@@ -14,6 +14,7 @@ from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -36,7 +37,7 @@ class VICRegConfig(MethodConfig):
     Differs: both views are drawn from one augmentation.
     """
 
-    suits = ("optim=sgd", "optim.lr=0.1")
+    suits = (*CONVNET_WITH_PLACES, "optim=sgd", "optim.lr=0.1")
 
     invariance: float = setting(25.0, "weight of the views' squared difference")
     variance: float = setting(25.0, "weight of the standard deviations below 1")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from sslcli.nets.encoder import Encoder
 
 
+CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
+"""What suits methods that compare whole views. Source: benchmarks/tuning.py, docs/tuning.md."""
+
+
 class Stem(Enum):
     """Names the first layer of a ResNet.
 
