@@ -162,18 +162,20 @@ def test_who_works_on_a_run_is_written_down(tmp_path: Path) -> None:
     assert read_facts(folder)["host"] == HOST
 
 
-def test_seconds_of_all_sessions_are_counted(tmp_path: Path) -> None:
+def test_seconds_of_all_sessions_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = make_run(tmp_path / "run")
-    for _ in range(2):
-        with Run(folder) as run:
-            until = time.process_time() + 0.02
-            while time.process_time() < until:
-                pass
-            time.sleep(0.03)
-            run.update()
+    for wall, processor in ((3.0, 5.0), (4.0, 2.0)):
+        monkeypatch.setattr("time.monotonic", lambda: 100.0)
+        monkeypatch.setattr("time.process_time", lambda: 10.0)
+        run = Run(folder)
+        monkeypatch.setattr("time.monotonic", lambda wall=wall: 100.0 + wall)
+        monkeypatch.setattr("time.process_time", lambda processor=processor: 10.0 + processor)
+        run.update()
+        run.__exit__()
     facts = read_facts(folder)
-    assert 0.04 <= facts["processor_seconds"] < facts["seconds"]
-    assert facts["seconds"] >= 0.1
+    assert (facts["seconds"], facts["processor_seconds"]) == (7.0, 7.0)
 
 
 @pytest.mark.parametrize(
