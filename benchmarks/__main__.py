@@ -28,7 +28,7 @@ NAMES = (
     "processes",
     "folder",
 )
-AGAINST_LIGHTLY = ("losses",)
+AGAINST_LIGHTLY = ("losses", "methods")
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -173,7 +173,7 @@ def make_all(found: Iterable[Entry], words: list[str], request: StopRequest) -> 
             refused |= {entry.method} if status == REFUSED else set()
         else:
             top1 = entry.results()[1.0].row("trained_encoder").scores["top1"]
-            seconds = (entry.trained_facts() or {}).get("seconds", 0.0)
+            seconds = (entry.trained_facts() or {}).get("processor_seconds", 0.0)
             print(f"{name}: {100 * (top1 or 0):.2f} %, {duration(float(str(seconds)))}", flush=True)
 
 

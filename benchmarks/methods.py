@@ -1,7 +1,7 @@
 """Images/s of our methods beside lightly's documented loops of the same: same encoder, batch of 128, widths of heads, size of
 pictures (32 px, colour) and kinds of augmentation.
 
-    python -m benchmarks.methods [--methods byol mae …] [--rounds 3] [--seconds 3]      (after pip install lightly)
+    python -m benchmarks.methods [--methods byol mae …] [--rounds 3] [--seconds 2.5]      (after pip install lightly)
 
 Ours is the loop of `sslcli pretrain`, with records and run folder (`throughput.end_to_end`). lightly's is as
 `lightly_methods` has it, in the precision that ours has and in the documented float32, with the number of workers (0, 1
@@ -39,9 +39,9 @@ from sslcli.nets.head_config import HeadConfig
 from sslcli.nets.vit_config import ViTConfig
 
 BATCH_SIZE = 128
-TRIAL = 6
+TRIAL = 4
 """Steps of a trial."""
-FEWEST = 5
+FEWEST = 4
 """Steps of a round."""
 WORKERS = (0, 1, 2)
 
@@ -150,7 +150,7 @@ def main() -> None:
     )
     parser.add_argument("--methods", nargs="+", default=list(DEFAULT), choices=list(METHODS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=2.5)
     parser.add_argument("--against", type=lightly_loop.peer, default="lightly")
     given = parser.parse_args()
     compute = Compute.choose(RuntimeConfig(precision=Precision.auto))

@@ -135,7 +135,14 @@ class MethodConfig:
 
         Parts and plain values go in.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no build")
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        """Returns what is known to fail with these settings, and the better choice.
+
+        Known is what a paper reports, or what follows from the loss and was measured: name which.
+        """
+        return None
 
     def builds(self) -> type[Method]:
         """Returns the class that `build` returns, by its annotation; builds nothing.

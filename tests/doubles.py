@@ -171,6 +171,7 @@ class Site:
         )
         (info / "entry_points.txt").write_text("\n".join(groups))
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "top_level.txt").write_text(f"{file.stem}\n")
         (info / "RECORD").write_text("" if editable else f"{file.name},,\n")
         self.forget()
         return file

@@ -33,7 +33,7 @@ from sslcli.runs.results import (
     write_results,
 )
 from sslcli.trained.encoder import build_initial, load_trained, write_encoder
-from sslcli.trained.encoder_files import EncoderFiles, read_encoder
+from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -45,7 +45,7 @@ FEWEST_STEPS = 20
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Trains from the last checkpoint or from the start; reads test once, at the end."""
-    files = read_encoder(Path(config.run))
+    files = config.read(Path(config.run))
     session = open_evaluation(
         "finetune", run, [files], config.data, config.runtime, console, config.data_root
     )
@@ -64,7 +64,12 @@ def run(config: Config, run: Run, console: Console) -> None:
         describe_protocol(config, labelled, splits),
         [score_on_test(classifier, session)],
         runs=[config.run],
-        settings={"init": config.init.name, "labels": config.labels, "seed": config.seed},
+        settings={
+            **config.chosen(),
+            "init": config.init.name,
+            "labels": config.labels,
+            "seed": config.seed,
+        },
         classes=session.classes,
     )
     report(config, session, results)
@@ -133,7 +138,7 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
     assert splits.test is not None
     settings = config.training
     initial = (
-        f"the run's weights ({config.run})"
+        f"the run's weights ({config.run}){config.described()}"
         if config.init is Initial.run
         else f"random weights, seed {config.seed}"
     )

@@ -14,6 +14,7 @@ from sslcli.data.data_config import DataConfig
 from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import require
+from sslcli.experiments.chosen_encoder import ChosenEncoder
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.settings import REQUIRED, part, setting
 from sslcli.trained.data import evaluation_folder_label
@@ -94,7 +95,7 @@ class TrainingConfig:
 
 
 @dataclass(kw_only=True)
-class Config(RecordingConfig):
+class Config(ChosenEncoder, RecordingConfig):
     """Holds the settings of fine-tuning."""
 
     run: str = setting(
@@ -131,12 +132,19 @@ class Config(RecordingConfig):
             "positive",
             "try 0.01, 0.1, 10 (per class) or 1 (all)",
         )
+        begins = self.at is None or self.init is Initial.run
+        fix = "leave `at` out, or begin with the run's weights: init=run"
+        require(begins, "at", self.at, "null where init=random, which begins with no weights", fix)
         super().__post_init__()
 
 
 def resolve(config: Config) -> Config:
-    """Returns the config with `run` and the data's root as absolute paths."""
+    """Returns the config with `run` and the data's root as absolute paths.
+
+    Raises SslcliError where the run has no encoder as it is chosen.
+    """
     source = resolve_encoder_run(config.run, config.runtime.outputs)
+    config.read(source)
     if config.init is Initial.run:
         require_unlabelled(source)
     data = None if config.data is None else config.data.with_absolute_root()
@@ -146,5 +154,5 @@ def resolve(config: Config) -> Config:
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method, data and weights."""
-    trained_on = evaluation_folder_label(config.run, choices)
+    trained_on = config.label(evaluation_folder_label(config.run, choices))
     return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"

@@ -43,7 +43,7 @@ from sslcli.runs.evaluations import Evaluation, append_evaluation
 from sslcli.runs.folder import Run, read_facts
 from sslcli.runs.results import Protocol, Results, write_results
 from sslcli.trained.encoder import build_untrained, load_trained
-from sslcli.trained.encoder_files import EncoderFiles, read_encoder
+from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -77,7 +77,7 @@ class LabelCurve:
 
         Raises SslcliError where labels or test pictures are missing, or do not fit a run's encoder.
         """
-        sources = [read_encoder(Path(name)) for name in config.runs]
+        sources = [config.read(Path(name)) for name in config.runs]
         session = open_evaluation(
             "label-curve", run, sources, config.data, config.runtime, console, config.data_root
         )
@@ -248,11 +248,12 @@ def describe_protocol(curve: LabelCurve) -> Protocol:
         tested_on=f"{len(curve.test)} test pictures, once a cell",
         data_fingerprint=splits.fingerprint,
         details={
-            "linear_probe": "multinomial logistic regression on encoder outputs, eval mode, "
-            "float32, standardised by those of all training pictures, without their labels; "
-            "l2 by validation",
+            "linear_probe": "multinomial logistic regression on encoder "
+            f"outputs{config.described()}, eval mode, float32, standardised by those of all "
+            "training pictures, without their labels; l2 by validation",
             "raw_pixels": "the same probe on pixels in [0, 1]",
-            "finetuned": "encoder and linear layer from the run's weights; stopped, and weights "
+            "finetuned": "encoder and linear layer from the run's weights"
+            f"{config.described()}; stopped, and weights "
             "chosen, on validation",
             "from_scratch": "the same network and training from random weights",
             "l2": ", ".join(f"{value:g}" for value in config.l2),
@@ -305,7 +306,7 @@ def report(curve: LabelCurve, cells: list[Cell]) -> None:
         for count, mean, _ in points
     }
     run.finish(metrics, None, peak_memory_bytes=session.compute.peak_memory_bytes())
-    evaluation = Evaluation("label-curve", str(run.folder.absolute()), {}, metrics)
+    evaluation = Evaluation("label-curve", str(run.folder.absolute()), config.chosen(), metrics)
     for source in curve.sources:
         append_evaluation(source.folder, evaluation, console)
     console.say(f"run: {run.folder}")

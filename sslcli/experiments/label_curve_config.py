@@ -14,6 +14,7 @@ from sslcli.data.data_config import DataConfig
 from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import require
+from sslcli.experiments.chosen_encoder import ChosenEncoder
 from sslcli.experiments.finetune_config import TrainingConfig
 from sslcli.runs.folder import read_facts
 from sslcli.settings import REQUIRED, part, setting
@@ -34,7 +35,7 @@ DEFAULT_KINDS = [Kind.linear_probe, Kind.finetuned, Kind.from_scratch, Kind.raw_
 
 
 @dataclass(kw_only=True)
-class Config:
+class Config(ChosenEncoder):
     """Holds the settings of the label curve."""
 
     run: str = setting(
@@ -103,12 +104,16 @@ class Config:
 
 
 def resolve(config: Config) -> Config:
-    """Returns the config with the runs and the data's root as absolute paths."""
+    """Returns the config with the runs and the data's root as absolute paths.
+
+    Raises SslcliError where a run has no encoder as it is chosen.
+    """
     sources = [
         resolve_encoder_run(name, config.runtime.outputs) for name in config.runs or [config.run]
     ]
     for source in sources:
         require_unlabelled(source)
+        config.read(source)
     folders = [str(folder.absolute()) for folder in sources]
     require(
         len(set(folders)) == len(folders),
@@ -126,4 +131,4 @@ def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names methods and data."""
     sources = [read_facts(Path(run)).get("choices", {}) for run in config.runs]
     methods = "-".join(dict.fromkeys(source.get("method", "run") for source in sources))
-    return f"{methods}-{choices.get('data') or sources[0].get('data', 'data')}"
+    return config.label(f"{methods}-{choices.get('data') or sources[0].get('data', 'data')}")

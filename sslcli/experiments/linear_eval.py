@@ -57,8 +57,8 @@ NUM_STANDARDIZED = 10_000
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Fits a probe and kNN on features extracted once; reads test here, once."""
-    files = read_encoder(Path(config.run), config.at)
-    ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling))
+    files, pool = config.read(Path(config.run)), config.pool
+    ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling), pool=pool)
     if ceiling is not None and ceiling.config != files.config:
         message = (
             f"{hydra_path('ceiling', ceiling.folder)} trained another network than {config.run}"
@@ -102,9 +102,8 @@ def run(config: Config, run: Run, console: Console) -> None:
 
 
 def evaluated(config: Config) -> dict[str, Value]:
-    """Returns what tells this evaluation from others: epoch, labels, seed."""
-    epoch: dict[str, Value] = {} if config.at is None else {"epoch": config.at}
-    return {**epoch, "labels": config.labels, "seed": config.seed}
+    """Returns what tells this evaluation from others: encoder, labels, seed."""
+    return {**config.chosen(), "labels": config.labels, "seed": config.seed}
 
 
 def build_extractors(
@@ -202,12 +201,10 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
         else f"of {len(standardizing(splits)):,} training pictures, without their labels"
     )
     layer = "encoder output" if config.layer is None else f"output of layer {config.layer}"
-    if config.at is not None:
-        layer += f" after epoch {config.at}"
     details: dict[str, Value] = {
         "probe": "multinomial logistic regression, L-BFGS, on features standardised by those "
         + standardized_by,
-        "features": f"{layer}, eval mode, float32, no augmentation",
+        "features": f"{layer}{config.described()}, eval mode, float32, no augmentation",
     }
     if config.baselines:
         details["raw_pixels"] = "the same on pixels in [0, 1]"

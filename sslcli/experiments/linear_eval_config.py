@@ -12,26 +12,21 @@ from pathlib import Path
 from sslcli.data.data_config import DataConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError, require
+from sslcli.experiments.chosen_encoder import ChosenEncoder
 from sslcli.runs.find import resolve_run
-from sslcli.runs.snapshots import name_of
 from sslcli.saved import read
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import hydra_path
 from sslcli.trained.data import evaluation_folder_label
-from sslcli.trained.encoder_files import require_snapshot, resolve_encoder_run
+from sslcli.trained.encoder_files import resolve_encoder_run
 
 
 @dataclass(kw_only=True)
-class Config:
+class Config(ChosenEncoder):
     """Holds the settings of the linear evaluation."""
 
     run: str = setting(
         REQUIRED, "the run to evaluate: its folder, the beginning of its name, or `last`"
-    )
-    at: int | None = setting(
-        None,
-        "evaluate the snapshot after this epoch; null: the finished encoder",
-        added_later=True,
     )
     data: DataConfig | None = setting(None, "other data than the run's: transfer")
     data_root: str | None = setting(
@@ -81,11 +76,10 @@ class Config:
 def resolve(config: Config) -> Config:
     """Returns the config with `run`, `ceiling` and the data's root as absolute paths.
 
-    Raises SslcliError where the run has no snapshot of the epoch `at`.
+    Raises SslcliError where the run has no encoder as it is chosen.
     """
     source = resolve_encoder_run(config.run, config.runtime.outputs)
-    if config.at is not None:
-        require_snapshot(source, config.at)
+    config.read(source)
     data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     ceiling = config.ceiling and _supervised(
@@ -112,5 +106,4 @@ def _supervised(run: Path) -> str:
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method and data."""
-    label = evaluation_folder_label(config.run, choices)
-    return label if config.at is None else f"{label}-{name_of(config.at)}"
+    return config.label(evaluation_folder_label(config.run, choices))

@@ -105,9 +105,11 @@ def train_method(
             "suited": chosen,
             "labels": num_labels,
             "normal_loss": normal._asdict(),
+            "known_to_fail": config.method.known_to_fail(config.batch_size),
         },
     )
     say_normal(normal, session.console)
+    warn_of_known_failure(config, session.console)
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
     evaluate = evaluation(session, method, config.knn_every * pictures.steps_per_epoch, num_steps)
     keep = keeper(config, run.folder, method, pictures.steps_per_epoch, num_labels)
@@ -166,6 +168,13 @@ def say_normal(normal: Normal, console: Console) -> None:
     known = [f"{value:.3g} {name}" for name, value in normal._asdict().items() if value is not None]
     if known:
         console.say(f"the loss is {' and '.join(known)}")
+
+
+def warn_of_known_failure(config: Config, console: Console) -> None:
+    """Warns, before the first step, where method and batch are known to fail together."""
+    said = config.method.known_to_fail(config.batch_size)
+    if said is not None:
+        console.warn(said)
 
 
 def count_labels(method: Method, session: Session) -> int:

@@ -29,7 +29,12 @@ from sslcli.method import Evaluate, Learner
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
 from sslcli.text import shell_path
-from sslcli.trained.data import require_present, require_same_data, run_data_config
+from sslcli.trained.data import (
+    load_splits,
+    require_present,
+    require_same_data,
+    run_data_config,
+)
 from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
@@ -90,7 +95,7 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
     if run.facts.get("data", {}).get("fingerprint"):
         fix = f"say where they are now: sslcli resume {shell_path(run.folder)} --data-root FOLDER"
         require_present(data, fix)
-    splits = data.load(console.track)
+    splits = load_splits(data, console.track)
     if not processes.rank():
         processes.from_first(None)
     resume = f"sslcli resume {shell_path(run.folder)} --allow-changed-data"

@@ -84,14 +84,13 @@ def chosen_accuracies(cells: Sequence[Cell], kinds: Sequence[Kind]) -> NDArray[n
 
     Where a kind has one subset only, since it sees all labels, that holds for all.
     """
-    counts, num_subsets = sorted({cell.num_labels for cell in cells}), 1 + max(c.seed for c in cells)
+    counts = sorted({cell.num_labels for cell in cells})
+    num_subsets = 1 + max(cell.seed for cell in cells)
     by_key = {(cell.kind, cell.num_labels, cell.seed): cell for cell in cells}
     names = [kind.name for kind in kinds]
 
     def best(count: int, seed: int) -> float:
-        tried = [
-            by_key.get((name, count, seed)) or by_key[name, count, 0] for name in names
-        ]
+        tried = [by_key.get((name, count, seed)) or by_key[name, count, 0] for name in names]
         return max(tried, key=lambda cell: cell.val_top1).top1
 
     return np.array([[best(count, seed) for count in counts] for seed in range(num_subsets)])

@@ -102,5 +102,5 @@ class Distillation(Method):
             z, targets, self.queue.rows, self.temperature, self.teacher_temperature
         )
         minimize(loss)
-        self.queue.enqueue(targets)
+        self.queue.enqueue(targets, groups=2)
         return {"loss": loss.detach()}

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from sslcli.nets.encoder import Encoder
 
 
+CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
+"""What suits methods that compare whole views. Source: benchmarks/tuning.py, docs/tuning.md."""
+
+
 class Stem(Enum):
     """Names the first layer of a ResNet.
 
@@ -84,7 +88,7 @@ class EncoderConfig:
 
     def network(self, channels: int, resolution: int) -> Encoder:
         """Builds the encoder without its bottleneck."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no network")
 
 
 def _require_8_pixels(resolution: int, encoder: str) -> None:
@@ -99,18 +103,25 @@ class ConvNetConfig(EncoderConfig):
     They have w, 2w, 2w, 4w, 4w, 8w channels, and strides 1 2 1 2 1 2.
     """
 
-    width: int = setting(16, "channels of the first block, w; the encoder's width is 8w")
+    width: int = setting(16, "channels of the first block, w; features are 8w grid^2 numbers")
     norm: Norm = setting(
         Norm.batch, "after every convolution: batch, or group, which treats every picture alone"
+    )
+    grid: int = setting(
+        1,
+        "features are means over the cells of a grid with so many cells a side, so that they "
+        "know places; 1: over the whole picture",
+        added_later=True,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.width >= 1, "encoder.width", self.width, "at least 1", "16 is the default")
+        require(1 <= self.grid <= 16, "encoder.grid", self.grid, "from 1 to 16", "try 2")
 
     def network(self, channels: int, resolution: int) -> Encoder:
         _require_8_pixels(resolution, "convnet")
-        return nets.ConvNet(channels, resolution, self.width, self.norm.module())
+        return nets.ConvNet(channels, resolution, self.width, self.norm.module(), self.grid)
 
 
 @dataclass(kw_only=True)

@@ -30,17 +30,17 @@ def _decided(found: LabelEquivalent, num_pictures: int, most: int) -> str:
     what = f"{labels}, pretraining on {num_pictures:,} pictures is worth"
     if found.num_labels == most:
         return f"{what} it: {points}."
-    return f"{what} as much as {_times(found)}: {points}."
+    return f"{what} {_times(found)}: {points}."
 
 
 def _times(found: LabelEquivalent) -> str:
-    """Returns `4.1 times the labels (2.9 to 5.8)`."""
+    """Returns `as much as 4.1 times the labels (2.9 to 5.8)`."""
     low = None if found.low is None else _number(found.low)
     high = None if found.high is None else _number(found.high)
     if found.ratio is None:
         return f"more than {low or _number(1.0)} times the labels"
     ends = f"{low or 'less'} to {high}" if high else f"at least {low or 'that'}"
-    return f"{_number(found.ratio)} times the labels ({ends})"
+    return f"as much as {_number(found.ratio)} times the labels ({ends})"
 
 
 def _number(value: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors.torch import save
 
-from sslcli.choices import name_in, package_in
+from sslcli.choices import answerable, name_in, package_in, package_of_part
 from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.files import write_atomically
@@ -21,6 +21,7 @@ from sslcli.nets.description import FORMAT, JSON, WEIGHTS
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.sound_encoder import require_encoder
 from sslcli.nets.stored import load_weights
 from sslcli.seeding import derive_seed
 from sslcli.text import shell_path
@@ -50,9 +51,16 @@ def build_untrained(files: EncoderFiles) -> Encoder:
 
 
 def build_initial(config: EncoderConfig, channels: int, resolution: int, seed: int) -> Encoder:
-    """Returns an encoder with the random weights that a run of `seed` starts from."""
+    """Returns an encoder with the random weights that a run of `seed` starts from.
+
+    Raises SslcliError where an installed package's encoder fails, or is none.
+    """
     seed_generators(derive_seed(seed, "encoder"))
-    return config.build(channels, resolution)
+    with answerable(ENCODERS, config):
+        encoder = config.build(channels, resolution)
+        if package_of_part(ENCODERS, config) is not None:
+            require_encoder(encoder, channels, resolution)
+    return encoder
 
 
 def write_encoder(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sslcli.choices import name_in
 from sslcli.errors import SslcliError
 from sslcli.method import Preprocessing
 from sslcli.nets.description import JSON, WEIGHTS, read_description
 from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.vit_config import Pool, ViTConfig
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_facts
 from sslcli.runs.snapshots import FOLDER as SNAPSHOTS
@@ -86,10 +89,11 @@ def _encoder_folder(run: Path, epoch: int | None) -> Path:
     return run if epoch is None else snapshot_folder(run, epoch)
 
 
-def read_encoder(folder: Path, epoch: int | None = None) -> EncoderFiles:
+def read_encoder(folder: Path, epoch: int | None = None, pool: Pool | None = None) -> EncoderFiles:
     """Returns the description of a run's encoder, or of its snapshot at `epoch`.
 
-    Raises SslcliError where the run has none, or one of another format.
+    With `pool`, its features are pooled so, however it was trained. Raises SslcliError where the
+    run has none, or one of another format, or one that pools no tokens.
     """
     if epoch is not None:
         require_snapshot(folder, epoch)
@@ -102,9 +106,19 @@ def read_encoder(folder: Path, epoch: int | None = None) -> EncoderFiles:
     described = read_description(path.parent)
     return EncoderFiles(
         folder,
-        described.config,
+        described.config if pool is None else _pooled(folder, described.config, pool),
         described.preprocessing,
         described.seed,
         described.labels,
         epoch,
     )
+
+
+def _pooled(folder: Path, config: EncoderConfig, pool: Pool) -> EncoderConfig:
+    if not isinstance(config, ViTConfig) or config.bottleneck is not None:
+        kind = name_in(ENCODERS, config)
+        behind = "" if config.bottleneck is None else " with a bottleneck"
+        message = f"pool={pool.name}: the encoder of {folder} is a {kind}{behind}, "
+        message += "which has no class token beside patches to choose from"
+        raise SslcliError(message, "leave `pool` out, or name a run of encoder=vit")
+    return replace(config, pool=pool)
