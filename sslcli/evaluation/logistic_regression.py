@@ -1,12 +1,12 @@
-"""Minimises multinomial logistic regression on standardised features.
+"""Minimises multinomial logistic regression on standardised features, several strengths at once.
 
-The objective is given in probe.py. Shapes: N images, D the features' width, K classes.
+The objective is given in probe.py. Shapes: S strengths of l2, N images, D the features' width,
+P = D + 1 with the bias, K classes.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -20,14 +20,29 @@ from sslcli.evaluation.precision import in_float64
 LOSS_TOLERANCE = 1e-6
 """A fit ends where the objective is estimated to be this close to its minimum.
 
-The estimate is half the squared gradient in the preconditioner's metric.
+The estimate is half the squared Newton decrement.
 """
 
-MAX_ROUNDS, MAX_STEPS = 4, 200
-"""Rounds of L-BFGS, and steps in a round; each round computes a new preconditioner."""
+MAX_STEPS, MAX_PRODUCTS, MAX_HALVINGS = 60, 300, 20
+"""Newton steps, products with the Hessian in a step, and halvings of a step, at most."""
 
-MIN_RIDGE = 1e-6
-"""Least addition to the preconditioner's diagonal, so that float32 can solve with it."""
+FORCING = 0.1
+"""A step's system is solved until its residual is this part of the first."""
+
+FIRST_READ, READ_EVERY = 5, 20
+"""Iterations before the host first asks which residuals are small, and between its questions."""
+
+SUFFICIENT, ROUNDING = 1e-4, 1e-8
+"""The part of the slope that a step must descend, and what rounding may add to a loss."""
+
+MIN_RIDGE, MIN_CLASS_CURVATURE = 1e-6, 1e-2
+"""Least additions to the preconditioner's diagonals, so that float32 can solve with it."""
+
+LARGEST = 2**25
+"""Numbers in a tensor: strengths are solved together as long as N K S and S P P stay below.
+
+About six such tensors live at once, 800 MB; more only where one strength alone is larger.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +64,7 @@ class Standardizer:
 
 
 class LogisticRegression:
-    """Holds one data set's objective, with weights (K, D + 1), the bias last."""
+    """Holds one data set's objective, with weights (S, K, P): S strengths, P = D + 1, bias last."""
 
     def __init__(
         self,
@@ -63,112 +78,243 @@ class LogisticRegression:
         self.design = torch.cat(
             [self.standardizer(features), features.new_ones(len(features), 1)], dim=1
         )
-        self.rows = torch.arange(len(labels), device=labels.device)
         self.labels = labels
         self.num_classes = num_classes
 
-    def loss_and_gradient(self, weights: Tensor, l2: float) -> tuple[Tensor, Tensor]:
-        """Returns the objective, a float64 scalar, and its gradient (K, D + 1).
+    def solve(self, strengths: Sequence[float], start: Tensor | None = None) -> Tensor:
+        """Returns the weights (S, K, P) that minimise the objective at each strength.
 
-        The gradient is (softmax - one-hot)^T X / N + l2 W.
+        `start` (K, P) is where every strength begins; without it, at zero. Strengths are solved
+        together, as many as `LARGEST` allows.
         """
-        log_p = torch.log_softmax(self.design @ weights.T, dim=1)
-        penalised = torch.cat([weights[:, :-1], torch.zeros_like(weights[:, -1:])], dim=1)
-        # In float64: near the minimum a line search compares values that float32 rounds alike.
-        mean_log_p = in_float64(log_p[self.rows, self.labels]).mean()
-        loss = l2 / 2 * in_float64(penalised).square().sum() - mean_log_p
-        residual = log_p.exp_()
-        residual[self.rows, self.labels] -= 1
-        return loss, residual.T @ self.design / len(self.rows) + l2 * penalised
-
-    def preconditioner(self, weights: Tensor, l2: float) -> Tensor:
-        """Returns lower triangular L (D + 1, D + 1); L L^T is about one class's Hessian.
-
-        Features are correlated, pixels above all. In the coordinates V = W L the problem is well
-        conditioned, and L-BFGS needs several times fewer steps. The curvature in a logit, p
-        (1 - p), is that at `weights`, averaged over classes: with a weak l2 it can be tiny, and an
-        assumed one would make the gradient look like that of a minimum.
-        """
-        p = torch.softmax(self.design @ weights.T, dim=1)
-        curvature = (p * (1 - p)).mean(dim=1, keepdim=True)
-        # In float64, so that rounding does not make it indefinite.
-        scaled = in_float64(self.design * curvature.sqrt())
-        hessian = (scaled.T @ scaled / len(scaled)).cpu()
-        hessian.diagonal().add_(max(l2, MIN_RIDGE))
-        lower: Tensor = torch.linalg.cholesky(hessian)
-        return lower.to(self.design)
-
-    def solve(self, l2: float, start: Tensor | None = None) -> Tensor:
-        """Returns the weights that minimise the objective, by rounds of full-batch L-BFGS."""
-        assert l2 > 0, f"without l2 separable classes have no minimum, got {l2}"
-        shape = (self.num_classes, self.design.shape[1])
-        weights = self.design.new_zeros(shape) if start is None else start
+        assert min(strengths) > 0, f"without l2 separable classes have no minimum: {strengths}"
+        width = self.design.shape[1]
+        one = self.design.new_zeros(self.num_classes, width) if start is None else start
+        at_once = max(1, LARGEST // max(len(self.labels) * self.num_classes, width**2))
         with _full_float32():
-            weights, gap = self.rounds(weights, l2)
-        if gap > tolerance(l2):  # float32 may stop where rounding hides the way down
-            precise, _ = self.exact.rounds(weights.to(self.exact.design), l2)
-            weights = precise.to(weights)
+            parts = [
+                self.solve_together(strengths[first : first + at_once], one)
+                for first in range(0, len(strengths), at_once)
+            ]
+        return torch.cat(parts)
+
+    def solve_together(self, strengths: Sequence[float], start: Tensor) -> Tensor:
+        """Solves in float32, and goes on in float64 where rounding hides the way down."""
+        l2 = self.design.new_tensor(strengths)
+        weights, finished = newton(self, l2, start.expand(len(strengths), *start.shape).clone())
+        if not all(finished):
+            left = [index for index, ready in enumerate(finished) if not ready]
+            exact = self.exact
+            precise, _ = newton(exact, l2[left].to(exact.design), weights[left].to(exact.design))
+            weights[left] = precise.to(weights)
         return weights
-
-    def rounds(self, weights: Tensor, l2: float) -> tuple[Tensor, float]:
-        """Runs L-BFGS, preconditioned anew each round, until the gap is in tolerance.
-
-        Returns the weights and the gap: about how far the objective is above its minimum.
-        """
-        lower = self.preconditioner(weights, l2)
-        gap = math.inf
-        for _ in range(MAX_ROUNDS):
-            weights = self.minimize(weights, l2, lower)
-            lower = self.preconditioner(weights, l2)
-            _, gradient = self.loss_and_gradient(weights, l2)
-            slope = torch.linalg.solve_triangular(lower.T, gradient, upper=True, left=False)
-            gap = float(slope.square().sum()) / 2
-            if gap <= tolerance(l2):
-                break
-        return weights, gap
 
     @cached_property
     def exact(self) -> LogisticRegression:
         """Returns the problem in float64, on the CPU where the device has no float64."""
         problem = copy(self)
         problem.design = in_float64(self.design)
-        problem.rows, problem.labels = (
-            indices.to(problem.design.device) for indices in (self.rows, self.labels)
-        )
+        problem.labels = self.labels.to(problem.design.device)
         return problem
 
-    def minimize(self, start: Tensor, l2: float, lower: Tensor) -> Tensor:
-        """Runs L-BFGS once with a strong Wolfe line search, preconditioned by `lower`.
+    def logits(self, weights: Tensor) -> Tensor:
+        """Returns logits (N, S, K) of weights (S, K, P), by one matrix product."""
+        return (self.design @ weights.flatten(0, 1).T).unflatten(1, weights.shape[:2])
 
-        In these coordinates the Hessian is about the identity, so the objective is about half the
-        gradient's square above its minimum.
-        """
-        rotated = start @ lower
-        optimizer = torch.optim.LBFGS(
-            [rotated],
-            max_iter=MAX_STEPS,
-            tolerance_grad=math.sqrt(2 * tolerance(l2) / start.numel()),
-            tolerance_change=0,
-            line_search_fn="strong_wolfe",
+    def pulled_back(self, of_logits: Tensor) -> Tensor:
+        """Returns what (N, S, K), derivatives in the logits, are in the weights: (S, K, P)."""
+        product = of_logits.flatten(1).T @ self.design / len(self.labels)
+        return product.unflatten(0, of_logits.shape[1:])
+
+    def losses(self, log_p: Tensor, weights: Tensor, l2: Tensor) -> Tensor:
+        """Returns the objectives (S,), float64, of log-probabilities (N, S, K)."""
+        # In float64: near the minimum steps are compared whose values float32 rounds alike.
+        size = in_float64(weights[..., :-1]).square().sum(dim=(1, 2))
+        index = self.labels[:, None, None].expand(-1, log_p.shape[1], 1)
+        fit = in_float64(log_p.gather(2, index)).mean(dim=(0, 2))
+        return in_float64(l2) / 2 * size - fit
+
+    def gradient(self, p: Tensor, weights: Tensor, penalty: Tensor) -> Tensor:
+        """Returns (softmax - one-hot)^T X / N + l2 W, (S, K, P)."""
+        index = self.labels[:, None, None].expand(-1, p.shape[1], 1)
+        residual = p.scatter_add(2, index, p.new_full((1, 1, 1), -1.0).expand(index.shape))
+        return self.pulled_back(residual) + penalty * weights
+
+
+@dataclass(frozen=True, eq=False)
+class Preconditioner:
+    """Approximates each strength's Hessian by B (x) (A + l2 I), B over classes, A over features.
+
+    A (P, P) is the features' second moment, each picture weighted by its curvature p (1 - p), the
+    mean over classes; B (K, K) the mean of diag(p) - p p^T, of mean curvature one. Source: the
+    Kronecker factors of Martens & Grosse 2015 (K-FAC), exact here but for their independence.
+    """
+
+    lower: Tensor
+    """Cholesky factors (S, P, P) of A + l2 I."""
+    between: Tensor
+    """The inverses (S, K, K) of B."""
+
+    @classmethod
+    def at(cls, problem: LogisticRegression, p: Tensor, l2: Tensor) -> Preconditioner:
+        """Computes it at probabilities (N, S, K)."""
+        curvature = (p * (1 - p)).mean(dim=2)
+        factors = []
+        for index, strength in enumerate(l2.clamp(min=MIN_RIDGE).unbind()):
+            scaled = problem.design * curvature[:, index, None].sqrt()
+            moment = in_float64(scaled.T @ scaled / len(scaled))
+            moment.diagonal().add_(in_float64(strength))
+            factors.append(torch.linalg.cholesky_ex(moment)[0].to(problem.design))
+        num_classes = p.shape[2]
+        q = in_float64(p).transpose(0, 1)
+        classes = torch.diag_embed(q.mean(dim=1)) - q.transpose(1, 2) @ q / q.shape[1]
+        mean = classes.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None]
+        # A shift of all classes alike has no curvature in the data: it gets the mean one.
+        classes = classes / mean + 1 / num_classes
+        classes.diagonal(dim1=1, dim2=2).add_(MIN_CLASS_CURVATURE)
+        between = torch.linalg.inv_ex(classes)[0].to(problem.design)
+        return cls(torch.stack(factors), between)
+
+    def solve(self, residual: Tensor) -> Tensor:
+        """Returns the inverse times `residual` (S, K, P)."""
+        return torch.cholesky_solve((self.between @ residual).mT, self.lower).mT
+
+    def of(self, rows: list[int]) -> Preconditioner:
+        """Returns that of some strengths."""
+        return Preconditioner(self.lower[rows], self.between[rows])
+
+
+def newton(problem: LogisticRegression, l2: Tensor, weights: Tensor) -> tuple[Tensor, list[bool]]:
+    """Runs truncated Newton from weights (S, K, P) until each strength's gap is in tolerance.
+
+    A strength that is finished drops out. The host waits once a step, and in `newton_direction`.
+    Returns the weights, and which strengths are finished. Source: Nocedal & Wright 2006, algorithm
+    7.1 (line search Newton-CG), backtracking by algorithm 3.1.
+    """
+    found, rows = weights, list(range(len(l2)))
+    log_p = torch.log_softmax(problem.logits(weights), dim=2)
+    losses = problem.losses(log_p, weights, l2)
+    preconditioner, spent = None, 0
+    for _ in range(MAX_STEPS):
+        p = log_p.exp()
+        penalty = _penalty(l2, weights.shape[2])
+        gradient = problem.gradient(p, weights, penalty)
+        # A new preconditioner costs as much as this many products with the Hessian.
+        if preconditioner is None or spent >= weights.shape[2] / (2 * weights.shape[1]):
+            preconditioner, spent = Preconditioner.at(problem, p, l2), 0
+        direction, rest, num_products = newton_direction(
+            problem, p, gradient, penalty, preconditioner
         )
+        spent += num_products
+        slope = in_float64(gradient * direction).sum(dim=(1, 2))
+        # The quadratic model's decrease, and what its inexact minimum leaves.
+        close = in_float64(rest) / 2 - slope / 2 <= tolerance(in_float64(l2))
+        weights, log_p, losses, closed = _descend(
+            problem, (weights, log_p, losses), direction, slope, l2, close
+        )
+        found[rows] = weights
+        left = [index for index, ready in enumerate(closed) if not ready]
+        rows = [rows[index] for index in left]
+        if not rows:
+            break
+        if len(left) < len(closed):
+            weights, log_p, losses, l2 = weights[left], log_p[:, left], losses[left], l2[left]
+            preconditioner = preconditioner.of(left)
+    return found, [index not in rows for index in range(len(found))]
 
-        def evaluate() -> Tensor:
-            weights = torch.linalg.solve_triangular(lower, rotated, upper=False, left=False)
-            loss, gradient = self.loss_and_gradient(weights, l2)
-            preconditioned = torch.linalg.solve_triangular(
-                lower.T, gradient, upper=True, left=False
-            )
-            rotated.grad = preconditioned.contiguous()
-            return loss
 
-        optimizer.step(evaluate)  # type: ignore[no-untyped-call]
-        weights: Tensor = torch.linalg.solve_triangular(lower, rotated, upper=False, left=False)
-        return weights
+def newton_direction(
+    problem: LogisticRegression,
+    p: Tensor,
+    gradient: Tensor,
+    penalty: Tensor,
+    preconditioner: Preconditioner,
+) -> tuple[Tensor, Tensor, int]:
+    """Solves H d = -gradient by preconditioned conjugate gradients, all strengths at once.
+
+    Returns d (S, K, P), each strength's squared residual (S,) in the preconditioner's metric, and
+    the number of iterations. A strength drops out when its residual is FORCING of the first; this
+    is read every READ_EVERY iterations. Source: Nocedal & Wright 2006, algorithm 5.3.
+    """
+    found, rests = torch.zeros_like(gradient), gradient.new_zeros(len(gradient))
+    rows, residual, direction = list(range(len(gradient))), -gradient, torch.zeros_like(gradient)
+    solved = preconditioner.solve(residual)
+    search, square = solved, (residual * solved).sum(dim=(1, 2))
+    target = square * FORCING**2
+    iteration = 0
+    while True:
+        iteration += 1
+        change = problem.logits(search)
+        change = p * (change - (p * change).sum(dim=2, keepdim=True))
+        product = problem.pulled_back(change) + penalty * search
+        curvature = (search * product).sum(dim=(1, 2))
+        size = _ratio(square, curvature)
+        direction = direction + size * search
+        residual = residual - size * product
+        solved = preconditioner.solve(residual)
+        former, square = square, (residual * solved).sum(dim=(1, 2))
+        search = solved + _ratio(square, former) * search
+        if iteration % READ_EVERY != FIRST_READ % READ_EVERY:
+            continue
+        found[rows], rests[rows] = direction, square
+        left = [index for index, more in enumerate((square > target).tolist()) if more]
+        if not left or iteration >= MAX_PRODUCTS:
+            return found, rests, iteration
+        if len(left) < len(rows):
+            rows = [rows[index] for index in left]
+            p, preconditioner = p[:, left], preconditioner.of(left)
+            penalty, residual, direction = penalty[left], residual[left], direction[left]
+            search, square, target = search[left], square[left], target[left]
 
 
-def tolerance(l2: float) -> float:
-    """Returns the allowed gap to the minimum; a strong l2 gets a smaller one cheaply."""
-    return LOSS_TOLERANCE / max(1.0, l2**2)
+def _descend(
+    problem: LogisticRegression,
+    now: tuple[Tensor, Tensor, Tensor],
+    direction: Tensor,
+    slope: Tensor,
+    l2: Tensor,
+    close: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
+    """Halves the steps that do not descend enough; `now` is weights, log p, losses.
+
+    Returns the three after the step, and `close` as read by the host.
+    """
+    weights, log_p, losses = now
+    change = problem.logits(direction)
+    size = torch.ones_like(slope)
+    for _ in range(MAX_HALVINGS):
+        step = size.to(weights)
+        moved = weights + step[:, None, None] * direction
+        # Softmax takes log-probabilities for logits: they differ by a shift.
+        moved_p = torch.log_softmax(log_p + step[:, None] * change, dim=2)
+        moved_losses = problem.losses(moved_p, moved, l2)
+        rounding = ROUNDING * (1 + losses.abs())
+        steep = moved_losses > losses + SUFFICIENT * size * slope + rounding
+        num_steep, *closed = torch.cat([steep.sum()[None], close.long()]).tolist()
+        if not num_steep:
+            return moved, moved_p, moved_losses, [bool(ready) for ready in closed]
+        size = torch.where(steep, size / 2, size)
+    keep = steep[:, None, None]
+    still = torch.where(steep, losses, moved_losses)
+    moved_p = torch.where(steep[:, None], log_p, moved_p)
+    return torch.where(keep, weights, moved), moved_p, still, [bool(ready) for ready in closed]
+
+
+def _ratio(above: Tensor, below: Tensor) -> Tensor:
+    """Returns (S, 1, 1); zero where a strength's residual is zero already."""
+    return torch.where(below > 0, above / below, 0.0)[:, None, None]
+
+
+def _penalty(l2: Tensor, width: int) -> Tensor:
+    """Returns each strength's l2 (S, 1, P), which is zero for the bias."""
+    penalty = l2[:, None, None].repeat(1, 1, width)
+    penalty[..., -1] = 0
+    return penalty
+
+
+def tolerance(l2: Tensor) -> Tensor:
+    """Returns the allowed gaps to the minimum; a strong l2 gets a smaller one cheaply."""
+    return LOSS_TOLERANCE / l2.clamp(min=1).square()
 
 
 @contextmanager
