@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sslcli.evaluation.logistic_regression import LogisticRegression, Standardizer
+from sslcli.evaluation.newton import solve
 from sslcli.evaluation.scores import top_k_accuracy
 
 
@@ -76,7 +77,7 @@ def fit_probe(
     time.
     """
     problem = LogisticRegression(features, labels, num_classes)
-    weights = problem.solve([l2], None if start is None else _joined(start))
+    weights = solve(problem, [l2], None if start is None else _joined(start))
     return _probe(problem, weights[0])
 
 
@@ -105,7 +106,7 @@ def select_probe(
     assert standardizer is None or not refit, "what is fitted again is standardised again"
     problem = LogisticRegression(train_features, train_labels, num_classes, standardizer)
     strengths = sorted(set(grid), reverse=True)
-    solved = problem.solve(strengths)
+    solved = solve(problem, strengths)
     fits = {l2: _probe(problem, one) for l2, one in zip(strengths, solved, strict=True)}
     accuracies = {
         l2: top_k_accuracy(probe.logits(val_features), val_labels) for l2, probe in fits.items()
