@@ -27,8 +27,8 @@ MAX_STEPS, MAX_PRODUCTS, MAX_HALVINGS = 60, 300, 20
 FORCING = 0.1
 """A step's system is solved until its residual is this part of the first."""
 
-FIRST_READ, READ_EVERY = 5, 20
-"""Iterations before the host first asks which residuals are small, and between its questions."""
+FIRST_READ = 5
+"""Iterations before the host first asks which residuals are small; then after twice as many."""
 
 SUFFICIENT, ROUNDING = 1e-4, 1e-8
 """The part of the slope that a step must descend, and what rounding may add to a loss."""
@@ -124,7 +124,7 @@ def newton_direction(
 
     Returns d (S, K, P), each strength's squared residual (S,) in the preconditioner's metric, and
     the number of iterations. A strength drops out when its residual is FORCING of the first; this
-    is read every READ_EVERY iterations. Source: Nocedal & Wright 2006, algorithm 5.3.
+    is read ever more rarely (FIRST_READ). Source: Nocedal & Wright 2006, algorithm 5.3.
     """
     found, rests = torch.zeros_like(gradient), gradient.new_zeros(len(gradient))
     rows = torch.arange(len(gradient), device=gradient.device)
@@ -132,7 +132,7 @@ def newton_direction(
     solved = preconditioner.solve(residual)
     search, square = solved, (residual * solved).sum(dim=(1, 2))
     target = square * FORCING**2
-    iteration = 0
+    iteration, next_read = 0, FIRST_READ
     while True:
         iteration += 1
         change = problem.logits(search)
@@ -145,8 +145,9 @@ def newton_direction(
         solved = preconditioner.solve(residual)
         former, square = square, (residual * solved).sum(dim=(1, 2))
         search = solved + _ratio(square, former) * search
-        if iteration % READ_EVERY != FIRST_READ % READ_EVERY:
+        if iteration < next_read:
             continue
+        next_read += iteration + FIRST_READ
         found[rows], rests[rows] = direction, square
         left = _indices(rows, (square > target).tolist(), True)
         if not len(left) or iteration >= MAX_PRODUCTS:
