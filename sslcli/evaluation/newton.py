@@ -91,13 +91,14 @@ def newton(problem: LogisticRegression, l2: Tensor, weights: Tensor) -> tuple[Te
         # A new preconditioner costs as much as this many products with the Hessian.
         if preconditioner is None or spent >= weights.shape[2] / (2 * weights.shape[1]):
             preconditioner, spent = Preconditioner.at(problem, p, l2), 0
+        allowed = tolerance(in_float64(l2))
         direction, rest, num_products = newton_direction(
-            problem, p, gradient, penalty, preconditioner
+            problem, p, gradient, penalty, preconditioner, allowed.to(l2) / 5
         )
         spent += num_products
         slope = in_float64(gradient * direction).sum(dim=(1, 2))
         # The quadratic model's decrease, and what its inexact minimum leaves.
-        close = in_float64(rest) / 2 - slope / 2 <= tolerance(in_float64(l2))
+        close = in_float64(rest) / 2 - slope / 2 <= allowed
         weights, log_p, losses, closed = _descend(
             problem, (weights, log_p, losses), direction, slope, l2, close
         )
@@ -119,19 +120,21 @@ def newton_direction(
     gradient: Tensor,
     penalty: Tensor,
     preconditioner: Preconditioner,
+    enough: Tensor,
 ) -> tuple[Tensor, Tensor, int]:
     """Solves H d = -gradient by preconditioned conjugate gradients, all strengths at once.
 
     Returns d (S, K, P), each strength's squared residual (S,) in the preconditioner's metric, and
-    the number of iterations. A strength drops out when its residual is FORCING of the first; this
-    is read ever more rarely (FIRST_READ). Source: Nocedal & Wright 2006, algorithm 5.3.
+    the number of iterations. A strength drops out when its residual is FORCING of the first, or the
+    square is `enough` (S,); this is read ever more rarely (FIRST_READ). Source: Nocedal & Wright
+    2006, algorithm 5.3.
     """
     found, rests = torch.zeros_like(gradient), gradient.new_zeros(len(gradient))
     rows = torch.arange(len(gradient), device=gradient.device)
     residual, direction = -gradient, torch.zeros_like(gradient)
     solved = preconditioner.solve(residual)
     search, square = solved, (residual * solved).sum(dim=(1, 2))
-    target = square * FORCING**2
+    target = (square * FORCING**2).maximum(enough)
     iteration, next_read = 0, FIRST_READ
     while True:
         iteration += 1

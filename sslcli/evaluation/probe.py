@@ -100,7 +100,7 @@ def select_probe(
 
     Source: Kornblith et al. 2019, SimCLR (Chen et al. 2020) App. B.8: L-BFGS, no augmentation, l2
     chosen on validation among 45 log-spaced values in 1e-6 ... 1e5, then fitted on both. Differs:
-    the features are standardised, so that one grid serves encoders of any scale.
+    the features are standardised, so that one grid serves encoders of any scale; Newton steps.
     """
     assert grid, "an empty grid has no best l2"
     assert standardizer is None or not refit, "what is fitted again is standardised again"

@@ -205,8 +205,8 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
     if config.at is not None:
         layer += f" after epoch {config.at}"
     details: dict[str, Value] = {
-        "probe": "multinomial logistic regression, truncated Newton, on features standardised by those "
-        + standardized_by,
+        "probe": "multinomial logistic regression, truncated Newton, on features standardised by "
+        + f"those {standardized_by}",
         "features": f"{layer}, eval mode, float32, no augmentation",
     }
     if config.baselines:
