@@ -62,12 +62,12 @@ class LogisticRegression:
 
     def logits(self, weights: Tensor) -> Tensor:
         """Returns logits (N, S, K) of weights (S, K, P), by one matrix product."""
-        return (self.design @ weights.flatten(0, 1).T).unflatten(1, weights.shape[:2])
+        return (self.design @ weights.flatten(0, 1).T).view(-1, *weights.shape[:2])
 
     def pulled_back(self, of_logits: Tensor) -> Tensor:
         """Returns what (N, S, K), derivatives in the logits, are in the weights: (S, K, P)."""
         product = of_logits.flatten(1).T @ self.design / len(self.labels)
-        return product.unflatten(0, of_logits.shape[1:])
+        return product.view(*of_logits.shape[1:], -1)
 
     def losses(self, log_p: Tensor, weights: Tensor, l2: Tensor) -> Tensor:
         """Returns the objectives (S,), float64, of log-probabilities (N, S, K)."""
