@@ -19,6 +19,7 @@ def setting(
     changes_results: bool = True,
     added_later: bool = False,
     file: bool = False,
+    words: tuple[str, ...] = (),
 ) -> T:
     """Returns a dataclass field.
 
@@ -28,13 +29,14 @@ def setting(
 
     `file`: the text, or each of the texts, is the path of a file or folder that is read. It is made
     absolute, must be there, and its content counts in the identity, not its name. A run that is
-    resumed must find the same content (`input_files.py`).
+    resumed must find the same content (`input_files.py`). `words`: texts that name no file.
     """
     metadata = {
         "meaning": meaning,
         "changes_results": changes_results,
         "added_later": added_later,
         "file": file,
+        "words": words,
     }
     if isinstance(default, list):
         field: Any = dataclasses.field(default_factory=lambda: list(default), metadata=metadata)

@@ -69,6 +69,8 @@ class Periods:
     log_every: int
     evaluate_every: int
     save_every: int
+    evaluate_first: bool = False
+    """Whether it also evaluates before the first step, as step 0."""
 
 
 def train(
@@ -98,7 +100,16 @@ def train(
     journal = _Journal(name, phase, modules, minimize, meter, listener, clock, in_epoch)
     leads = processes.rank() == 0
 
+    def measure(done: int) -> None:
+        began = time.perf_counter()
+        with processes.as_if_alone():
+            values = evaluate(done) if leads else {}
+        modules.train()
+        journal.record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
+
     with stop_requests() as stop:
+        if periods.evaluate_first and start == 0:
+            measure(0)
         for step in range(start, periods.num_steps):
             clock.begin_step()
             seed_generators(derive_seed(phase.seed, phase.name, step))
@@ -123,11 +134,7 @@ def train(
                 journal.record(done, {**meter.take(), "learning_rate": rate}, clock.take())
             if last or done % periods.evaluate_every == 0:
                 clock.catch_up(minimize)
-                began = time.perf_counter()
-                with processes.as_if_alone():
-                    values = evaluate(done) if leads else {}
-                modules.train()
-                journal.record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
+                measure(done)
                 last = processes.from_first(last or learner.satisfied())
             # Read once, as a second signal may come meanwhile. A signal to one rank stops all.
             stopped_by = processes.largest(stop.signal_number or 0) or None

@@ -72,6 +72,8 @@ class Training:
     seed: int
     fewest_steps: int = 1
     """Least number of steps between evaluations, and between checkpoints, for short epochs."""
+    evaluate_first: bool = False
+    """Whether it also measures validation before the first step."""
 
 
 def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Console) -> Session:
@@ -189,7 +191,9 @@ def train_phase(
             minimize,
             training.evaluate,
             phase,
-            Periods(num_steps, recording.log_every, evaluate_every, save_every),
+            Periods(
+                num_steps, recording.log_every, evaluate_every, save_every, training.evaluate_first
+            ),
             session.compute,
             wrap_listener(SlowdownAlarm(listener, session.console.warn)),
         )

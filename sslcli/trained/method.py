@@ -11,6 +11,7 @@ from sslcli.errors import SslcliError
 from sslcli.generators import seed_generators
 from sslcli.method import Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
+from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
 from sslcli.nets.state import load_state
@@ -30,8 +31,15 @@ def build_method(
 ) -> Method:
     """Returns the untrained method, on the CPU."""
     built = build_initial(encoder, preprocessing.channels, preprocessing.resolution, seed)
+    return method_of(method, built, preprocessing, seed)
+
+
+def method_of(
+    method: MethodConfig, encoder: Encoder, preprocessing: Preprocessing, seed: int
+) -> Method:
+    """Returns the method around an encoder, its other parts untrained, on the CPU."""
     seed_generators(derive_seed(seed, "method"))
-    return method.build(built, preprocessing)
+    return method.build(encoder, preprocessing)
 
 
 def read_method(folder: Path) -> Method:
