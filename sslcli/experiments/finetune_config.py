@@ -15,6 +15,8 @@ from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import require
 from sslcli.experiments.recording_config import RecordingConfig
+from sslcli.experiments.subject_config import found_encoder, label_of, require_one_subject
+from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.settings import REQUIRED, part, setting
 from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
@@ -97,9 +99,12 @@ class TrainingConfig:
 class Config(RecordingConfig):
     """Holds the settings of fine-tuning."""
 
-    run: str = setting(
-        REQUIRED,
+    run: str | None = setting(
+        None,
         "the run whose encoder is trained on: its folder, the beginning of its name, or `last`",
+    )
+    encoder: EncoderConfig | None = setting(
+        None, "in place of a run: an encoder with given weights (encoder.weights)", added_later=True
     )
     init: Initial = setting(
         Initial.run,
@@ -135,16 +140,25 @@ class Config(RecordingConfig):
 
 
 def resolve(config: Config) -> Config:
-    """Returns the config with `run` and the data's root as absolute paths."""
-    source = resolve_encoder_run(config.run, config.runtime.outputs)
-    if config.init is Initial.run:
-        require_unlabelled(source)
+    """Returns the config with `run`, or weights, and the data's root as absolute paths."""
+    random, outputs = config.init is Initial.random, config.runtime.outputs
+    require_one_subject(config.run, config.encoder, config.data, random)
+    source = None
+    if config.run is not None:
+        folder = resolve_encoder_run(config.run, outputs)
+        if not random:
+            require_unlabelled(folder)
+        source = str(folder.absolute())
     data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
-    return replace(config, run=str(source.absolute()), data=data, data_root=root)
+    encoder = found_encoder(config.encoder, outputs, unlabelled=not random)
+    return replace(config, run=source, encoder=encoder, data=data, data_root=root)
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method, data and weights."""
+    if config.run is None:
+        assert config.encoder is not None, "resolve requires one of them"
+        return label_of(config.encoder, choices)
     trained_on = evaluation_folder_label(config.run, choices)
     return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"

@@ -124,9 +124,10 @@ def _how(name: str, before: Shape, after: Shape, first: str | None) -> str:
             return f"summed over {before[1]} channels"
         return f"repeated for {after[1]} channels, times {before[1]}/{after[1]}"
     old, new = _grid(before), _grid(after)
-    if plain_name(name) == "pos_embed" and old is not None and new is not None:
-        if old.start == new.start and before[2] == after[2]:
-            return f"interpolated from {old.side}x{old.side} to {new.side}x{new.side}"
+    if plain_name(name) != "pos_embed" or old is None or new is None:
+        return ""
+    if old.start == new.start and before[2] == after[2]:
+        return f"interpolated from {old.side}x{old.side} to {new.side}x{new.side}"
     return ""
 
 
