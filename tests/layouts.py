@@ -53,7 +53,7 @@ def lightly(tensors: Tensors) -> Any:
 
 
 def lightly_small(tensors: Tensors) -> Any:
-    """The same of lightly's own ResNetGenerator."""
+    """The same of lightly's own ResNetGenerator, whose row has no ReLU behind the first norm."""
     index = {"conv1": 0, "bn1": 1, "layer1": 2, "layer2": 3, "layer3": 4, "layer4": 5}
     row = {
         f"{index[name.split('.')[0]]}.{name.partition('.')[2]}".replace(
@@ -191,6 +191,6 @@ def randomised(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-RESNETS = (torchvision, ddp, moco, dino, lightly, lightly_small, solo_learn, stable_pretraining,
+RESNETS = (torchvision, ddp, moco, dino, lightly, solo_learn, stable_pretraining,
            sup_contrast, hugging_face_resnet)  # fmt: skip
 VITS = (timm, dino, mae, ddp, hugging_face_vit, hugging_face_vit_5, torchvision_vit)

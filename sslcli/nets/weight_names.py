@@ -23,12 +23,14 @@ class Naming:
 
     `anchors`: a tensor that each such network has, by which its place in a file is found; none
     where the names are the encoder's own. `rules`: replaced in turn, they give the encoder's names,
-    which are torchvision's for ResNets and timm's for all others.
+    which are torchvision's for ResNets and timm's for all others. `differs`: how the network
+    computes something else than an encoder with the same tensors.
     """
 
     library: str
     anchors: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    differs: str = ""
 
 
 def _numbered(text: str, plus: int) -> Callable[[re.Match[str]], str]:
@@ -97,7 +99,7 @@ NAMINGS = (
         ),
     ),
     Naming(
-        "lightly, ResNet's children in a row",
+        "lightly, its own ResNet's children in a row",
         ("2.0.conv1.weight",),
         (
             (r"^0\.", "conv1."),
@@ -105,6 +107,7 @@ NAMINGS = (
             (r"^([2-5])\.", _numbered("layer{}.", -1)),
             (r"\.shortcut\.", ".downsample."),
         ),
+        "has no ReLU behind its first norm, as its ReLUs are no modules that stand in a row",
     ),
     Naming("ResNet with shortcuts", (), ((r"\.shortcut\.", ".downsample."),)),
 )

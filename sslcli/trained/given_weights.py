@@ -155,6 +155,10 @@ def require_good(
             f"{percent(fit.share)} of the encoder's numbers, less than {percent(least)}"
         )
         raise SslcliError(f"{message}{_what_lacks(fit)}", fix)
+    differs = fit.candidate.naming.differs
+    if differs:
+        message = f"encoder.weights: the network of {path} {differs}: its features would be others"
+        raise SslcliError(message, "give weights of torchvision's ResNet, or of a run")
     if lost and least > 0:
         message = f"encoder.weights: {path} does not fit where the encoder sees the pictures"
         raise SslcliError(f"{message}{_what_lacks(fit, lost)}", fix)

@@ -76,7 +76,7 @@ def test_a_curve_has_those_of_other_encoders_beside_it(
     outcome = sslcli("label-curve", *words, beside)
     assert outcome.status == 0, outcome.err
     metrics = facts(only_run(tmp_path / "outputs/label-curve"))["metrics"]
-    own = f"linear_probe,_{coloured.name.replace('_', '_')}_12"
+    own = f"linear_probe,_{coloured.name}_12"
     others = {"linear_probe,_untrained_12", "linear_probe,_other_12", own}
     assert metrics.keys() == {"linear_probe_12", "raw_pixels_12", *others}
     assert metrics[own] == metrics["linear_probe_12"]

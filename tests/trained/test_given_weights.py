@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from layouts import RESNETS, VITS, ddp, dino, moco, randomised, torchvision
+from layouts import RESNETS, VITS, ddp, dino, lightly_small, moco, randomised, torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18, resnet34
@@ -210,6 +210,13 @@ def test_scales_that_the_encoder_does_not_apply_are_no_fit(vit: nn.Module, tmp_p
     scales = {f"blocks.{n}.ls1.gamma": torch.ones(24) for n in range(2)}
     torch.save({**vit.state_dict(), **scales}, tmp_path / "weights.pth")
     assert "blocks.0.ls1.gamma" in refused(tmp_path / "weights.pth", VIT).message
+
+
+def test_a_network_that_computes_something_else_is_refused(
+    resnet: nn.Module, tmp_path: Path
+) -> None:
+    torch.save(lightly_small(resnet.state_dict()), tmp_path / "weights.pth")
+    assert "has no ReLU behind its first norm" in refused(tmp_path / "weights.pth").message
 
 
 def test_a_first_layer_of_another_size_is_refused(resnet: nn.Module, tmp_path: Path) -> None:
