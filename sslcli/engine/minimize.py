@@ -118,7 +118,7 @@ class Minimizer:
         learning_rate = self.learning_rate(step)
         for player in self._players.values():
             for group in player.optimizer.param_groups:
-                group["lr"] = learning_rate * player.rate
+                group["lr"] = learning_rate * player.rate * group.get("rate", 1.0)
                 if self._weight_decay is not None and group["adapt"]:
                     group["weight_decay"] = self._weight_decay(step)
 
