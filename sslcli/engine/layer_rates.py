@@ -14,16 +14,22 @@ def layer_rates(network: nn.Module, decay: float) -> dict[str, float]:
     """Returns for each parameter of an encoder its multiple of the learning rate.
 
     The last block has 1, and each block before it `decay` times that of the next. What comes before
-    the first block counts as one block, as does what follows the last one. Returns nothing for a
-    network that is no encoder, such as a projector. Source: Clark et al. 2020 (ELECTRA); Bao et al.
+    the first block counts as one block, as does what follows the last one. Returns nothing of
+    what is no encoder, such as a projector. Source: Clark et al. 2020 (ELECTRA); Bao et al.
     2022 (BEiT), App. H, whose head has the full rate too.
     """
-    if not hasattr(network, "code_shape"):  # which every Encoder has
-        return {}
-    names = [name for name, _ in network.named_parameters()]
-    depths = block_depths(names)
-    last = max(depths.values(), default=0)
-    return {name: decay ** (last - depths[name]) for name in names}
+    rates: dict[str, float] = {}
+    for place, module in network.named_modules():
+        if not hasattr(module, "code_shape"):  # which every Encoder has
+            continue
+        start = f"{place}." if place else ""
+        names = [f"{start}{name}" for name, _ in module.named_parameters()]
+        if names and names[0] in rates:
+            continue  # an encoder within an encoder, as behind a bottleneck
+        depths = block_depths(names)
+        last = max(depths.values(), default=0)
+        rates.update({name: decay ** (last - depths[name]) for name in names})
+    return rates
 
 
 def block_depths(names: Iterable[str]) -> dict[str, int]:

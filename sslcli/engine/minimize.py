@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.profiler import record_function
 
 from sslcli.engine.device import Compute
+from sslcli.engine.frozen_encoders import Frozen
 from sslcli.engine.optim_config import OptimConfig
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
@@ -60,6 +61,7 @@ class Minimizer:
         self._step = 0
         self._learner = learner
         self._called = False
+        self._frozen = Frozen()
 
     @classmethod
     def of(
@@ -69,9 +71,11 @@ class Minimizer:
         compute: Compute,
         learning_rate: Callable[[int], float],
         weight_decay: Callable[[int], float] | None = None,
+        frozen_steps: int = 0,
     ) -> Minimizer:
         """Builds a minimizer with an optimizer, as configured, for every player.
 
+        In the first `frozen_steps` the players' encoders do not learn.
         Raises SslcliError where the learner's rates are not those of its players.
         """
         name, rates = type(learner).__name__, learner.learning_rates()
@@ -82,11 +86,14 @@ class Minimizer:
                 f"and its players are {_listed(modules_of)}"
             )
             raise SslcliError(message, "give every player a rate, and nobody else")
+        frozen = Frozen.of(modules_of.values(), frozen_steps)
         players = {
-            player: Player(optim.build(modules), optim.clip_norm, rates[player])
+            player: Player(optim.build(modules, frozen.parameters), optim.clip_norm, rates[player])
             for player, modules in modules_of.items()
         }
-        return cls(players, compute, learning_rate, weight_decay, name)
+        minimizer = cls(players, compute, learning_rate, weight_decay, name)
+        minimizer._frozen = frozen
+        return minimizer
 
     def __call__(self, loss: Tensor, *players: str) -> None:
         """Updates the named players, by default "method"; only they get a gradient.
@@ -101,7 +108,17 @@ class Minimizer:
         with torch.autocast(self._device.type, enabled=False), record_function("minimize"):
             for player in trained:
                 player.optimizer.zero_grad(set_to_none=True)
-            inputs = [parameter for player in trained for parameter in player.parameters]
+            inputs = [
+                parameter
+                for player in trained
+                for parameter in player.parameters
+                if not self._frozen.holds(parameter, self._step)
+            ]
+            if not inputs:
+                raise SslcliError(
+                    f"{self._learner} trains nothing beside the encoder, which is frozen",
+                    "leave encoder.frozen_epochs out",
+                )
             self._scaler.scale(loss).backward(inputs=inputs)  # type: ignore[no-untyped-call]
             average_([parameter.grad for parameter in inputs if parameter.grad is not None])
             for player in trained:
@@ -115,6 +132,7 @@ class Minimizer:
     def begin(self, step: int) -> None:
         """Sets every player's learning rate for a step, and a changing weight decay."""
         self._step, self._called = step, False
+        self._frozen.begin(step)
         learning_rate = self.learning_rate(step)
         for player in self._players.values():
             for group in player.optimizer.param_groups:

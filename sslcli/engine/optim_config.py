@@ -10,7 +10,7 @@ config.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -140,21 +140,26 @@ class OptimConfig:
             return self.weight_decay
         return Progress(step, num_steps).cosine(self.weight_decay, self.weight_decay_end)
 
-    def build(self, modules: Sequence[nn.Module]) -> Optimizer:
-        """Returns an optimizer of the modules; the engine sets its rate every step."""
-        return self.optimizer(self._parameter_groups(modules))
+    def build(self, modules: Sequence[nn.Module], apart: Collection[int] = ()) -> Optimizer:
+        """Returns an optimizer of the modules; the engine sets its rate every step.
+
+        `apart`: ids of parameters that get groups of their own, as they learn only later.
+        """
+        return self.optimizer(self._parameter_groups(modules, apart))
 
     def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
         """Returns an optimizer of torch's parameter groups."""
         raise NotImplementedError
 
-    def _parameter_groups(self, modules: Sequence[nn.Module]) -> list[dict[str, Any]]:
+    def _parameter_groups(
+        self, modules: Sequence[nn.Module], apart: Collection[int]
+    ) -> list[dict[str, Any]]:
         """Separates the parameters without weight decay and LARS' adaptation.
 
         These are biases and the parameters of norms, known by name or by their one dimension, and
         those that a module names in `no_decay` (positional embeddings, class tokens).
         """
-        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
         for module in modules:
             exempt = _exempt(module)
             rates = {} if self.layer_decay == 1 else layer_rates(module, self.layer_decay)
@@ -162,16 +167,17 @@ class OptimConfig:
                 if parameter.requires_grad:
                     own_name = name.rpartition(".")[2]
                     is_weight = parameter.ndim > 1 and own_name != "bias" and name not in exempt
-                    key = (rates.get(name, 1.0), is_weight or self.decay_all)
+                    decayed = is_weight or self.decay_all
+                    key = (rates.get(name, 1.0), decayed, id(parameter) in apart)
                     groups.setdefault(key, []).append(parameter)
         return [
             {
-                "params": groups[rate, decayed],
+                "params": groups[rate, decayed, later],
                 "weight_decay": self.weight_decay if decayed else 0.0,
                 "adapt": decayed,
                 **({} if self.layer_decay == 1 else {"rate": rate}),
             }
-            for rate, decayed in sorted(groups, key=lambda key: (-key[0], not key[1]))
+            for rate, decayed, later in sorted(groups, key=lambda k: (-k[0], not k[1], k[2]))
         ]
 
 

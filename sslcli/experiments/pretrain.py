@@ -27,7 +27,7 @@ from sslcli.experiments.figures import save_figures, save_views
 from sslcli.experiments.given import first_encoder
 from sslcli.experiments.keep import keep_before, keeper
 from sslcli.experiments.pretrain_config import Config
-from sslcli.experiments.remembering import Remembering
+from sslcli.experiments.remembering import Remembering, suggest_low_rate
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.experiments.suited import suited
 from sslcli.method import (
@@ -116,8 +116,17 @@ def train_method(
     keep = keeper(config, run.folder, method, pictures.steps_per_epoch, seen_labels)
     keeping = keep_before(keep, evaluate)
     training = Training(
-        method, pictures, config.optim, keeping, num_steps, config.seed, evaluate_first=begins
+        method,
+        pictures,
+        config.optim,
+        keeping,
+        num_steps,
+        config.seed,
+        evaluate_first=begins,
+        frozen_steps=config.encoder.frozen_epochs * pictures.steps_per_epoch,
     )
+    if begins:
+        suggest_low_rate(config.optim, session.console)
     profile = run.folder / "profile"
     with contextlib.ExitStack() as profiling:
 

@@ -60,6 +60,11 @@ class Config(RecordingConfig):
             self.knn_every >= 0, "knn_every", self.knn_every, "0 or more", "0 never measures it"
         )
         self._check_snapshots()
+        if isinstance(self.encoder, EncoderConfig):
+            frozen = self.encoder.frozen_epochs
+            must_be = f"below epochs={self.epochs}"
+            fix = "0 freezes nothing"
+            require(frozen < self.epochs, "encoder.frozen_epochs", frozen, must_be, fix)
 
     def _check_snapshots(self) -> None:
         """Raises SslcliError for an epoch that the run does not reach."""

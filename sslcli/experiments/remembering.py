@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
+from sslcli.engine.optim_config import OptimConfig
 from sslcli.method import Evaluate
 from sslcli.runs.folder import Run, read_records
 
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
 KNN = "knn_accuracy"
 FELL = "knn_below_start"
+
+
+def suggest_low_rate(optim: OptimConfig, console: Console) -> None:
+    """Suggests a lower learning rate than the default, which is one for random weights."""
+    usual = next(field.default for field in fields(optim) if field.name == "lr")
+    if optim.lr == usual:
+        console.say(
+            f"optim.lr={optim.lr:g} is the default, meant for random weights; a tenth of it "
+            f"forgets less of given ones: optim.lr={optim.lr / 10:g}, or optim.layer_decay=0.75"
+        )
 
 
 @dataclass

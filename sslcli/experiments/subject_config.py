@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sslcli.data.data_config import DataConfig
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, require
 from sslcli.nets.encoder_config import PUBLIC, EncoderConfig
 from sslcli.text import hydra_path
 from sslcli.trained.encoder_files import JSON, require_unlabelled, weights_named, with_weights_found
@@ -28,6 +28,9 @@ def require_one_subject(
             fix = f"give it on the command line: run=…; or an encoder with weights: {both}"
             raise SslcliError("run is required", fix)
         return
+    frozen = encoder.frozen_epochs
+    fix = "leave it out; pretrain freezes by it, finetune by training.frozen_epochs"
+    require(frozen == 0, "encoder.frozen_epochs", frozen, "0 here", fix)
     if run is not None:
         message = f"{hydra_path('run', run)} and encoder=… name two encoders"
         raise SslcliError(message, "leave one out; encoder=… is for weights of no run")

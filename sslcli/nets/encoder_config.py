@@ -62,8 +62,7 @@ class Norm(Enum):
 class Fed(Enum):
     """Names the mean and deviation by which the input of given weights is normalised.
 
-    `auto`: as the weights' origin says, where that is known, else the data's; `imagenet`:
-    ImageNet's; `data`: those of the pictures at hand.
+    `auto`: as the weights' origin says, or else those of the `data`.
     """
 
     auto = "auto"
@@ -71,8 +70,7 @@ class Fed(Enum):
     data = "data"
 
 
-PUBLIC = "public"
-"""In place of a file: the weights that the network's library publishes."""
+PUBLIC = "public"  # in place of a file: what the network's library publishes
 
 
 @dataclass(kw_only=True)
@@ -105,12 +103,19 @@ class EncoderConfig:
         "the mean and deviation of the weights' pictures: as known (auto), imagenet, or data",
         added_later=True,
     )
+    frozen_epochs: int = setting(
+        0,
+        "first epochs of pretraining in which the encoder does not learn",
+        added_later=True,
+    )
 
     def __post_init__(self) -> None:
         units = self.bottleneck
         require(
             units is None or units > 0, "encoder.bottleneck", units, "positive", "try 32, or null"
         )
+        frozen = self.frozen_epochs
+        require(frozen >= 0, "encoder.frozen_epochs", frozen, "0 or more", "0 freezes nothing")
         share, must_be = self.weights_share, "from 0 to 1"
         require(0 <= share <= 1, "encoder.weights_share", share, must_be, "0.9 is the default")
 

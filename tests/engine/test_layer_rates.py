@@ -51,6 +51,17 @@ def test_a_projector_has_the_full_rate() -> None:
     assert layer_rates(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), 0.5) == {}
 
 
+def test_an_encoder_is_found_inside_what_is_trained() -> None:
+    """DINO trains a student: an encoder with a head."""
+    student = nn.ModuleDict({"encoder": VIT.build(3, 16), "head": nn.Linear(12, 2)})
+    rates = layer_rates(student, 0.5)
+    assert rates["encoder.cls_token"] == 0.5**4
+    assert rates["encoder.norm.weight"] == 1.0
+    assert not [name for name in rates if name.startswith("head")]
+    behind = ViTConfig(width=12, depth=3, heads=2, bottleneck=4).build(3, 16)
+    assert layer_rates(behind, 0.5)["encoder.cls_token"] == 0.5**4
+
+
 def test_a_step_takes_from_each_block_its_part() -> None:
     torch.manual_seed(0)
     encoder, head = VIT.build(3, 16), nn.Linear(12, 1, bias=False)
