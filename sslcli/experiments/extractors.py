@@ -62,8 +62,11 @@ def require_same_network(config: Config, files: EncoderFiles, ceiling: EncoderFi
     message = (
         f"{hydra_path('ceiling', ceiling.folder)} trained another network than {evaluated_one}"
     )
-    this = "encoder=… data=…" if config.run is None else hydra_path("run", config.run)
-    raise SslcliError(message, f"make one of this: sslcli finetune {this} init=random")
+    fix = "make one of this encoder: sslcli finetune encoder=… data=… init=random"
+    if config.run is not None:
+        this = hydra_path("run", config.run)
+        fix = f"make one of this: sslcli finetune {this} init=random"
+    raise SslcliError(message, fix)
 
 
 def build_extractors(

@@ -109,24 +109,7 @@ def train_method(
     )
     say_normal(normal, session.console)
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
-    begins = config.encoder.weights is not None
-    evaluate = evaluation(session, method, config.knn_every * pictures.steps_per_epoch, num_steps)
-    if begins:
-        evaluate = Remembering(evaluate, run, session.console.warn)
-    keep = keeper(config, run.folder, method, pictures.steps_per_epoch, seen_labels)
-    keeping = keep_before(keep, evaluate)
-    training = Training(
-        method,
-        pictures,
-        config.optim,
-        keeping,
-        num_steps,
-        config.seed,
-        evaluate_first=begins,
-        frozen_steps=config.encoder.frozen_epochs * pictures.steps_per_epoch,
-    )
-    if begins:
-        suggest_low_rate(config.optim, session.console)
+    training = training_of(config, session, method, pictures, seen_labels)
     profile = run.folder / "profile"
     with contextlib.ExitStack() as profiling:
 
@@ -152,6 +135,29 @@ def train_method(
     shape = method.preprocessing
     write_encoder(run.folder, method.encoder, config.encoder, shape, config.seed, seen_labels)
     return Trained(session, method, speed)
+
+
+def training_of(
+    config: Config, session: Session, method: Method, pictures: Pictures[Any], labels: int
+) -> Training:
+    """States how the method is trained, measured and kept; it has seen `labels` labels."""
+    in_epoch, begins = pictures.steps_per_epoch, config.encoder.weights is not None
+    num_steps = config.epochs * in_epoch
+    evaluate = evaluation(session, method, config.knn_every * in_epoch, num_steps)
+    if begins:
+        suggest_low_rate(config.optim, session.console)
+        evaluate = Remembering(evaluate, session.run, session.console.warn)
+    keep = keeper(config, session.run.folder, method, in_epoch, labels)
+    return Training(
+        method,
+        pictures,
+        config.optim,
+        keep_before(keep, evaluate),
+        num_steps,
+        config.seed,
+        evaluate_first=begins,
+        frozen_steps=config.encoder.frozen_epochs * in_epoch,
+    )
 
 
 def build(config: Config, session: Session) -> tuple[Method, int]:

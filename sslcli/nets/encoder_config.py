@@ -84,8 +84,7 @@ class EncoderConfig:
     )
     weights: str | None = setting(
         None,
-        "what it begins with: a file of weights, a run, or public (torchvision's, timm's); "
-        "null: random weights",
+        "begins with: a file of weights, a run, or public (torchvision's, timm's); null: random",
         added_later=True,
         file=True,
         words=(PUBLIC,),
