@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from doubles import TINY_WITHOUT_LIMIT, Sslcli, facts, make_run, only_run, records
+from doubles import (
+    TINY_WITHOUT_LIMIT,
+    Killed,
+    Sslcli,
+    Steps,
+    facts,
+    make_run,
+    only_run,
+    records,
+)
 
 from sslcli.data.arrays import ArraysConfig
 from sslcli.engine.runtime_config import RuntimeConfig
@@ -80,6 +90,36 @@ def test_a_curve_has_those_of_other_encoders_beside_it(
     others = {"linear_probe,_untrained_12", "linear_probe,_other_12", own}
     assert metrics.keys() == {"linear_probe_12", "raw_pixels_12", *others}
     assert metrics[own] == metrics["linear_probe_12"]
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_resumes_bit_for_bit_from_the_same_weights(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path, steps: Steps
+) -> None:
+    weights = tmp_path / "mine.safetensors"
+    shutil.copy(coloured / "encoder.safetensors", weights)
+    words = [*TINY_WITHOUT_LIMIT, *DATA, f"encoder.weights={weights}", "encoder.frozen_epochs=1"]
+    assert sslcli("pretrain", *words, "runtime.outputs=whole").status == 0
+    for killed_at in (3, 9):  # before the first checkpoint, and after it
+        outputs = f"killed-{killed_at}"
+        steps.kill_at = ("SimCLR", killed_at)
+        with pytest.raises(Killed):
+            sslcli("pretrain", *words, f"runtime.outputs={outputs}")
+        steps.kill_at = None
+        run, whole = only_run(tmp_path / outputs), only_run(tmp_path / "whole")
+        weights.write_bytes(b"others" + weights.read_bytes())
+        refused = sslcli("resume", str(run))
+        assert refused.status == 2
+        assert "encoder.weights" in refused.err
+        weights.write_bytes(weights.read_bytes().removeprefix(b"others"))
+        assert sslcli("resume", str(run)).status == 0
+        assert records(run) == records(whole)
+        assert [record["step"] for record in records(run)].count(0) == 1
+        trained = [path / "encoder.safetensors" for path in (run, whole)]
+        assert trained[0].read_bytes() == trained[1].read_bytes()
+    again = ["rerun", str(whole), "--set", f"encoder.weights={coloured}"]
+    outcome = sslcli(*again, "--outputs", "outputs")
+    assert outcome.status == 0, outcome.err
 
 
 @pytest.mark.slow
