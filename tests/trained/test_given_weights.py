@@ -256,6 +256,11 @@ def test_half_of_a_file_is_refused(ending: str, vit: nn.Module, tmp_path: Path) 
         assert f"it has {kept:,} bytes" in error.fix
 
 
+def test_a_servers_page_is_no_file_of_weights(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_text("<html>404 not found</html>")
+    assert "weights.pth cannot be read: no tensors" in refused(tmp_path / "weights.pth").message
+
+
 class Code:
     def __reduce__(self) -> Any:
         return Path.touch, (Path("owned"),)
