@@ -33,6 +33,8 @@ from sslcli.text import duration, hydra_override
 OUTPUTS, PAGE = Path("outputs/leaderboard"), Path("docs/leaderboard.md")
 LABELS = (1.0, 0.05, 0.01)
 """The parts of the training pictures' labels that the probe sees."""
+TEACHERS = {"distillation": "simclr"}
+"""By method, that whose run of the same seed teaches it: it is made first."""
 OUTPUT_FILE = "output.txt"
 REFUSED = 2
 """The exit status of a command that sslcli refuses."""
@@ -87,10 +89,22 @@ def is_finished(run: Path) -> bool:
 
 
 def entries(outputs: Path, methods: list[str], num_seeds: int) -> Iterator[Entry]:
-    """Seed by seed, so that a table of all methods is there early."""
+    """Seed by seed, so that a table of all methods is there early; teachers before those they teach."""
+    needed = [[TEACHERS[method], method] if method in TEACHERS else [method] for method in methods]
     for seed in range(num_seeds):
-        for method in methods:
+        for method in dict.fromkeys(name for names in needed for name in names):
             yield Entry(method, seed, outputs / method / f"seed-{seed}")
+
+
+def words_of(entry: Entry, words: list[str]) -> list[str]:
+    """The words that its pretraining is typed with; they name the run that teaches it, if one does."""
+    typed = [f"method={entry.method}", f"seed={entry.seed}", *words]
+    if entry.method not in TEACHERS:
+        return typed
+    teacher = TEACHERS[entry.method]
+    folder = entry.folder.parents[1] / teacher / entry.folder.name
+    run = Entry(teacher, entry.seed, folder).pretrained()
+    return typed if run is None else [*typed, hydra_override("method.teacher", str(run.absolute()))]
 
 
 Stopping = Callable[[], bool]
@@ -109,7 +123,7 @@ def brought_to_end(entry: Entry, run: Path | None, words: list[str], stopping: S
 
 def make(entry: Entry, words: list[str], stopping: Stopping) -> int:
     """Pretrains and evaluates what is not finished yet; returns the exit status of what failed, or 0."""
-    typed = [f"method={entry.method}", f"seed={entry.seed}", *words]
+    typed = words_of(entry, words)
     run = entry.pretrained()
     if run is not None:
         require_same_words(run, typed)
@@ -159,7 +173,7 @@ def make_all(found: Iterable[Entry], words: list[str], request: StopRequest) -> 
             refused |= {entry.method} if status == REFUSED else set()
         else:
             top1 = entry.results()[1.0].row("trained_encoder").scores["top1"]
-            seconds = (entry.trained_facts() or {}).get("seconds", 0.0)
+            seconds = (entry.trained_facts() or {}).get("processor_seconds", 0.0)
             print(f"{name}: {100 * (top1 or 0):.2f} %, {duration(float(str(seconds)))}", flush=True)
 
 

@@ -126,7 +126,7 @@ def text_of(
     rows = [row_of(line, "trained_encoder") for line in lines]
     rows.append(row_of(raw_pixels(lines), "raw_pixels"))
     headings = [
-        "method", "encoder", "seeds", *COLUMNS, "untrained encoder", "time", "images/s", "memory",
+        "method", "encoder", "seeds", *COLUMNS, "untrained encoder", "processor time", "memory",
     ]  # fmt: skip
     table = [headings, ["---"] * 3 + ["---:"] * (len(headings) - 3), *rows]
     reasons = [
@@ -150,7 +150,7 @@ def text_of(
 def row_of(line: Line, features: str) -> list[str]:
     scores = [shown(line.spread(features, *wanted)) for wanted in COLUMNS.values()]
     if features == "raw_pixels":
-        return [line.method, NONE, str(len(line.seeds)), *scores, *[NONE] * 4]
+        return [line.method, NONE, str(len(line.seeds)), *scores, *[NONE] * 3]
     encoders = sorted({str(seed.facts["choices"]["encoder"]) for seed in line.seeds})
     return [
         line.name,
@@ -158,8 +158,7 @@ def row_of(line: Line, features: str) -> list[str]:
         str(len(line.seeds)),
         *scores,
         shown(line.spread("untrained_encoder", "top1", 1.0)),
-        duration(line.mean("seconds")),
-        f"{line.mean('images_per_second'):,.0f}",
+        duration(line.mean("processor_seconds")),
         f"{line.mean('peak_memory_bytes') / 2**20:,.0f} MiB",
     ]
 
@@ -177,8 +176,8 @@ def explanation(lines: Sequence[Line], command: str) -> list[str]:
         f"{protocol.trained_on}, chosen on {protocol.chosen_on}: mean over seeds ± half of the 95 % interval by",
         f"Student's t ({NONE} for a single seed). An interval is of these seeds on these pictures; it says nothing of",
         "other data. 5 % and 1 % of the labels are drawn anew for every seed. `untrained encoder` is the linear probe",
-        "of the same network before training, with all labels; raw pixels depend on no seed there. Time (which holds what is measured during training),",
-        "images/s and memory are those of pretraining, and the mean over seeds.",
+        "of the same network before training, with all labels; raw pixels depend on no seed there. Processor time, of all",
+        "threads together and with what is measured during training, and memory are pretraining's, and the mean over seeds.",
     ]
 
 

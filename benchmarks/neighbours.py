@@ -80,10 +80,10 @@ def recorded(folder: Path) -> list[float]:
 
 LIGHTLY = """
 from benchmarks.lightly_loop import images_per_second
+from benchmarks.lightly_methods import SimCLR
 from benchmarks.throughput import pictures
 from sslcli.nets.encoder_config import ConvNetConfig
-encoder = ConvNetConfig().build(3, 32)
-print(images_per_second(encoder, encoder.width, pictures().images[:], 128, 20, True, 0))
+print(images_per_second(SimCLR(ConvNetConfig()), pictures().images[:], 128, 20, True, 0))
 """
 
 

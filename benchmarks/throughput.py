@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -34,7 +34,7 @@ from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
-from sslcli.engine.optim_config import SGDConfig
+from sslcli.engine.optim_config import OptimConfig, SGDConfig
 from sslcli.engine.runtime_config import Precision, RuntimeConfig
 from sslcli.engine.train import Periods, train
 from sslcli.method import Learner, Preprocessing, Progress
@@ -56,7 +56,7 @@ from sslcli.runs.folder import Run
 
 WARM_UP = 3
 SHAPE = Preprocessing(32, 3, (0.5,) * 3, (0.25,) * 3)
-# SimCLR's CIFAR augmentation at strength 0.5, as lightly_loop has it.
+# SimCLR's CIFAR augmentation at strength 0.5, as lightly_methods has it.
 VIEWS = ViewConfig(
     crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0
 )
@@ -64,12 +64,13 @@ VIEWS = ViewConfig(
 
 @dataclass(frozen=True)
 class Family:
-    """`build` makes what is trained, on the CPU; `simclr`: the encoder of one that lightly has too."""
+    """`build` makes what is trained, on the CPU; `simclr`: SimCLR's encoder, which is compared in lightly's loop."""
 
     build: Callable[[], Learner[Any, Any]]
     batch_size: int
     num_steps: int
     simclr: EncoderConfig | None = None
+    optim: OptimConfig = field(default_factory=lambda: SGDConfig(lr=0.06))
 
 
 def simclr(encoder: EncoderConfig, batch_size: int, num_steps: int) -> Family:
@@ -134,7 +135,7 @@ def ready(family: Family, compute: Compute) -> tuple[Learner[Any, Any], Minimize
     learner = family.build()
     for module in learner.modules().values():
         compute.to_device(module)
-    return learner, Minimizer.of(learner, SGDConfig(lr=0.06), compute, lambda _: 0.001)
+    return learner, Minimizer.of(learner, family.optim, compute, lambda _: 0.001)
 
 
 def end_to_end(family: Family, compute: Compute) -> float:
@@ -167,11 +168,13 @@ def bare(family: Family, compute: Compute) -> float:
 
 def lightlys(name: str, bf16: bool, workers: int) -> float:
     """The same encoder and pictures in lightly's loop."""
+    from benchmarks.lightly_methods import SimCLR
+
     family = FAMILIES[name]
     assert family.simclr is not None
-    encoder, images = family.simclr.build(3, 32), pictures().images[:]
+    example, images = SimCLR(family.simclr), pictures().images[:]
     return lightly_loop.images_per_second(
-        encoder, encoder.width, images, family.batch_size, family.num_steps, bf16, workers
+        example, images, family.batch_size, family.num_steps, bf16, workers
     )
 
 

@@ -37,7 +37,9 @@ def ours(pictures: np.ndarray) -> Callable[[], int]:
 
 
 def lightlys(pictures: np.ndarray) -> Callable[[], int]:
-    transform = lightly_loop.transform()
+    from benchmarks.lightly_methods import simclr_transform
+
+    transform = simclr_transform()
     return lambda: sum(len(transform(Image.fromarray(picture))) for picture in pictures)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import inspect
 import itertools
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, NamedTuple, TypeVar, cast, get_type_hints
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, get_origin, get_type_hints
 
 from sslcli.errors import SslcliError, unknown
 from sslcli.text import first_line
@@ -23,6 +26,14 @@ class Package(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+class Misfit(Exception):
+    """Says in what a choice breaks its contract; `answerable` adds which choice it is."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.fix = fix
 
 
 class Choices(Mapping[str, type[T]], Generic[T]):
@@ -92,13 +103,11 @@ class Choices(Mapping[str, type[T]], Generic[T]):
         try:
             config = point.load()
             is_config = isinstance(config, type) and issubclass(config, self._base)
-            if is_config:
-                get_type_hints(config)  # whatever reads the config's fields needs them
+            lost = _lost_settings(config) if is_config else []
         except KeyboardInterrupt:
             raise
         except BaseException as reason:  # a package may raise anything, SystemExit too
-            kind, said = type(reason).__name__, first_line(reason)
-            message = f"{named} cannot be imported: {kind}{f': {said}' * (said != kind)}"
+            message = f"{named} cannot be imported: {_told(reason)}"
             fix = f"repair it, or remove it: pip uninstall {package.name}; debug=true shows where"
             raise SslcliError(message, fix) from reason
         if not is_config:
@@ -106,6 +115,12 @@ class Choices(Mapping[str, type[T]], Generic[T]):
             raise SslcliError(
                 f"{named} is not a {self._base.__name__}: {point.value}",
                 f"its entry point must name a dataclass derived from {base}",
+            )
+        if lost:
+            raise SslcliError(
+                f"{named} has settings that do not count: {', '.join(lost)}",
+                f"put @dataclass(kw_only=True) above class {config.__name__}, "
+                "and write each as name: type = setting(default, meaning)",
             )
         return cast("type[T]", config)
 
@@ -117,6 +132,63 @@ class Choices(Mapping[str, type[T]], Generic[T]):
             f"{' and '.join(bringing)} bring {self.kind}s of one name, {name}",
             f"remove one: pip uninstall {packages[-1].name}; or rename its entry point",
         )
+
+
+def _lost_settings(config: type[Any]) -> list[str]:
+    """Returns what looks like a setting of a config class and is none.
+
+    It stands in a class that is no dataclass, or lacks a type. Raises what reading the types does.
+    """
+    hints = get_type_hints(config)
+    known = getattr(config, "__dataclass_fields__", {})
+    typed = [
+        name
+        for name in inspect.get_annotations(config)
+        if name not in known and get_origin(hints[name]) is not ClassVar
+    ]
+    values = [name for name, value in vars(config).items() if isinstance(value, dataclasses.Field)]
+    return list(dict.fromkeys([*typed, *values]))
+
+
+def _told(reason: BaseException) -> str:
+    kind, said = type(reason).__name__, first_line(reason)
+    return kind if said == kind else f"{kind}: {said}"
+
+
+@contextlib.contextmanager
+def answerable(table: Mapping[str, type[Any]], part: object) -> Iterator[None]:
+    """Names a choice and its package where its code fails inside the block.
+
+    What is built in raises as it is, but for a Misfit; so do errors of the system.
+    """
+    try:
+        yield
+    except (SslcliError, OSError, MemoryError):
+        raise
+    except Misfit as misfit:
+        raise SslcliError(f"{_named(table, part)}: {misfit}", misfit.fix) from misfit
+    except Exception as reason:
+        if package_of_part(table, part) is None:
+            raise
+        fix = "debug=true shows where; repair it, or tell its authors"
+        raise SslcliError(f"{_named(table, part)} failed: {_told(reason)}", fix) from reason
+
+
+def package_of_part(table: Mapping[str, type[Any]], part: object) -> str | None:
+    """Returns the package that brings a config's class, with version.
+
+    None for a class that is built in, or stands in no table.
+    """
+    name = _find_name(table, part)
+    return None if name is None else package_in(table, name)
+
+
+def _named(table: Mapping[str, type[Any]], part: object) -> str:
+    name, package = _find_name(table, part), package_of_part(table, part)
+    if name is None:
+        return type(part).__name__
+    kind = f"the {table.kind} " if isinstance(table, Choices) else ""
+    return f"{kind}{name!r}" + ("" if package is None else f" of {package}")
 
 
 def package_of(point: EntryPoint) -> Package:
@@ -147,9 +219,15 @@ def missing(
 
 def name_in(table: Mapping[str, type[Any]], part: object) -> str:
     """Returns the name under which a table holds the part's type; imports nothing."""
+    name = _find_name(table, part)
+    assert name is not None, f"{type(part).__name__} stands in no table"
+    return name
+
+
+def _find_name(table: Mapping[str, type[Any]], part: object) -> str | None:
     cls = type(part)
     if not isinstance(table, Choices):
-        return next(name for name, known in table.items() if known is cls)
+        return next((name for name, known in table.items() if known is cls), None)
     for name, known in table.built_in.items():
         if known is cls:
             return name
@@ -161,4 +239,4 @@ def name_in(table: Mapping[str, type[Any]], part: object) -> str:
     )
     # A package may name a class by another module than the one that defines it.
     again = (name for name in table.installed if table.is_imported(name, cls))
-    return next(itertools.chain(by_name, again))
+    return next(itertools.chain(by_name, again), None)

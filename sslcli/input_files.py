@@ -28,10 +28,13 @@ def with_absolute_files(config: T, where: str = "") -> T:
             changes[field.name] = with_absolute_files(value, f"{key}.")
         elif isinstance(value, list):
             changes[field.name] = [
-                path if path in _words(field) else _absolute(key, path) for path in value
+                path if path in _words(field) else _absolute(key, path, _inside(field))
+                for path in value
             ]
+        elif value in _words(field):
+            changes[field.name] = value
         else:
-            changes[field.name] = value if value in _words(field) else _absolute(key, value)
+            changes[field.name] = _absolute(key, value, _inside(field))
     if all(changes[name] == getattr(config, name) for name in changes):
         return config
     return dataclasses.replace(config, **changes)
@@ -43,11 +46,16 @@ def _words(field: dataclasses.Field[Any]) -> tuple[str, ...]:
     return words
 
 
-def _absolute(key: str, path: str) -> str:
+def _absolute(key: str, path: str, inside: tuple[str, ...]) -> str:
     typed = Path(path).expanduser()
     begins = "" if typed.is_absolute() else f"; a relative path begins in {Path.cwd()}"
     _require_there(key, path, typed, f"put it there, or name another: {key}=…{begins}")
+    _require_inside(key, path, typed, inside)
     return str(typed.absolute())
+
+
+def _inside(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    return tuple(field.metadata.get("inside", ()))
 
 
 def file_hashes(config: Any, where: str = "") -> dict[str, str]:
@@ -65,15 +73,15 @@ def file_hashes(config: Any, where: str = "") -> dict[str, str]:
             continue
         if field.metadata.get("file", False):
             if isinstance(value, str | list):
-                hashes.update(_hash(key, value, _words(field)))
+                hashes.update(_hash(key, value, field))
         else:
             hashes.update(file_hashes(value, f"{key}."))
     return hashes
 
 
-def _hash(key: str, value: str | list[str], words: tuple[str, ...]) -> dict[str, str]:
+def _hash(key: str, value: str | list[str], field: dataclasses.Field[Any]) -> dict[str, str]:
     """Returns the hash of the files and of the words between them; none of words alone."""
-    texts = value if isinstance(value, list) else [value]
+    texts, words = value if isinstance(value, list) else [value], _words(field)
     said = [text for text in texts if text in words]
     if len(said) == len(texts):
         return {}
@@ -81,16 +89,20 @@ def _hash(key: str, value: str | list[str], words: tuple[str, ...]) -> dict[str,
         f"{n}/{name}": path
         for n, text in enumerate(texts)
         if text not in words
-        for name, path in _files(key, text)
+        for name, path in _files(key, text, _inside(field))
     }
     between = [text if text in words else "" for text in texts]
     return {key: "+".join([hash_of(found), *(between if said else [])])}
 
 
-def _files(key: str, path: str) -> Iterator[tuple[str, Path]]:
+def _files(key: str, path: str, inside: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     """Yields the file itself, or the files below the folder by their names inside."""
     top = Path(path)
     _require_there(key, path, top, "put it back, or write into config.yaml where it is now")
+    if inside:
+        _require_inside(key, path, top, inside)
+        yield from ((name, top / name) for name in inside)
+        return
     if top.is_file():
         yield "", top
     seen = {top.resolve()}  # a link may lead upwards
@@ -106,3 +118,10 @@ def _files(key: str, path: str) -> Iterator[tuple[str, Path]]:
 def _require_there(key: str, typed: str, path: Path, fix: str) -> None:
     if not typed or not (path.is_file() or path.is_dir()):
         raise SslcliError(f"{key}: there is no file or folder {typed!r}", fix)
+
+
+def _require_inside(key: str, typed: str, path: Path, inside: tuple[str, ...]) -> None:
+    absent = [name for name in inside if not (path / name).is_file()]
+    if absent:
+        message = f"{key}: {typed!r} is no folder that holds {' and '.join(inside)}"
+        raise SslcliError(message, f"name one that does; {absent[0]} is not there")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from inspect import signature
 from typing import (
     TYPE_CHECKING,
@@ -24,6 +24,9 @@ from typing import (
     runtime_checkable,
 )
 
+from sslcli.preprocessing import Preprocessing as Preprocessing
+from sslcli.preprocessing import as_pictures as as_pictures
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -35,32 +38,6 @@ Views = Union["Tensor", "list[Tensor]"]
 """Views of N pictures, (V·N, C, H, W) float32, view by view; where they have several sizes
 (multi-crop), such a tensor for each, first that of the size that the encoder is fed in evaluation.
 """
-
-
-def as_pictures(images: Tensor) -> Tensor:
-    """Converts (N, H, W, C) uint8 to (N, C, H, W) float32 in [0, 1]."""
-    return images.permute(0, 3, 1, 2).float() / 255
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """Says what an encoder is fed: square pictures of `resolution` pixels, normalised.
-
-    They are in [0, 1] minus `mean`, over `std` (per channel).
-    """
-
-    resolution: int
-    channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def normalized(self, pictures: Tensor) -> Tensor:
-        """Converts (N, C, H, W) in [0, 1] to the encoder's input."""
-        mean, std = (pictures.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
-        return (pictures - mean) / std
-
-    def without_normalization(self) -> Preprocessing:
-        return replace(self, mean=(0.0,) * self.channels, std=(1.0,) * self.channels)
 
 
 def views_by_size(views: Views) -> list[Tensor]:
@@ -158,7 +135,14 @@ class MethodConfig:
 
         Parts and plain values go in.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no build")
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        """Returns what is known to fail with these settings, and the better choice.
+
+        Known is what a paper reports, or what follows from the loss and was measured: name which.
+        """
+        return None
 
     def builds(self) -> type[Method]:
         """Returns the class that `build` returns, by its annotation; builds nothing.
@@ -215,6 +199,10 @@ class Method:
     def normal(self, batch_size: int) -> Normal:
         """Returns what the loss of a whole batch is where nothing was learned."""
         return Normal()
+
+    def labels_before(self) -> int:
+        """Returns how many labels its frozen parts have learned from."""
+        return 0
 
     def satisfied(self) -> bool:
         """Tells, after every evaluation, whether training may end before its last step.

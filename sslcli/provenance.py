@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
-from importlib.metadata import EntryPoint, distribution
+from importlib.metadata import Distribution, EntryPoint, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sslcli.choices import Choices, name_in, package_of
 from sslcli.config import conf_folder
@@ -70,34 +72,66 @@ def _code_of(point: EntryPoint) -> Code:
     module = find_spec(point.module)
     if module is None or not module.has_location or module.origin is None:
         return code  # compiled in, or made while the program runs
-    files = _listed(point)
+    assert point.dist is not None, "it was found through its distribution"
+    files = _listed(point.dist)
     if Path(module.origin) not in files.values():  # an editable checkout lists no files
-        files = _below_package(point.module)
+        files = _in_checkout(point.dist)
     return {**code, "files": hash_of(files)} if files else code
 
 
-def _listed(point: EntryPoint) -> dict[str, Path]:
+def _listed(package: Distribution) -> dict[str, Path]:
     """Returns the Python files that the package's installation lists, by name."""
-    assert point.dist is not None, "it was found through its distribution"
-    listed = {str(file): Path(str(file.locate())) for file in point.dist.files or ()}
+    listed = {str(file): Path(str(file.locate())) for file in package.files or ()}
     return {name: path for name, path in listed.items() if path.suffix == ".py" and path.is_file()}
 
 
-def _below_package(module: str) -> dict[str, Path]:
-    """Returns the files of the outermost package around a module, or the module.
+def _in_checkout(package: Distribution) -> dict[str, Path]:
+    """Returns the Python files of all modules that an editable package brings, by name.
 
-    A namespace, which several distributions share, is no package.
+    Setuptools lists these modules. Of another builder's package those are known that entry points
+    name; a single module's neighbours count with it.
+    """
+    listed = (package.read_text("top_level.txt") or "").split()
+    modules = {*listed, *(point.module for point in package.entry_points)}
+    checkout = _checkout(package)
+    files: dict[str, Path] = {}
+    for module in sorted(modules):
+        files.update(_around(module, checkout, with_neighbours=not listed))
+    return files
+
+
+def _checkout(package: Distribution) -> Path | None:
+    """Returns the folder from which pip installed an editable package."""
+    url = urlsplit(str(json.loads(package.read_text("direct_url.json") or "{}").get("url", "")))
+    return Path(unquote(url.path)).resolve() if url.scheme == "file" else None
+
+
+def _around(module: str, checkout: Path | None, with_neighbours: bool) -> dict[str, Path]:
+    """Returns the files of the outermost package around a module, or of the module.
+
+    A namespace, which several distributions share, is no package; its part in the checkout counts.
     """
     parts = module.split(".")
     for length in range(1, len(parts) + 1):
         spec = find_spec(".".join(parts[:length]))
-        if spec is not None and spec.has_location and spec.origin is not None:
+        if spec is None:
+            break
+        inside = spec.submodule_search_locations
+        if spec.has_location and spec.origin is not None:
             origin = Path(spec.origin)
-            inside = spec.submodule_search_locations is not None
-            files = origin.parent.rglob("*.py") if inside else [origin]
-            above = origin.parent.parent if inside else origin.parent
-            return {file.relative_to(above).as_posix(): file for file in files}
+            if inside is not None:
+                return _named_below(origin.parent)
+            files = origin.parent.glob("*.py") if with_neighbours else [origin]
+            return {file.name: file for file in files}
+        if length == len(parts) and checkout is not None:
+            own = [place for place in inside or () if checkout in Path(place).resolve().parents]
+            return {name: file for place in own for name, file in _named_below(Path(place)).items()}
     return {}
+
+
+def _named_below(folder: Path) -> dict[str, Path]:
+    """Returns the Python files below a package's folder; a name begins with the folder's."""
+    return {file.relative_to(folder.parent).as_posix(): file for file in folder.rglob("*.py")}
 
 
 def _hash_below(folder: Path, files: Iterable[Path]) -> str:

@@ -52,6 +52,10 @@ HOSTILE_NAMES = (
     "with space", "quo'te\"s", "new\nline", "ünï—字", "[bold]x", "a*b?[c]", "\x1b[2J", "b\udcffd",
 )  # fmt: skip
 """Names that a folder may have."""
+TEACHER = Path(__file__).parent / (
+    "written_by_0_1_0/pretrain/simclr-fashion_sample/2026-11-25_21-05-49"
+)
+"""A finished run, whose encoder was trained on grey pictures of 28 pixels."""
 PREPROCESSING = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
 """Of `pictures()`."""
 
@@ -167,6 +171,7 @@ class Site:
         )
         (info / "entry_points.txt").write_text("\n".join(groups))
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "top_level.txt").write_text(f"{file.stem}\n")
         (info / "RECORD").write_text("" if editable else f"{file.name},,\n")
         self.forget()
         return file

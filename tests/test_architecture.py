@@ -31,7 +31,7 @@ FLOORS = (
 """From top to bottom. A room may import the rooms below it, never one beside it."""
 GROUND = {
     "choices", "config", "console", "errors", "files", "generators", "input_files", "lazy", "method", "processes",
-    "provenance", "saved", "seeding", "settings", "terminal", "text",
+    "preprocessing", "provenance", "saved", "seeding", "settings", "terminal", "text",
 }  # fmt: skip
 FORBIDDEN = {
     ("engine", "data"): "the loop knows no pictures",

@@ -11,9 +11,13 @@ from doubles import FLAT, MADE, SHIFT, Site, Sslcli, only_run, require_two_lines
 from PIL import Image
 
 import sslcli as package
+from sslcli.choices import Misfit, answerable
 from sslcli.errors import SslcliError
+from sslcli.method import Preprocessing
 from sslcli.methods import METHODS
+from sslcli.nets.encoder_config import MLPConfig
 from sslcli.nets.encoders import ENCODERS
+from sslcli.trained.method import build_method
 
 
 def refused(outcome: tuple[int, str, str]) -> tuple[str, str]:
@@ -129,6 +133,100 @@ def test_a_class_that_is_no_config_is_refused(site: Site) -> None:
         SslcliError, match=r"the method 'other' of other 1.0 is not a MethodConfig: other:Other"
     ):
         METHODS["other"]
+
+
+UNDECORATED = SHIFT.replace("@dataclass(kw_only=True)\n", "")
+UNTYPED = UNDECORATED.replace("shift: float = setting", "shift = setting")
+INHERITING = (
+    SHIFT
+    + """
+class Derived(ShiftConfig):
+    suits = ("optim=sgd",)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("module", "lost"), [(UNDECORATED, "shift, note, views"), (UNTYPED, "note, views, shift")]
+)
+def test_settings_that_would_not_count_are_refused(site: Site, module: str, lost: str) -> None:
+    site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}}, module)
+    with pytest.raises(SslcliError) as refused:
+        METHODS["shift"]
+    said = "the method 'shift' of one-shift 1.0 has settings that do not count"
+    assert refused.value.message == f"{said}: {lost}"
+    assert "@dataclass(kw_only=True) above class ShiftConfig" in refused.value.fix
+
+
+def test_a_class_that_adds_no_setting_needs_no_decorator(site: Site) -> None:
+    site.install("one-shift", {"methods": {"shift": "one_shift:Derived"}}, INHERITING)
+    assert METHODS["shift"].__name__ == "Derived"
+
+
+def test_what_a_packages_code_raises_names_it_and_what_is_built_in_does_not(site: Site) -> None:
+    site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}})
+    brought = METHODS["shift"]()
+    with pytest.raises(SslcliError) as named, answerable(METHODS, brought):
+        raise RuntimeError("no such layer")
+    said = "the method 'shift' of one-shift 1.0"
+    assert named.value.message == f"{said} failed: RuntimeError: no such layer"
+    with pytest.raises(SslcliError) as named, answerable(METHODS, brought):
+        raise Misfit("it has no width", "set it")
+    assert (named.value.message, named.value.fix) == (f"{said}: it has no width", "set it")
+    with pytest.raises(SslcliError, match="the method 'simclr': it"):  # noqa: SIM117
+        with answerable(METHODS, METHODS["simclr"]()):
+            raise Misfit("it has no width", "set it")
+    for raised in (OSError("no space"), SslcliError("no", "yes")):
+        with pytest.raises(type(raised)) as same, answerable(METHODS, brought):
+            raise raised
+        assert same.value is raised
+    with pytest.raises(RuntimeError), answerable(METHODS, METHODS["simclr"]()):
+        raise RuntimeError
+
+
+BAD_STEPS = {
+    "return Shift(encoder": ("Shift(encoder", "ShiftConfig.build returns NoneType, no Method"),
+    "    encoder: torch": ("    net: torch", "Shift has no encoder"),
+    "def views(": ("def look(", "Shift defines no views"),
+}
+
+
+@pytest.mark.parametrize("good", BAD_STEPS)
+def test_a_build_that_gives_no_whole_method_is_refused(site: Site, good: str) -> None:
+    bad, said = BAD_STEPS[good]
+    assert good in SHIFT
+    points = {"methods": {"shift": "one_shift:ShiftConfig"}}
+    site.install("one-shift", points, SHIFT.replace(good, bad))
+    shape = Preprocessing(8, 1, (0.5,), (0.5,))
+    with pytest.raises(SslcliError) as refused:
+        build_method(METHODS["shift"](), MLPConfig(widths=[4]), shape, 0)
+    assert refused.value.message == f"the method 'shift' of one-shift 1.0: {said}"
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        (
+            "views(self, images):\n",
+            "views(self, images):\n        return images.numpy()\n",
+            "Shift.views returns ndarray for 16 pictures",
+        ),
+        (
+            "    shift: float",
+            "    suits = 'optim=sgd'\n    shift: float",
+            "ShiftConfig.suits must be a tuple of words, got 'optim=sgd'",
+        ),
+    ],
+    ids=["views", "suits"],
+)
+def test_a_mistake_of_a_method_is_answered_before_it_trains(
+    sslcli: Sslcli, site: Site, good: str, bad: str, said: str
+) -> None:
+    assert good in SHIFT
+    module = SHIFT.replace(good, bad, 1)
+    site.install("one-shift", {"methods": {"shift": "one_shift:ShiftConfig"}}, module)
+    error, _ = refused(sslcli("pretrain", "method=shift", *MADE))
+    assert error == said
 
 
 def test_a_run_whose_package_is_gone_says_where_its_choices_came_from(
@@ -253,9 +351,11 @@ def test_thirty_packages_are_not_imported_where_none_is_used(
     names = [f"late_{number}" for number in range(30)]
     for name in names:
         points = {group: {name: f"{name}:Config"} for group in ("methods", "encoders", "data")}
-        site.install(name, points, "raise AssertionError('this package was imported')")
+        site.install(
+            name, points, "open(__file__ + '.imported', 'x').close()\nraise AssertionError"
+        )
     outcome = sslcli(*words)
     assert outcome.status == 0, outcome.err
-    assert not sys.modules.keys() & {*names}
+    assert not list(site.folder.glob("*.imported")), "also where the fault was swallowed"
     if words[0] == "completion":
         assert {f"method={name}" for name in names} <= {*outcome.out.split()}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from doubles import TEACHER
 
 from sslcli.augment.masks_config import MaskConfig, MaskKind
 from sslcli.method import MethodConfig
@@ -15,6 +16,7 @@ from sslcli.methods.barlow_twins import BarlowTwinsConfig
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig, Reconstruction
 from sslcli.methods.dino import DINOConfig
+from sslcli.methods.distillation import DistillationConfig
 from sslcli.methods.mae import MAEConfig
 from sslcli.methods.moco import MoCoConfig
 from sslcli.methods.simclr import ContrastiveLoss, SimCLRConfig
@@ -41,6 +43,7 @@ VARIANTS: dict[str, tuple[MethodConfig, EncoderConfig]] = {
     "barlow_twins": (BarlowTwinsConfig(projector=HeadConfig(hidden=32)), CONVNET),
     "moco": (MoCoConfig(queue=16), CONVNET),
     "dino": (DINOConfig(num_prototypes=16, momentum=0.999), CONVNET),
+    "distillation": (DistillationConfig(teacher=str(TEACHER), queue=16), CONVNET),
     "swav": (SwAVConfig(queue_from=1, queue=16), CONVNET),
     "mae": (MAEConfig(decoder_width=32, decoder_depth=1), VIT),
     "mae, pixels": (

@@ -17,6 +17,7 @@ from sslcli.settings import part, setting
 @dataclass(kw_only=True)
 class Teacher:
     weights: str | None = setting(None, "of the teacher", file=True)
+    folder: str | None = setting(None, "of its encoder", file=True, inside=("a", "b"))
     log: str | None = setting(None, "where it was trained", file=True, changes_results=False)
 
 
@@ -106,3 +107,24 @@ def test_words_name_no_file_and_count_as_they_are(here: Path) -> None:
     hashes = {file_hashes(with_absolute_files(Beside(several=o)))["several"] for o in others}
     assert len(hashes | {file_hashes(found)["several"]}) == 4
     assert file_hashes(Beside()) == file_hashes(Beside(several=["raw"])) == {}
+
+
+def test_of_a_folder_with_named_files_these_alone_count(here: Path) -> None:
+    for name in "abc":
+        (here / "folder" / name).write_text(name)
+    config = with_absolute_files(Config(teacher=Teacher(folder="folder")))
+    before = file_hashes(config)
+    (here / "folder/c").write_text("other")
+    (here / "folder/d").write_text("new")
+    assert file_hashes(config) == before
+    (here / "folder/b").write_text("other")
+    assert file_hashes(config) != before
+
+
+@pytest.mark.parametrize("name", ["folder", "a.pt"])
+def test_where_a_named_file_is_missing_it_is_said(here: Path, name: str) -> None:
+    (here / "folder/a").write_text("a")
+    with pytest.raises(SslcliError) as refused:
+        with_absolute_files(Config(teacher=Teacher(folder=name)))
+    assert refused.value.message == f"teacher.folder: {name!r} is no folder that holds a and b"
+    assert refused.value.fix.endswith("is not there")

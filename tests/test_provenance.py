@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -61,6 +62,42 @@ def test_an_editable_package_counts_whole_and_a_namespace_does_not(
     beside.write_text("")
     assert (code() != before) == named.startswith("one")
     (file.parent / "nets.py").write_text("x = 1")
+    assert code()["files"] != before["files"]
+
+
+@pytest.mark.parametrize("listed", ["one_shift\nhelpers\n", None], ids=["setuptools", "others"])
+def test_an_editable_packages_other_modules_count(
+    site: Site, tmp_path: Path, listed: str | None
+) -> None:
+    """Setuptools lists them; where nobody does, a module's neighbours count."""
+    checkout = tmp_path / "checkout"
+    site.see(checkout)
+    file = site.install("one-shift", POINTS, editable=checkout)
+    top_level = site.folder / "one_shift-1.0.dist-info/top_level.txt"
+    top_level.unlink() if listed is None else top_level.write_text(listed)
+    helper = file.with_name("helpers.py")
+    helper.write_text("x = 1")
+    before = code()
+    helper.write_text("x = 2")
+    assert code()["files"] != before["files"]
+
+
+def test_an_editable_packages_part_of_a_namespace_counts(site: Site, tmp_path: Path) -> None:
+    """And not what another distribution has in the same namespace."""
+    checkout, others = tmp_path / "check out", tmp_path / "others"
+    for folder in (checkout, others):
+        site.see(folder)
+        (folder / "space/deep").mkdir(parents=True)
+    (checkout / "space/one.py").write_text(SHIFT)
+    points = {"methods": {"shift": "space.one:ShiftConfig"}}
+    site.install("one-shift", points, editable=tmp_path / "elsewhere")
+    info = site.folder / "one_shift-1.0.dist-info"
+    (info / "top_level.txt").write_text("space\n")
+    (info / "direct_url.json").write_text(json.dumps({"url": checkout.as_uri()}))
+    before = code()
+    (others / "space/deep/theirs.py").write_text("x = 1")
+    assert code() == before
+    (checkout / "space/deep/nets.py").write_text("x = 1")
     assert code()["files"] != before["files"]
 
 

@@ -103,6 +103,7 @@ class Words:
     def of(cls, config: type[MethodConfig]) -> Words:
         choices: dict[str, str] = {}
         values: dict[str, Any] = {}
+        _require_tuple(config.suits, config.__name__)
         for override in OverridesParser.create().parse_overrides(list(config.suits)):
             key, value = override.key_or_group, override.value()
             if key in ("encoder", "optim"):
@@ -118,3 +119,9 @@ class Words:
                 below = below.setdefault(parent, {})
             below[last] = value
         return cls(choices, values)
+
+
+def _require_tuple(suits: object, config: str) -> None:
+    if isinstance(suits, str):
+        message = f"{config}.suits must be a tuple of words, got {suits!r}"
+        raise SslcliError(message, f"add a comma: suits = ({suits!r},)")

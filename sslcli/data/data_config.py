@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sslcli.data.images import ImageSet, Splits, Track, untracked
+from sslcli.data.soundness import require_parts
 from sslcli.data.split import StoredParts, divide
 from sslcli.errors import require
 from sslcli.settings import REQUIRED, setting
@@ -61,7 +62,7 @@ class DataConfig:
 
         Raises SslcliError where files are missing or are not what they should be.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no load")
 
     def location(self) -> Path:
         """Returns `root`, or the cache where it is left out; `~` is expanded."""
@@ -71,6 +72,7 @@ class DataConfig:
         """Returns `stored` with validation held out and every part at `resolution`."""
         from sslcli.data.resize import resize
 
+        require_parts(stored)
         parts = divide(stored, self.val_fraction, self.limit, self.split_seed)
         assert parts.val is not None, "divide holds validation out"
         return Splits(

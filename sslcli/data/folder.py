@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from sslcli.data.data_config import DataConfig
 from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
+from sslcli.data.groups import with_groups
 from sslcli.data.images import ImageSet, Splits, Track, select, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
-from sslcli.data.split import divide
+from sslcli.data.split import StoredParts, divide
 from sslcli.errors import SslcliError, require
 from sslcli.processes import size
 from sslcli.settings import REQUIRED, setting
@@ -89,6 +90,13 @@ class FolderConfig(DataConfig):
     )
 
     duplicates: Duplicates = setting(Duplicates.warn, MEANING, added_later=True)
+    groups: str | None = setting(
+        None,
+        "pictures of one group (a patient) stay on one side of every split: the number of a folder "
+        "level (1: the first below data.root, in each part), or a regular expression whose first "
+        "brackets hold the group, searched for in the path below data.root; null: none",
+        added_later=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,10 +127,14 @@ class FolderConfig(DataConfig):
 
         `limit` comes before decoding: a bad picture among those is one fewer.
         """
-        root = self.location()
-        listing, stored = scan(root)
+        listing, stored = self.list_files()
         chosen = divide(stored, self.val_fraction, self.limit, self.split_seed)
-        files = {"train": chosen.train, "val": chosen.val, "test": chosen.test}
+        files = {
+            "train": chosen.train,
+            "val": chosen.val,
+            "test": chosen.test,
+            "unlabelled": chosen.unlabelled,
+        }
         rows = np.concatenate([part.rows for part in files.values() if part is not None])
         decoded = self._decode(listing, rows, track)
         bad = [
@@ -138,10 +150,17 @@ class FolderConfig(DataConfig):
             sets["val"],
             sets["test"],
             chosen.classes,
+            sets["unlabelled"],
             warnings=(*chosen.warnings, *bad_picture_warnings(bad), *self._grey_warnings(decoded)),
             no_labels=chosen.no_labels,
         )
         return handle_duplicates(splits, self.duplicates)
+
+    def list_files(self) -> tuple[Listing, StoredParts[PictureFiles]]:
+        """Returns the files, and the parts that they belong to; opens none."""
+        root = self.location()
+        listing, stored = scan(root)
+        return listing, stored if self.groups is None else with_groups(stored, listing, self.groups)
 
     def _decode(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
         from sslcli.data.decode import DecodeOptions
@@ -198,7 +217,8 @@ def _decoded_set(
     stop = start + len(part)
     paths = tuple(listing.path(row) for row in part.rows.tolist())
     digests = decoded.records[start:stop, :-1]
-    whole = ImageSet(select(decoded.images, slice(start, stop)), part.labels, paths, digests)
+    pixels = select(decoded.images, slice(start, stop))
+    whole = ImageSet(pixels, part.labels, paths, digests, part.groups)
     good = [i - start for i in range(start, stop) if i not in decoded.bad]
     if not good:
         message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"

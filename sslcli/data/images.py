@@ -72,17 +72,44 @@ def evenly_spaced(num_there: int, at_most: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
+class JoinedPixels:
+    """Puts pictures of several sources one after the other; they are read when asked for."""
+
+    sources: tuple[Pixels, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), *self.sources[0].shape[1:])
+
+    def __len__(self) -> int:
+        return sum(len(source) for source in self.sources)
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        rows = np.arange(len(self))[chosen]
+        pixels = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+        start = 0
+        for source in self.sources:
+            inside = (rows >= start) & (rows < start + len(source))
+            if inside.any():
+                pixels[inside] = source[rows[inside] - start]
+            start += len(source)
+        return pixels
+
+
+@dataclass(frozen=True)
 class ImageSet:
     """Holds N square pictures.
 
     `images` (N, H, W, C) uint8, `labels` (N,) int64 or None; `paths` of the files they came from,
-    and `digests` (N, 16) uint8 of these files' bytes.
+    and `digests` (N, 16) uint8 of these files' bytes. `groups` (N,) int64: those of one number stay
+    on one side of every split.
     """
 
     images: Pixels
     labels: NDArray[np.int64] | None = None
     paths: tuple[str, ...] | None = None
     digests: NDArray[np.uint8] | None = None
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -99,7 +126,8 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[indices]
         paths = None if self.paths is None else tuple(self.paths[i] for i in indices)
         digests = None if self.digests is None else self.digests[indices]
-        return ImageSet(select(self.images, indices), labels, paths, digests)
+        groups = None if self.groups is None else self.groups[indices]
+        return ImageSet(select(self.images, indices), labels, paths, digests, groups)
 
     def without_labels(self) -> ImageSet:
         return replace(self, labels=None)
@@ -147,12 +175,28 @@ class Splits:
             int(part.labels.max()) for part in parts if part is not None and part.labels is not None
         )
 
+    @property
+    def num_groups(self) -> dict[str, int]:
+        """Returns how many groups each part has; {} where the data have none.
+
+        Raises AssertionError where two parts share one: `split.py` must not let it happen.
+        """
+        parts = {"training": self.train, "validation": self.val, "test": self.test}
+        found = {
+            name: set(part.groups.tolist())
+            for name, part in parts.items()
+            if part is not None and part.groups is not None
+        }
+        together = set().union(*found.values())
+        assert len(together) == sum(map(len, found.values())), "a group is on two sides of a split"
+        return {name: len(groups) for name, groups in found.items()}
+
     @cached_property
     def pretraining(self) -> ImageSet:
         """Returns pictures for pretraining: `train` and `unlabelled`, never the others."""
         if self.unlabelled is None:
             return self.train
-        return ImageSet(np.concatenate([self.train.images[:], self.unlabelled.images[:]]))
+        return ImageSet(JoinedPixels((self.train.images, self.unlabelled.images)))
 
     @cached_property
     def fingerprint(self) -> str:

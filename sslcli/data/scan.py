@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -51,21 +51,27 @@ class Listing:
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """Selects files of a listing: `rows` (N,) int64, by name, and `labels` (N,) int64."""
+    """Selects files of a listing: `rows` (N,) int64, by name, and `labels` (N,) int64.
+
+    `groups` (N,) int64, where there are groups.
+    """
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64] | None
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def subset(self, indices: NDArray[np.int64]) -> PictureFiles:
         return PictureFiles(
-            self.rows[indices], None if self.labels is None else self.labels[indices]
+            self.rows[indices],
+            None if self.labels is None else self.labels[indices],
+            None if self.groups is None else self.groups[indices],
         )
 
     def without_labels(self) -> PictureFiles:
-        return PictureFiles(self.rows, None)
+        return replace(self, labels=None)
 
 
 def scan(root: Path) -> tuple[Listing, StoredParts[PictureFiles]]:

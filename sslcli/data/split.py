@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.data.group_split import grouped_sample
 from sslcli.errors import SslcliError, require
 from sslcli.seeding import derive_seed
 
@@ -17,6 +18,9 @@ class Part(Protocol):
 
     @property
     def labels(self) -> NDArray[np.int64] | None: ...
+
+    @property
+    def groups(self) -> NDArray[np.int64] | None: ...
 
     def __len__(self) -> int: ...
 
@@ -79,6 +83,9 @@ def divide(
             stratified_sample(train.labels, len(train), limit, draw, first=val.labels)
         )
     unlabelled = stored.unlabelled
+    if unlabelled is not None and unlabelled.groups is not None:
+        assert val.groups is not None, "all parts have groups, or none"
+        unlabelled = unlabelled.subset(np.flatnonzero(~np.isin(unlabelled.groups, val.groups)))
     if unlabelled is not None and limit is not None and limit < len(unlabelled):
         chosen = stratified_sample(None, len(unlabelled), limit, derive_seed("limit", seed))
         unlabelled = unlabelled.subset(chosen)
@@ -112,13 +119,20 @@ def _missing_class_warnings(
 
 
 def hold_out(train: P, fraction: float, seed: int) -> tuple[P, P]:
-    """Splits `train` into training and validation: `fraction` of it, at least one."""
+    """Splits `train` into training and validation: `fraction` of it, at least one.
+
+    No group is in both.
+    """
     if len(train) < 2:
         raise SslcliError(
             "there must be at least 2 training pictures, one of them for validation, "
             f"got {len(train)}",
             "add pictures",
         )
+    if train.groups is not None:
+        order = permutation(len(np.unique(train.groups)), derive_seed("groups", seed))
+        whole = grouped_sample(train.groups, train.labels, fraction, order)
+        return train.subset(np.flatnonzero(~whole)), train.subset(np.flatnonzero(whole))
     eligible = _eligible_rows(train)
     labels = None if train.labels is None else train.labels[eligible]
     count = max(1, round(fraction * len(train)))

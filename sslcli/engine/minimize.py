@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.profiler import record_function
 
+from sslcli.choices import Misfit, answerable
 from sslcli.engine.device import Compute
 from sslcli.engine.frozen_encoders import Frozen
-from sslcli.engine.optim_config import OptimConfig
+from sslcli.engine.optim_config import OPTIMIZERS, OptimConfig
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
 from sslcli.processes import average_, largest, size
@@ -88,7 +89,11 @@ class Minimizer:
             raise SslcliError(message, "give every player a rate, and nobody else")
         frozen = Frozen.of(modules_of.values(), frozen_steps)
         players = {
-            player: Player(optim.build(modules, frozen.parameters), optim.clip_norm, rates[player])
+            player: Player(
+                _optimizer(optim, modules, f"{name}.players gives {player!r}", frozen),
+                optim.clip_norm,
+                rates[player],
+            )
             for player, modules in modules_of.items()
         }
         minimizer = cls(players, compute, learning_rate, weight_decay, name)
@@ -197,6 +202,28 @@ class Minimizer:
         for name, player in self._players.items():
             player.optimizer.load_state_dict(state["optimizers"][name])
         self._scaler.load_state_dict(state["scaler"])
+
+
+def _optimizer(
+    optim: OptimConfig, modules: Sequence[nn.Module], gives: str, frozen: Frozen
+) -> Optimizer:
+    """Builds an optimizer; raises SslcliError where there is nothing to train, or it fails."""
+    if not any(p.requires_grad for module in modules for p in module.parameters()):
+        fix = "name modules that have parameters with a gradient"
+        raise SslcliError(f"{gives} nothing to train", fix)
+    with answerable(OPTIMIZERS, optim):
+        return _sound_optimizer(optim.build(modules, frozen.parameters))
+
+
+def _sound_optimizer(optimizer: object) -> Optimizer:
+    """Returns the optimizer; raises Misfit unless it is one of the groups that it was given."""
+    if not isinstance(optimizer, Optimizer):
+        message = f"its optimizer returns {type(optimizer).__name__}, no torch.optim.Optimizer"
+        raise Misfit(message, "let it end with: return SGD(groups, lr=self.lr)")
+    if not all("adapt" in group for group in optimizer.param_groups):
+        message = "its optimizer has other groups of parameters than it was given"
+        raise Misfit(message, "pass them on as they are: return SGD(groups, lr=self.lr)")
+    return optimizer
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -149,7 +149,7 @@ class OptimConfig:
 
     def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
         """Returns an optimizer of torch's parameter groups."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no optimizer")
 
     def _parameter_groups(
         self, modules: Sequence[nn.Module], apart: Collection[int]

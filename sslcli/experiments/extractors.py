@@ -35,14 +35,16 @@ def opened(
 
     Raises SslcliError where the ceiling is of another network, or the data do not fit.
     """
-    ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling))
+    ceiling = (
+        None if config.ceiling is None else read_encoder(Path(config.ceiling), pool=config.pool)
+    )
     if config.run is None:
         session, files = open_given("linear-eval", run, config, console, config.seed)
         require_same_network(config, files, ceiling)
         if ceiling is not None:
             require_fit(session.splits.train.images, ceiling.preprocessing)
         return session, files, ceiling
-    files = read_encoder(Path(config.run), config.at)
+    files = config.read(Path(config.run))
     require_same_network(config, files, ceiling)
     sources = [files] if ceiling is None else [files, ceiling]
     session = open_evaluation(

@@ -7,9 +7,18 @@ from typing import Any
 from torch import Tensor
 
 from sslcli.engine.train import Pictures
+from sslcli.errors import SslcliError
 from sslcli.experiments.session import Session
 from sslcli.generators import seed_generators
-from sslcli.method import Clusterer, LabelReader, Method, Restorer, views_one_by_one
+from sslcli.method import (
+    Clusterer,
+    LabelReader,
+    Method,
+    Restorer,
+    Views,
+    views_by_size,
+    views_one_by_one,
+)
 from sslcli.report.attention import Attending, save_attention
 from sslcli.report.curves import Records
 from sslcli.report.figures import save_curves
@@ -25,7 +34,7 @@ def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: 
     batch = pictures.at(0)
     images: Tensor = batch[0] if isinstance(method, LabelReader) else batch
     seed_generators(seed)
-    views = views_one_by_one(method.views_of(images), len(images))
+    views = views_one_by_one(_views(method, images), len(images))
     shown = slice(0, 12)
     shape = method.preprocessing
     if not method.views_are_normalized:
@@ -33,6 +42,24 @@ def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: 
     path = session.figures / "views.png"
     pixels, drawn = images[shown].cpu().numpy(), [view[shown].cpu() for view in views]
     save_contact_sheet(path, pixels, drawn, shape.mean, shape.std)
+
+
+def _views(method: Method, images: Tensor) -> Views:
+    """Returns a batch's views; raises SslcliError where they are none."""
+    views = method.views_of(images)
+    for size in views_by_size(views):
+        if _is_views(size, len(images)):
+            continue
+        what = f"shape {tuple(size.shape)}" if isinstance(size, Tensor) else type(size).__name__
+        raise SslcliError(
+            f"{type(method).__name__}.views returns {what} for {len(images)} pictures",
+            "return a tensor (V·N, C, H, W) of V views, or a list of one for every size",
+        )
+    return views
+
+
+def _is_views(size: object, num: int) -> bool:
+    return isinstance(size, Tensor) and size.ndim == 4 and len(size) > 0 and len(size) % num == 0
 
 
 def save_figures(session: Session, method: Method, records: Records) -> None:

@@ -34,7 +34,7 @@ from sslcli.runs.results import (
     write_results,
 )
 from sslcli.trained.encoder import build_initial, load_trained, write_encoder
-from sslcli.trained.encoder_files import EncoderFiles, read_encoder
+from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -62,7 +62,12 @@ def run(config: Config, run: Run, console: Console) -> None:
         describe_protocol(config, labelled, splits),
         [score_on_test(classifier, session)],
         runs=[] if config.run is None else [config.run],
-        settings={"init": config.init.name, "labels": config.labels, "seed": config.seed},
+        settings={
+            **config.chosen(),
+            "init": config.init.name,
+            "labels": config.labels,
+            "seed": config.seed,
+        },
         classes=session.classes,
     )
     report(config, session, results)
@@ -72,7 +77,7 @@ def opened(config: Config, run: Run, console: Console) -> tuple[Session, Encoder
     """Opens the session, and reads the encoder that is trained on."""
     if config.run is None:
         return open_given("finetune", run, config, console, config.seed)
-    files = read_encoder(Path(config.run))
+    files = config.read(Path(config.run))
     session = open_evaluation(
         "finetune", run, [files], config.data, config.runtime, console, config.data_root
     )
@@ -161,7 +166,7 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
 def weights_of(config: Config) -> str:
     """Names the weights that training began with."""
     if config.run is not None:
-        return f"the run's weights ({config.run})"
+        return f"the run's weights ({config.run}){config.described()}"
     assert config.encoder is not None, "resolve requires one of them"
     return f"given weights ({config.encoder.weights})"
 

@@ -14,6 +14,7 @@ from sslcli.data.data_config import DataConfig
 from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import require
+from sslcli.experiments.chosen_encoder import ChosenEncoder
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.experiments.subject_config import found_encoder, label_of, require_one_subject
 from sslcli.nets.encoder_config import EncoderConfig
@@ -96,7 +97,7 @@ class TrainingConfig:
 
 
 @dataclass(kw_only=True)
-class Config(RecordingConfig):
+class Config(ChosenEncoder, RecordingConfig):
     """Holds the settings of fine-tuning."""
 
     run: str | None = setting(
@@ -136,19 +137,28 @@ class Config(RecordingConfig):
             "positive",
             "try 0.01, 0.1, 10 (per class) or 1 (all)",
         )
+        begins = self.at is None or self.init is Initial.run
+        fix = "leave `at` out, or begin with the run's weights: init=run"
+        require(begins, "at", self.at, "null where init=random, which begins with no weights", fix)
         super().__post_init__()
 
 
 def resolve(config: Config) -> Config:
-    """Returns the config with `run`, or weights, and the data's root as absolute paths."""
+    """Returns the config with `run`, or weights, and the data's root as absolute paths.
+
+    Raises SslcliError where the run has no encoder as it is chosen.
+    """
     random, outputs = config.init is Initial.random, config.runtime.outputs
     require_one_subject(config.run, config.encoder, config.data, random)
     source = None
     if config.run is not None:
         folder = resolve_encoder_run(config.run, outputs)
+        config.read(folder)
         if not random:
             require_unlabelled(folder)
         source = str(folder.absolute())
+    else:
+        config.require_nothing_chosen()
     data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     encoder = found_encoder(config.encoder, outputs, unlabelled=not random)
@@ -159,6 +169,7 @@ def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method, data and weights."""
     if config.run is None:
         assert config.encoder is not None, "resolve requires one of them"
-        return label_of(config.encoder, choices)
-    trained_on = evaluation_folder_label(config.run, choices)
+        trained_on = label_of(config.encoder, choices)
+    else:
+        trained_on = config.label(evaluation_folder_label(config.run, choices))
     return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"

@@ -19,12 +19,14 @@ from sslcli.evaluation.features import require_fit
 from sslcli.experiments.session import Session, open_session
 from sslcli.files import write_atomically
 from sslcli.method import Preprocessing
+from sslcli.nets.description import JSON, WEIGHTS
 from sslcli.nets.encoder import Encoder
-from sslcli.nets.encoder_config import PUBLIC, EncoderConfig, Fed
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.nets.given_config import PUBLIC, Fed
 from sslcli.nets.weight_guess import network_in
 from sslcli.runs.folder import Run
 from sslcli.trained.encoder import build_initial
-from sslcli.trained.encoder_files import JSON, WEIGHTS, EncoderFiles, read_encoder
+from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 from sslcli.trained.given_weights import Given, give_weights
 from sslcli.trained.weights_file import read_tables, weights_path
 

@@ -36,7 +36,7 @@ from sslcli.files import write_atomically
 from sslcli.runs.checkpoint import skip_finished
 from sslcli.runs.folder import Run, read_facts
 from sslcli.trained.encoder import build_untrained, load_trained
-from sslcli.trained.encoder_files import EncoderFiles, read_encoder
+from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -75,7 +75,7 @@ class LabelCurve:
             session, given = open_given("label-curve", run, config, console)
             sources = [given]
         else:
-            sources = [read_encoder(Path(name)) for name in config.runs]
+            sources = [config.read(Path(name)) for name in config.runs]
             session = open_evaluation(
                 "label-curve", run, sources, config.data, config.runtime, console, config.data_root
             )

@@ -14,6 +14,7 @@ from sslcli.data.data_config import DataConfig
 from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import require
+from sslcli.experiments.chosen_encoder import ChosenEncoder
 from sslcli.experiments.finetune_config import TrainingConfig
 from sslcli.experiments.subject_config import (
     COMPARED,
@@ -38,7 +39,7 @@ class Kind(Enum):
 
 
 @dataclass(kw_only=True)
-class Config:
+class Config(ChosenEncoder):
     """Holds the settings of the label curve."""
 
     run: str = setting(
@@ -116,7 +117,10 @@ class Config:
 
 
 def resolve(config: Config) -> Config:
-    """Returns the config with runs, weights and the data's root as absolute paths."""
+    """Returns the config with runs, weights and the data's root as absolute paths.
+
+    Raises SslcliError where a run has no encoder as it is chosen.
+    """
     outputs, folders = config.runtime.outputs, []
     encoder = found_encoder(config.encoder, outputs, unlabelled=True)
     if encoder is None:
@@ -125,6 +129,7 @@ def resolve(config: Config) -> Config:
         unnamed = None if config.run == "last" else config.run
         named = config.runs[0] if config.runs else unnamed
         require_one_subject(named, encoder, config.data)
+        config.require_nothing_chosen()
     data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     return replace(
@@ -145,6 +150,7 @@ def _absolute_runs(config: Config) -> list[str]:
     ]
     for source in sources:
         require_unlabelled(source)
+        config.read(source)
     folders = [str(folder.absolute()) for folder in sources]
     require(
         len(set(folders)) == len(folders),
@@ -162,4 +168,4 @@ def folder_label(config: Config, choices: dict[str, str]) -> str:
         return label_of(config.encoder, choices)
     sources = [read_facts(Path(run)).get("choices", {}) for run in config.runs]
     methods = "-".join(dict.fromkeys(source.get("method", "run") for source in sources))
-    return f"{methods}-{choices.get('data') or sources[0].get('data', 'data')}"
+    return config.label(f"{methods}-{choices.get('data') or sources[0].get('data', 'data')}")

@@ -31,11 +31,12 @@ def describe_protocol(curve: LabelCurve) -> Protocol:
         tested_on=f"{len(curve.test)} test pictures, once a cell",
         data_fingerprint=splits.fingerprint,
         details={
-            "linear_probe": "multinomial logistic regression on encoder outputs, eval mode, "
-            "float32, standardised by those of all training pictures, without their labels; "
-            "l2 by validation",
+            "linear_probe": "multinomial logistic regression on encoder "
+            f"outputs{config.described()}, eval mode, float32, standardised by those of all "
+            "training pictures, without their labels; l2 by validation",
             "raw_pixels": "the same probe on pixels in [0, 1]",
-            "finetuned": "encoder and linear layer from the run's weights; stopped, and weights "
+            "finetuned": "encoder and linear layer from the run's weights"
+            f"{config.described()}; stopped, and weights "
             "chosen, on validation",
             "from_scratch": "the same network and training from random weights",
             "l2": ", ".join(f"{value:g}" for value in config.l2),
@@ -88,7 +89,7 @@ def report(curve: LabelCurve, cells: list[Cell]) -> None:
         for count, mean, _ in points
     }
     run.finish(metrics, None, peak_memory_bytes=session.compute.peak_memory_bytes())
-    evaluation = Evaluation("label-curve", str(run.folder.absolute()), {}, metrics)
+    evaluation = Evaluation("label-curve", str(run.folder.absolute()), config.chosen(), metrics)
     for source in config.runs:
         append_evaluation(Path(source), evaluation, console)
     console.say(f"run: {run.folder}")

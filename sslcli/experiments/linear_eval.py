@@ -83,9 +83,8 @@ def run(config: Config, run: Run, console: Console) -> None:
 
 
 def evaluated(config: Config) -> dict[str, Value]:
-    """Returns what tells this evaluation from others: epoch, labels, seed."""
-    epoch: dict[str, Value] = {} if config.at is None else {"epoch": config.at}
-    return {**epoch, "labels": config.labels, "seed": config.seed}
+    """Returns what tells this evaluation from others: encoder, labels, seed."""
+    return {**config.chosen(), "labels": config.labels, "seed": config.seed}
 
 
 def refits_on_validation(config: Config, labelled: ImageSet, splits: Splits) -> bool:
@@ -160,12 +159,10 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
         else f"of {len(standardizing(splits)):,} training pictures, without their labels"
     )
     layer = "encoder output" if config.layer is None else f"output of layer {config.layer}"
-    if config.at is not None:
-        layer += f" after epoch {config.at}"
     details: dict[str, Value] = {
         "probe": "multinomial logistic regression, L-BFGS, on features standardised by those "
         + standardized_by,
-        "features": f"{layer}, eval mode, float32, no augmentation",
+        "features": f"{layer}{config.described()}, eval mode, float32, no augmentation",
     }
     if RAW_PIXELS in config.compared:
         details[RAW_PIXELS] = "the same on pixels in [0, 1]"

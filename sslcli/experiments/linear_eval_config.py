@@ -13,6 +13,7 @@ from typing import Any
 from sslcli.data.data_config import DataConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError, require
+from sslcli.experiments.chosen_encoder import ChosenEncoder
 from sslcli.experiments.subject_config import (
     COMPARED,
     RAW_PIXELS,
@@ -24,16 +25,15 @@ from sslcli.experiments.subject_config import (
 )
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.runs.find import resolve_run
-from sslcli.runs.snapshots import name_of
 from sslcli.saved import read
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import hydra_path
 from sslcli.trained.data import evaluation_folder_label
-from sslcli.trained.encoder_files import require_snapshot, resolve_encoder_run
+from sslcli.trained.encoder_files import resolve_encoder_run
 
 
 @dataclass(kw_only=True)
-class Config:
+class Config(ChosenEncoder):
     """Holds the settings of the linear evaluation."""
 
     run: str | None = setting(
@@ -41,11 +41,6 @@ class Config:
     )
     encoder: EncoderConfig | None = setting(
         None, "in place of a run: an encoder with given weights (encoder.weights)", added_later=True
-    )
-    at: int | None = setting(
-        None,
-        "evaluate the snapshot after this epoch; null: the finished encoder",
-        added_later=True,
     )
     data: DataConfig | None = setting(None, "other data than the run's: transfer")
     data_root: str | None = setting(
@@ -113,19 +108,17 @@ class Config:
 def resolve(config: Config) -> Config:
     """Returns the config with `run`, `ceiling` and the data's root as absolute paths.
 
-    Raises SslcliError where the run has no snapshot of the epoch `at`.
+    Raises SslcliError where the run has no encoder as it is chosen.
     """
     outputs = config.runtime.outputs
     require_one_subject(config.run, config.encoder, config.data)
     source = None
-    if config.run is not None:
+    if config.run is None:
+        config.require_nothing_chosen()
+    else:
         folder = resolve_encoder_run(config.run, outputs)
-        if config.at is not None:
-            require_snapshot(folder, config.at)
+        config.read(folder)
         source = str(folder.absolute())
-    elif config.at is not None:
-        message = f"at={config.at} names a snapshot of a run, and there is no run"
-        raise SslcliError(message, "leave it out, or give run=…")
     baselines = config.baselines
     if not isinstance(baselines, bool):
         baselines = found_baselines(baselines, outputs)
@@ -165,5 +158,4 @@ def folder_label(config: Config, choices: dict[str, str]) -> str:
     if config.run is None:
         assert config.encoder is not None, "resolve requires one of them"
         return label_of(config.encoder, choices)
-    label = evaluation_folder_label(config.run, choices)
-    return label if config.at is None else f"{label}-{name_of(config.at)}"
+    return config.label(evaluation_folder_label(config.run, choices))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -90,7 +90,8 @@ def train_method(
     num_labels = count_labels(method, session)
     seen_labels = num_labels + known_labels
     normal = method.normal(config.batch_size)
-    kind, part = (LabelledBatches, splits.train) if num_labels else (Batches, splits.pretraining)
+    reads_labels = isinstance(method, LabelReader)
+    kind, part = (LabelledBatches, splits.train) if reads_labels else (Batches, splits.pretraining)
     pictures: Pictures[Any] = kind(part, config.batch_size, config.seed, compute.device)
     num_steps = config.epochs * pictures.steps_per_epoch
     chosen = suited(config)
@@ -105,9 +106,11 @@ def train_method(
             "suited": chosen,
             "labels": num_labels,
             "normal_loss": normal._asdict(),
+            "known_to_fail": config.method.known_to_fail(config.batch_size),
         },
     )
     say_normal(normal, session.console)
+    warn_of_known_failure(config, session.console)
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
     training = training_of(config, session, method, pictures, seen_labels)
     profile = run.folder / "profile"
@@ -148,16 +151,9 @@ def training_of(
         suggest_low_rate(config.optim, session.console)
         evaluate = Remembering(evaluate, session.run, session.console.warn)
     keep = keeper(config, session.run.folder, method, in_epoch, labels)
-    return Training(
-        method,
-        pictures,
-        config.optim,
-        keep_before(keep, evaluate),
-        num_steps,
-        config.seed,
-        evaluate_first=begins,
-        frozen_steps=config.encoder.frozen_epochs * in_epoch,
-    )
+    kept, frozen = keep_before(keep, evaluate), config.encoder.frozen_epochs * in_epoch
+    training = Training(method, pictures, config.optim, kept, num_steps, config.seed)
+    return replace(training, evaluate_first=begins, frozen_steps=frozen)
 
 
 def build(config: Config, session: Session) -> tuple[Method, int]:
@@ -189,13 +185,24 @@ def say_normal(normal: Normal, console: Console) -> None:
         console.say(f"the loss is {' and '.join(known)}")
 
 
+def warn_of_known_failure(config: Config, console: Console) -> None:
+    """Warns, before the first step, where method and batch are known to fail together."""
+    said = config.method.known_to_fail(config.batch_size)
+    if said is not None:
+        console.warn(said)
+
+
 def count_labels(method: Method, session: Session) -> int:
     """Returns how many labels the method learns from: none, unless its type says so.
 
-    Raises SslcliError where it needs labels that the pictures do not have.
+    Those that a teacher learned from count too. Raises SslcliError where it needs labels that the
+    pictures do not have.
     """
     if not isinstance(method, LabelReader):
-        return 0
+        before = method.labels_before()
+        if before:
+            session.console.say(f"what teaches {type(method).__name__} saw {before:,} labels")
+        return before
     require_labels(session.splits, f"{type(method).__name__}, which learns from them,")
     num_labels = len(session.splits.train)
     session.console.say(f"{type(method).__name__} learns from {num_labels:,} labels")

@@ -29,7 +29,12 @@ from sslcli.method import Evaluate, Learner
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
 from sslcli.text import shell_path
-from sslcli.trained.data import require_present, require_same_data, run_data_config
+from sslcli.trained.data import (
+    load_splits,
+    require_present,
+    require_same_data,
+    run_data_config,
+)
 from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
@@ -94,11 +99,14 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
     if run.facts.get("data", {}).get("fingerprint"):
         fix = f"say where they are now: sslcli resume {shell_path(run.folder)} --data-root FOLDER"
         require_present(data, fix)
-    splits = data.load(console.track)
+    splits = load_splits(data, console.track)
     if not processes.rank():
         processes.from_first(None)
     resume = f"sslcli resume {shell_path(run.folder)} --allow-changed-data"
     require_same_data(run.folder, splits, f"go on with these: {resume}")
+    if splits.num_groups:
+        counts = ", ".join(f"{count} in {part}" for part, count in splits.num_groups.items())
+        console.say(f"groups: {counts}; none is in two of them")
     for warning in splits.warnings:
         console.warn(warning)
     run.update(
@@ -106,6 +114,7 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
         data={
             "fingerprint": splits.fingerprint,
             "pictures": len(splits.pretraining),
+            "groups": splits.num_groups,
             "warnings": list(splits.warnings),
         },
     )

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from sslcli.data.data_config import DataConfig
 from sslcli.errors import SslcliError, require
-from sslcli.nets.encoder_config import PUBLIC, EncoderConfig
+from sslcli.nets.description import JSON
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.nets.given_config import PUBLIC
 from sslcli.text import hydra_path
-from sslcli.trained.encoder_files import JSON, require_unlabelled, weights_named, with_weights_found
+from sslcli.trained.encoder_files import require_unlabelled, weights_named, with_weights_found
 
 RAW_PIXELS, UNTRAINED = "raw_pixels", "untrained"
 COMPARED = (RAW_PIXELS, UNTRAINED, PUBLIC)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sslcli.losses.decorrelation import covariance as covariance
     from sslcli.losses.decorrelation import invariance as invariance
     from sslcli.losses.decorrelation import variance as variance
+    from sslcli.losses.distillation import similarity_entropy as similarity_entropy
     from sslcli.losses.gaussianity import random_directions as random_directions
     from sslcli.losses.gaussianity import sigreg as sigreg
     from sslcli.losses.masked import hidden_absolute_error as hidden_absolute_error
@@ -54,6 +55,7 @@ HOME = {
     "random_directions": "gaussianity",
     "rank_accuracy": "contrastive",
     "sigreg": "gaussianity",
+    "similarity_entropy": "distillation",
     "sinkhorn": "clustering",
     "squared_error": "reconstruction",
     "sup_con": "supervised",

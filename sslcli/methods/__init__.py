@@ -15,6 +15,7 @@ from sslcli.methods.byol import BYOLConfig
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.dino import DINOConfig
+from sslcli.methods.distillation import DistillationConfig
 from sslcli.methods.lejepa import LeJEPAConfig
 from sslcli.methods.mae import MAEConfig
 from sslcli.methods.moco import MoCoConfig
@@ -45,6 +46,7 @@ METHODS: Choices[MethodConfig] = Choices(
         "mae": MAEConfig,
         "simmim": SimMIMConfig,
         "sup_con": SupConConfig,
+        "distillation": DistillationConfig,
         "denoising_autoencoder": DenoisingAutoencoderConfig,
         "context_encoder": ContextEncoderConfig,
     },

@@ -5,6 +5,7 @@ Source: Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via Redunda
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -30,7 +32,7 @@ class BarlowTwinsConfig(MethodConfig):
     Differs: both views are drawn from one augmentation; the loss is multiplied by `scale`.
     """
 
-    suits = ("optim=sgd", "optim.lr=0.1")
+    suits = (*CONVNET_WITH_PLACES, "optim=sgd", "optim.lr=0.1")
 
     off_diagonal: float = setting(0.005, "weight of the correlations of different dimensions")
     scale: float = setting(0.1, "factor of the loss, which sums over dimensions")
@@ -43,6 +45,20 @@ class BarlowTwinsConfig(MethodConfig):
         good = self.off_diagonal >= 0
         require(good, "method.off_diagonal", self.off_diagonal, "at least 0", "try 0.005")
         require(self.scale > 0, "method.scale", self.scale, "positive", "try 0.1")
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        # The rank of N centred rows is N - 1 at most: of D dimensions whose views agree, the
+        # squared correlations of different ones sum to at least D² / (N - 1) - D. The loss is least
+        # where views correlate by 1 / (1 + off_diagonal (D / (N - 1) - 1)).
+        width = self.projector.out
+        if self.off_diagonal * (width / (batch_size - 1) - 1) <= 1:
+            return None
+        most = 1 + math.ceil(width * self.off_diagonal / (1 + self.off_diagonal))
+        return (
+            f"a batch of {batch_size} has too low a rank for {width} dimensions: the loss is least "
+            f"where views correlate by less than half (its algebra): batch_size={most} or more, or "
+            "a smaller method.projector.out"
+        )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> BarlowTwins:
         preprocessing = self.views.fed(preprocessing)

@@ -12,6 +12,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.settings import part, setting
 
@@ -30,6 +31,8 @@ class BYOLConfig(MethodConfig):
     Differs: both views are drawn from one augmentation, and go through the networks as one batch.
     """
 
+    suits = CONVNET_WITH_PLACES
+
     momentum: float = setting(0.99, "of the target's average in the first step; it rises to 1")
     projector: HeadConfig = part(HeadConfig, "the head whose output is predicted")
     predictor: PredictorConfig = part(
@@ -40,6 +43,12 @@ class BYOLConfig(MethodConfig):
     def __post_init__(self) -> None:
         good = 0 <= self.momentum <= 1
         require(good, "method.momentum", self.momentum, "from 0 to 1", "try 0.99")
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        if 0 < self.momentum < 1:
+            return None
+        what = "that is the online network" if self.momentum == 0 else "that never moves"
+        return f"a target {what} teaches little (Grill et al. 2020, table 5a): method.momentum=0.99"
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> BYOL:
         preprocessing = self.views.fed(preprocessing)

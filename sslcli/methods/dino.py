@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from sslcli.nets.running_mean import RunningMean
 
 
+SHARP, SLOW = 0.06, 0.999
+"""The highest teacher's temperature, and a centre's momentum, that Caron et al. 2021 report on."""
+
+
 @dataclass(kw_only=True)
 class DINOConfig(MethodConfig):
     """Self-distillation with no labels (Caron et al. 2021), with small crops.
@@ -72,6 +76,20 @@ class DINOConfig(MethodConfig):
         for name in ("frozen_epochs", "num_small_views"):
             value = getattr(self, name)
             require(value >= 0, f"method.{name}", value, "at least 0", "try 0")
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        if self.momentum == 0:
+            return (
+                "a teacher that is the student collapses (Caron et al. 2021): method.momentum=0.99"
+            )
+        if self.teacher_temperature > SHARP:
+            temperature = f"method.teacher_temperature={self.teacher_temperature:g}"
+            source = "Caron et al. 2021, appendix D"
+            return f"{temperature} from the start on collapses ({source}): at most {SHARP}"
+        if self.centre_momentum >= SLOW:
+            momentum = f"method.centre_momentum={self.centre_momentum:g}"
+            return f"{momentum} collapses (Caron et al. 2021, appendix D): 0.9 to 0.99"
+        return None
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> DINO:
         preprocessing = self.views.fed(preprocessing)

@@ -13,6 +13,7 @@ from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -31,7 +32,7 @@ class LeJEPAConfig(MethodConfig):
     Differs: all views have one size and one augmentation.
     """
 
-    suits = ("optim=adamw", "optim.lr=1e-3")
+    suits = (*CONVNET_WITH_PLACES, "optim=adamw", "optim.lr=1e-3")
 
     num_views: int = setting(4, "views of each picture")
     regularization: float = setting(0.05, "weight of SIGReg, the rest being the views' agreement")

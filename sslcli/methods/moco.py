@@ -14,6 +14,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.settings import part, setting
 
@@ -35,6 +36,8 @@ class MoCoConfig(MethodConfig):
     sees the pictures that the queries' sees.
     """
 
+    suits = CONVNET_WITH_PLACES
+
     temperature: float = setting(0.2, "of the softmax over the key and the queue")
     queue: int = setting(4096, "keys of earlier batches that each query is compared with")
     momentum: float = setting(0.99, "of the average that makes the keys; constant")
@@ -47,6 +50,13 @@ class MoCoConfig(MethodConfig):
         require(self.queue > 0, "method.queue", self.queue, "positive", "try 4096")
         good = 0 <= self.momentum <= 1
         require(good, "method.momentum", self.momentum, "from 0 to 1", "try 0.99")
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        if self.momentum > 0:
+            return None
+        return (
+            "keys without an average do not converge (He et al. 2020, §4.1): method.momentum=0.99"
+        )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> MoCo:
         preprocessing = self.views.fed(preprocessing)
@@ -88,5 +98,5 @@ class MoCo(Method):
         of_other_view = keys.roll(len(views) // 2, dims=0)
         loss = losses.info_nce_with_queue(queries, of_other_view, self.queue.rows, self.temperature)
         minimize(loss)
-        self.queue.enqueue(keys)
+        self.queue.enqueue(keys, groups=2)
         return {"loss": loss.detach()}

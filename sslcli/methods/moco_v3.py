@@ -13,6 +13,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -31,6 +32,8 @@ class MoCoV3Config(MethodConfig):
 
     Differs: both views are drawn from one augmentation, and go through the networks as one batch.
     """
+
+    suits = CONVNET_WITH_PLACES
 
     temperature: float = setting(0.5, "of the softmax over the batch's keys")
     momentum: float = setting(0.99, "of the average that makes the keys; it rises to 1")

@@ -14,6 +14,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -32,6 +33,8 @@ class NNCLRConfig(MethodConfig):
 
     Differs: both views go through the networks as one batch.
     """
+
+    suits = CONVNET_WITH_PLACES
 
     temperature: float = setting(0.2, "of the softmax over the batch's predictions")
     queue: int = setting(4096, "earlier embeddings among which neighbours are looked up")

@@ -15,6 +15,7 @@ from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.projector_config import ProjectorConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -36,6 +37,8 @@ class ContrastiveLoss(Enum):
     dclw = "dclw"
 
 
+FEW = 32
+"""Pictures a batch; the smallest that Yeh et al. 2022 tried, where NT-Xent lost most to DCL."""
 DCLW_SIGMA = 0.5
 """The softness of DCLW's weights. Source: Yeh et al. 2022."""
 
@@ -43,6 +46,8 @@ DCLW_SIGMA = 0.5
 @dataclass(kw_only=True)
 class SimCLRConfig(MethodConfig):
     """Contrasts two views of each picture with NT-Xent (Chen et al. 2020)."""
+
+    suits = CONVNET_WITH_PLACES
 
     temperature: float = setting(
         0.2, "of NT-Xent's softmax: lower looks harder at the nearest negatives"
@@ -82,6 +87,14 @@ class SimCLRConfig(MethodConfig):
                 "at least 2, or null",
                 "try 64",
             )
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        if self.loss is not ContrastiveLoss.nt_xent or batch_size >= FEW:
+            return None
+        return (
+            f"NT-Xent learns little from a batch of {batch_size} (Yeh et al. 2022): "
+            f"method.loss=dcl, or batch_size={FEW} or more"
+        )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SimCLR:
         preprocessing = self.views.fed(preprocessing)

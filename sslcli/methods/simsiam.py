@@ -13,6 +13,7 @@ from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig, PredictorConfig
 from sslcli.settings import part, setting
 
@@ -31,7 +32,7 @@ class SimSiamConfig(MethodConfig):
     all views go through the networks as one batch.
     """
 
-    suits = ("optim=sgd", "optim.lr=0.3")
+    suits = (*CONVNET_WITH_PLACES, "optim=sgd", "optim.lr=0.3")
 
     num_views: int = setting(2, "views of each picture; more than 2 is FastSiam")
     projector: HeadConfig = part(

@@ -21,6 +21,7 @@ from sslcli.method import (
     Preprocessing,
     Progress,
 )
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -38,6 +39,8 @@ class SupConConfig(MethodConfig):
 
     Differs: the loss is not multiplied by the temperature over 0.07, as the official code's is.
     """
+
+    suits = CONVNET_WITH_PLACES
 
     temperature: float = setting(0.2, "of the softmax: lower looks harder at near negatives")
     projector: HeadConfig = part(HeadConfig, "the head whose output is compared")

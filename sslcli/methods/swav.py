@@ -60,6 +60,15 @@ class SwAVConfig(MethodConfig):
             value = getattr(self, name)
             require(value >= 0, f"method.{name}", value, "at least 0", "try 0")
 
+    def known_to_fail(self, batch_size: int) -> str | None:
+        assigned = batch_size + self.queue
+        if assigned >= self.num_prototypes:
+            return None
+        return (
+            f"{assigned} embeddings cannot use {self.num_prototypes} prototypes alike "
+            f"(Caron et al. 2020, §3.1): method.num_prototypes={assigned}, or a longer method.queue"
+        )
+
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> SwAV:
         preprocessing = self.views.fed(preprocessing)
         mean, std = preprocessing.mean, preprocessing.std

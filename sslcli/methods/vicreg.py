@@ -6,6 +6,7 @@ Self-Supervised Learning".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from sslcli import losses
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from sslcli.nets.encoder import Encoder
 
 
+HALF = 0.5
+"""Of the standard deviation that the variance term asks for."""
+
+
 @dataclass(kw_only=True)
 class VICRegConfig(MethodConfig):
     """Variance, invariance and covariance of embeddings (Bardes et al. 2022).
@@ -31,7 +37,7 @@ class VICRegConfig(MethodConfig):
     Differs: both views are drawn from one augmentation.
     """
 
-    suits = ("optim=sgd", "optim.lr=0.1")
+    suits = (*CONVNET_WITH_PLACES, "optim=sgd", "optim.lr=0.1")
 
     invariance: float = setting(25.0, "weight of the views' squared difference")
     variance: float = setting(25.0, "weight of the standard deviations below 1")
@@ -45,6 +51,23 @@ class VICRegConfig(MethodConfig):
         for name in ("invariance", "variance", "covariance"):
             value = getattr(self, name)
             require(value >= 0, f"method.{name}", value, "at least 0", "try 25, 25 and 1")
+
+    def known_to_fail(self, batch_size: int) -> str | None:
+        if self.variance == 0:
+            return "without its variance term VICReg collapses (Bardes et al. 2022): variance=25"
+        # The rank of N centred rows is N - 1 at most. With standard deviation s in each of D
+        # dimensions, each view's covariance term is at least s⁴ (D / (N - 1) - 1), and the loss is
+        # least where its slope, twice 4 s³ (…), is that of the variance term.
+        width = self.projector.out
+        excess = width / (batch_size - 1) - 1
+        if excess <= 0 or self.variance >= 8 * self.covariance * excess * HALF**3:
+            return None
+        most = 1 + math.ceil(width / (1 + self.variance / (8 * self.covariance * HALF**3)))
+        return (
+            f"a batch of {batch_size} has too low a rank for {width} dimensions: the loss is least "
+            f"where standard deviations stay below {HALF} (its algebra): batch_size={most} or "
+            "more, or a smaller method.projector.out"
+        )
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> VICReg:
         preprocessing = self.views.fed(preprocessing)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sslcli.nets.public_weights import torchvision_weights as torchvision_weights
     from sslcli.nets.queue import Queue as Queue
     from sslcli.nets.running_mean import RunningMean as RunningMean
+    from sslcli.nets.teacher import load_teacher as load_teacher
     from sslcli.nets.timm_encoder import TimmEncoder as TimmEncoder
     from sslcli.nets.timm_encoder import build_timm_encoder as build_timm_encoder
     from sslcli.nets.vit import VisionTransformer as VisionTransformer
@@ -65,6 +66,7 @@ HOME = {
     "VisionTransformer": "vit",
     "activation": "layers",
     "build_timm_encoder": "timm_encoder",
+    "load_teacher": "teacher",
     "mlp_head": "projector",
     "normalization": "layers",
     "projection_head": "projector",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import cast
 
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 from torchvision.models import ResNet, resnet18, resnet34, resnet50
 
 from sslcli.nets.encoder import Encoder
@@ -15,14 +16,21 @@ from sslcli.nets.encoder import Encoder
 class ConvNet(Encoder):
     """Applies six 3x3 conv-norm-ReLU blocks, with features by mean pooling.
 
-    They have w, 2w, 2w, 4w, 4w, 8w channels, and strides 1 2 1 2 1 2.
+    They have w, 2w, 2w, 4w, 4w, 8w channels, and strides 1 2 1 2 1 2. Features are the means over
+    the cells of a grid of `grid` x `grid`, channel by channel.
     """
 
     def __init__(
-        self, channels: int, resolution: int, base_width: int, norm: Callable[[int], nn.Module]
+        self,
+        channels: int,
+        resolution: int,
+        base_width: int,
+        norm: Callable[[int], nn.Module],
+        grid: int = 1,
     ) -> None:
         super().__init__()
-        self.width = 8 * base_width
+        self.grid = grid
+        self.width = 8 * base_width * grid**2
         blocks: list[nn.Module] = []
         for multiple, stride in ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2)):
             blocks += _block(channels, multiple * base_width, stride, norm)
@@ -30,7 +38,12 @@ class ConvNet(Encoder):
         self.blocks = nn.Sequential(*blocks)
         for _ in range(3):
             resolution = (resolution + 1) // 2
-        self.code_shape = (self.width, resolution, resolution)
+        self.code_shape = (8 * base_width, resolution, resolution)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        if self.grid == 1:
+            return super().forward(pictures)
+        return adaptive_avg_pool2d(self.code(pictures), self.grid).flatten(1)
 
     def code(self, pictures: Tensor) -> Tensor:
         return cast(Tensor, self.blocks(pictures))

@@ -6,6 +6,7 @@ Shapes: N images, C H W, D width.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +27,14 @@ class Encoder(nn.Module):
     """
 
     width: int
-    code_shape: tuple[int, ...]
-    """Of what `code` gives for one picture: (D,), or the feature maps' (D, h, w)."""
+
+    @cached_property
+    def code_shape(self) -> tuple[int, ...]:
+        """Of what `code` gives for one picture: (D,), or the feature maps' (D, h, w).
+
+        An encoder whose code is not its features sets it.
+        """
+        return (self.width,)
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.code(pictures).mean(dim=(2, 3))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sslcli import nets
 from sslcli.errors import SslcliError, require
+from sslcli.nets.given_config import PUBLIC, Fed
 from sslcli.settings import setting
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from sslcli.nets.encoder import Encoder
     from sslcli.nets.public_weights import PublicWeights
+
+
+CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
+"""What suits methods that compare whole views. Source: benchmarks/tuning.py, docs/tuning.md."""
 
 
 class Stem(Enum):
@@ -57,20 +62,6 @@ class Norm(Enum):
     def module(self) -> Callable[[int], nn.Module]:
         """Returns what makes the norm of a number of channels."""
         return nets.normalization(self.name)
-
-
-class Fed(Enum):
-    """Names the mean and deviation by which the input of given weights is normalised.
-
-    `auto`: as the weights' origin says, or else those of the `data`.
-    """
-
-    auto = "auto"
-    imagenet = "imagenet"
-    data = "data"
-
-
-PUBLIC = "public"  # in place of a file: what the network's library publishes
 
 
 @dataclass(kw_only=True)
@@ -128,7 +119,7 @@ class EncoderConfig:
 
     def network(self, channels: int, resolution: int) -> Encoder:
         """Builds the encoder without its bottleneck."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no network")
 
     def public_weights(self) -> PublicWeights:
         """Returns what is published for the network. Raises SslcliError where nothing is."""
@@ -149,18 +140,25 @@ class ConvNetConfig(EncoderConfig):
     They have w, 2w, 2w, 4w, 4w, 8w channels, and strides 1 2 1 2 1 2.
     """
 
-    width: int = setting(16, "channels of the first block, w; the encoder's width is 8w")
+    width: int = setting(16, "channels of the first block, w; features are 8w grid^2 numbers")
     norm: Norm = setting(
         Norm.batch, "after every convolution: batch, or group, which treats every picture alone"
+    )
+    grid: int = setting(
+        1,
+        "features are means over the cells of a grid with so many cells a side, so that they "
+        "know places; 1: over the whole picture",
+        added_later=True,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.width >= 1, "encoder.width", self.width, "at least 1", "16 is the default")
+        require(1 <= self.grid <= 16, "encoder.grid", self.grid, "from 1 to 16", "try 2")
 
     def network(self, channels: int, resolution: int) -> Encoder:
         _require_8_pixels(resolution, "convnet")
-        return nets.ConvNet(channels, resolution, self.width, self.norm.module())
+        return nets.ConvNet(channels, resolution, self.width, self.norm.module(), self.grid)
 
 
 @dataclass(kw_only=True)

@@ -24,13 +24,14 @@ class Queue(nn.Module):
         self.register_buffer("position", torch.tensor(0))
 
     @torch.no_grad()
-    def enqueue(self, rows: Tensor) -> None:
+    def enqueue(self, rows: Tensor, groups: int = 1) -> None:
         """Puts rows (N, D) in place of the oldest; after `minimize`, which needs these.
 
-        `rows` are this process's own; those of all processes are put in, normalised.
+        `rows` are this process's own, view by view where there are several `groups`; those of all
+        processes are put in, normalised, in the order that one process would have them.
         """
         size = len(self.rows)
-        everyone = gathered(rows.detach().to(self.rows.dtype))[-size:]
+        everyone = gathered(rows.detach().to(self.rows.dtype), groups)[-size:]
         places = (self.position + torch.arange(len(everyone), device=rows.device)) % size
         self.rows[places] = normalize(everyone, dim=1)
         self.position.copy_((self.position + len(everyone)) % size)

@@ -33,7 +33,7 @@ from sslcli.runs.lock import HOST, Lock
 
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(("status", "command", "host"), str),
-    **dict.fromkeys(("started", "seconds"), (int, float)),
+    **dict.fromkeys(("started", "seconds", "processor_seconds"), (int, float)),
     **dict.fromkeys(("choices", "code", "files", "metrics", "data", "derived", "trained"), dict),
 }
 """The types of those entries of run.json that other code reads."""
@@ -67,10 +67,10 @@ class Run:
         self._metrics: IO[bytes] | None = None
         self.metrics_floor = 0
         """Bytes of metrics.jsonl that belong to finished phases; nothing cuts below it."""
-        self._seconds_before = (
-            float(self.facts.get("seconds", 0.0)) if self._facts_path.exists() else 0.0
-        )
-        self._opened = time.monotonic()
+        before = self.facts if self._facts_path.exists() else {}
+        self._seconds_before = float(before.get("seconds", 0.0))
+        self._processor_before = float(before.get("processor_seconds", 0.0))
+        self._opened, self._processor_opened = time.monotonic(), time.process_time()
         self.mirror: Callable[[dict[str, Any]], None] | None = None
         """Gets every record as well (TensorBoard)."""
 
@@ -106,9 +106,18 @@ class Run:
         """Returns the time spent on this run in all its sessions."""
         return self._seconds_before + time.monotonic() - self._opened
 
+    @property
+    def processor_seconds(self) -> float:
+        """Returns the time that all processors worked on it: other programs do not add to it."""
+        return self._processor_before + time.process_time() - self._processor_opened
+
     def update(self, **facts: object) -> None:
-        """Sets entries of run.json, and updates `host` and `seconds`."""
-        current = {"host": HOST, "seconds": round(self.seconds, 3)}
+        """Sets entries of run.json, and updates `host` and both kinds of seconds."""
+        current = {
+            "host": HOST,
+            "seconds": round(self.seconds, 3),
+            "processor_seconds": round(self.processor_seconds, 3),
+        }
         write_atomically(self._facts_path, _json({**self.facts, **facts, **current}))
 
     def finish(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sslcli.errors import SslcliError
+from sslcli.nets.vit_config import Pool
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,16 @@ def add_at(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="EPOCH",
         help="the snapshot after this epoch (default: the finished encoder)",
+    )
+
+
+def add_pool(parser: argparse.ArgumentParser) -> None:
+    """Adds --pool, the features of a ViT."""
+    parser.add_argument(
+        "--pool",
+        choices=[pool.name for pool in Pool],
+        help="features of a vit: cls, the class token; mean of the patches' "
+        "(default: as it was trained)",
     )
 
 

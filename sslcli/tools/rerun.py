@@ -19,15 +19,16 @@ from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.input_files import file_hashes
 from sslcli.jobs.job import config_of, resolved, start
+from sslcli.nets.description import WEIGHTS
 from sslcli.provenance import code_changes, file_changes
 from sslcli.runs.find import new_folder, resolve_run
 from sslcli.runs.folder import read_facts, read_records
 from sslcli.saved import Saved, read, with_values
 from sslcli.text import as_word, hydra_override, shell_line, shell_path, shell_quoted
 from sslcli.tools.arguments import add_outputs, parse
-from sslcli.trained.encoder_files import WEIGHTS
+from sslcli.trained.data import moved, require_present
 
-OUTPUTS = "runtime.outputs"
+OUTPUTS, DATA_ROOT = "runtime.outputs", "data.root"
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -47,6 +48,8 @@ def main(arguments: list[str], console: Console) -> int:
         # Results depend on the number of threads in their last digits.
         threads = read_facts(before).get("threads", 0)
         changed = replace(changed, runtime=replace(changed.runtime, threads=threads))
+    if before is not None:
+        changed = _with_data_where_they_are(changed, before, DATA_ROOT in changes)
     recorded = {} if before is None else read_facts(before).get("files", {})
     comparable = _same_experiment(saved.command, config, changed, recorded)
     if before is not None and comparable:
@@ -62,6 +65,20 @@ def main(arguments: list[str], console: Console) -> int:
     overrides += _as_overrides(changes, changed)
     after = start(saved.command, changed, overrides, console, here)
     return _verdict(before, after, console) if before is not None and comparable else 0
+
+
+def _with_data_where_they_are(config: Any, run: Path, named: bool) -> Any:
+    """Returns the config with its data where `resume --data-root` noted them.
+
+    That is unless --set has `named` the place. Raises SslcliError where they are not there.
+    """
+    data = getattr(config, "data", None)
+    if data is None:
+        return config
+    data = data if named else moved(data, read_facts(run).get("data_root"))
+    fix = f"say where they are now: sslcli rerun {shell_path(run)} --set {DATA_ROOT}=FOLDER"
+    require_present(data, fix)
+    return replace(config, data=data)
 
 
 def _same_experiment(command: str, before: Any, after: Any, files: dict[str, str]) -> bool:

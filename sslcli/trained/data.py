@@ -6,13 +6,27 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from sslcli.choices import answerable, package_of_part
 from sslcli.data import DATA
 from sslcli.data.data_config import DataConfig
 from sslcli.data.images import Splits, Track
+from sslcli.data.soundness import require_splits
 from sslcli.errors import SslcliError
 from sslcli.runs.folder import Run, read_facts
 from sslcli.saved import Saved, group_to_config, read
 from sslcli.trained.encoder_files import EncoderFiles
+
+
+def load_splits(config: DataConfig, track: Track) -> Splits:
+    """Loads a data source's pictures.
+
+    Raises SslcliError where an installed package's source fails, or gives what it must not.
+    """
+    with answerable(DATA, config):
+        splits = config.load(track)
+        if package_of_part(DATA, config) is not None:
+            require_splits(splits, config.resolution, config.limit)
+    return splits
 
 
 def run_data_config(
@@ -70,7 +84,7 @@ def load_own_data(files: EncoderFiles, track: Track, root: str | None = None) ->
     """
     config = run_data_config(files, None, root)
     require_present(config, "--data-root FOLDER says where they are now")
-    splits = config.load(track)
+    splits = load_splits(config, track)
     require_same_data(files.folder, splits, "train again on what is there now")
     return splits
 

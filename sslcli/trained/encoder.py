@@ -9,20 +9,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
-from sslcli.choices import name_in, package_in
+from sslcli.choices import answerable, name_in, package_in, package_of_part
 from sslcli.errors import SslcliError
 from sslcli.files import write_atomically
 from sslcli.generators import kept_generators, seed_generators
 from sslcli.method import Preprocessing
+from sslcli.nets.description import FORMAT, JSON, WEIGHTS
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.sound_encoder import require_encoder
+from sslcli.nets.stored import load_weights
 from sslcli.seeding import derive_seed
 from sslcli.text import shell_path
-from sslcli.trained.encoder_files import FORMAT, JSON, WEIGHTS, EncoderFiles, without_weights
+from sslcli.trained.encoder_files import EncoderFiles, without_weights
 from sslcli.trained.given_weights import give_weights
 
 
@@ -36,18 +38,12 @@ def load_trained(files: EncoderFiles) -> Encoder:
     if files.has_given_weights:
         give_weights(encoder, files.config, files.preprocessing.channels)
         return encoder
-    path = files.weights
-    try:
-        encoder.load_state_dict(load_file(path), strict=True)
-    except FileNotFoundError:
+    if not files.weights.exists():
         raise SslcliError(
             f"{files.folder} has no {WEIGHTS}",
             f"let its pretraining finish: sslcli resume {shell_path(files.folder)}",
-        ) from None
-    except (SafetensorError, RuntimeError) as reason:
-        said = " ".join(str(reason).split())[:200]
-        message = f"{path} does not hold the encoder that {JSON} describes: {said}"
-        raise SslcliError(message, "restore both files from the run that wrote them") from None
+        )
+    load_weights(encoder, files.weights.parent)
     return encoder.eval()
 
 
@@ -58,9 +54,16 @@ def build_untrained(files: EncoderFiles) -> Encoder:
 
 
 def build_initial(config: EncoderConfig, channels: int, resolution: int, seed: int) -> Encoder:
-    """Returns an encoder with the random weights that a run of `seed` starts from."""
+    """Returns an encoder with the random weights that a run of `seed` starts from.
+
+    Raises SslcliError where an installed package's encoder fails, or is none.
+    """
     seed_generators(derive_seed(seed, "encoder"))
-    return config.build(channels, resolution)
+    with answerable(ENCODERS, config):
+        encoder = config.build(channels, resolution)
+        if package_of_part(ENCODERS, config) is not None:
+            require_encoder(encoder, channels, resolution)
+    return encoder
 
 
 def write_encoder(

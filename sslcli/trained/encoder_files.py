@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sslcli.choices import missing
-from sslcli.config import to_dataclass, values_of
+from sslcli.choices import name_in
+from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.method import Preprocessing
-from sslcli.nets.encoder_config import PUBLIC, EncoderConfig
+from sslcli.nets.description import JSON, WEIGHTS, read_description
+from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.given_config import PUBLIC
+from sslcli.nets.vit_config import Pool, ViTConfig
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_facts
 from sslcli.runs.snapshots import FOLDER as SNAPSHOTS
 from sslcli.runs.snapshots import epochs_with, snapshot_folder
 from sslcli.text import shell_path
 
-FORMAT = 1
-JSON = "encoder.json"
-WEIGHTS = "encoder.safetensors"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".npz", ".bin", ".ckpt", ".tar")
 """Ends of names of files of weights, with which no run's name ends."""
 MAX_NAMED = 12
@@ -128,10 +127,11 @@ def _encoder_folder(run: Path, epoch: int | None) -> Path:
     return run if epoch is None else snapshot_folder(run, epoch)
 
 
-def read_encoder(folder: Path, epoch: int | None = None) -> EncoderFiles:
+def read_encoder(folder: Path, epoch: int | None = None, pool: Pool | None = None) -> EncoderFiles:
     """Returns the description of a run's encoder, or of its snapshot at `epoch`.
 
-    Raises SslcliError where the run has none, or one of another format.
+    With `pool`, its features are pooled so, however it was trained. Raises SslcliError where the
+    run has none, or one of another format, or one that pools no tokens.
     """
     if epoch is not None:
         require_snapshot(folder, epoch)
@@ -141,25 +141,22 @@ def read_encoder(folder: Path, epoch: int | None = None) -> EncoderFiles:
             f"{folder} has no encoder: there is no {JSON}",
             f"if it was interrupted: sslcli resume {shell_path(folder)}",
         )
-    try:
-        described = json.loads(path.read_text())
-        if described["format"] != FORMAT:
-            raise SslcliError(
-                f"{path} has format {described['format']!r}; "
-                f"this version of sslcli reads format {FORMAT}",
-                "use the version that wrote it",
-            )
-        if described["encoder"] not in ENCODERS:
-            package = described.get("package")
-            raise missing(ENCODERS, "encoder", described["encoder"], package)
-        config = to_dataclass(ENCODERS[described["encoder"]], described["config"], "encoder")
-        mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
-        preprocessing = Preprocessing(
-            int(described["resolution"]), int(described["channels"]), mean, std
-        )
-        seed, labels = int(described["seed"]), int(described.get("labels", 0))
-        return EncoderFiles(folder, config, preprocessing, seed, labels, epoch)
-    except (ValueError, KeyError, TypeError) as reason:
-        raise SslcliError(
-            f"{path} is damaged: {reason!r}", "restore it from the run that wrote it"
-        ) from None
+    described = read_description(path.parent)
+    return EncoderFiles(
+        folder,
+        described.config if pool is None else _pooled(folder, described.config, pool),
+        described.preprocessing,
+        described.seed,
+        described.labels,
+        epoch,
+    )
+
+
+def _pooled(folder: Path, config: EncoderConfig, pool: Pool) -> EncoderConfig:
+    if not isinstance(config, ViTConfig) or config.bottleneck is not None:
+        kind = name_in(ENCODERS, config)
+        behind = "" if config.bottleneck is None else " with a bottleneck"
+        message = f"pool={pool.name}: the encoder of {folder} is a {kind}{behind}, "
+        message += "which has no class token beside patches to choose from"
+        raise SslcliError(message, "leave `pool` out, or name a run of encoder=vit")
+    return replace(config, pool=pool)

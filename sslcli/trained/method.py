@@ -6,10 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
+from sslcli.choices import Misfit, answerable
 from sslcli.config import Groups
 from sslcli.errors import SslcliError
 from sslcli.generators import seed_generators
-from sslcli.method import Method, MethodConfig, Preprocessing
+from sslcli.method import LabelReader, Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import EncoderConfig
@@ -29,7 +30,10 @@ PHASE = "pretrain"
 def build_method(
     method: MethodConfig, encoder: EncoderConfig, preprocessing: Preprocessing, seed: int
 ) -> Method:
-    """Returns the untrained method, on the CPU."""
+    """Returns the untrained method, on the CPU.
+
+    Raises SslcliError where an installed package's method or encoder fails, or is none.
+    """
     built = build_initial(encoder, preprocessing.channels, preprocessing.resolution, seed)
     return method_of(method, built, preprocessing, seed)
 
@@ -37,9 +41,33 @@ def build_method(
 def method_of(
     method: MethodConfig, encoder: Encoder, preprocessing: Preprocessing, seed: int
 ) -> Method:
-    """Returns the method around an encoder, its other parts untrained, on the CPU."""
+    """Returns the method around an encoder, its other parts untrained, on the CPU.
+
+    Raises SslcliError where an installed package's method fails, or is none.
+    """
     seed_generators(derive_seed(seed, "method"))
-    return method.build(encoder, preprocessing)
+    with answerable(METHODS, method):
+        learner = method.build(encoder, preprocessing)
+        _require_method(learner, f"{type(method).__name__}.build")
+    return learner
+
+
+def _require_method(learner: object, build: str) -> None:
+    """Raises Misfit unless `build` gave a method that defines what it must."""
+    name = type(learner).__name__
+    if not isinstance(learner, Method):
+        message = f"{build} returns {name}, no Method"
+        raise Misfit(message, "let it return one, of a class derived from sslcli.method.Method")
+    if not hasattr(learner, "__dataclass_fields__"):
+        raise Misfit(f"{name} is no dataclass, and so has no parts", f"put @dataclass above {name}")
+    lacking = [part for part in ("encoder", "preprocessing") if not hasattr(learner, part)]
+    if lacking:
+        raise Misfit(f"{name} has no {' and no '.join(lacking)}", "make that a field, and fill it")
+    views = "views_of" if isinstance(learner, LabelReader) else "views"
+    base = LabelReader if isinstance(learner, LabelReader) else Method
+    undefined = [n for n in (views, "train_step") if getattr(type(learner), n) is getattr(base, n)]
+    if undefined:
+        raise Misfit(f"{name} defines no {' and no '.join(undefined)}", f"write it in class {name}")
 
 
 def read_method(folder: Path) -> Method:

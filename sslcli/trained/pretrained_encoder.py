@@ -17,9 +17,10 @@ from sslcli.data.resize import centre_square
 from sslcli.data.stored_picture import load_upright
 from sslcli.evaluation.features import features, require_fit
 from sslcli.method import Preprocessing, as_pictures
+from sslcli.nets.description import JSON
 from sslcli.nets.encoder import Encoder
 from sslcli.trained.encoder import load_trained
-from sslcli.trained.encoder_files import JSON, read_encoder, resolve_encoder_run
+from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
 Pictures = Sequence[Image.Image] | NDArray[np.uint8]
 

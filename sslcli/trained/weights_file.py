@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sslcli.errors import SslcliError
+from sslcli.nets.description import JSON
 from sslcli.nets.weight_names import Tensors
 from sslcli.text import first_line, shell_path
-from sslcli.trained.encoder_files import JSON
 
 NAMES = ("model.safetensors", "pytorch_model.bin")
 """What a model's folder of Hugging Face holds; the first that is there is read."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from doubles import facts, pixels
+from doubles import facts, make_run, pixels
 
 ROOT = Path(__file__).parents[2]
 WORDS = [
@@ -76,3 +76,18 @@ def test_it_makes_what_is_missing_alone_and_writes_what_is_finished(tmp_path: Pa
     assert status == 2
     assert "type the same words" in said
     assert when_written(tmp_path) == second
+
+
+def test_a_teacher_is_made_first_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.leaderboard import Entry, entries, words_of
+
+    found = list(entries(tmp_path, ["byol", "distillation", "simclr"], 2))
+    assert [(entry.method, entry.seed) for entry in found] == [
+        (method, seed) for seed in (0, 1) for method in ("byol", "simclr", "distillation")
+    ]
+    taught = Entry("distillation", 1, tmp_path / "distillation/seed-1")
+    typed = ["method=distillation", "seed=1", "epochs=1"]
+    assert words_of(taught, ["epochs=1"]) == typed
+    run = make_run(tmp_path / "simclr/seed-1/run", command="pretrain")
+    assert words_of(taught, ["epochs=1"]) == [*typed, f"method.teacher={run}"]

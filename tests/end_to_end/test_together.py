@@ -16,6 +16,7 @@ import torch
 from doubles import (
     CPU,
     PREPROCESSING,
+    TEACHER,
     TINY,
     Killed,
     Onlooker,
@@ -37,6 +38,7 @@ from sslcli.generators import seed_generators
 from sslcli.method import Method
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
+from sslcli.methods.distillation import DistillationConfig
 from sslcli.methods.simclr import SimCLR, SimCLRConfig
 from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, MLPConfig
 from sslcli.processes import rank
@@ -52,6 +54,9 @@ METHODS: dict[str, Callable[[], Method]] = {
     ),
     "denoising": lambda: DenoisingAutoencoderConfig().build(
         MLPConfig(widths=[20], batch_norm=False).build(3, 16), PREPROCESSING
+    ),
+    "distillation": lambda: DistillationConfig(teacher=str(TEACHER), queue=30).build(
+        ConvNetConfig(width=4).build(3, 16), PREPROCESSING
     ),
     "adversarial": lambda: ContextEncoderConfig(
         adversarial=True, masks=MaskConfig(kind=MaskKind.blocks), bottleneck=None

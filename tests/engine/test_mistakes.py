@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from doubles import Killed, train_in
+from doubles import CPU, Killed, train_in
 from torch import Tensor, nn
+from torch.optim import SGD
 
 from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.optim_config import OptimConfig
 from sslcli.errors import SslcliError
 
 PLAYERS = ("one", "two")
@@ -125,6 +128,31 @@ def test_rates_are_those_of_the_players(tmp_path: Path, rates: dict[str, float],
     assert caught.value.message.startswith("Mine.learning_rates gives rates for ")
     assert said in caught.value.message
     assert caught.value.message.endswith("its players are 'one', 'two'")
+
+
+def test_a_player_has_something_to_train(tmp_path: Path) -> None:
+    learner = Mine(forgetful)
+    learner.parts["two"].requires_grad_(False)
+    with pytest.raises(SslcliError, match=r"Mine\.players gives 'two' nothing to train"):
+        trained(tmp_path, learner)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda groups: None, "returns NoneType, no torch.optim.Optimizer"),
+        (lambda groups: SGD(groups[0]["params"], 0.1), "other groups of parameters"),
+    ],
+)
+def test_an_optimizers_mistake_is_answered(make: Callable[[Any], Any], said: str) -> None:
+    class Config(OptimConfig):
+        def optimizer(self, groups: list[dict[str, Any]]) -> Any:
+            return make(groups)
+
+    with pytest.raises(SslcliError) as caught:
+        Minimizer.of(good(), Config(), CPU, lambda _: 0.1)
+    assert caught.value.message.startswith("Config: its optimizer ")
+    assert said in caught.value.message
 
 
 def good(**parts: nn.Module) -> Mine:

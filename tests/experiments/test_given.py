@@ -33,7 +33,7 @@ from sslcli.runs.results import read_results
 
 DATA = ["data=arrays", "data.root=pictures.npz", "runtime.threads=1"]
 FEW = ["l2=[1e-1]", *DATA]
-SAME = ["encoder=convnet", "encoder.width=4"]
+SAME = ["encoder=convnet", "encoder.width=4", "encoder.grid=4"]
 
 
 def test_before_the_first_step_knn_is_that_of_the_run_that_goes_on(

@@ -154,6 +154,48 @@ def test_diagnose_embed_and_load_encoder_take_the_snapshot(sslcli: Sslcli, run: 
         assert "after epoch 2" in json.loads(str(content["protocol"]))["features"]
 
 
+def test_finetuning_begins_with_the_snapshot(sslcli: Sslcli, run: Path, tmp_path: Path) -> None:
+    words = ["training.steps=1", "training.epochs=1", "optim.lr=1e-12", "runtime.threads=1"]
+    outcome = sslcli("finetune", "run=last", "at=3", *words)
+    assert outcome.status == 0, outcome.err
+    tuned = only_run(tmp_path / "outputs/finetune/simclr-arrays-epoch-3")
+    assert read_results(tuned).settings["epoch"] == 3
+    begun, ended, finished = (
+        load_file(folder / "encoder.safetensors")
+        for folder in (run / "snapshots/epoch-3", tuned, run)
+    )
+    weight = "blocks.0.weight"
+    torch.testing.assert_close(ended[weight], begun[weight], rtol=0, atol=1e-9)
+    assert (begun[weight] - finished[weight]).abs().max() > 1e-6
+    outcome = sslcli("finetune", "run=last", "at=3", "init=random")
+    require_two_lines(outcome, "at must be null where init=random")
+
+
+def test_a_label_curve_is_that_of_the_snapshot(sslcli: Sslcli, run: Path, tmp_path: Path) -> None:
+    words = ["kinds=[linear_probe]", "labels=[1.0]", "l2=[1e-1]", "runtime.threads=1"]
+    found = []
+    for at in (["at=1"], []):
+        assert sslcli("label-curve", "run=last", *at, *words).status == 0
+        found.append(read_evaluations(run)[0][-1])
+    assert [one.settings for one in found] == [{"epoch": 1}, {}]
+    curve = only_run(tmp_path / "outputs/label-curve/simclr-arrays-epoch-1")
+    assert "outputs after epoch 1," in str(read_results(curve).protocol.details["linear_probe"])
+
+
+def test_an_export_of_a_snapshot_is_its_own_and_says_so(sslcli: Sslcli, run: Path) -> None:
+    for words in (["at=2"], []):
+        assert sslcli("linear-eval", "run=last", *words, *FEW).status == 0
+    outcome = sslcli("export", "last", "--to", "safetensors", "--at", "2")
+    assert outcome.status == 0, outcome.err
+    folder = run / "export/safetensors-epoch-2"
+    kept = load_file(run / "snapshots/epoch-2/encoder.safetensors")
+    exported = load_file(folder / "encoder.safetensors")
+    assert all(torch.equal(exported[name], value) for name, value in kept.items())
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "trained by simclr, as it was after epoch 2" in card
+    assert card.count("`linear-eval`") == 1, "not that of the finished encoder"
+
+
 def root_of(run: Path) -> str:
     text = (run / "config.yaml").read_text()
     (line,) = (line for line in text.splitlines() if line.strip().startswith("root: "))
@@ -166,6 +208,9 @@ def test_an_epoch_that_was_not_kept_is_refused(sslcli: Sslcli, run: Path) -> Non
         ["linear-eval", "run=last", "at=2", *FEW],
         ["diagnose", "last", "--at", "2"],
         ["embed", "last", "--at", "2"],
+        ["finetune", "run=last", "at=2"],
+        ["label-curve", "run=last", "at=2"],
+        ["export", "last", "--to", "safetensors", "--at", "2"],
     )
     for words in commands:
         outcome = sslcli(*words)

@@ -35,6 +35,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "dclw": lambda a, b: losses.dcl(a, b, 0.2, 0.5),
     "sup_con": lambda a, b: losses.sup_con(torch.cat([a, b]), LABELS, 0.2),
     "queue": lambda a, b: losses.info_nce_with_queue(a, b, STORED, 0.2),
+    "similarity": lambda a, b: losses.similarity_entropy(a, b, STORED, 0.2, 0.1),
     "info_nce": lambda a, b: losses.info_nce(a, b, 0.2) + losses.info_nce(b, a, 0.2),
     "cosine": losses.mean_cosine,
     "barlow_twins": lambda a, b: losses.barlow_twins(a, b, 0.1),

@@ -75,6 +75,17 @@ def slow_info_nce(queries: Rows, keys: Rows, temperature: float) -> float:
     return average(terms)
 
 
+def slow_seed(student: Rows, teacher: Rows, queue: Rows) -> float:
+    """Fang et al. 2021, eq. 3 to 6: temperatures 0.3 of the student, 0.1 of the teacher."""
+    queue = [unit(r) for r in queue]
+    terms = []
+    for s, t in zip([unit(r) for r in student], [unit(r) for r in teacher], strict=True):
+        seen = [[math.exp(dot(z, d) / tau) for d in [*queue, t]] for z, tau in ((t, 0.1), (s, 0.3))]
+        target, share = ([x / sum(row) for x in row] for row in seen)
+        terms.append(-sum(p * math.log(q) for p, q in zip(target, share, strict=True)))
+    return average(terms)
+
+
 def slow_queue(queries: Rows, keys: Rows, queue: Rows, temperature: float) -> float:
     """He et al. 2020, eq. 1."""
     queries, keys, queue = ([unit(r) for r in rows] for rows in (queries, keys, queue))
@@ -186,6 +197,10 @@ CASES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Rows, Rows]
     "SupCon": (
         lambda a, b: losses.sup_con(torch.cat([a, b]), torch.tensor(LABELS), 0.3),
         lambda a, b: slow_sup_con(a, b, LABELS, 0.3),
+    ),
+    "SEED": (
+        lambda a, b: losses.similarity_entropy(a, b, QUEUE, 0.3, 0.1),
+        lambda a, b: slow_seed(a, b, QUEUE.tolist()),
     ),
     "InfoNCE": (lambda a, b: losses.info_nce(a, b, 0.3), lambda a, b: slow_info_nce(a, b, 0.3)),
     "InfoNCE with a queue": (

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from doubles import TEACHER
 from torch import Tensor
 
 from sslcli import losses
@@ -14,6 +15,7 @@ from sslcli.method import MethodConfig, Normal
 from sslcli.methods import METHODS
 from sslcli.methods.barlow_twins import BarlowTwinsConfig
 from sslcli.methods.dino import DINOConfig
+from sslcli.methods.distillation import DistillationConfig
 from sslcli.methods.mae import MAEConfig
 from sslcli.methods.moco import MoCoConfig
 from sslcli.methods.moco_v3 import MoCoV3Config
@@ -46,6 +48,10 @@ CASES: dict[str, tuple[MethodConfig, Loss]] = {
     "moco": (
         MoCoConfig(temperature=0.5, queue=N),
         lambda a, b: losses.info_nce_with_queue(a, b, b.roll(1, 0) if a is b else rows(2), 0.5),
+    ),
+    "distillation": (
+        DistillationConfig(teacher=str(TEACHER), queue=N, temperature=0.5),
+        lambda a, b: losses.similarity_entropy(a, b, b if a is b else rows(2), 0.5, 0.01),
     ),
     "moco_v3": (MoCoV3Config(temperature=0.5), lambda a, b: 2 * losses.info_nce(a, b, 0.5)),
     "nnclr": (NNCLRConfig(temperature=0.5), lambda a, b: losses.info_nce(a, b, 0.5)),

@@ -143,6 +143,17 @@ def test_convnets_features_are_the_pooled_blocks(resolution: int) -> None:
         assert torch.equal(encoder(layout), pooled(layout))
 
 
+def test_convnets_features_are_the_means_of_the_grids_cells() -> None:
+    encoder = ConvNetConfig(width=2, grid=2).build(1, 32)
+    encoder.eval()
+    pictures = torch.rand(3, 1, 32, 32)
+    maps = encoder.code(pictures)
+    assert (encoder.code_shape, encoder.width) == ((16, 4, 4), 64)
+    cells = [maps[:, :, y : y + 2, x : x + 2].mean(dim=(2, 3)) for y in (0, 2) for x in (0, 2)]
+    expected = torch.stack(cells, dim=2).flatten(1)
+    torch.testing.assert_close(encoder(pictures), expected)
+
+
 @pytest.mark.large
 @pytest.mark.parametrize("stem", [Stem.small, Stem.imagenet])
 def test_resnets_features_are_torchvisions(stem: Stem) -> None:

@@ -162,6 +162,22 @@ def test_who_works_on_a_run_is_written_down(tmp_path: Path) -> None:
     assert read_facts(folder)["host"] == HOST
 
 
+def test_seconds_of_all_sessions_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_run(tmp_path / "run")
+    for wall, processor in ((3.0, 5.0), (4.0, 2.0)):
+        monkeypatch.setattr("time.monotonic", lambda: 100.0)
+        monkeypatch.setattr("time.process_time", lambda: 10.0)
+        run = Run(folder)
+        monkeypatch.setattr("time.monotonic", lambda wall=wall: 100.0 + wall)
+        monkeypatch.setattr("time.process_time", lambda processor=processor: 10.0 + processor)
+        run.update()
+        run.__exit__()
+    facts = read_facts(folder)
+    assert (facts["seconds"], facts["processor_seconds"]) == (7.0, 7.0)
+
+
 @pytest.mark.parametrize(
     "content", ["", "[1]", "3", '{"status": 3}', '{"metrics": "many"}', '{"started": null}', "\xff"]
 )

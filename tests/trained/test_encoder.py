@@ -12,6 +12,7 @@ from doubles import PREPROCESSING, pictures
 from safetensors.torch import load_file, save_file
 
 from sslcli.errors import SslcliError
+from sslcli.nets.description import JSON, WEIGHTS
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoders import ENCODERS
 from sslcli.trained.encoder import (
@@ -21,7 +22,7 @@ from sslcli.trained.encoder import (
     was_trained,
     write_encoder,
 )
-from sslcli.trained.encoder_files import JSON, WEIGHTS, read_encoder
+from sslcli.trained.encoder_files import read_encoder
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "convnet": {"width": 2},

@@ -12,10 +12,10 @@ import pytest
 from doubles import PREPROCESSING
 
 from sslcli.errors import SslcliError
+from sslcli.nets.description import JSON
 from sslcli.nets.encoder_config import ConvNetConfig
 from sslcli.runs.folder import Run
 from sslcli.trained.encoder_files import (
-    JSON,
     EncoderFiles,
     kept_snapshots,
     read_encoder,

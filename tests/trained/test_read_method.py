@@ -13,9 +13,10 @@ from torch import nn
 
 from sslcli.errors import SslcliError
 from sslcli.methods.simclr import SimCLR, SimCLRConfig
+from sslcli.nets.description import JSON
 from sslcli.runs.checkpoint import read_checkpoint
 from sslcli.trained.encoder import load_trained
-from sslcli.trained.encoder_files import JSON, read_encoder
+from sslcli.trained.encoder_files import read_encoder
 from sslcli.trained.method import PHASE, build_method, read_method
 
 

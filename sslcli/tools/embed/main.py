@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sslcli.engine.runtime_config import DeviceChoice
-from sslcli.tools.arguments import add_at, add_data_root, add_outputs, parse
+from sslcli.nets.vit_config import Pool
+from sslcli.tools.arguments import add_at, add_data_root, add_outputs, add_pool, parse
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ MAP_NAMES = ("pca", "tsne", "umap")
 
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
-    files = read_encoder(resolve_encoder_run(given.run, given.outputs), given.at)
+    pool = None if given.pool is None else Pool[given.pool]
+    files = read_encoder(resolve_encoder_run(given.run, given.outputs), given.at, pool)
 
     from sslcli.tools.embed.write import embed  # imports torch
 
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
     add_at(parser)
+    add_pool(parser)
     parser.add_argument(
         "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
     )

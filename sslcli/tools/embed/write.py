@@ -49,7 +49,7 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     target = (
         Path(given.output).expanduser()
         if given.output
-        else run / "embeddings" / _folder_name(part, given.map, files.epoch)
+        else run / "embeddings" / _folder_name(part, given.map, files.epoch, given.pool)
     )
     require_free([target / name for name in FILES], given.force)
 
@@ -58,7 +58,7 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     shown, points = pictures.subset(chosen), chosen_map(h[chosen]).numpy()
     names = class_names(shown.labels, splits.classes)
     title = f"{chosen_map.name} of {len(shown):,} {part} pictures"
-    after = _after(files)
+    after = _after(files, given.pool)
     trained = f"Features of {run.parent.name}/{run.name}, encoder output{after}, L2-normalised."
     with written_whole(target) as folder:
         features_of = f"encoder output{after}"
@@ -80,14 +80,15 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     console.say(f"nearest neighbours: {target / FILES[3]}")
 
 
-def _folder_name(part: str, map_name: str, epoch: int | None) -> str:
-    name = f"{part}-{map_name}"
-    return name if epoch is None else f"{name}-{name_of(epoch)}"
+def _folder_name(part: str, map_name: str, epoch: int | None, pool: str | None) -> str:
+    names = [part, map_name, "" if epoch is None else name_of(epoch), pool]
+    return "-".join(name for name in names if name)
 
 
-def _after(files: EncoderFiles) -> str:
-    """Returns the words that tell a snapshot from the finished encoder."""
-    return "" if files.epoch is None else f" after epoch {files.epoch}"
+def _after(files: EncoderFiles, pool: str | None) -> str:
+    """Returns the words that tell a snapshot, or other features, from the finished encoder."""
+    after = "" if files.epoch is None else f" after epoch {files.epoch}"
+    return after if pool is None else f"{after} with pool={pool}"
 
 
 def _part(splits: Splits, name: str | None) -> tuple[str, ImageSet]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.files import written_whole
-from sslcli.tools.arguments import add_data_root, add_outputs, parse, require_free
+from sslcli.runs.snapshots import name_of
+from sslcli.tools.arguments import add_at, add_data_root, add_outputs, parse, require_free
 from sslcli.tools.export.formats import FORMATS, require_format
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
@@ -21,9 +22,10 @@ CARD = "MODEL_CARD.md"
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
     run = resolve_encoder_run(given.run, given.outputs)
-    source = read_encoder(run)
+    source = read_encoder(run, given.at)
     chosen = require_format(given.to, source)
-    target = run / "export" / given.to if given.output is None else Path(given.output).expanduser()
+    name = given.to if given.at is None else f"{given.to}-{name_of(given.at)}"
+    target = run / "export" / name if given.output is None else Path(given.output).expanduser()
     files = chosen.files(source)
     _require_target(target, [*files, CARD], given.force)
     if chosen.note is not None:
@@ -46,7 +48,7 @@ def main(arguments: list[str], console: Console) -> int:
 def _parser() -> argparse.ArgumentParser:
     usage = (
         f"sslcli export RUN --to {'|'.join(FORMATS)} [--output FOLDER] [--force] "
-        "[--data-licence TEXT] [--data-root PATH] [--outputs FOLDER]"
+        "[--at EPOCH] [--data-licence TEXT] [--data-root PATH] [--outputs FOLDER]"
     )
     parser = argparse.ArgumentParser(prog="sslcli export", usage=usage, description=__doc__)
     parser.add_argument(
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data-licence", metavar="TEXT", help="the licence of the pictures, for the model card"
     )
+    add_at(parser)
     add_data_root(parser)
     add_outputs(parser)
     return parser

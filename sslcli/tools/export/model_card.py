@@ -67,7 +67,7 @@ def model_card(
     method = facts.get("choices", {}).get("method") or facts.get("command", "an unknown method")
     trained = was_trained(source)
     return CARD.format(
-        title=f"{encoder}, trained by {method}"
+        title=f"{encoder}, trained by {method}{_after(source)}"
         if trained
         else f"{encoder}, not trained: its weights are random",
         width=difference.width,
@@ -77,7 +77,7 @@ def model_card(
         difference=difference,
         preprocessing=_preprocessing(source),
         training=_list(_training(source, facts, encoder)),
-        measured="\n".join(_list_evaluations(source.folder))
+        measured="\n".join(_list_evaluations(source))
         or "Nothing: no evaluation of this run is recorded.",
         licence=f"As stated by who exported it: {_one_line(data_licence)}"
         if data_licence
@@ -121,10 +121,16 @@ def _training(source: EncoderFiles, facts: dict[str, Any], encoder: str) -> dict
     }
 
 
-def _list_evaluations(run: Path) -> list[str]:
-    """Returns a line for every evaluation that was recorded in the run."""
-    evaluations, unreadable = read_evaluations(run)
-    return [*map(_evaluation, evaluations), *(f"- {message}" for message in unreadable)]
+def _after(source: EncoderFiles) -> str:
+    """Returns the words that tell a snapshot from the finished encoder."""
+    return "" if source.epoch is None else f", as it was after epoch {source.epoch}"
+
+
+def _list_evaluations(source: EncoderFiles) -> list[str]:
+    """Returns a line for every evaluation of this encoder that was recorded in the run."""
+    evaluations, unreadable = read_evaluations(source.folder)
+    own = [one for one in evaluations if one.settings.get("epoch") == source.epoch]
+    return [*map(_evaluation, own), *(f"- {message}" for message in unreadable)]
 
 
 def _evaluation(evaluation: Evaluation) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sslcli.errors import SslcliError
+from sslcli.nets.description import JSON as ENCODER
 from sslcli.report import html_page as on_page
 from sslcli.report.charts import curves_by_family, draw_confusion, draw_curves, is_headline
 from sslcli.report.curves import NOT_CURVES
@@ -18,7 +19,6 @@ from sslcli.runs.folder import read_records
 from sslcli.runs.summary import Summary
 from sslcli.text import duration, hydra_path, hydra_word, shell_path
 from sslcli.tools.report.results import diagnostics, evaluations, pairs, results
-from sslcli.trained.encoder_files import JSON as ENCODER
 from sslcli.trained.encoder_files import kept_snapshots
 
 CAPTIONS = {

@@ -14,7 +14,7 @@ from sslcli.cli.main import main
 
 COLOURED = ["data=arrays", "data.root=colour.npz", "batch_size=8"]
 WORDS = {
-    "convnet": ["encoder.width=2", "data.limit=32", "batch_size=16"],
+    "convnet": ["encoder.width=2", "encoder.grid=2", "data.limit=32", "batch_size=16"],
     "mlp": [
         "encoder=mlp",
         "encoder.widths=[8,8]",

@@ -1,0 +1,180 @@
+"""Loads pictures that a table lists, with their labels, parts and groups."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslcli.data.folder import FolderConfig
+from sslcli.data.groups import grouped, with_groups
+from sslcli.data.parts import ORDER, PARTS
+from sslcli.data.scan import Listing, PictureFiles
+from sslcli.data.split import StoredParts
+from sslcli.errors import SslcliError
+from sslcli.settings import REQUIRED, setting
+from sslcli.text import printable
+
+if TYPE_CHECKING:
+    from sslcli.data.table_file import Table
+
+MAX_NAMED = 3
+
+
+@dataclass(kw_only=True)
+class TableConfig(FolderConfig):
+    """Reads pictures that a table lists: CSV, TSV, JSON lines, parquet, or a list of paths.
+
+    A row is a picture: its path and, in columns of their own, its label, part (train, val or test)
+    and group. Rows of the training part without a label are pretrained on all the same. Pictures
+    are decoded as those of data=folder are.
+    """
+
+    root: str | None = setting(
+        REQUIRED, "the table: .csv, .tsv, .jsonl, .parquet, or .txt with a path on each line"
+    )
+    pictures: str | None = setting(
+        None, "the folder in which relative paths begin; null: the table's", changes_results=False
+    )
+    path: str = setting("path", "the column of paths")
+    label: str | None = setting(
+        None, 'the column of classes; null: "label" if there is one, else no labels'
+    )
+    part: str | None = setting(
+        None,
+        'the column that says train, val or test; null: "part" if there is one, else all are train',
+    )
+    groups: str | None = setting(
+        None,
+        "the column of groups (a patient), each of which stays on one side of every split, or a "
+        "regular expression whose first brackets hold it in the path; "
+        'null: "group" if there is one',
+        added_later=True,
+    )
+
+    def list_files(self) -> tuple[Listing, StoredParts[PictureFiles]]:
+        from sslcli.data.table_file import read_table
+
+        root = self.location()
+        optional = {"label": self.label, "part": self.part, "group": self._group_column()}
+        table = read_table(root, self.path, optional)
+        listing = self._listing(root, table.columns["path"])
+        stored = stored_parts(table)
+        if "group" in table.columns:
+            stored = grouped(stored, table.columns["group"])
+        elif self.groups is not None:
+            stored = with_groups(stored, listing, self.groups)
+        return listing, stored
+
+    def _group_column(self) -> str | None:
+        """Returns the column that `groups` names; None where it is a pattern, or left out."""
+        return None if self.groups is None or "(" in self.groups else self.groups
+
+    def _listing(self, table: Path, paths: Sequence[str]) -> Listing:
+        base = Path(self.pictures or table.absolute().parent).expanduser().absolute()
+        if not base.is_dir():
+            fix = "data.pictures=path/to/the/folder in which the paths begin"
+            raise SslcliError(f"data.pictures is not a folder: {base}", fix)
+        names = [os.path.relpath(path, base) if path.startswith(os.sep) else path for path in paths]
+        numbers = [_size_and_change(f"{base}{os.sep}{name}") for name in names]
+        if all(size < 0 for size, _ in numbers):
+            message = f"none of the {len(paths)} pictures of {table} is there: {paths[0]!r}"
+            raise SslcliError(message, f"paths begin in {base}; another folder: data.pictures=…")
+        sizes, changed = np.array(numbers, dtype=np.int64).T.copy()
+        return Listing(str(base), tuple(names), sizes, changed)
+
+
+def _size_and_change(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 (a million of them)
+    except OSError:  # reading it will say so
+        return -1, -1
+    return status.st_size, status.st_ctime_ns
+
+
+def stored_parts(table: Table) -> StoredParts[PictureFiles]:
+    """Returns the parts that the rows belong to, with the numbers of their classes.
+
+    Raises SslcliError for an unknown part, a picture that two rows name, a test or validation row
+    without a label where others have one, or a class that training has not.
+    """
+    _require_each_once(table)
+    parts = _parts(table)
+    labels, classes = _labels(table, parts)
+    rows = {part: np.flatnonzero(parts == number) for number, part in enumerate(ORDER)}
+    if not len(rows["train"]):
+        raise SslcliError(f"{table.file} has no training rows", "give some rows the part 'train'")
+    files = {
+        part: PictureFiles(found, None if labels is None else labels[found])
+        for part, found in rows.items()
+        if len(found)
+    }
+    train, unlabelled = files["train"], None
+    if train.labels is not None and (train.labels < 0).any():
+        unlabelled = train.subset(np.flatnonzero(train.labels < 0)).without_labels()
+        train = train.subset(np.flatnonzero(train.labels >= 0))
+    return StoredParts(train, files.get("val"), files.get("test"), classes, unlabelled)
+
+
+def _require_each_once(table: Table) -> None:
+    first: dict[str, int] = {}
+    for row, path in enumerate(table.columns["path"]):
+        before = first.setdefault(os.path.normpath(path), row)
+        if before != row:
+            message = (
+                f"{table.place(row)}: {printable(path)} is the picture of {table.place(before)} too"
+            )
+            raise SslcliError(message, "keep one row for each picture")
+
+
+def _parts(table: Table) -> NDArray[np.int8]:
+    """Returns (N,) numbers of the parts in ORDER."""
+    if "part" not in table.columns:
+        return np.zeros(len(table), dtype=np.int8)
+    numbers = np.empty(len(table), dtype=np.int8)
+    for row, text in enumerate(table.columns["part"]):
+        part = PARTS.get(text.lower())
+        if part is None:
+            message = f"{table.place(row)}: the part is {text!r}, and must be train, val or test"
+            raise SslcliError(message, "data.part=COLUMN names another column")
+        numbers[row] = ORDER.index(part)
+    return numbers
+
+
+def _labels(
+    table: Table, parts: NDArray[np.int8]
+) -> tuple[NDArray[np.int64] | None, tuple[str, ...] | None]:
+    """Returns (N,) numbers of the classes, -1 where there is none, and the classes' names."""
+    if "label" not in table.columns:
+        return None, None
+    column = table.columns["label"]
+    seen = {text for text, part in zip(column, parts.tolist(), strict=True) if part == 0} - {""}
+    if not seen:
+        message = f"{table.file}: no training row has a label"
+        raise SslcliError(message, "data.label=COLUMN names the column of classes")
+    classes = in_order(seen)
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = np.full(len(table), -1, dtype=np.int64)
+    for row, text in enumerate(column):
+        if text in numbers:
+            labels[row] = numbers[text]
+        elif text:
+            message = f"{table.place(row)}: the class {text!r} is in no training row"
+            listed = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+            raise SslcliError(message, f"rename it (the classes are {listed}), or leave it out")
+        elif parts[row] > 0:
+            message = f"{table.place(row)}: a {ORDER[parts[row]]} row without a label"
+            raise SslcliError(message, "give it one, or leave the row out")
+    return labels, tuple(classes)
+
+
+def in_order(names: set[str]) -> list[str]:
+    """Returns names sorted, as numbers where all are whole numbers."""
+    if all(name.isdecimal() for name in names):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)
