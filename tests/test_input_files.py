@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,26 @@ def test_a_folder_counts_with_its_names_and_contents(here: Path) -> None:
     (here / "a.pt").write_bytes(b"linked")
     hashes.append(file_hashes(config)["lists"])
     assert len(set(hashes)) == len(hashes)
+
+
+@dataclass(kw_only=True)
+class Beside:
+    one: str | None = setting(None, "a file", file=True, words=("public",))
+    several: Any = setting(True, "files", file=True, words=("public", "raw"))
+
+
+def test_words_name_no_file_and_count_as_they_are(here: Path) -> None:
+    (here / "x.pt").write_text("x")
+    (here / "y.pt").write_text("x")
+    config = Beside(one="public", several=["raw", "x.pt"])
+    found = with_absolute_files(config)
+    assert (found.one, found.several) == ("public", ["raw", str(here / "x.pt")])
+    assert file_hashes(found).keys() == {"several"}
+    assert file_hashes(with_absolute_files(Beside(several=["raw", "y.pt"]))) == file_hashes(found)
+    others = (["public", "x.pt"], ["x.pt", "raw"], ["x.pt"])
+    hashes = {file_hashes(with_absolute_files(Beside(several=o)))["several"] for o in others}
+    assert len(hashes | {file_hashes(found)["several"]}) == 4
+    assert file_hashes(Beside()) == file_hashes(Beside(several=["raw"])) == {}
 
 
 def test_of_a_folder_with_named_files_these_alone_count(here: Path) -> None:

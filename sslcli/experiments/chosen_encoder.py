@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslcli.errors import SslcliError
 from sslcli.nets.vit_config import Pool
 from sslcli.runs.results import Value
 from sslcli.runs.snapshots import name_of
@@ -36,6 +37,15 @@ class ChosenEncoder:
         Raises SslcliError where the run has no such encoder.
         """
         return read_encoder(run, self.at, self.pool)
+
+    def require_nothing_chosen(self) -> None:
+        """Raises SslcliError for what chooses among a run's encoders, where there is no run."""
+        if self.at is not None:
+            message = f"at={self.at} names a snapshot of a run, and there is no run"
+            raise SslcliError(message, "leave it out, or give run=…")
+        if self.pool is not None:
+            message = f"pool={self.pool.name} is of a run's encoder, and there is no run"
+            raise SslcliError(message, f"leave it out; encoder.pool={self.pool.name} says it")
 
     def chosen(self) -> dict[str, Value]:
         """Returns what is chosen otherwise than the finished encoder as it was trained."""

@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from sslcli.data.needs import require_labels, require_test
 from sslcli.evaluation.label_equivalents import LabelEquivalent, label_equivalents
 from sslcli.evaluation.scores import mean_and_interval
-from sslcli.experiments.label_curve import LabelCurve, describe_protocol
+from sslcli.experiments.label_curve import LabelCurve
 from sslcli.experiments.label_curve_cells import Cell, Curves, cell_text, write_table
 from sslcli.experiments.label_curve_config import Kind
+from sslcli.experiments.label_curve_report import describe_protocol
 from sslcli.experiments.pretrain import finish as finish_pretraining
 from sslcli.experiments.pretrain import train_method
 from sslcli.experiments.session import Session, open_session
-from sslcli.experiments.worth_config import KINDS, Config
+from sslcli.experiments.subject_config import UNTRAINED
+from sslcli.experiments.worth_config import Config
 from sslcli.report.label_curve import save_label_curve
-from sslcli.report.verdict import sentences
+from sslcli.report.verdict import compared, sentences
 from sslcli.runs.folder import Run
 from sslcli.runs.results import Results, Row, write_results
 from sslcli.trained.encoder_files import read_encoder
@@ -32,8 +34,8 @@ from sslcli.trained.encoder_files import read_encoder
 if TYPE_CHECKING:
     from sslcli.console import Console
 
-WITH = (Kind.linear_probe, Kind.finetuned)
-WITHOUT = (Kind.from_scratch, Kind.untrained_probe, Kind.raw_pixels)
+Side = frozenset[tuple[int, str]]
+"""The curves, by source and kind, among which a person could choose."""
 FEWEST_SUBSETS = 2
 """Without a second subset there is no interval."""
 
@@ -57,7 +59,7 @@ def measured(config: Config, curve: LabelCurve, session: Session) -> list[Cell]:
     run = session.run
     if "curve_began" not in run.facts:
         run.update(curve_began=round(run.seconds, 3))
-    cells = curve.subset(0)
+    cells = curve.measure_subset(0)
     if "subsets" not in run.facts:  # decided once: a resumed run measures the same
         run.update(subsets=num_subsets(config, run.facts["curve_began"], run.seconds))
     count = int(run.facts["subsets"])
@@ -67,7 +69,7 @@ def measured(config: Config, curve: LabelCurve, session: Session) -> list[Cell]:
             "intervals are wider (budget=null measures all)"
         )
     for seed in range(1, count):
-        cells += curve.subset(seed)
+        cells += curve.measure_subset(seed)
     return cells
 
 
@@ -79,18 +81,35 @@ def num_subsets(config: Config, began: float, now: float) -> int:
     return min(config.subsets, max(FEWEST_SUBSETS, fit))
 
 
-def chosen_accuracies(cells: Sequence[Cell], kinds: Sequence[Kind]) -> NDArray[np.float64]:
-    """Returns (S, P) test accuracies, each of the kind that is best on validation.
+def sides_of(curve: LabelCurve) -> dict[str, Side]:
+    """Returns what is compared: with pretraining, without, and other encoders, if there are any."""
+    probes = (Kind.linear_probe.name, Kind.finetuned.name)
+    numbers = range(curve.num_subjects, len(curve.sources))
+    untrained = [n for n in numbers if curve.name_of_baseline(n) == UNTRAINED]
+    without = {(0, Kind.from_scratch.name), (0, Kind.raw_pixels.name)}
+    given = {(n, kind) for n in numbers if n not in untrained for kind in probes}
+    sides = {
+        "with pretraining": frozenset((0, kind) for kind in probes),
+        "without": frozenset(without | {(n, probes[0]) for n in untrained}),
+        "given encoders": frozenset(given),
+    }
+    return {name: side for name, side in sides.items() if side}
 
-    Where a kind has one subset only, since it sees all labels, that holds for all.
+
+def chosen_accuracies(cells: Sequence[Cell], side: Side) -> NDArray[np.float64]:
+    """Returns (S, P) test accuracies, each of the curve that is best on validation.
+
+    Where a curve has one subset only, since it sees all labels, that holds for all.
     """
     counts = sorted({cell.num_labels for cell in cells})
     num_subsets = 1 + max(cell.seed for cell in cells)
-    by_key = {(cell.kind, cell.num_labels, cell.seed): cell for cell in cells}
-    names = [kind.name for kind in kinds]
+    by_key = {(cell.run, cell.kind, cell.num_labels, cell.seed): cell for cell in cells}
 
     def best(count: int, seed: int) -> float:
-        tried = [by_key.get((name, count, seed)) or by_key[name, count, 0] for name in names]
+        tried = [
+            by_key.get((*curve, count, seed)) or by_key[(*curve, count, 0)]
+            for curve in sorted(side)
+        ]
         return max(tried, key=lambda cell: cell.val_top1).top1
 
     return np.array([[best(count, seed) for count in counts] for seed in range(num_subsets)])
@@ -100,11 +119,14 @@ def report(curve: LabelCurve, cells: list[Cell]) -> dict[str, float]:
     """Writes results and picture, prints table and verdict; returns the metrics."""
     session, run = curve.session, curve.session.run
     counts = sorted({cell.num_labels for cell in cells})
-    sides = {"with pretraining": WITH, "without": WITHOUT}
-    chosen = {name: chosen_accuracies(cells, kinds) for name, kinds in sides.items()}
+    chosen = {name: chosen_accuracies(cells, side) for name, side in sides_of(curve).items()}
     equivalents = label_equivalents(counts, chosen["with pretraining"], chosen["without"])
-    said = sentences(equivalents, len(session.splits.pretraining), counts[-1])
-    curves = curves_of(cells)
+    num_pictures = len(session.splits.pretraining)
+    said = sentences(equivalents, f"pretraining on {num_pictures:,} pictures", counts[-1])
+    if "given encoders" in chosen:
+        others = label_equivalents(counts, chosen["given encoders"], chosen["with pretraining"])
+        said += compared(others)
+    curves = curves_of(curve, cells)
     write_table(run.folder / "label_curve.csv", curves)
     rows = [cell.row() for cell in cells] + [equivalent_row(each) for each in equivalents]
     protocol = describe_protocol(curve)
@@ -130,13 +152,11 @@ def report(curve: LabelCurve, cells: list[Cell]) -> dict[str, float]:
     return metrics_of(equivalents)
 
 
-def curves_of(cells: Sequence[Cell]) -> Curves:
+def curves_of(curve: LabelCurve, cells: Sequence[Cell]) -> Curves:
     curves: Curves = {}
-    for kind in KINDS:
-        for cell in cells:
-            if cell.kind == kind.name:
-                points = curves.setdefault(kind.name.replace("_", " "), {})
-                points.setdefault(cell.num_labels, []).append(cell.top1)
+    for cell in sorted(cells, key=lambda cell: (cell.run, cell.kind)):
+        points = curves.setdefault(curve.curve(cell.run, cell.kind), {})
+        points.setdefault(cell.num_labels, []).append(cell.top1)
     return curves
 
 

@@ -5,25 +5,17 @@ It pretrains on a user's own labelled pictures, and measures whether that was wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sslcli.engine.optim_config import AdamWConfig
 from sslcli.errors import require
 from sslcli.experiments.finetune_config import TrainingConfig
 from sslcli.experiments.label_curve_config import Config as CurveConfig
-from sslcli.experiments.label_curve_config import Kind
 from sslcli.experiments.pretrain_config import Config as PretrainConfig
 from sslcli.experiments.pretrain_config import folder_label as folder_label
-from sslcli.experiments.pretrain_config import resolve as resolve
+from sslcli.experiments.pretrain_config import resolve as resolve_pretraining
+from sslcli.experiments.subject_config import COMPARED, RAW_PIXELS, UNTRAINED, found_baselines
 from sslcli.settings import part, setting
-
-KINDS = [
-    Kind.linear_probe,
-    Kind.finetuned,
-    Kind.from_scratch,
-    Kind.untrained_probe,
-    Kind.raw_pixels,
-]
 
 
 @dataclass(kw_only=True)
@@ -41,6 +33,13 @@ class Config(PretrainConfig):
         "minutes that all of it may take: after pretraining and the first subset as many more "
         "are measured as fit, 2 in all at least; null: all",
     )
+    baselines: list[str] = setting(
+        [UNTRAINED],
+        "other encoders, probed and fine-tuned beside it: files of weights, runs, public; "
+        "untrained is probed alone",
+        file=True,
+        words=COMPARED,
+    )
     l2: list[float] = setting(
         [1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0, 10.0],
         "strengths of the probes' penalty, one of which is chosen on validation",
@@ -57,6 +56,8 @@ class Config(PretrainConfig):
         require(good, "budget", self.budget, "positive, or null", "25 is the default")
         good = len(self.labels) > 1
         require(good, "labels", self.labels, "two amounts at least", "leave it out")
+        good = RAW_PIXELS not in self.baselines
+        require(good, "baselines", self.baselines, "encoders", "raw pixels are measured anyway")
         self.curve(".")  # checks the rest
 
     def curve(self, folder: str) -> CurveConfig:
@@ -66,9 +67,15 @@ class Config(PretrainConfig):
             runs=[folder],
             labels=self.labels,
             subsets=self.subsets,
-            kinds=KINDS,
+            baselines=self.baselines,
             l2=self.l2,
             optim=self.finetuning,
             training=self.training,
             runtime=self.runtime,
         )
+
+
+def resolve(config: Config) -> Config:
+    """Returns the config with weights and the data's root as absolute paths."""
+    found = resolve_pretraining(config)
+    return replace(found, baselines=found_baselines(config.baselines, config.runtime.outputs))

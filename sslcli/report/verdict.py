@@ -8,26 +8,42 @@ from itertools import groupby
 from sslcli.evaluation.label_equivalents import LabelEquivalent
 
 
-def sentences(found: Sequence[LabelEquivalent], num_pictures: int, most: int) -> list[str]:
+def sentences(found: Sequence[LabelEquivalent], pretraining: str, most: int) -> list[str]:
     """Returns a sentence for each number of labels, and one for a row of undecided ones.
 
-    `most`: the largest number of labels that was measured.
+    `pretraining` names it; `most`: the largest number of labels that was measured.
     """
     said: list[str] = []
     for is_decided, group in groupby(found, lambda each: each.is_better or each.is_worse):
         members = list(group)
         if is_decided:
-            said += [_decided(each, num_pictures, most) for each in members]
+            said += [_decided(each, pretraining, most) for each in members]
         else:
             said.append(_undecided(members))
     return said
 
 
-def _decided(found: LabelEquivalent, num_pictures: int, most: int) -> str:
+def compared(found: Sequence[LabelEquivalent]) -> list[str]:
+    """Returns what the best given encoder does beside the one that was pretrained here."""
+    said: list[str] = []
+    for is_decided, group in groupby(found, lambda each: each.is_better or each.is_worse):
+        members = list(group)
+        if is_decided:
+            said += [
+                f"With {each.num_labels:,} labels, the given encoder has {_points(each)} than the "
+                "one pretrained here."
+                for each in members
+            ]
+        else:
+            said.append(f"{_undecided(members)[:-1]} between it and the given encoder.")
+    return said
+
+
+def _decided(found: LabelEquivalent, pretraining: str, most: int) -> str:
     labels, points = f"With {found.num_labels:,} labels", _points(found)
     if found.is_worse:
         return f"{labels}, it is better not to pretrain: {points}."
-    what = f"{labels}, pretraining on {num_pictures:,} pictures is worth"
+    what = f"{labels}, {pretraining} is worth"
     if found.num_labels == most:
         return f"{what} it: {points}."
     return f"{what} {_times(found)}: {points}."

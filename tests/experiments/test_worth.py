@@ -9,7 +9,6 @@ import pytest
 from doubles import TINY_WITHOUT_LIMIT, Killed, Sslcli, Steps, facts, only_run, records
 
 from sslcli.experiments.label_curve_cells import Cell
-from sslcli.experiments.label_curve_config import Kind
 from sslcli.experiments.worth import chosen_accuracies, num_subsets
 from sslcli.experiments.worth_config import Config
 from sslcli.runs.results import read_results
@@ -76,13 +75,13 @@ def test_data_without_a_test_part_can_hold_one_out(sslcli: Sslcli, tmp_path: Pat
 
 
 def cells(**top1: float) -> list[Cell]:
-    """One number of labels, one subset: `kind=validation` accuracies; on test a tenth of that."""
+    """One number of labels and subset: `kind=validation` accuracies; on test a tenth of that."""
     return [Cell(0, kind, 1.0, 10, 0, value / 10, value, "") for kind, value in top1.items()]
 
 
 def test_each_side_takes_what_is_best_on_validation() -> None:
     measured = cells(linear_probe=0.5, finetuned=0.6, from_scratch=0.9, raw_pixels=0.4)
-    chosen = chosen_accuracies(measured, (Kind.linear_probe, Kind.finetuned))
+    chosen = chosen_accuracies(measured, frozenset({(0, "linear_probe"), (0, "finetuned")}))
     assert chosen.tolist() == [[0.06]]
 
 
