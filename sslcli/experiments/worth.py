@@ -107,8 +107,8 @@ def chosen_accuracies(cells: Sequence[Cell], side: Side) -> NDArray[np.float64]:
 
     def best(count: int, seed: int) -> float:
         tried = [
-            by_key.get((*curve, count, seed)) or by_key[(*curve, count, 0)]
-            for curve in sorted(side)
+            by_key.get((source, kind, count, seed)) or by_key[source, kind, count, 0]
+            for source, kind in sorted(side)
         ]
         return max(tried, key=lambda cell: cell.val_top1).top1
 
