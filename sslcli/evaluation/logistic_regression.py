@@ -60,6 +60,20 @@ class LogisticRegression:
         problem.labels = self.labels.to(problem.design.device)
         return problem
 
+    def in_span(self) -> tuple[LogisticRegression, Tensor]:
+        """Returns the problem in N coordinates of the pictures' span, and its basis (D, N).
+
+        With fewer pictures than dimensions the minimum lies there: other directions change no
+        logit, and have a penalty. Source: the representer theorem (Schölkopf et al. 2001).
+        """
+        features = in_float64(self.design[:, :-1])
+        basis = torch.linalg.qr(features.T)[0]
+        problem = copy(self)
+        problem.__dict__.pop("exact", None)
+        coordinates = (features @ basis).to(self.design)
+        problem.design = torch.cat([coordinates, self.design[:, -1:]], dim=1)
+        return problem, basis
+
     def logits(self, weights: Tensor) -> Tensor:
         """Returns logits (N, S, K) of weights (S, K, P), by one matrix product."""
         return (self.design @ weights.flatten(0, 1).T).view(-1, *weights.shape[:2])

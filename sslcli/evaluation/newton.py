@@ -46,9 +46,13 @@ def solve(
     """Returns the weights (S, K, P) that minimise the objective at each strength.
 
     Every strength begins at `start` (K, P), or at zero. As many are solved together as `LARGEST`
-    allows.
+    allows. Where there are fewer pictures than features, it is solved in their span.
     """
     assert min(strengths) > 0, f"without l2 separable classes have no minimum: {strengths}"
+    if len(problem.labels) < problem.design.shape[1] - 1:
+        narrow, basis = problem.in_span()
+        begin = None if start is None else _in(basis, start)
+        return _in(basis.T, solve(narrow, strengths, begin))
     width, num_classes = problem.design.shape[1], problem.num_classes
     one = problem.design.new_zeros(num_classes, width) if start is None else start
     at_once = max(1, LARGEST // max(len(problem.labels) * num_classes, width**2))
@@ -58,6 +62,12 @@ def solve(
             for first in range(0, len(strengths), at_once)
         ]
     return torch.cat(parts)
+
+
+def _in(basis: Tensor, weights: Tensor) -> Tensor:
+    """Returns weights (…, P), the bias last, in the basis (P - 1, P' - 1)."""
+    inner = (in_float64(weights[..., :-1]) @ basis).to(weights)
+    return torch.cat([inner, weights[..., -1:]], dim=-1)
 
 
 def _solve_together(
