@@ -188,6 +188,12 @@ def identity(command: str, config: Any, files: Mapping[str, str] | None = None) 
     return hashlib.sha256(counting.encode()).hexdigest()[:12]
 
 
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """Returns the field's default, also where it is a list."""
+    makes = field.default_factory
+    return field.default if makes is dataclasses.MISSING else makes()
+
+
 def _essence(config: Any, files: Mapping[str, str], key: str = "") -> Any:
     if key in files:
         return files[key]
@@ -199,7 +205,7 @@ def _essence(config: Any, files: Mapping[str, str], key: str = "") -> Any:
         if field.metadata.get("changes_results", True)
         and not (
             field.metadata.get("added_later", False)
-            and getattr(config, field.name) == field.default
+            and getattr(config, field.name) == _default(field)
         )
     ]
     return {

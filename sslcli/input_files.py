@@ -24,26 +24,35 @@ def with_absolute_files(config: T, where: str = "") -> T:
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value, key = getattr(config, field.name), f"{where}{field.name}"
-        if not field.metadata.get("file", False) or value is None:
+        if not field.metadata.get("file", False) or not isinstance(value, str | list):
             changes[field.name] = with_absolute_files(value, f"{key}.")
         elif isinstance(value, list):
-            changes[field.name] = [_absolute(key, path, _inside(field)) for path in value]
+            changes[field.name] = [_absolute(key, path, field) for path in value]
         else:
-            changes[field.name] = _absolute(key, value, _inside(field))
+            changes[field.name] = _absolute(key, value, field)
     if all(changes[name] == getattr(config, name) for name in changes):
         return config
     return dataclasses.replace(config, **changes)
 
 
-def _absolute(key: str, path: str, inside: tuple[str, ...]) -> str:
+def _absolute(key: str, path: str, field: dataclasses.Field[Any]) -> str:
+    if path in _words(field):
+        return path
     typed = Path(path).expanduser()
     begins = "" if typed.is_absolute() else f"; a relative path begins in {Path.cwd()}"
     _require_there(key, path, typed, f"put it there, or name another: {key}=…{begins}")
-    _require_inside(key, path, typed, inside)
+    _require_inside(key, path, typed, _inside(field))
     return str(typed.absolute())
 
 
+def _words(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """Returns the texts that may stand in a field of files, and name none."""
+    words: tuple[str, ...] = field.metadata.get("words", ())
+    return words
+
+
 def _inside(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """Returns the files that a folder must hold, which alone are read; () for any."""
     return tuple(field.metadata.get("inside", ()))
 
 
@@ -61,12 +70,27 @@ def file_hashes(config: Any, where: str = "") -> dict[str, str]:
         if not field.metadata.get("changes_results", True) or value in (None, []):
             continue
         if field.metadata.get("file", False):
-            paths = value if isinstance(value, list) else [value]
-            found = enumerate(_files(key, path, _inside(field)) for path in paths)
-            hashes[key] = hash_of({f"{n}/{name}": p for n, named in found for name, p in named})
+            if isinstance(value, str | list):
+                hashes.update(_hash(key, value, field))
         else:
             hashes.update(file_hashes(value, f"{key}."))
     return hashes
+
+
+def _hash(key: str, value: str | list[str], field: dataclasses.Field[Any]) -> dict[str, str]:
+    """Returns the hash of the files and of the words between them; none of words alone."""
+    texts, words = value if isinstance(value, list) else [value], _words(field)
+    said = [text for text in texts if text in words]
+    if len(said) == len(texts):
+        return {}
+    found = {
+        f"{n}/{name}": path
+        for n, text in enumerate(texts)
+        if text not in words
+        for name, path in _files(key, text, _inside(field))
+    }
+    between = [text if text in words else "" for text in texts]
+    return {key: "+".join([hash_of(found), *(between if said else [])])}
 
 
 def _files(key: str, path: str, inside: tuple[str, ...]) -> Iterator[tuple[str, Path]]:

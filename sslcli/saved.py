@@ -175,7 +175,10 @@ def _value(word: str, before: Any) -> Any:
     """
     if word == "null":
         return None
-    if not isinstance(before, list):
+    if isinstance(before, bool) and word in ("true", "false"):
+        return word == "true"
+    may_be_list = isinstance(before, list) or (isinstance(before, bool) and word.startswith("["))
+    if not may_be_list:
         return word
     try:
         return yaml.load(word, Loader=yaml.BaseLoader)  # words and lists of words, nothing else

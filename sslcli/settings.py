@@ -20,6 +20,7 @@ def setting(
     added_later: bool = False,
     file: bool = False,
     inside: tuple[str, ...] = (),
+    words: tuple[str, ...] = (),
 ) -> T:
     """Returns a dataclass field.
 
@@ -30,7 +31,8 @@ def setting(
     `file`: the text, or each of the texts, is the path of a file or folder that is read. It is made
     absolute, must be there, and its content counts in the identity, not its name. A run that is
     resumed must find the same content (`input_files.py`). `inside`: it is a folder, which must hold
-    these files; what else lies there is not read, and does not count.
+    these files; what else lies there is not read, and does not count. `words`: texts that name no
+    file.
     """
     metadata = {
         "meaning": meaning,
@@ -38,6 +40,7 @@ def setting(
         "added_later": added_later,
         "file": file,
         "inside": inside,
+        "words": words,
     }
     if isinstance(default, list):
         field: Any = dataclasses.field(default_factory=lambda: list(default), metadata=metadata)

@@ -71,7 +71,8 @@ def _require_chosen(command: str, words: list[str]) -> None:
         group, dot, _ = word.partition("=")[0].lstrip("+").partition(".")
         if dot and group in (unchosen & GROUPS.keys()) - chosen and "experiment" not in chosen:
             message = f"{word}: {command} has no {group} of its own unless it is chosen"
-            raise SslcliError(message, f"choose it too: {group}=folder {shell_quoted(word)}")
+            one = {"data": "folder", "encoder": "resnet18"}.get(group, "…")
+            raise SslcliError(message, f"choose it too: {group}={one} {shell_quoted(word)}")
 
 
 def _run(command: str, words: list[str], debug: bool) -> int:

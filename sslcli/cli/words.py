@@ -91,7 +91,7 @@ def _fields_of(cls: type[Any], prefix: str) -> Iterator[tuple[str, TextField]]:
         key = f"{prefix}{field.name}"
         if kinds == [str]:
             yield key, TextField(is_list=False, may_be_null=is_union)
-        elif kinds == [list[str]]:
+        elif kinds == [list[str]] or hint is Any:  # `Any`: true, false or a list of texts
             yield key, TextField(is_list=True, may_be_null=is_union)
         elif dataclasses.is_dataclass(kinds[0]) and isinstance(kinds[0], type):
             yield from _fields_of(kinds[0], f"{key}.")

@@ -5,7 +5,7 @@ That is precision, backward, clipping, the check for finite losses and the optim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.profiler import record_function
 
 from sslcli.choices import Misfit, answerable
 from sslcli.engine.device import Compute
+from sslcli.engine.frozen_encoders import Frozen
 from sslcli.engine.optim_config import OPTIMIZERS, OptimConfig
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
@@ -61,6 +62,7 @@ class Minimizer:
         self._step = 0
         self._learner = learner
         self._called = False
+        self._frozen = Frozen()
 
     @classmethod
     def of(
@@ -70,9 +72,11 @@ class Minimizer:
         compute: Compute,
         learning_rate: Callable[[int], float],
         weight_decay: Callable[[int], float] | None = None,
+        frozen_steps: int = 0,
     ) -> Minimizer:
         """Builds a minimizer with an optimizer, as configured, for every player.
 
+        In the first `frozen_steps` the players' encoders do not learn.
         Raises SslcliError where the learner's rates are not those of its players.
         """
         name, rates = type(learner).__name__, learner.learning_rates()
@@ -83,15 +87,18 @@ class Minimizer:
                 f"and its players are {_listed(modules_of)}"
             )
             raise SslcliError(message, "give every player a rate, and nobody else")
+        frozen = Frozen.of(modules_of.values(), frozen_steps)
         players = {
             player: Player(
-                _optimizer(optim, modules, f"{name}.players gives {player!r}"),
+                _optimizer(optim, modules, frozen.parameters, f"{name}.players gives {player!r}"),
                 optim.clip_norm,
                 rates[player],
             )
             for player, modules in modules_of.items()
         }
-        return cls(players, compute, learning_rate, weight_decay, name)
+        minimizer = cls(players, compute, learning_rate, weight_decay, name)
+        minimizer._frozen = frozen
+        return minimizer
 
     def __call__(self, loss: Tensor, *players: str) -> None:
         """Updates the named players, by default "method"; only they get a gradient.
@@ -106,7 +113,17 @@ class Minimizer:
         with torch.autocast(self._device.type, enabled=False), record_function("minimize"):
             for player in trained:
                 player.optimizer.zero_grad(set_to_none=True)
-            inputs = [parameter for player in trained for parameter in player.parameters]
+            inputs = [
+                parameter
+                for player in trained
+                for parameter in player.parameters
+                if not self._frozen.holds(parameter, self._step)
+            ]
+            if not inputs:
+                raise SslcliError(
+                    f"{self._learner} trains nothing beside the encoder, which is frozen",
+                    "leave encoder.frozen_epochs out",
+                )
             self._scaler.scale(loss).backward(inputs=inputs)  # type: ignore[no-untyped-call]
             average_([parameter.grad for parameter in inputs if parameter.grad is not None])
             for player in trained:
@@ -120,10 +137,11 @@ class Minimizer:
     def begin(self, step: int) -> None:
         """Sets every player's learning rate for a step, and a changing weight decay."""
         self._step, self._called = step, False
+        self._frozen.begin(step)
         learning_rate = self.learning_rate(step)
         for player in self._players.values():
             for group in player.optimizer.param_groups:
-                group["lr"] = learning_rate * player.rate
+                group["lr"] = learning_rate * player.rate * group.get("rate", 1.0)
                 if self._weight_decay is not None and group["adapt"]:
                     group["weight_decay"] = self._weight_decay(step)
 
@@ -186,13 +204,15 @@ class Minimizer:
         self._scaler.load_state_dict(state["scaler"])
 
 
-def _optimizer(optim: OptimConfig, modules: Sequence[nn.Module], gives: str) -> Optimizer:
+def _optimizer(
+    optim: OptimConfig, modules: Sequence[nn.Module], apart: Collection[int], gives: str
+) -> Optimizer:
     """Builds an optimizer; raises SslcliError where there is nothing to train, or it fails."""
     if not any(p.requires_grad for module in modules for p in module.parameters()):
         fix = "name modules that have parameters with a gradient"
         raise SslcliError(f"{gives} nothing to train", fix)
     with answerable(OPTIMIZERS, optim):
-        return _sound_optimizer(optim.build(modules))
+        return _sound_optimizer(optim.build(modules, apart))
 
 
 def _sound_optimizer(optimizer: object) -> Optimizer:

@@ -10,12 +10,13 @@ config.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from sslcli.choices import Choices
+from sslcli.engine.layer_rates import layer_rates
 from sslcli.errors import require
 from sslcli.method import Progress
 from sslcli.settings import setting
@@ -66,6 +67,12 @@ class OptimConfig:
     clip_norm: float = setting(
         0.0, "gradients are scaled down to this norm where it is exceeded; 0: never"
     )
+    layer_decay: float = setting(
+        1.0,
+        "each block of the encoder learns at this times the rate of the next one, the last at the "
+        "full rate; 1: all alike. Below 1 it keeps more of given weights",
+        added_later=True,
+    )
 
     def __post_init__(self) -> None:
         require(
@@ -91,6 +98,8 @@ class OptimConfig:
         require(
             self.clip_norm >= 0, "optim.clip_norm", self.clip_norm, "0 or more", "0 never clips"
         )
+        decay, must_be = self.layer_decay, "above 0 and at most 1"
+        require(0 < decay <= 1, "optim.layer_decay", decay, must_be, "0.75 is usual for ViTs")
 
     def peak_learning_rate(self, batch_size: int) -> float:
         """Returns the learning rate at the end of the warm-up.
@@ -131,34 +140,45 @@ class OptimConfig:
             return self.weight_decay
         return Progress(step, num_steps).cosine(self.weight_decay, self.weight_decay_end)
 
-    def build(self, modules: Sequence[nn.Module]) -> Optimizer:
-        """Returns an optimizer of the modules; the engine sets its rate every step."""
-        return self.optimizer(self._parameter_groups(modules))
+    def build(self, modules: Sequence[nn.Module], apart: Collection[int] = ()) -> Optimizer:
+        """Returns an optimizer of the modules; the engine sets its rate every step.
+
+        `apart`: ids of parameters that get groups of their own, as they learn only later.
+        """
+        return self.optimizer(self._parameter_groups(modules, apart))
 
     def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
         """Returns an optimizer of torch's parameter groups."""
         raise NotImplementedError(f"{type(self).__name__} defines no optimizer")
 
-    def _parameter_groups(self, modules: Sequence[nn.Module]) -> list[dict[str, Any]]:
+    def _parameter_groups(
+        self, modules: Sequence[nn.Module], apart: Collection[int]
+    ) -> list[dict[str, Any]]:
         """Separates the parameters without weight decay and LARS' adaptation.
 
         These are biases and the parameters of norms, known by name or by their one dimension, and
         those that a module names in `no_decay` (positional embeddings, class tokens).
         """
-        decayed: list[nn.Parameter] = []
-        others: list[nn.Parameter] = []
+        groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
         for module in modules:
             exempt = _exempt(module)
+            rates = {} if self.layer_decay == 1 else layer_rates(module, self.layer_decay)
             for name, parameter in module.named_parameters():
                 if parameter.requires_grad:
                     own_name = name.rpartition(".")[2]
                     is_weight = parameter.ndim > 1 and own_name != "bias" and name not in exempt
-                    (decayed if is_weight or self.decay_all else others).append(parameter)
-        groups = [
-            {"params": decayed, "weight_decay": self.weight_decay, "adapt": True},
-            {"params": others, "weight_decay": 0.0, "adapt": False},
+                    decayed = is_weight or self.decay_all
+                    key = (rates.get(name, 1.0), decayed, id(parameter) in apart)
+                    groups.setdefault(key, []).append(parameter)
+        return [
+            {
+                "params": groups[rate, decayed, later],
+                "weight_decay": self.weight_decay if decayed else 0.0,
+                "adapt": decayed,
+                **({} if self.layer_decay == 1 else {"rate": rate}),
+            }
+            for rate, decayed, later in sorted(groups, key=lambda k: (-k[0], not k[1], k[2]))
         ]
-        return [group for group in groups if group["params"]]
 
 
 def _exempt(network: nn.Module) -> set[str]:

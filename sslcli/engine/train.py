@@ -69,6 +69,8 @@ class Periods:
     log_every: int
     evaluate_every: int
     save_every: int
+    evaluate_first: bool = False
+    """Whether it also evaluates before the first step, as step 0."""
 
 
 def train(
@@ -96,9 +98,10 @@ def train(
         return clock.images_per_second
     in_epoch = pictures.steps_per_epoch
     journal = _Journal(name, phase, modules, minimize, meter, listener, clock, in_epoch)
-    leads = processes.rank() == 0
 
     with stop_requests() as stop:
+        if periods.evaluate_first and start == 0:
+            journal.measure(0, evaluate)
         for step in range(start, periods.num_steps):
             clock.begin_step()
             seed_generators(derive_seed(phase.seed, phase.name, step))
@@ -123,11 +126,7 @@ def train(
                 journal.record(done, {**meter.take(), "learning_rate": rate}, clock.take())
             if last or done % periods.evaluate_every == 0:
                 clock.catch_up(minimize)
-                began = time.perf_counter()
-                with processes.as_if_alone():
-                    values = evaluate(done) if leads else {}
-                modules.train()
-                journal.record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
+                journal.measure(done, evaluate)
                 last = processes.from_first(last or learner.satisfied())
             # Read once, as a second signal may come meanwhile. A signal to one rank stops all.
             stopped_by = processes.largest(stop.signal_number or 0) or None
@@ -162,6 +161,14 @@ class _Journal:
         entry: dict[str, Any] = {**position, **values, "timing": timing}
         self.phase.run.record(entry)
         self.listener.record(entry)
+
+    def measure(self, done: int, evaluate: Evaluate) -> None:
+        """Records what rank 0 measures; leaves the modules in train mode."""
+        began, leads = time.perf_counter(), processes.rank() == 0
+        with processes.as_if_alone():
+            values = evaluate(done) if leads else {}
+        self.modules.train()
+        self.record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
 
     def save(self, done: int, last: bool) -> None:
         """Saves the state; only rank 0 writes it.

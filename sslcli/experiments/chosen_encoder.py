@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslcli.errors import SslcliError
 from sslcli.nets.vit_config import Pool
 from sslcli.runs.results import Value
 from sslcli.runs.snapshots import name_of
@@ -36,6 +37,16 @@ class ChosenEncoder:
         Raises SslcliError where the run has no such encoder.
         """
         return read_encoder(run, self.at, self.pool)
+
+    def require_run(self, run: str | None) -> None:
+        """Raises SslcliError where something of a run is chosen, and there is none."""
+        if run is None and self.at is not None:
+            message = f"at={self.at} names a snapshot of a run, and there is no run"
+            raise SslcliError(message, "leave it out, or give run=…")
+        if run is None and self.pool is not None:
+            message = f"pool={self.pool.name} chooses features of a run's vit, and there is no run"
+            fix = f"leave it out, or give run=…; a given vit has encoder.pool={self.pool.name}"
+            raise SslcliError(message, fix)
 
     def chosen(self) -> dict[str, Value]:
         """Returns what is chosen otherwise than the finished encoder as it was trained."""

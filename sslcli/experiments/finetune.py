@@ -19,6 +19,7 @@ from sslcli.evaluation.scores import (
     top_accuracies,
 )
 from sslcli.experiments.finetune_config import Config, Initial
+from sslcli.experiments.given import open_given
 from sslcli.experiments.session import Session, Training, open_evaluation, train_phase
 from sslcli.report.figures import save_confusion, save_curves
 from sslcli.runs.evaluations import Evaluation, append_evaluation
@@ -45,10 +46,7 @@ FEWEST_STEPS = 20
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Trains from the last checkpoint or from the start; reads test once, at the end."""
-    files = config.read(Path(config.run))
-    session = open_evaluation(
-        "finetune", run, [files], config.data, config.runtime, console, config.data_root
-    )
+    session, files = opened(config, run, console)
     splits, compute = session.splits, session.compute
     assert splits.train.labels is not None
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)
@@ -63,7 +61,7 @@ def run(config: Config, run: Run, console: Console) -> None:
         "finetune",
         describe_protocol(config, labelled, splits),
         [score_on_test(classifier, session)],
-        runs=[config.run],
+        runs=[] if config.run is None else [config.run],
         settings={
             **config.chosen(),
             "init": config.init.name,
@@ -75,12 +73,24 @@ def run(config: Config, run: Run, console: Console) -> None:
     report(config, session, results)
 
 
+def opened(config: Config, run: Run, console: Console) -> tuple[Session, EncoderFiles]:
+    """Opens the session, and reads the encoder that is trained on."""
+    if config.run is None:
+        return open_given("finetune", run, config, console, config.seed)
+    files = config.read(Path(config.run))
+    session = open_evaluation(
+        "finetune", run, [files], config.data, config.runtime, console, config.data_root
+    )
+    return session, files
+
+
 def build_classifier(config: Config, files: EncoderFiles, session: Session) -> Classifier:
     """Returns the untrained classifier, on the device."""
     shape, settings = files.preprocessing, config.training
-    encoder = load_trained(files)
     if config.init is Initial.random:
         encoder = build_initial(files.config, shape.channels, shape.resolution, config.seed)
+    else:
+        encoder = load_trained(files)
     classifier = Classifier.of(encoder, session.splits.num_classes, shape, settings.patience)
     crop_and_flip = ViewConfig(
         crop_scale=settings.crop_scale, flip=settings.flip, jitter=0, grayscale=0, solarize=0
@@ -138,9 +148,7 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
     assert splits.test is not None
     settings = config.training
     initial = (
-        f"the run's weights ({config.run}){config.described()}"
-        if config.init is Initial.run
-        else f"random weights, seed {config.seed}"
+        weights_of(config) if config.init is Initial.run else f"random weights, seed {config.seed}"
     )
     crops = f"crops of at least {settings.crop_scale[0]:g} of the area"
     mirrored = ", mirrored" if settings.flip else ""
@@ -155,6 +163,14 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
     )
 
 
+def weights_of(config: Config) -> str:
+    """Names the weights that training began with."""
+    if config.run is not None:
+        return f"the run's weights ({config.run}){config.described()}"
+    assert config.encoder is not None, "resolve requires one of them"
+    return f"given weights ({config.encoder.weights})"
+
+
 def report(config: Config, session: Session, results: Results) -> None:
     """Writes the results, the figures and the evaluated run's line; prints the table."""
     run, console = session.run, session.console
@@ -167,10 +183,12 @@ def report(config: Config, session: Session, results: Results) -> None:
     save_curves(session.figures / "curves.png", read_records(run.folder))
     metrics, folder = numbers(row.scores), str(run.folder.absolute())
     evaluation = Evaluation("finetune", folder, results.settings, metrics)
-    append_evaluation(Path(config.run), evaluation, console)
+    if config.run is not None:
+        append_evaluation(Path(config.run), evaluation, console)
     run.finish(metrics, Validation("val_top1"))
     columns = {"top1": "top-1", "top5": "top-5", "val_top1": "validation"}
     title = f"test accuracy, {results.protocol.trained_on}"
-    cells = (f"from {config.init.name} weights", *map(percentage, row.scores.values()))
+    begins = "given" if config.run is None and config.init is Initial.run else config.init.name
+    cells = (f"from {begins} weights", *map(percentage, row.scores.values()))
     console.table(title, ("fine-tuned", *(columns[name] for name in row.scores)), [cells])
     console.say(f"run: {run.folder}")

@@ -16,8 +16,9 @@ from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import require
 from sslcli.experiments.chosen_encoder import ChosenEncoder
 from sslcli.experiments.recording_config import RecordingConfig
+from sslcli.experiments.subject_config import found_encoder, label_of, require_one_subject
+from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.settings import REQUIRED, part, setting
-from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
 
 
@@ -98,9 +99,12 @@ class TrainingConfig:
 class Config(ChosenEncoder, RecordingConfig):
     """Holds the settings of fine-tuning."""
 
-    run: str = setting(
-        REQUIRED,
+    run: str | None = setting(
+        None,
         "the run whose encoder is trained on: its folder, the beginning of its name, or `last`",
+    )
+    encoder: EncoderConfig | None = setting(
+        None, "in place of a run: an encoder with given weights (encoder.weights)", added_later=True
     )
     init: Initial = setting(
         Initial.run,
@@ -139,20 +143,29 @@ class Config(ChosenEncoder, RecordingConfig):
 
 
 def resolve(config: Config) -> Config:
-    """Returns the config with `run` and the data's root as absolute paths.
+    """Returns the config with `run`, or weights, and the data's root as absolute paths.
 
     Raises SslcliError where the run has no encoder as it is chosen.
     """
-    source = resolve_encoder_run(config.run, config.runtime.outputs)
-    config.read(source)
-    if config.init is Initial.run:
-        require_unlabelled(source)
+    random, outputs = config.init is Initial.random, config.runtime.outputs
+    require_one_subject(config.run, config.encoder, config.data, random)
+    config.require_run(config.run)
+    source = None
+    if config.run is not None:
+        folder = resolve_encoder_run(config.run, outputs)
+        config.read(folder)
+        if not random:
+            require_unlabelled(folder)
+        source = str(folder.absolute())
     data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
-    return replace(config, run=str(source.absolute()), data=data, data_root=root)
+    encoder = found_encoder(config.encoder, outputs, unlabelled=not random)
+    return replace(config, run=source, encoder=encoder, data=data, data_root=root)
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method, data and weights."""
-    trained_on = config.label(evaluation_folder_label(config.run, choices))
+    trained_on = config.label(label_of(config.run, config.encoder, choices))
+    if config.run is None:
+        return trained_on
     return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"

@@ -22,27 +22,20 @@ from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features, pixels
 from sslcli.evaluation.logistic_regression import Standardizer
 from sslcli.evaluation.probe import select_probe
-from sslcli.evaluation.scores import labels_of, mean_and_interval, top_k_accuracy
+from sslcli.evaluation.scores import labels_of, top_k_accuracy
 from sslcli.experiments.finetune import build_classifier, train_classifier
 from sslcli.experiments.finetune_config import Config as FinetuneConfig
 from sslcli.experiments.finetune_config import Initial
-from sslcli.experiments.label_curve_cells import (
-    AT_EDGE,
-    UNDECIDED,
-    Cell,
-    Curves,
-    cell_text,
-    write_table,
-)
+from sslcli.experiments.given import compared_encoder, names_of, open_given
+from sslcli.experiments.label_curve_cells import AT_EDGE, UNDECIDED, Cell
 from sslcli.experiments.label_curve_config import Config, Kind
+from sslcli.experiments.label_curve_report import report
 from sslcli.experiments.session import Session, open_evaluation
+from sslcli.experiments.subject_config import RAW_PIXELS, UNTRAINED
 from sslcli.files import write_atomically
-from sslcli.report.label_curve import save_label_curve
 from sslcli.runs.checkpoint import skip_finished
-from sslcli.runs.evaluations import Evaluation, append_evaluation
 from sslcli.runs.folder import Run, read_facts
-from sslcli.runs.results import Protocol, Results, write_results
-from sslcli.trained.encoder import load_trained
+from sslcli.trained.encoder import build_untrained, load_trained
 from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
@@ -69,6 +62,8 @@ class LabelCurve:
     config: Config
     session: Session
     sources: list[EncoderFiles]
+    baselines: list[str]
+    """Names of the sources after the first ones, the encoders that are only compared with."""
 
     @classmethod
     def open(cls, config: Config, run: Run, console: Console) -> LabelCurve:
@@ -76,10 +71,14 @@ class LabelCurve:
 
         Raises SslcliError where labels or test pictures are missing, or do not fit a run's encoder.
         """
-        sources = [config.read(Path(name)) for name in config.runs]
-        session = open_evaluation(
-            "label-curve", run, sources, config.data, config.runtime, console, config.data_root
-        )
+        if config.encoder is not None:
+            session, given = open_given("label-curve", run, config, console)
+            sources = [given]
+        else:
+            sources = [config.read(Path(name)) for name in config.runs]
+            session = open_evaluation(
+                "label-curve", run, sources, config.data, config.runtime, console, config.data_root
+            )
         splits = session.splits
         assert splits.train.labels is not None
         counts: dict[int, float] = {}
@@ -89,18 +88,47 @@ class LabelCurve:
             if other != amount:
                 both = f"labels={amount:g} and labels={other:g} both mean {num_labels:,} labels"
                 raise SslcliError(f"{both} here: the same subsets", f"leave {amount:g} out")
-        return cls(config, session, sources)
+        compared = [name for name in config.baselines if name != RAW_PIXELS]
+        names, first = names_of(compared), sources[0]
+        for name, baseline in zip(names, compared, strict=True):
+            other = first
+            if baseline != UNTRAINED:
+                other = compared_encoder(baseline, first, session, 0, name, config.pool)
+            sources.append(other)
+        return cls(config, session, sources, names)
 
     def measure(self) -> list[Cell]:
         """Returns every cell, measured now or in an earlier process of this run."""
+        kinds = self.config.kinds
+        if RAW_PIXELS in self.config.baselines and Kind.raw_pixels not in kinds:
+            kinds = [*kinds, Kind.raw_pixels]
         return [
             self.cell(index, kind, amount, seed)
-            for kind in self.config.kinds
-            for index in range(1 if kind is Kind.raw_pixels else len(self.sources))
+            for kind in kinds
+            for index in range(len(self.sources))
+            if self.measures(index, kind)
             for amount in self.config.labels
             for seed in range(self.config.subsets)
             if not (seed and self.needs_one_subset(kind, amount))
         ]
+
+    @property
+    def num_subjects(self) -> int:
+        """Returns how many of the sources are not baselines."""
+        return len(self.sources) - len(self.baselines)
+
+    def name_of_baseline(self, index: int) -> str | None:
+        """Returns the baseline's name; None of a source that is none."""
+        return None if index < self.num_subjects else self.baselines[index - self.num_subjects]
+
+    def measures(self, index: int, kind: Kind) -> bool:
+        """Tells whether a source has a curve of this kind."""
+        baseline = self.name_of_baseline(index)
+        if kind is Kind.raw_pixels:
+            return index == 0
+        if baseline == UNTRAINED:
+            return kind is Kind.linear_probe
+        return baseline is None or kind is not Kind.from_scratch
 
     def needs_one_subset(self, kind: Kind, amount: float) -> bool:
         """Tells whether every seed gives the same: a probe that sees all labels."""
@@ -191,8 +219,9 @@ class LabelCurve:
     def features(self) -> list[Parts]:
         """Computes the features of every run's encoder."""
         extracted = []
-        for source in self.sources:
-            encoder = load_trained(source)
+        for index, source in enumerate(self.sources):
+            untrained = self.name_of_baseline(index) == UNTRAINED
+            encoder = build_untrained(source) if untrained else load_trained(source)
             self.session.compute.to_device(encoder)
             parts = (self.session.splits.train, self.session.splits.val, self.test)
             shape, compute = source.preprocessing, self.session.compute
@@ -210,80 +239,10 @@ class LabelCurve:
     def curve(self, index: int, kind: str) -> str:
         """Returns the name of a cell's curve."""
         name = kind.replace("_", " ")
-        if len(self.sources) == 1 or kind == Kind.raw_pixels.name:
+        baseline = self.name_of_baseline(index)
+        if baseline is not None:
+            return f"{name}, {baseline.replace('_', ' ')}"
+        if self.num_subjects == 1 or kind == Kind.raw_pixels.name:
             return name
         method = read_facts(self.sources[index].folder).get("choices", {}).get("method", "run")
         return f"{name}, {method} ({index + 1})"
-
-
-def describe_protocol(curve: LabelCurve) -> Protocol:
-    """Describes how every cell was measured."""
-    splits, config = curve.session.splits, curve.config
-    return Protocol(
-        trained_on="the labels of each row, the same subsets for every kind",
-        chosen_on=f"{len(splits.val)} validation pictures; no probe learns from their labels",
-        tested_on=f"{len(curve.test)} test pictures, once a cell",
-        data_fingerprint=splits.fingerprint,
-        details={
-            "linear_probe": "multinomial logistic regression on encoder "
-            f"outputs{config.described()}, eval mode, float32, standardised by those of all "
-            "training pictures, without their labels; l2 by validation",
-            "raw_pixels": "the same probe on pixels in [0, 1]",
-            "finetuned": "encoder and linear layer from the run's weights"
-            f"{config.described()}; stopped, and weights "
-            "chosen, on validation",
-            "from_scratch": "the same network and training from random weights",
-            "l2": ", ".join(f"{value:g}" for value in config.l2),
-            "interval": "95 %, Student's t over subsets",
-        },
-    )
-
-
-def report(curve: LabelCurve, cells: list[Cell]) -> None:
-    """Writes the results, the plot and the evaluated runs' lines; prints the table."""
-    config, session = curve.config, curve.session
-    run, console = session.run, session.console
-    curves: Curves = {}
-    for cell in cells:
-        points = curves.setdefault(curve.curve(cell.run, cell.kind), {})
-        points.setdefault(cell.num_labels, []).append(cell.top1)
-    rows = [cell.row() for cell in cells]
-    protocol = describe_protocol(curve)
-    write_results(run.folder, Results("label-curve", protocol, rows, runs=config.runs))
-    write_table(run.folder / "label_curve.csv", curves)
-    means = {
-        name: [(count, *mean_and_interval(values)) for count, values in points.items()]
-        for name, points in curves.items()
-    }
-    save_label_curve(session.figures / "label_curve.png", means)
-    at_edge = sum(AT_EDGE in cell.chosen for cell in cells)
-    if at_edge:
-        console.warn(
-            f"l2 of {at_edge} probes is the edge of the grid; "
-            "a better one may lie beyond (set l2=[…])"
-        )
-    undecided = sum(UNDECIDED in cell.chosen for cell in cells)
-    if undecided:
-        console.warn(
-            f"validation cannot decide the l2 of {undecided} probes: every one does as well; "
-            "the middle of the grid is taken"
-        )
-    counts = sorted({count for points in curves.values() for count in points})
-    console.table(
-        "test accuracy [%] by number of labels",
-        ("labels", *curves),
-        [
-            (f"{count:,}", *(cell_text(points.get(count)) for points in curves.values()))
-            for count in counts
-        ],
-    )
-    metrics = {
-        f"{name.replace(' ', '_')}_{count}": mean
-        for name, points in means.items()
-        for count, mean, _ in points
-    }
-    run.finish(metrics, None, peak_memory_bytes=session.compute.peak_memory_bytes())
-    evaluation = Evaluation("label-curve", str(run.folder.absolute()), config.chosen(), metrics)
-    for source in curve.sources:
-        append_evaluation(source.folder, evaluation, console)
-    console.say(f"run: {run.folder}")

@@ -16,6 +16,14 @@ from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import require
 from sslcli.experiments.chosen_encoder import ChosenEncoder
 from sslcli.experiments.finetune_config import TrainingConfig
+from sslcli.experiments.subject_config import (
+    COMPARED,
+    found_baselines,
+    found_encoder,
+    label_of,
+    require_one_subject,
+)
+from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.runs.folder import read_facts
 from sslcli.settings import REQUIRED, part, setting
 from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
@@ -39,6 +47,16 @@ class Config(ChosenEncoder):
         "the run whose encoder is measured: its folder, the beginning of its name, or `last`",
     )
     runs: list[str] = setting([], "several runs side by side under one protocol, in place of `run`")
+    encoder: EncoderConfig | None = setting(
+        None, "in place of a run: an encoder with given weights (encoder.weights)", added_later=True
+    )
+    baselines: list[str] = setting(
+        [],
+        "other encoders beside it: untrained, files of weights, runs, public; or raw_pixels",
+        added_later=True,
+        file=True,
+        words=COMPARED,
+    )
     data: DataConfig | None = setting(None, "other data than the first run's: transfer")
     data_root: str | None = setting(
         None, "where the run's own data are now, if they moved", changes_results=False
@@ -99,10 +117,34 @@ class Config(ChosenEncoder):
 
 
 def resolve(config: Config) -> Config:
-    """Returns the config with the runs and the data's root as absolute paths.
+    """Returns the config with runs, weights and the data's root as absolute paths.
 
     Raises SslcliError where a run has no encoder as it is chosen.
     """
+    outputs, folders = config.runtime.outputs, []
+    encoder = found_encoder(config.encoder, outputs, unlabelled=True)
+    if encoder is None:
+        folders = _absolute_runs(config)
+    else:
+        unnamed = None if config.run == "last" else config.run
+        named = config.runs[0] if config.runs else unnamed
+        require_one_subject(named, encoder, config.data)
+        config.require_run(named)
+    data = None if config.data is None else config.data.with_absolute_root()
+    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
+    return replace(
+        config,
+        run=folders[0] if folders else config.run,
+        runs=folders,
+        encoder=encoder,
+        baselines=found_baselines(config.baselines, outputs),
+        data=data,
+        data_root=root,
+    )
+
+
+def _absolute_runs(config: Config) -> list[str]:
+    """Returns the runs' folders; raises SslcliError for one twice, or one that saw labels."""
     sources = [
         resolve_encoder_run(name, config.runtime.outputs) for name in config.runs or [config.run]
     ]
@@ -117,13 +159,13 @@ def resolve(config: Config) -> Config:
         "without repetition",
         "name each run once",
     )
-    data = None if config.data is None else config.data.with_absolute_root()
-    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
-    return replace(config, run=folders[0], runs=folders, data=data, data_root=root)
+    return folders
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names methods and data."""
+    if config.encoder is not None:
+        return label_of(None, config.encoder, choices)
     sources = [read_facts(Path(run)).get("choices", {}) for run in config.runs]
     methods = "-".join(dict.fromkeys(source.get("method", "run") for source in sources))
     return config.label(f"{methods}-{choices.get('data') or sources[0].get('data', 'data')}")

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sslcli.data.images import ImageSet, Pixels, Splits, evenly_spaced
+from sslcli.data.images import ImageSet, Splits, evenly_spaced
 from sslcli.data.subset import label_subset
-from sslcli.engine.device import Compute
-from sslcli.errors import SslcliError
-from sslcli.evaluation.features import features, pixels
 from sslcli.evaluation.knn import knn_scores
 from sslcli.evaluation.logistic_regression import Standardizer
 from sslcli.evaluation.probe import select_probe
@@ -26,9 +21,10 @@ from sslcli.evaluation.scores import (
     top_accuracies,
     top_k_accuracy,
 )
+from sslcli.experiments.extractors import Extract, build_extractors, opened
 from sslcli.experiments.linear_eval_config import Config
-from sslcli.experiments.session import Session, open_evaluation
-from sslcli.nets.encoder import Encoder
+from sslcli.experiments.session import Session
+from sslcli.experiments.subject_config import RAW_PIXELS
 from sslcli.report.figures import save_confusion
 from sslcli.runs.evaluations import Evaluation, append_evaluation
 from sslcli.runs.folder import Run, Validation, read_facts
@@ -42,40 +38,25 @@ from sslcli.runs.results import (
     score,
     write_results,
 )
-from sslcli.text import duration, hydra_path
-from sslcli.trained.encoder import build_untrained, load_trained
-from sslcli.trained.encoder_files import EncoderFiles, read_encoder
+from sslcli.text import duration
 
 if TYPE_CHECKING:
     from sslcli.console import Console
 
-Extract: TypeAlias = Callable[[Pixels], Tensor]
-"""Maps pictures (N, H, W, C) to features (N, D)."""
 NUM_STANDARDIZED = 10_000
 """Number of training pictures, evenly spaced, that standardise features where few are labelled."""
 
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Fits a probe and kNN on features extracted once; reads test here, once."""
-    files, pool = config.read(Path(config.run)), config.pool
-    ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling), pool=pool)
-    if ceiling is not None and ceiling.config != files.config:
-        message = (
-            f"{hydra_path('ceiling', ceiling.folder)} trained another network than {config.run}"
-        )
-        this = hydra_path("run", config.run)
-        raise SslcliError(message, f"make one of this: sslcli finetune {this} init=random")
-    sources = [files] if ceiling is None else [files, ceiling]
-    session = open_evaluation(
-        "linear-eval", run, sources, config.data, config.runtime, console, config.data_root
-    )
+    session, files, ceiling = opened(config, run, console)
     splits = session.splits
     assert splits.train.labels is not None
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)
     labelled = splits.train.subset(chosen)
 
     rows = []
-    extractors = build_extractors(config, files, ceiling, session.compute)
+    extractors = build_extractors(config, files, ceiling, session)
     for step, (name, extract) in enumerate(extractors.items()):
         row = measure(name, extract, labelled, session, config)
         rows.append(row)
@@ -89,7 +70,7 @@ def run(config: Config, run: Run, console: Console) -> None:
         "linear-eval",
         describe_protocol(config, labelled, splits),
         rows,
-        runs=[config.run],
+        runs=[] if config.run is None else [config.run],
         settings={
             **evaluated(config),
             "ceiling": config.ceiling,
@@ -104,29 +85,6 @@ def run(config: Config, run: Run, console: Console) -> None:
 def evaluated(config: Config) -> dict[str, Value]:
     """Returns what tells this evaluation from others: encoder, labels, seed."""
     return {**config.chosen(), "labels": config.labels, "seed": config.seed}
-
-
-def build_extractors(
-    config: Config, files: EncoderFiles, ceiling: EncoderFiles | None, compute: Compute
-) -> dict[str, Extract]:
-    """Returns the compared extractors, by name."""
-
-    def extract_with(encoder: Encoder, source: EncoderFiles = files) -> Extract:
-        compute.to_device(encoder)
-        if config.runtime.compile:
-            encoder.compile()
-        return lambda images: features(encoder, images, source.preprocessing, compute.device)
-
-    def cut(encoder: Encoder) -> Encoder:
-        return encoder if config.layer is None else encoder.up_to(config.layer)
-
-    extractors = {"trained_encoder": extract_with(cut(load_trained(files)))}
-    if config.baselines:
-        extractors["untrained_encoder"] = extract_with(cut(build_untrained(files)))
-        extractors["raw_pixels"] = lambda images: pixels(images).to(compute.device)
-    if ceiling is not None:
-        extractors["supervised_ceiling"] = extract_with(load_trained(ceiling), ceiling)
-    return extractors
 
 
 def refits_on_validation(config: Config, labelled: ImageSet, splits: Splits) -> bool:
@@ -206,8 +164,8 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
         + standardized_by,
         "features": f"{layer}{config.described()}, eval mode, float32, no augmentation",
     }
-    if config.baselines:
-        details["raw_pixels"] = "the same on pixels in [0, 1]"
+    if RAW_PIXELS in config.compared:
+        details[RAW_PIXELS] = "the same on pixels in [0, 1]"
     if config.ceiling is not None and config.layer is not None:
         details["supervised_ceiling"] = "the same on the output of its whole encoder"
     details["knn_k"] = min(config.knn_k, len(labelled))
@@ -235,7 +193,8 @@ def finish(config: Config, session: Session, results: Results) -> None:
     metrics.update(numbers(others))
     folder = str(run.folder.absolute())
     evaluation = Evaluation("linear-eval", folder, evaluated(config), metrics)
-    append_evaluation(Path(config.run), evaluation, session.console)
+    if config.run is not None:
+        append_evaluation(Path(config.run), evaluation, session.console)
     run.finish(
         metrics, Validation("val_top1"), peak_memory_bytes=session.compute.peak_memory_bytes()
     )
@@ -253,9 +212,16 @@ def report(config: Config, session: Session, results: Results, learned_from: int
         rows.append((row.name.replace("_", " "), *scores, f"{row.seconds:.1f} s"))
     title = f"test accuracy, {protocol.trained_on}"
     console.table(title, ("features", *(columns[key] for key in shown), "time"), rows)
-    source, here = Path(config.run), Path.cwd()
+    if config.run is not None:
+        console.say(origin(config, Path(config.run), learned_from))
+    console.say(f"run: {session.run.folder}")
+
+
+def origin(config: Config, source: Path, learned_from: int) -> str:
+    """Says how and in what time the run's encoder was trained."""
+    here = Path.cwd()
     how = f"trained on {learned_from:,} labels" if learned_from else "pretrained"
     folder = source.relative_to(here) if source.is_relative_to(here) else source
     took = f"in {duration(read_facts(source)['seconds'])}"
-    console.say(f"{how} {took if config.at is None else f'up to epoch {config.at}'}: {folder}")
-    console.say(f"run: {session.run.folder}")
+    when = took if config.at is None else f"up to epoch {config.at}"
+    return f"{how} {when}: {folder}"

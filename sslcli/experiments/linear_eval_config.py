@@ -8,16 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sslcli.data.data_config import DataConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError, require
 from sslcli.experiments.chosen_encoder import ChosenEncoder
+from sslcli.experiments.subject_config import (
+    COMPARED,
+    RAW_PIXELS,
+    UNTRAINED,
+    found_baselines,
+    found_encoder,
+    label_of,
+    require_one_subject,
+)
+from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.runs.find import resolve_run
 from sslcli.saved import read
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import hydra_path
-from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import resolve_encoder_run
 
 
@@ -25,8 +35,11 @@ from sslcli.trained.encoder_files import resolve_encoder_run
 class Config(ChosenEncoder):
     """Holds the settings of the linear evaluation."""
 
-    run: str = setting(
-        REQUIRED, "the run to evaluate: its folder, the beginning of its name, or `last`"
+    run: str | None = setting(
+        None, "the run to evaluate: its folder, the beginning of its name, or `last`"
+    )
+    encoder: EncoderConfig | None = setting(
+        None, "in place of a run: an encoder with given weights (encoder.weights)", added_later=True
     )
     data: DataConfig | None = setting(None, "other data than the run's: transfer")
     data_root: str | None = setting(
@@ -45,7 +58,13 @@ class Config(ChosenEncoder):
     )
     knn_k: int = setting(20, "neighbours that kNN looks at, at most as many as there are labels")
     knn_temperature: float = setting(0.07, "of kNN's votes: lower listens more to the nearest")
-    baselines: bool = setting(True, "also evaluate raw pixels and the untrained encoder")
+    baselines: Any = setting(
+        True,
+        "also evaluate: raw_pixels and untrained (true), none (false), or a list of these, of "
+        "files of weights and runs, and public",
+        file=True,
+        words=COMPARED,
+    )
     ceiling: str | None = setting(
         None,
         "also evaluate this run of `finetune init=random`: "
@@ -71,6 +90,18 @@ class Config(ChosenEncoder):
             "positive",
             "0.07 is the default",
         )
+        given = self.baselines
+        listed = isinstance(given, list) and all(isinstance(name, str) for name in given)
+        must_be = "true, false or a list"
+        fix = "try baselines=[raw_pixels,untrained,weights.pth]"
+        require(listed or isinstance(given, bool), "baselines", given, must_be, fix)
+
+    @property
+    def compared(self) -> list[str]:
+        """Returns the baselines by name."""
+        if isinstance(self.baselines, bool):
+            return [UNTRAINED, RAW_PIXELS] if self.baselines else []
+        return list(self.baselines)
 
 
 def resolve(config: Config) -> Config:
@@ -78,14 +109,30 @@ def resolve(config: Config) -> Config:
 
     Raises SslcliError where the run has no encoder as it is chosen.
     """
-    source = resolve_encoder_run(config.run, config.runtime.outputs)
-    config.read(source)
-    data = None if config.data is None else config.data.with_absolute_root()
-    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
+    outputs = config.runtime.outputs
+    require_one_subject(config.run, config.encoder, config.data)
+    config.require_run(config.run)
+    source = None
+    if config.run is not None:
+        folder = resolve_encoder_run(config.run, outputs)
+        config.read(folder)
+        source = str(folder.absolute())
+    baselines = config.baselines
+    if not isinstance(baselines, bool):
+        baselines = found_baselines(baselines, outputs)
     ceiling = config.ceiling and _supervised(
-        resolve_run(config.ceiling, Path(config.runtime.outputs).expanduser())
+        resolve_run(config.ceiling, Path(outputs).expanduser())
     )
-    return replace(config, run=str(source.absolute()), data=data, data_root=root, ceiling=ceiling)
+    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
+    return replace(
+        config,
+        run=source,
+        encoder=found_encoder(config.encoder, outputs),
+        data=None if config.data is None else config.data.with_absolute_root(),
+        data_root=root,
+        baselines=baselines,
+        ceiling=ceiling,
+    )
 
 
 def _supervised(run: Path) -> str:
@@ -106,4 +153,4 @@ def _supervised(run: Path) -> str:
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method and data."""
-    return config.label(evaluation_folder_label(config.run, choices))
+    return config.label(label_of(config.run, config.encoder, choices))

@@ -17,7 +17,6 @@ from sslcli import processes
 from sslcli.data.batches import Batches, LabelledBatches
 from sslcli.data.images import evenly_spaced
 from sslcli.data.needs import require_labels
-from sslcli.data.statistics import channel_moments
 from sslcli.engine.profile import Profiling, require_enough
 from sslcli.engine.train import Pictures, ProgressListener
 from sslcli.errors import SslcliError
@@ -25,8 +24,10 @@ from sslcli.evaluation.monitor import Monitor
 from sslcli.evaluation.restoration_monitor import RestorationMonitor
 from sslcli.evaluation.view_features import NUM_VIEWED, view_features
 from sslcli.experiments.figures import save_figures, save_views
+from sslcli.experiments.given import first_encoder
 from sslcli.experiments.keep import keep_before, keeper
 from sslcli.experiments.pretrain_config import Config
+from sslcli.experiments.remembering import Remembering, suggest_low_rate
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.experiments.suited import suited
 from sslcli.method import (
@@ -34,7 +35,6 @@ from sslcli.method import (
     LabelReader,
     Method,
     Normal,
-    Preprocessing,
     Restorer,
 )
 from sslcli.report.restorations import Decoding
@@ -42,7 +42,7 @@ from sslcli.runs.folder import Run, Validation, read_records
 from sslcli.seeding import derive_seed
 from sslcli.text import duration
 from sslcli.trained.encoder import write_encoder
-from sslcli.trained.method import PHASE, build_method
+from sslcli.trained.method import PHASE, method_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,8 +86,9 @@ def train_method(
     Returns None in every process but rank 0, which alone writes.
     """
     run, compute, splits = session.run, session.compute, session.splits
-    method = build(config, session)
+    method, known_labels = build(config, session)
     num_labels = count_labels(method, session)
+    seen_labels = num_labels + known_labels
     normal = method.normal(config.batch_size)
     reads_labels = isinstance(method, LabelReader)
     kind, part = (LabelledBatches, splits.train) if reads_labels else (Batches, splits.pretraining)
@@ -111,10 +112,7 @@ def train_method(
     say_normal(normal, session.console)
     warn_of_known_failure(config, session.console)
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
-    evaluate = evaluation(session, method, config.knn_every * pictures.steps_per_epoch, num_steps)
-    keep = keeper(config, run.folder, method, pictures.steps_per_epoch, num_labels)
-    keeping = keep_before(keep, evaluate)
-    training = Training(method, pictures, config.optim, keeping, num_steps, config.seed)
+    training = training_of(config, session, method, pictures, seen_labels)
     profile = run.folder / "profile"
     with contextlib.ExitStack() as profiling:
 
@@ -138,16 +136,40 @@ def train_method(
     if not leads:
         return None
     shape = method.preprocessing
-    write_encoder(run.folder, method.encoder, config.encoder, shape, config.seed, num_labels)
+    write_encoder(run.folder, method.encoder, config.encoder, shape, config.seed, seen_labels)
     return Trained(session, method, speed)
 
 
-def build(config: Config, session: Session) -> Method:
-    """Returns the config's method before training, on the device."""
-    splits = session.splits
-    mean, std = channel_moments(splits.pretraining)
-    shape = Preprocessing(splits.train.resolution, splits.train.channels, mean, std)
-    method = build_method(config.method, config.encoder, shape, config.seed)
+def training_of(
+    config: Config, session: Session, method: Method, pictures: Pictures[Any], labels: int
+) -> Training:
+    """States how the method is trained, measured and kept; it has seen `labels` labels."""
+    in_epoch, begins = pictures.steps_per_epoch, config.encoder.weights is not None
+    num_steps = config.epochs * in_epoch
+    evaluate = evaluation(session, method, config.knn_every * in_epoch, num_steps)
+    if begins:
+        suggest_low_rate(config.optim, session.console)
+        evaluate = Remembering(evaluate, session.run, session.console.warn)
+    keep = keeper(config, session.run.folder, method, in_epoch, labels)
+    return Training(
+        method,
+        pictures,
+        config.optim,
+        keep_before(keep, evaluate),
+        num_steps,
+        config.seed,
+        evaluate_first=begins,
+        frozen_steps=config.encoder.frozen_epochs * in_epoch,
+    )
+
+
+def build(config: Config, session: Session) -> tuple[Method, int]:
+    """Returns the config's method before training, on the device.
+
+    And the number of labels that its first weights are known to have learned from.
+    """
+    encoder, shape, labels = first_encoder(config.encoder, session, config.seed)
+    method = method_of(config.method, encoder, shape, config.seed)
     warn_of_wide_code(config, method, session.console)
     for module in method.modules().values():
         session.compute.to_device(module, sees_all=module in method.whole_batch_parts())
@@ -160,7 +182,7 @@ def build(config: Config, session: Session) -> Method:
             )
             raise SslcliError(message, "leave it out")
         method.encoder.compile()
-    return method
+    return method, labels
 
 
 def say_normal(normal: Normal, console: Console) -> None:

@@ -15,6 +15,7 @@ from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.method import MethodConfig
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.settings import REQUIRED, setting
+from sslcli.trained.encoder_files import with_weights_found
 
 
 @dataclass(kw_only=True)
@@ -59,6 +60,11 @@ class Config(RecordingConfig):
             self.knn_every >= 0, "knn_every", self.knn_every, "0 or more", "0 never measures it"
         )
         self._check_snapshots()
+        if isinstance(self.encoder, EncoderConfig):
+            frozen = self.encoder.frozen_epochs
+            must_be = f"below epochs={self.epochs}"
+            fix = "0 freezes nothing"
+            require(frozen < self.epochs, "encoder.frozen_epochs", frozen, must_be, fix)
 
     def _check_snapshots(self) -> None:
         """Raises SslcliError for an epoch that the run does not reach."""
@@ -77,8 +83,9 @@ class Config(RecordingConfig):
 
 
 def resolve(config: Config) -> Config:
-    """Returns the config with the data's root as an absolute path."""
-    return replace(config, data=config.data.with_absolute_root())
+    """Returns the config with absolute paths of the data's root and of a run's weights."""
+    encoder = with_weights_found(config.encoder, config.runtime.outputs)
+    return replace(config, data=config.data.with_absolute_root(), encoder=encoder)
 
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:

@@ -77,6 +77,10 @@ class Training:
     seed: int
     fewest_steps: int = 1
     """Least number of steps between evaluations, and between checkpoints, for short epochs."""
+    evaluate_first: bool = False
+    """Whether it also measures validation before the first step."""
+    frozen_steps: int = 0
+    """Number of first steps in which encoders do not learn."""
 
 
 def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Console) -> Session:
@@ -187,7 +191,14 @@ def train_phase(
     def weight_decay(step: int) -> float:
         return optim.weight_decay_at(step, num_steps)
 
-    minimize = Minimizer.of(training.learner, optim, session.compute, learning_rate, weight_decay)
+    minimize = Minimizer.of(
+        training.learner,
+        optim,
+        session.compute,
+        learning_rate,
+        weight_decay,
+        training.frozen_steps,
+    )
     phase = Phase(session.run, name, recording.keep_last, training.seed)
     if session.try_threads and not session.run.facts.get("trained"):
         _try_threads(session, training, minimize)
@@ -198,7 +209,9 @@ def train_phase(
             minimize,
             training.evaluate,
             phase,
-            Periods(num_steps, recording.log_every, evaluate_every, save_every),
+            Periods(
+                num_steps, recording.log_every, evaluate_every, save_every, training.evaluate_first
+            ),
             session.compute,
             wrap_listener(SlowdownAlarm(listener, session.console.warn)),
         )

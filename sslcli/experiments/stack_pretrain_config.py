@@ -183,6 +183,11 @@ def _check_network(config: Config) -> None:
             "stack-pretrain needs an encoder that is a plain chain of layers",
             "choose encoder=mlp or encoder=conv_stack, without encoder.bottleneck",
         )
+    fix = "leave it out; pretrain can begin with weights"
+    begins, frozen = network.weights, network.frozen_epochs
+    require(begins is None, "encoder.weights", begins, "null for stack-pretrain", fix)
+    fix = "leave it out; pretrain can freeze an encoder"
+    require(frozen == 0, "encoder.frozen_epochs", frozen, "0 for stack-pretrain", fix)
     num_layers = len(network.widths)
     for name in ("corruption", "epochs"):
         values = getattr(config, name)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from sslcli.nets.projector import mlp_head as mlp_head
     from sslcli.nets.projector import projection_head as projection_head
     from sslcli.nets.prototypes import Prototypes as Prototypes
+    from sslcli.nets.public_weights import PublicWeights as PublicWeights
+    from sslcli.nets.public_weights import timm_weights as timm_weights
+    from sslcli.nets.public_weights import torchvision_weights as torchvision_weights
     from sslcli.nets.queue import Queue as Queue
     from sslcli.nets.running_mean import RunningMean as RunningMean
     from sslcli.nets.teacher import load_teacher as load_teacher
@@ -55,6 +58,7 @@ HOME = {
     "PatchDecoder": "patches",
     "PatchDiscriminator": "context",
     "Prototypes": "prototypes",
+    "PublicWeights": "public_weights",
     "Queue": "queue",
     "ResNetEncoder": "convolutional",
     "RunningMean": "running_mean",
@@ -68,8 +72,10 @@ HOME = {
     "projection_head": "projector",
     "require_patches": "patches",
     "resnet": "convolutional",
+    "timm_weights": "public_weights",
     "to_patches": "patches",
     "to_pictures": "patches",
+    "torchvision_weights": "public_weights",
 }
 
 __getattr__ = exports(__name__, HOME)

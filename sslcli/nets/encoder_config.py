@@ -10,8 +10,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from sslcli import nets
-from sslcli.errors import require
-from sslcli.settings import REQUIRED, setting
+from sslcli.errors import SslcliError, require
+from sslcli.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sslcli.nets.encoder import Encoder
+    from sslcli.nets.public_weights import PublicWeights
 
 
 CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
@@ -62,6 +63,20 @@ class Norm(Enum):
         return nets.normalization(self.name)
 
 
+class Fed(Enum):
+    """Names the mean and deviation by which the input of given weights is normalised.
+
+    `auto`: as the weights' origin says, or else those of the `data`.
+    """
+
+    auto = "auto"
+    imagenet = "imagenet"
+    data = "data"
+
+
+PUBLIC = "public"  # in place of a file: what the network's library publishes
+
+
 @dataclass(kw_only=True)
 class EncoderConfig:
     """Holds the settings that all encoders share; a kind defines `network`."""
@@ -71,12 +86,41 @@ class EncoderConfig:
         "units of a last linear layer on the flattened feature maps: the code of an "
         "autoencoder; null: none",
     )
+    weights: str | None = setting(
+        None,
+        "begins with: a file of weights, a run, or public (torchvision's, timm's); null: random",
+        added_later=True,
+        file=True,
+        words=(PUBLIC,),
+    )
+    weights_part: str | None = setting(
+        None,
+        "of a file with several networks, the one whose place holds this text, such as student",
+        added_later=True,
+    )
+    weights_share: float = setting(
+        0.9, "least part of the encoder's numbers that the weights must give", added_later=True
+    )
+    weights_fed: Fed = setting(
+        Fed.auto,
+        "the mean and deviation of the weights' pictures: as known (auto), imagenet, or data",
+        added_later=True,
+    )
+    frozen_epochs: int = setting(
+        0,
+        "first epochs of pretraining in which the encoder does not learn",
+        added_later=True,
+    )
 
     def __post_init__(self) -> None:
         units = self.bottleneck
         require(
             units is None or units > 0, "encoder.bottleneck", units, "positive", "try 32, or null"
         )
+        frozen = self.frozen_epochs
+        require(frozen >= 0, "encoder.frozen_epochs", frozen, "0 or more", "0 freezes nothing")
+        share, must_be = self.weights_share, "from 0 to 1"
+        require(0 <= share <= 1, "encoder.weights_share", share, must_be, "0.9 is the default")
 
     def build(self, channels: int, resolution: int) -> Encoder:
         """Builds an encoder with initial weights from torch's global generator.
@@ -89,6 +133,12 @@ class EncoderConfig:
     def network(self, channels: int, resolution: int) -> Encoder:
         """Builds the encoder without its bottleneck."""
         raise NotImplementedError(f"{type(self).__name__} defines no network")
+
+    def public_weights(self) -> PublicWeights:
+        """Returns what is published for the network. Raises SslcliError where nothing is."""
+        kind = type(self).__name__.removesuffix("Config")
+        message = f"encoder.weights=public: nobody publishes weights of a {kind}"
+        raise SslcliError(message, "choose encoder=resnet18, resnet50, vit or timm, or give a file")
 
 
 def _require_8_pixels(resolution: int, encoder: str) -> None:
@@ -139,6 +189,9 @@ class ResNetConfig(EncoderConfig):
     def network(self, channels: int, resolution: int) -> Encoder:
         resnet = nets.resnet(self.architecture, self.zero_init_residual, self.norm.module())
         return nets.ResNetEncoder(resnet, channels, resolution, self.has_small_stem(resolution))
+
+    def public_weights(self) -> PublicWeights:
+        return nets.torchvision_weights(self.architecture)
 
     def has_small_stem(self, resolution: int) -> bool:
         return self.stem is Stem.small or (self.stem is Stem.auto and resolution < 64)
@@ -256,19 +309,3 @@ class ContextConfig(EncoderConfig):
     def network(self, channels: int, resolution: int) -> Encoder:
         _require_8_pixels(resolution, "context")
         return nets.ContextNet(channels, resolution, self.width)
-
-
-@dataclass(kw_only=True)
-class TimmConfig(EncoderConfig):
-    """Builds any timm model by its name, with random weights; ViTs among them.
-
-    It needs the extra: pip install 'sslcli[timm]'.
-    """
-
-    model: str = setting(REQUIRED, "timm's name of the model, as in vit_tiny_patch16_224")
-    patch_size: int | None = setting(
-        None, "side of a patch in pixels, for models made of patches; None: the model's own"
-    )
-
-    def network(self, channels: int, resolution: int) -> Encoder:
-        return nets.build_timm_encoder(self.model, channels, resolution, self.patch_size)

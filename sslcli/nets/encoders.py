@@ -12,8 +12,8 @@ from sslcli.nets.encoder_config import (
     ResNet18Config,
     ResNet34Config,
     ResNet50Config,
-    TimmConfig,
 )
+from sslcli.nets.timm_config import TimmConfig
 from sslcli.nets.vit_config import ViTConfig
 
 ENCODERS: Choices[EncoderConfig] = Choices(

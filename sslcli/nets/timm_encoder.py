@@ -42,7 +42,7 @@ def build_timm_encoder(
 
     Raises SslcliError where timm is absent, lacks the model, or cannot build it for such pictures.
     """
-    timm = _import_timm()
+    timm = import_timm()
     if not timm.is_model(name):
         near = nearest(name, timm.list_models())
         fix = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them"
@@ -57,7 +57,8 @@ def build_timm_encoder(
         raise SslcliError(message, fix) from reason
 
 
-def _import_timm() -> Any:
+def import_timm() -> Any:
+    """Returns the package timm. Raises SslcliError where it is not installed."""
     try:
         import timm
     except ModuleNotFoundError:

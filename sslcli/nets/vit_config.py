@@ -16,6 +16,7 @@ from sslcli.settings import setting
 
 if TYPE_CHECKING:
     from sslcli.nets.encoder import Encoder
+    from sslcli.nets.public_weights import PublicWeights
 
 
 class Size(Enum):
@@ -93,3 +94,6 @@ class ViTConfig(EncoderConfig):
         )
         pools_patches = self.pool is Pool.mean
         return nets.VisionTransformer(channels, resolution, self.patch, self.shape, pools_patches)
+
+    def public_weights(self) -> PublicWeights:
+        return nets.timm_weights(self.timm_model)

@@ -17,8 +17,8 @@ from sslcli.config import flat, identity, values_of
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
-from sslcli.input_files import file_hashes, with_absolute_files
-from sslcli.jobs.job import config_of, start
+from sslcli.input_files import file_hashes
+from sslcli.jobs.job import config_of, resolved, start
 from sslcli.nets.description import WEIGHTS
 from sslcli.provenance import code_changes, file_changes
 from sslcli.runs.find import new_folder, resolve_run
@@ -42,7 +42,8 @@ def main(arguments: list[str], console: Console) -> int:
     changes = _changes(given.set, saved, overrides)
     # A config from elsewhere must not choose the folder for runs here.
     values = changes if before is not None else {OUTPUTS: given.outputs, **changes}
-    config, changed = config_of(saved), with_absolute_files(config_of(with_values(saved, values)))
+    config = config_of(saved)
+    changed = resolved(saved.command, config_of(with_values(saved, values)))
     if before is not None and changed.runtime.threads == 0:
         # Results depend on the number of threads in their last digits.
         threads = read_facts(before).get("threads", 0)

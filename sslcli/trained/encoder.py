@@ -12,7 +12,6 @@ from typing import Any
 from safetensors.torch import save
 
 from sslcli.choices import answerable, name_in, package_in, package_of_part
-from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.files import write_atomically
 from sslcli.generators import kept_generators, seed_generators
@@ -25,16 +24,20 @@ from sslcli.nets.sound_encoder import require_encoder
 from sslcli.nets.stored import load_weights
 from sslcli.seeding import derive_seed
 from sslcli.text import shell_path
-from sslcli.trained.encoder_files import EncoderFiles
+from sslcli.trained.encoder_files import EncoderFiles, without_weights
+from sslcli.trained.given_weights import give_weights
 
 
 def load_trained(files: EncoderFiles) -> Encoder:
-    """Returns the trained encoder, in eval mode.
+    """Returns the trained encoder, or that with given weights, in eval mode.
 
-    Raises SslcliError unless every weight is there and none is left over.
+    Raises SslcliError unless every weight of a trained one is there and none is left over.
     """
     with kept_generators():  # a notebook's own random numbers must not change
         encoder = build_untrained(files)
+    if files.has_given_weights:
+        give_weights(encoder, files.config, files.preprocessing.channels)
+        return encoder
     if not files.weights.exists():
         raise SslcliError(
             f"{files.folder} has no {WEIGHTS}",
@@ -78,7 +81,7 @@ def write_encoder(
         "format": FORMAT,
         "encoder": name,
         **({} if package is None else {"package": package}),
-        "config": values_of(config),
+        "config": without_weights(config),
         "width": encoder.width,
         "seed": seed,
         "labels": labels,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from sslcli.choices import name_in
+from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.method import Preprocessing
 from sslcli.nets.description import JSON, WEIGHTS, read_description
-from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.nets.encoder_config import PUBLIC, EncoderConfig
 from sslcli.nets.encoders import ENCODERS
 from sslcli.nets.vit_config import Pool, ViTConfig
 from sslcli.runs.find import resolve_run
@@ -18,6 +20,8 @@ from sslcli.runs.snapshots import FOLDER as SNAPSHOTS
 from sslcli.runs.snapshots import epochs_with, snapshot_folder
 from sslcli.text import shell_path
 
+SUFFIXES = (".safetensors", ".pth", ".pt", ".npz", ".bin", ".ckpt", ".tar")
+"""Ends of names of files of weights, with which no run's name ends."""
 MAX_NAMED = 12
 """Snapshots that an error names."""
 
@@ -37,9 +41,20 @@ class EncoderFiles:
     """Set for a snapshot: the epochs after which it was kept."""
 
     @property
+    def has_given_weights(self) -> bool:
+        """Tells whether the weights are those that the config names, and not a run's."""
+        return self.config.weights is not None
+
+    @property
     def weights(self) -> Path:
         """Returns the file of its weights."""
         return _encoder_folder(self.folder, self.epoch) / WEIGHTS
+
+
+def without_weights(config: EncoderConfig) -> dict[str, Any]:
+    """Returns the values of a config that say what the network is, not what it began with."""
+    begins = [field.name for field in fields(EncoderConfig) if field.name != "bottleneck"]
+    return {key: value for key, value in values_of(config).items() if key not in begins}
 
 
 def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
@@ -49,6 +64,28 @@ def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
     pretrained one, even if another was fine-tuned from it since.
     """
     return resolve_run(name, Path(outputs).expanduser(), " with an encoder", _has_pretrained)
+
+
+def with_weights_found(config: EncoderConfig, outputs: str | Path) -> EncoderConfig:
+    """Returns the config with the weights of a run, where it names one, as their file."""
+    if config.weights is None:
+        return config
+    return replace(config, weights=weights_named(config.weights, outputs))
+
+
+def weights_named(name: str, outputs: str | Path) -> str:
+    """Returns the file of a run's weights; what names no run stays as it is.
+
+    Raises SslcliError where it is neither a file nor a run.
+    """
+    path = Path(name).expanduser()
+    if name == PUBLIC or path.is_file() or path.suffix in SUFFIXES:
+        return name
+    if (path / JSON).is_file():
+        return str(path / WEIGHTS)
+    if path.is_dir() and not (path / "run.json").exists():
+        return name
+    return str(resolve_encoder_run(name, outputs).absolute() / WEIGHTS)
 
 
 def require_unlabelled(folder: Path) -> None:
@@ -112,6 +149,13 @@ def read_encoder(folder: Path, epoch: int | None = None, pool: Pool | None = Non
         described.labels,
         epoch,
     )
+
+
+def pooled_where_it_can(config: EncoderConfig, pool: Pool | None) -> EncoderConfig:
+    """Returns the config with its features pooled so, where it has tokens to pool."""
+    if pool is None or not isinstance(config, ViTConfig) or config.bottleneck is not None:
+        return config
+    return replace(config, pool=pool)
 
 
 def _pooled(folder: Path, config: EncoderConfig, pool: Pool) -> EncoderConfig:

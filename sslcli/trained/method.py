@@ -12,6 +12,7 @@ from sslcli.errors import SslcliError
 from sslcli.generators import seed_generators
 from sslcli.method import LabelReader, Method, MethodConfig, Preprocessing
 from sslcli.methods import METHODS
+from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
 from sslcli.nets.state import load_state
@@ -34,9 +35,16 @@ def build_method(
     Raises SslcliError where an installed package's method or encoder fails, or is none.
     """
     built = build_initial(encoder, preprocessing.channels, preprocessing.resolution, seed)
+    return method_of(method, built, preprocessing, seed)
+
+
+def method_of(
+    method: MethodConfig, encoder: Encoder, preprocessing: Preprocessing, seed: int
+) -> Method:
+    """Returns the method around an encoder, its other parts untrained, on the CPU."""
     seed_generators(derive_seed(seed, "method"))
     with answerable(METHODS, method):
-        learner = method.build(built, preprocessing)
+        learner = method.build(encoder, preprocessing)
         _require_method(learner, f"{type(method).__name__}.build")
     return learner
 

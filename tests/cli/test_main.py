@@ -43,7 +43,7 @@ def test_a_commands_help_shows_groups_choices_and_keys(sslcli: Sslcli) -> None:
     ):
         assert words in out
     assert "encoder.widths=" in sslcli("pretrain", "encoder=mlp", "--help").out
-    assert "run=???" in sslcli("linear-eval", "--help").out
+    assert "run=null" in sslcli("linear-eval", "--help").out
     assert "compare=[denoising] " in sslcli("stack-pretrain", "--help").out
 
 

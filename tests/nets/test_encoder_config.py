@@ -16,9 +16,9 @@ from sslcli.nets.encoder_config import (
     MLPConfig,
     ResNet18Config,
     Stem,
-    TimmConfig,
 )
 from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.timm_config import TimmConfig
 
 LARGE = ("resnet18", "resnet34", "resnet50", "timm")
 """Choices that take a tenth of a second to build."""

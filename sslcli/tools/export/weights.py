@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sslcli import nets, trained
 from sslcli.nets.description import JSON, WEIGHTS
-from sslcli.nets.encoder_config import Norm, ResNetConfig, TimmConfig
+from sslcli.nets.encoder_config import Norm, ResNetConfig
+from sslcli.nets.timm_config import TimmConfig
 from sslcli.nets.vit_config import ViTConfig
 from sslcli.tools.export.format import Features, Format, random_pictures, with_normalization
 from sslcli.trained.encoder_files import EncoderFiles, read_encoder

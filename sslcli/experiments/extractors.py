@@ -1,0 +1,99 @@
+"""Opens what `linear-eval` measures: an encoder, its ceiling and its baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from torch import Tensor
+
+from sslcli.data.images import Pixels
+from sslcli.errors import SslcliError
+from sslcli.evaluation.features import features, pixels, require_fit
+from sslcli.experiments.given import compared_encoder, names_of, open_given
+from sslcli.experiments.linear_eval_config import Config
+from sslcli.experiments.session import Session, open_evaluation
+from sslcli.experiments.subject_config import RAW_PIXELS, UNTRAINED
+from sslcli.nets.encoder import Encoder
+from sslcli.runs.folder import Run
+from sslcli.text import hydra_path
+from sslcli.trained.encoder import build_untrained, load_trained
+from sslcli.trained.encoder_files import EncoderFiles, read_encoder, without_weights
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+Extract: TypeAlias = Callable[[Pixels], Tensor]
+"""Maps pictures (N, H, W, C) to features (N, D)."""
+
+
+def opened(
+    config: Config, run: Run, console: Console
+) -> tuple[Session, EncoderFiles, EncoderFiles | None]:
+    """Opens the session, and reads what is evaluated and, if there is one, its ceiling.
+
+    Raises SslcliError where the ceiling is of another network, or the data do not fit.
+    """
+    pool = config.pool
+    ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling), pool=pool)
+    if config.run is None:
+        session, files = open_given("linear-eval", run, config, console, config.seed)
+        require_same_network(config, files, ceiling)
+        if ceiling is not None:
+            require_fit(session.splits.train.images, ceiling.preprocessing)
+        return session, files, ceiling
+    files = config.read(Path(config.run))
+    require_same_network(config, files, ceiling)
+    sources = [files] if ceiling is None else [files, ceiling]
+    session = open_evaluation(
+        "linear-eval", run, sources, config.data, config.runtime, console, config.data_root
+    )
+    return session, files, ceiling
+
+
+def require_same_network(config: Config, files: EncoderFiles, ceiling: EncoderFiles | None) -> None:
+    """Raises SslcliError unless the ceiling, if there is one, trained the same network."""
+    if ceiling is None:
+        return
+    same = without_weights(ceiling.config) == without_weights(files.config)
+    if same and type(ceiling.config) is type(files.config):
+        return
+    evaluated_one = config.run or files.folder
+    message = (
+        f"{hydra_path('ceiling', ceiling.folder)} trained another network than {evaluated_one}"
+    )
+    fix = "make one of this encoder: sslcli finetune encoder=… data=… init=random"
+    if config.run is not None:
+        this = hydra_path("run", config.run)
+        fix = f"make one of this: sslcli finetune {this} init=random"
+    raise SslcliError(message, fix)
+
+
+def build_extractors(
+    config: Config, files: EncoderFiles, ceiling: EncoderFiles | None, session: Session
+) -> dict[str, Extract]:
+    """Returns the compared extractors, by name."""
+    compute = session.compute
+
+    def extract_with(encoder: Encoder, source: EncoderFiles = files) -> Extract:
+        compute.to_device(encoder)
+        if config.runtime.compile:
+            encoder.compile()
+        return lambda images: features(encoder, images, source.preprocessing, compute.device)
+
+    def cut(encoder: Encoder) -> Encoder:
+        return encoder if config.layer is None else encoder.up_to(config.layer)
+
+    extractors = {"trained_encoder": extract_with(cut(load_trained(files)))}
+    for name, baseline in zip(names_of(config.compared), config.compared, strict=True):
+        if baseline == UNTRAINED:
+            extractors["untrained_encoder"] = extract_with(cut(build_untrained(files)))
+        elif baseline == RAW_PIXELS:
+            extractors[RAW_PIXELS] = lambda images: pixels(images).to(compute.device)
+        else:
+            other = compared_encoder(baseline, files, session, config.seed, name, config.pool)
+            extractors[name] = extract_with(load_trained(other), other)
+    if ceiling is not None:
+        extractors["supervised_ceiling"] = extract_with(load_trained(ceiling), ceiling)
+    return extractors

@@ -1,0 +1,80 @@
+"""Settles what is evaluated or fine-tuned: a run's encoder, or one with given weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sslcli.data.data_config import DataConfig
+from sslcli.errors import SslcliError, require
+from sslcli.nets.description import JSON
+from sslcli.nets.encoder_config import PUBLIC, EncoderConfig
+from sslcli.text import hydra_path
+from sslcli.trained.data import evaluation_folder_label
+from sslcli.trained.encoder_files import require_unlabelled, weights_named, with_weights_found
+
+RAW_PIXELS, UNTRAINED = "raw_pixels", "untrained"
+COMPARED = (RAW_PIXELS, UNTRAINED, PUBLIC)
+"""What baselines may name beside files of weights and runs."""
+
+
+def require_one_subject(
+    run: str | None, encoder: EncoderConfig | None, data: DataConfig | None, random: bool = False
+) -> None:
+    """Raises SslcliError unless a run is named, or an encoder with weights and data.
+
+    `random`: an encoder may have random weights instead.
+    """
+    both = "encoder=resnet18 encoder.weights=FILE data=…"
+    if encoder is None:
+        if run is None:
+            fix = f"give it on the command line: run=…; or an encoder with weights: {both}"
+            raise SslcliError("run is required", fix)
+        return
+    frozen = encoder.frozen_epochs
+    fix = "leave it out; pretrain freezes by it, finetune by training.frozen_epochs"
+    require(frozen == 0, "encoder.frozen_epochs", frozen, "0 here", fix)
+    if run is not None:
+        message = f"{hydra_path('run', run)} and encoder=… name two encoders"
+        raise SslcliError(message, "leave one out; encoder=… is for weights of no run")
+    if encoder.weights is None and not random:
+        message = "encoder.weights is required where encoder=… stands in place of a run"
+        raise SslcliError(message, "encoder.weights=FILE, or public; or leave encoder=… out")
+    if data is None:
+        message = "data is required: an encoder with given weights has none of its own"
+        raise SslcliError(message, "name the data: data=…")
+
+
+def found_encoder(
+    encoder: EncoderConfig | None, outputs: str, unlabelled: bool = False
+) -> EncoderConfig | None:
+    """Returns the encoder's config with the weights of a run as their file.
+
+    Raises SslcliError where these are `unlabelled` by name, and have learned from labels.
+    """
+    if encoder is None:
+        return None
+    found = with_weights_found(encoder, outputs)
+    if unlabelled and found.weights is not None:
+        folder = Path(found.weights).parent
+        if (folder / JSON).is_file():
+            require_unlabelled(folder)
+    return found
+
+
+def found_baselines(names: list[str], outputs: str) -> list[str]:
+    """Returns the baselines with the weights of runs as their files.
+
+    Raises SslcliError for one that is named twice.
+    """
+    if len(set(names)) < len(names):
+        raise SslcliError(f"baselines name one twice: {names}", "name each once")
+    return [name if name in COMPARED else weights_named(name, outputs) for name in names]
+
+
+def label_of(run: str | None, encoder: EncoderConfig | None, choices: dict[str, str]) -> str:
+    """Returns the part of an evaluation's path that names its run or encoder, and the data."""
+    if run is not None:
+        return evaluation_folder_label(run, choices)
+    assert encoder is not None, "resolve requires one of them"
+    begins = "untrained" if encoder.weights is None else "given"
+    return f"{begins}_{choices['encoder']}-{choices['data']}"
