@@ -28,6 +28,7 @@ from sslcli.experiments.given import names_of
 from sslcli.experiments.linear_eval_config import Config, resolve
 from sslcli.experiments.remembering import Remembering
 from sslcli.nets.encoder_config import ConvNetConfig
+from sslcli.nets.vit_config import Pool
 from sslcli.runs.folder import Run
 from sslcli.runs.results import read_results
 
@@ -155,6 +156,7 @@ ARRAYS = ArraysConfig(root="x.npz")
         ({"encoder": ConvNetConfig(), "data": ARRAYS}, "encoder.weights is required"),
         ({"encoder": GIVEN}, "data is required"),
         ({"encoder": GIVEN, "data": ARRAYS, "at": 3}, "at=3 names a snapshot of a run"),
+        ({"encoder": GIVEN, "data": ARRAYS, "pool": Pool.cls}, "pool=cls chooses features of a run"),
         (
             {"encoder": GIVEN, "data": ARRAYS, "baselines": ["public", "public"]},
             "baselines name one twice",
