@@ -71,10 +71,17 @@ def best_fit(
     if not found:
         return None
     best = min(found, key=lambda fit: (-fit.share, fit.candidate.rank))
-    place = best.candidate.place
-    equal = [fit.candidate.place for fit in found if fit.share == best.share > 0]
-    others = tuple(dict.fromkeys(other for other in equal if other != place))
+    equal = [fit for fit in found if fit.share == best.share > 0 and not _is_same(fit, best)]
+    others = tuple(dict.fromkeys(fit.candidate.place for fit in equal))
     return Fit(**{**vars(best), "others": others})
+
+
+def _is_same(fit: Fit, best: Fit) -> bool:
+    """Tells whether two fits are of the same tensors, only found in two ways."""
+    if fit.candidate.place == best.candidate.place:
+        return True
+    pairs = ((fit.candidate.tensors[name], best.candidate.tensors[name]) for name in best.same)
+    return fit.same == best.same and all(one is other for one, other in pairs)
 
 
 def numbers_of(encoder: Encoder) -> Tensors:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,9 +74,10 @@ def _content(path: Path) -> Any:
         with _harmless_namespaces():
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as reason:
-        if "Unsupported" not in str(reason) and "GLOBAL" not in str(reason):
+        found = re.search(r"GLOBAL (\S+)", str(reason))
+        if found is None:  # no pickle at all, as a server's page of an error
             raise _unreadable(path, reason) from None
-        raise _holds_code(path, reason) from None
+        raise _holds_code(path, found[1]) from None
     except (
         SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError, OSError,
         AttributeError, zipfile.BadZipFile,
@@ -97,9 +99,7 @@ def _harmless_namespaces() -> Any:
     return safe([(SimpleNamespace, "argparse.Namespace")])
 
 
-def _holds_code(path: Path, reason: Exception) -> SslcliError:
-    said = " ".join(str(reason).split())
-    what = said.partition("GLOBAL ")[2].split(" ")[0] or first_line(reason, 120)
+def _holds_code(path: Path, what: str) -> SslcliError:
     message = f"encoder.weights: {path} holds more than tensors ({what}), which could run code"
     fix = (
         "where you trust it, write its tensors alone: torch.save(torch.load('old.pth', "
@@ -109,7 +109,10 @@ def _holds_code(path: Path, reason: Exception) -> SslcliError:
 
 
 def _unreadable(path: Path, reason: Exception) -> SslcliError:
-    message = f"encoder.weights: {path} cannot be read: {first_line(reason, 120)}"
+    said = (
+        first_line(reason, 80) if not isinstance(reason, pickle.UnpicklingError) else "no tensors"
+    )
+    message = f"encoder.weights: {path} cannot be read: {said}"
     size = f"it has {path.stat().st_size:,} bytes" if path.exists() else "it is gone"
     return SslcliError(message, f"fetch it again, it may be cut off: {size}")
 

@@ -13,7 +13,7 @@ import torch
 from layouts import RESNETS, VITS, ddp, dino, lightly_small, moco, randomised, torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import ResNet, resnet18, resnet34
+from torchvision.models import ResNet, resnet18
 from torchvision.models.resnet import BasicBlock
 
 from sslcli.errors import SslcliError
@@ -197,11 +197,11 @@ def test_right_names_with_transposed_shapes_are_refused(vit: nn.Module, tmp_path
     assert "blocks.0.attn.qkv.weight [24, 72] for [72, 24]" in error.message
 
 
-@pytest.mark.large
 def test_a_deeper_networks_weights_are_no_fit(tmp_path: Path) -> None:
     """Every tensor of a ResNet-18 has its like in a ResNet-34, and the features would be neither's."""
-    torch.save(resnet34().state_dict(), tmp_path / "weights.pth")
-    error = refused(tmp_path / "weights.pth", WIDE)
+    deeper = NarrowResNet(BasicBlock, [3, 4, 6, 3])
+    torch.save(deeper.state_dict(), tmp_path / "weights.pth")
+    error = refused(tmp_path / "weights.pth")
     assert "has more inside than the encoder: layer1.2.conv1.weight" in error.message
     assert error.fix.endswith("encoder=resnet34 encoder.stem=imagenet")
 
@@ -254,6 +254,11 @@ def test_half_of_a_file_is_refused(ending: str, vit: nn.Module, tmp_path: Path) 
         error = refused(path, VIT)
         assert f"{path} cannot be read" in error.message
         assert f"it has {kept:,} bytes" in error.fix
+
+
+def test_a_servers_page_is_no_file_of_weights(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_text("<html>404 not found</html>")
+    assert "weights.pth cannot be read: no tensors" in refused(tmp_path / "weights.pth").message
 
 
 class Code:
@@ -322,6 +327,16 @@ def test_a_run_brings_its_own_mean_and_deviation(run: Path) -> None:
     assert (given.fed.mean, given.fed.std) == ((0.5,) * 3, (0.25,) * 3)
     assert given.fit.candidate.naming.library == "sslcli"
     assert encoder.state_dict()["blocks.0.weight"].abs().sum() > 0
+
+
+def test_the_encoders_own_names_are_one_network(tmp_path: Path) -> None:
+    """Found whole, and under `resnet`, as torchvision's: that is no choice between two."""
+    own = RESNET.build(3, SIDE).state_dict()
+    save_file(own, tmp_path / "encoder.safetensors")
+    _, given = read_from(tmp_path / "encoder.safetensors", RESNET)
+    assert given.fit.share == 1
+    assert given.fit.others == ()
+    assert given.fed is None
 
 
 def test_mean_and_deviation_are_imagenets_the_notes_or_the_datas(
