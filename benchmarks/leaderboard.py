@@ -72,6 +72,35 @@ class Entry:
             labels: read_results(run) for labels, run in found.items() if run and is_finished(run)
         }
 
+    def holder(self, labels: float) -> Entry | None:
+        """The entry of this seed whose evaluation measured raw pixels and this encoder untrained.
+
+        Both are the same for every method with this encoder, so they are measured once.
+        """
+        beside = sorted(self.folder.parents[1].glob(f"*/{self.folder.name}"))
+        for folder in beside:
+            other = Entry(folder.parent.name, self.seed, folder)
+            evaluation = other.evaluation(labels)
+            with_baselines = evaluation is not None and "baselines=false" not in overrides(
+                evaluation
+            )
+            if with_baselines and other.encoder() == self.encoder():
+                return other
+        return None
+
+    def encoder(self) -> object:
+        """The encoder's choice and settings."""
+        run = self.pretrained()
+        assert run is not None, f"nothing was pretrained in {self.folder}"
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        return read_facts(run)["choices"]["encoder"], config["encoder"]
+
+    def baselines(self) -> dict[float, Results]:
+        """What was measured of raw pixels and the untrained encoder, by labels."""
+        holders = {labels: self.holder(labels) for labels in LABELS}
+        found = {labels: other.results() for labels, other in holders.items() if other is not None}
+        return {labels: results[labels] for labels, results in found.items() if labels in results}
+
     def refusal(self) -> str | None:
         """Why the last run that was started ended without being finished, if it did."""
         output = self.folder / OUTPUT_FILE
@@ -138,6 +167,7 @@ def make(entry: Entry, words: list[str], stopping: Stopping) -> int:
             hydra_override("run", str(run.absolute())),
             f"labels={labels}",
             f"seed={entry.seed}",
+            f"baselines={str(entry.holder(labels) in (None, entry)).lower()}",
         ]
         before = entry.evaluation(labels)
         status = brought_to_end(entry, before, ["linear-eval", *asked, *where_and_how], stopping)

@@ -35,13 +35,18 @@ Spread = tuple[float, "float | None"]
 
 @dataclass(frozen=True)
 class Seed:
-    """One finished and evaluated run of pretraining: run.json, and results by labels."""
+    """One finished and evaluated run of pretraining: run.json, and results by labels.
+
+    `baselines`: those of raw pixels and of the untrained encoder.
+    """
 
     facts: dict[str, Any]
     results: dict[float, Results]
+    baselines: dict[float, Results]
 
     def score(self, features: str, name: str, labels: float) -> float | None:
-        return self.results[labels].row(features).scores.get(name)
+        measured = self.results if features == "trained_encoder" else self.baselines
+        return measured[labels].row(features).scores.get(name)
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,11 @@ def lines_of(entries: Sequence[Entry]) -> list[Line]:
 def finished(entry: Entry) -> Seed | None:
     """What is known of an entry that is pretrained and evaluated with all numbers of labels."""
     facts, results = entry.trained_facts(), entry.results()
-    evaluated = results.keys() >= {labels for _, labels in COLUMNS.values()}
-    return Seed(facts, results) if facts is not None and evaluated else None
+    if facts is None:
+        return None
+    baselines, needed = entry.baselines(), {labels for _, labels in COLUMNS.values()}
+    evaluated = results.keys() >= needed and baselines.keys() >= needed
+    return Seed(facts, results, baselines) if evaluated else None
 
 
 def reasons_of(entries: Sequence[Entry]) -> dict[str, list[int]]:

@@ -42,9 +42,9 @@ from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig, Reconstruction
 from sslcli.methods.simclr import SimCLRConfig
 from sslcli.methods.stacked_layer import StackedLayer
-from sslcli.nets.context_config import ContextConfig
 from sslcli.nets.encoder_config import (
     Activation,
+    ContextConfig,
     ConvNetConfig,
     EncoderConfig,
     MLPConfig,

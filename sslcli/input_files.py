@@ -27,22 +27,17 @@ def with_absolute_files(config: T, where: str = "") -> T:
         if not field.metadata.get("file", False) or not isinstance(value, str | list):
             changes[field.name] = with_absolute_files(value, f"{key}.")
         elif isinstance(value, list):
-            changes[field.name] = [_absolute(key, path, field) for path in value]
+            changes[field.name] = [
+                path if path in _words(field) else _absolute(key, path, _inside(field))
+                for path in value
+            ]
+        elif value in _words(field):
+            changes[field.name] = value
         else:
-            changes[field.name] = _absolute(key, value, field)
+            changes[field.name] = _absolute(key, value, _inside(field))
     if all(changes[name] == getattr(config, name) for name in changes):
         return config
     return dataclasses.replace(config, **changes)
-
-
-def _absolute(key: str, path: str, field: dataclasses.Field[Any]) -> str:
-    if path in _words(field):
-        return path
-    typed = Path(path).expanduser()
-    begins = "" if typed.is_absolute() else f"; a relative path begins in {Path.cwd()}"
-    _require_there(key, path, typed, f"put it there, or name another: {key}=…{begins}")
-    _require_inside(key, path, typed, _inside(field))
-    return str(typed.absolute())
 
 
 def _words(field: dataclasses.Field[Any]) -> tuple[str, ...]:
@@ -51,8 +46,15 @@ def _words(field: dataclasses.Field[Any]) -> tuple[str, ...]:
     return words
 
 
+def _absolute(key: str, path: str, inside: tuple[str, ...]) -> str:
+    typed = Path(path).expanduser()
+    begins = "" if typed.is_absolute() else f"; a relative path begins in {Path.cwd()}"
+    _require_there(key, path, typed, f"put it there, or name another: {key}=…{begins}")
+    _require_inside(key, path, typed, inside)
+    return str(typed.absolute())
+
+
 def _inside(field: dataclasses.Field[Any]) -> tuple[str, ...]:
-    """Returns the files that a folder must hold, which alone are read; () for any."""
     return tuple(field.metadata.get("inside", ()))
 
 

@@ -39,8 +39,8 @@ def setting(
         "changes_results": changes_results,
         "added_later": added_later,
         "file": file,
-        "inside": inside,
         "words": words,
+        "inside": inside,
     }
     if isinstance(default, list):
         field: Any = dataclasses.field(default_factory=lambda: list(default), metadata=metadata)

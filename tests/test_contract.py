@@ -23,8 +23,8 @@ from sslcli.methods.simclr import ContrastiveLoss, SimCLRConfig
 from sslcli.methods.simmim import SimMIMConfig
 from sslcli.methods.simsiam import SimSiamConfig
 from sslcli.methods.swav import SwAVConfig
-from sslcli.nets.context_config import ContextConfig
 from sslcli.nets.encoder_config import (
+    ContextConfig,
     ConvNetConfig,
     EncoderConfig,
     MLPConfig,

@@ -89,6 +89,26 @@ def test_a_folder_counts_with_its_names_and_contents(here: Path) -> None:
     assert len(set(hashes)) == len(hashes)
 
 
+@dataclass(kw_only=True)
+class Beside:
+    one: str | None = setting(None, "a file", file=True, words=("public",))
+    several: Any = setting(True, "files", file=True, words=("public", "raw"))
+
+
+def test_words_name_no_file_and_count_as_they_are(here: Path) -> None:
+    (here / "x.pt").write_text("x")
+    (here / "y.pt").write_text("x")
+    config = Beside(one="public", several=["raw", "x.pt"])
+    found = with_absolute_files(config)
+    assert (found.one, found.several) == ("public", ["raw", str(here / "x.pt")])
+    assert file_hashes(found).keys() == {"several"}
+    assert file_hashes(with_absolute_files(Beside(several=["raw", "y.pt"]))) == file_hashes(found)
+    others = (["public", "x.pt"], ["x.pt", "raw"], ["x.pt"])
+    hashes = {file_hashes(with_absolute_files(Beside(several=o)))["several"] for o in others}
+    assert len(hashes | {file_hashes(found)["several"]}) == 4
+    assert file_hashes(Beside()) == file_hashes(Beside(several=["raw"])) == {}
+
+
 def test_of_a_folder_with_named_files_these_alone_count(here: Path) -> None:
     for name in "abc":
         (here / "folder" / name).write_text(name)
@@ -108,23 +128,3 @@ def test_where_a_named_file_is_missing_it_is_said(here: Path, name: str) -> None
         with_absolute_files(Config(teacher=Teacher(folder=name)))
     assert refused.value.message == f"teacher.folder: {name!r} is no folder that holds a and b"
     assert refused.value.fix.endswith("is not there")
-
-
-@dataclass(kw_only=True)
-class Beside:
-    one: str | None = setting(None, "a file", file=True, words=("public",))
-    several: Any = setting(True, "files", file=True, words=("public", "raw"))
-
-
-def test_words_name_no_file_and_count_as_they_are(here: Path) -> None:
-    (here / "x.pt").write_text("x")
-    (here / "y.pt").write_text("x")
-    config = Beside(one="public", several=["raw", "x.pt"])
-    found = with_absolute_files(config)
-    assert (found.one, found.several) == ("public", ["raw", str(here / "x.pt")])
-    assert file_hashes(found).keys() == {"several"}
-    assert file_hashes(with_absolute_files(Beside(several=["raw", "y.pt"]))) == file_hashes(found)
-    others = (["public", "x.pt"], ["x.pt", "raw"], ["x.pt"])
-    hashes = {file_hashes(with_absolute_files(Beside(several=o)))["several"] for o in others}
-    assert len(hashes | {file_hashes(found)["several"]}) == 4
-    assert file_hashes(Beside()) == file_hashes(Beside(several=["raw"])) == {}

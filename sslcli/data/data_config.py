@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sslcli.data.images import ImageSet, Splits, Track, untracked
 from sslcli.data.soundness import require_parts
-from sslcli.data.split import StoredParts, divide
+from sslcli.data.split import P, StoredParts, divide, hold_out_test
 from sslcli.errors import require
 from sslcli.settings import REQUIRED, setting
 
@@ -35,6 +35,12 @@ class DataConfig:
     split_seed: int = setting(
         0, "chooses the pictures that are held out, and those that `limit` keeps"
     )
+    test_fraction: float = setting(
+        0.0,
+        "part of the training pictures held out for the final test, where the data bring none; "
+        "no other command must train on them: keep this and split_seed",
+        added_later=True,
+    )
 
     def __post_init__(self) -> None:
         size = self.resolution
@@ -44,6 +50,9 @@ class DataConfig:
         )
         fraction = self.val_fraction
         require(0 < fraction < 1, "data.val_fraction", fraction, "between 0 and 1", "try 0.1")
+        fraction = self.test_fraction
+        must_be = "at least 0 and below 1"
+        require(0 <= fraction < 1, "data.test_fraction", fraction, must_be, "try 0.2")
 
     def with_absolute_root(self) -> Self:
         """Returns the config with `root` absolute: it means the same from another folder."""
@@ -68,12 +77,25 @@ class DataConfig:
         """Returns `root`, or the cache where it is left out; `~` is expanded."""
         return cache_folder() if self.root is None else Path(self.root).expanduser()
 
+    def divided(self, stored: StoredParts[P]) -> StoredParts[P]:
+        """Returns `stored` with test, if asked for, and validation held out, and limited.
+
+        Raises SslcliError where a test part is asked for and the data bring one.
+        """
+        seed, fraction = self.split_seed, self.test_fraction
+        if fraction:
+            absent = stored.test is None
+            must_be = "left out: these data bring a test part"
+            require(absent, "data.test_fraction", fraction, must_be, "leave it out")
+            stored = hold_out_test(stored, fraction, seed)
+        return divide(stored, self.val_fraction, self.limit, seed)
+
     def split_and_resize(self, stored: StoredParts[ImageSet], track: Track) -> Splits:
         """Returns `stored` with validation held out and every part at `resolution`."""
         from sslcli.data.resize import resize
 
         require_parts(stored)
-        parts = divide(stored, self.val_fraction, self.limit, self.split_seed)
+        parts = self.divided(stored)
         assert parts.val is not None, "divide holds validation out"
         return Splits(
             train=resize(parts.train, self.resolution, track),

@@ -18,7 +18,7 @@ from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
 from sslcli.data.groups import with_groups
 from sslcli.data.images import ImageSet, Splits, Track, select, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
-from sslcli.data.split import StoredParts, divide
+from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError, require
 from sslcli.processes import size
 from sslcli.settings import REQUIRED, setting
@@ -128,7 +128,7 @@ class FolderConfig(DataConfig):
         `limit` comes before decoding: a bad picture among those is one fewer.
         """
         listing, stored = self.list_files()
-        chosen = divide(stored, self.val_fraction, self.limit, self.split_seed)
+        chosen = self.divided(stored)
         files = {
             "train": chosen.train,
             "val": chosen.val,

@@ -38,7 +38,7 @@ def require_test(splits: Splits, name: str) -> None:
         raise SslcliError(
             f"{name} needs test pictures, and the data have none",
             "data=folder takes them from test/ beside train/, data=arrays from the keys x_test "
-            "and y_test",
+            "and y_test; or hold some out before pretraining: data.test_fraction=0.2",
         )
     if splits.train.labels is not None and splits.test.labels is None:
         raise SslcliError(f"{name} needs labels, and the test pictures have none", CLASS_FOLDERS)

@@ -82,10 +82,7 @@ def divide(
         train = train.subset(
             stratified_sample(train.labels, len(train), limit, draw, first=val.labels)
         )
-    unlabelled = stored.unlabelled
-    if unlabelled is not None and unlabelled.groups is not None:
-        assert val.groups is not None, "all parts have groups, or none"
-        unlabelled = unlabelled.subset(np.flatnonzero(~np.isin(unlabelled.groups, val.groups)))
+    unlabelled = stored.unlabelled and without_groups_of(val, stored.unlabelled)
     if unlabelled is not None and limit is not None and limit < len(unlabelled):
         chosen = stratified_sample(None, len(unlabelled), limit, derive_seed("limit", seed))
         unlabelled = unlabelled.subset(chosen)
@@ -95,6 +92,21 @@ def divide(
     ]
     warnings = (*stored.warnings, *lacking)
     return replace(stored, train=train, val=val, unlabelled=unlabelled, warnings=warnings)
+
+
+def hold_out_test(stored: StoredParts[P], fraction: float, seed: int) -> StoredParts[P]:
+    """Returns the parts with `fraction` of the training pictures as the test part."""
+    assert stored.test is None, "there is a test part"
+    train, test = hold_out(stored.train, fraction, derive_seed("test", seed))
+    unlabelled = stored.unlabelled and without_groups_of(test, stored.unlabelled)
+    return replace(stored, train=train, test=test, unlabelled=unlabelled)
+
+
+def without_groups_of(held: P, others: P) -> P:
+    """Returns those of `others` whose group has no picture in `held`."""
+    if held.groups is None or others.groups is None:
+        return others
+    return others.subset(np.flatnonzero(~np.isin(others.groups, held.groups)))
 
 
 def _missing_class_warnings(

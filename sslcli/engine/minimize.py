@@ -5,7 +5,7 @@ That is precision, backward, clipping, the check for finite losses and the optim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ class Minimizer:
         frozen = Frozen.of(modules_of.values(), frozen_steps)
         players = {
             player: Player(
-                _optimizer(optim, modules, frozen.parameters, f"{name}.players gives {player!r}"),
+                _optimizer(optim, modules, f"{name}.players gives {player!r}", frozen),
                 optim.clip_norm,
                 rates[player],
             )
@@ -205,14 +205,14 @@ class Minimizer:
 
 
 def _optimizer(
-    optim: OptimConfig, modules: Sequence[nn.Module], apart: Collection[int], gives: str
+    optim: OptimConfig, modules: Sequence[nn.Module], gives: str, frozen: Frozen
 ) -> Optimizer:
     """Builds an optimizer; raises SslcliError where there is nothing to train, or it fails."""
     if not any(p.requires_grad for module in modules for p in module.parameters()):
         fix = "name modules that have parameters with a gradient"
         raise SslcliError(f"{gives} nothing to train", fix)
     with answerable(OPTIMIZERS, optim):
-        return _sound_optimizer(optim.build(modules, apart))
+        return _sound_optimizer(optim.build(modules, frozen.parameters))
 
 
 def _sound_optimizer(optimizer: object) -> Optimizer:

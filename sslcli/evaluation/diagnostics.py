@@ -46,7 +46,7 @@ def uniformity(h: Tensor, t: float = 2.0, block: int = 1024) -> float:
     """
     assert len(h) >= 2, "a pair has two pictures"
     blocks = torch.split(directions(h), block)
-    total = 0.0
+    total = blocks[0].new_zeros(())  # read once, not after every block
     for index, rows in enumerate(blocks):
         for other, columns in enumerate(blocks[index:]):
             squares = (
@@ -55,9 +55,8 @@ def uniformity(h: Tensor, t: float = 2.0, block: int = 1024) -> float:
                 - 2 * rows @ columns.T
             )
             kernel = squares.clamp(min=0).mul(-t).exp()
-            total += float(kernel.triu(1).sum() if other == 0 else kernel.sum())
-    mean = torch.tensor(total / (len(h) * (len(h) - 1) / 2), dtype=torch.float64)
-    return float(mean.log())
+            total += kernel.triu(1).sum() if other == 0 else kernel.sum()
+    return float((total / (len(h) * (len(h) - 1) / 2)).log())
 
 
 def lidar(h: Tensor, delta: float = 1e-4) -> float:

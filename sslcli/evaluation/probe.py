@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sslcli.evaluation.logistic_regression import LogisticRegression, Standardizer
+from sslcli.evaluation.newton import solve
 from sslcli.evaluation.scores import top_k_accuracy
 
 
@@ -76,7 +77,8 @@ def fit_probe(
     time.
     """
     problem = LogisticRegression(features, labels, num_classes)
-    return _probe(problem, problem.solve(l2, None if start is None else _joined(start)))
+    weights = solve(problem, [l2], None if start is None else _joined(start))
+    return _probe(problem, weights[0])
 
 
 def select_probe(
@@ -94,23 +96,21 @@ def select_probe(
     `refit=False` leaves the probe fitted on the training part alone, for protocols that count
     labels. `standardizer`, fitted to more pictures, then needs none of their labels: a dimension
     that hardly varies in ten pictures would explode on others. `middle_of_tied` chooses among
-    strengths with the same validation accuracy. The grid is walked from the strongest l2 to the
-    weakest, each fit starting from the last.
+    strengths with the same validation accuracy. All strengths are fitted together.
 
     Source: Kornblith et al. 2019, SimCLR (Chen et al. 2020) App. B.8: L-BFGS, no augmentation, l2
     chosen on validation among 45 log-spaced values in 1e-6 ... 1e5, then fitted on both. Differs:
-    the features are standardised, so that one grid serves encoders of any scale.
+    the features are standardised, so that one grid serves encoders of any scale; Newton steps.
     """
     assert grid, "an empty grid has no best l2"
     assert standardizer is None or not refit, "what is fitted again is standardised again"
     problem = LogisticRegression(train_features, train_labels, num_classes, standardizer)
-    weights: Tensor | None = None
-    fits: dict[float, Probe] = {}
-    accuracies: dict[float, float] = {}
-    for l2 in sorted(set(grid), reverse=True):
-        weights = problem.solve(l2, weights)
-        fits[l2] = _probe(problem, weights)
-        accuracies[l2] = top_k_accuracy(fits[l2].logits(val_features), val_labels)
+    strengths = sorted(set(grid), reverse=True)
+    solved = solve(problem, strengths)
+    fits = {l2: _probe(problem, one) for l2, one in zip(strengths, solved, strict=True)}
+    accuracies = {
+        l2: top_k_accuracy(probe.logits(val_features), val_labels) for l2, probe in fits.items()
+    }
     best = middle_of_tied(accuracies)
     probe = fits[best]
     if refit:

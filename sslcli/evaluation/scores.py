@@ -86,11 +86,13 @@ def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
     mean = statistics.fmean(values)
     if len(values) < 2:
         return mean, None
-    freedom = len(values) - 1
+    return mean, student_t(len(values)) * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def student_t(num_values: int) -> float:
+    """Returns the 0.975 quantile of Student's t for the mean of so many values, at least 2."""
+    freedom = num_values - 1
+    if freedom <= len(STUDENT_T):
+        return STUDENT_T[freedom - 1]
     # Beyond the table, within 0.001: the first two terms of Abramowitz & Stegun 26.7.5.
-    quantile = (
-        STUDENT_T[freedom - 1]
-        if freedom <= len(STUDENT_T)
-        else 1.960 + 2.372 / freedom + 2.823 / freedom**2
-    )
-    return mean, quantile * statistics.stdev(values) / math.sqrt(len(values))
+    return 1.960 + 2.372 / freedom + 2.823 / freedom**2

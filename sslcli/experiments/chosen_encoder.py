@@ -38,15 +38,14 @@ class ChosenEncoder:
         """
         return read_encoder(run, self.at, self.pool)
 
-    def require_run(self, run: str | None) -> None:
-        """Raises SslcliError where something of a run is chosen, and there is none."""
-        if run is None and self.at is not None:
+    def require_nothing_chosen(self) -> None:
+        """Raises SslcliError for what chooses among a run's encoders, where there is no run."""
+        if self.at is not None:
             message = f"at={self.at} names a snapshot of a run, and there is no run"
             raise SslcliError(message, "leave it out, or give run=…")
-        if run is None and self.pool is not None:
-            message = f"pool={self.pool.name} chooses features of a run's vit, and there is no run"
-            fix = f"leave it out, or give run=…; a given vit has encoder.pool={self.pool.name}"
-            raise SslcliError(message, fix)
+        if self.pool is not None:
+            message = f"pool={self.pool.name} is of a run's encoder, and there is no run"
+            raise SslcliError(message, f"leave it out; encoder.pool={self.pool.name} says it")
 
     def chosen(self) -> dict[str, Value]:
         """Returns what is chosen otherwise than the finished encoder as it was trained."""

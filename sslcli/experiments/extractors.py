@@ -35,8 +35,9 @@ def opened(
 
     Raises SslcliError where the ceiling is of another network, or the data do not fit.
     """
-    pool = config.pool
-    ceiling = None if config.ceiling is None else read_encoder(Path(config.ceiling), pool=pool)
+    ceiling = (
+        None if config.ceiling is None else read_encoder(Path(config.ceiling), pool=config.pool)
+    )
     if config.run is None:
         session, files = open_given("linear-eval", run, config, console, config.seed)
         require_same_network(config, files, ceiling)
@@ -92,7 +93,7 @@ def build_extractors(
         elif baseline == RAW_PIXELS:
             extractors[RAW_PIXELS] = lambda images: pixels(images).to(compute.device)
         else:
-            other = compared_encoder(baseline, files, session, config.seed, name, config.pool)
+            other = compared_encoder(baseline, files, session, config.seed, name)
             extractors[name] = extract_with(load_trained(other), other)
     if ceiling is not None:
         extractors["supervised_ceiling"] = extract_with(load_trained(ceiling), ceiling)

@@ -19,6 +19,7 @@ from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.experiments.subject_config import found_encoder, label_of, require_one_subject
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.settings import REQUIRED, part, setting
+from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import require_unlabelled, resolve_encoder_run
 
 
@@ -149,7 +150,6 @@ def resolve(config: Config) -> Config:
     """
     random, outputs = config.init is Initial.random, config.runtime.outputs
     require_one_subject(config.run, config.encoder, config.data, random)
-    config.require_run(config.run)
     source = None
     if config.run is not None:
         folder = resolve_encoder_run(config.run, outputs)
@@ -157,6 +157,8 @@ def resolve(config: Config) -> Config:
         if not random:
             require_unlabelled(folder)
         source = str(folder.absolute())
+    else:
+        config.require_nothing_chosen()
     data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     encoder = found_encoder(config.encoder, outputs, unlabelled=not random)
@@ -165,7 +167,9 @@ def resolve(config: Config) -> Config:
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method, data and weights."""
-    trained_on = config.label(label_of(config.run, config.encoder, choices))
     if config.run is None:
-        return trained_on
+        assert config.encoder is not None, "resolve requires one of them"
+        trained_on = label_of(config.encoder, choices)
+    else:
+        trained_on = config.label(evaluation_folder_label(config.run, choices))
     return trained_on if config.init is Initial.run else f"{trained_on}-{config.init.name}"

@@ -79,6 +79,14 @@ class LabelCurve:
             session = open_evaluation(
                 "label-curve", run, sources, config.data, config.runtime, console, config.data_root
             )
+        return cls.of(config, session, sources)
+
+    @classmethod
+    def of(cls, config: Config, session: Session, sources: list[EncoderFiles]) -> LabelCurve:
+        """Adds the baselines to the sources.
+
+        Raises SslcliError where two amounts mean the same number of labels.
+        """
         splits = session.splits
         assert splits.train.labels is not None
         counts: dict[int, float] = {}
@@ -91,10 +99,8 @@ class LabelCurve:
         compared = [name for name in config.baselines if name != RAW_PIXELS]
         names, first = names_of(compared), sources[0]
         for name, baseline in zip(names, compared, strict=True):
-            source = first
-            if baseline != UNTRAINED:
-                source = compared_encoder(baseline, first, session, 0, name, config.pool)
-            sources.append(source)
+            same = baseline == UNTRAINED
+            sources.append(first if same else compared_encoder(baseline, first, session, 0, name))
         return cls(config, session, sources, names)
 
     def measure(self) -> list[Cell]:
@@ -110,6 +116,16 @@ class LabelCurve:
             for amount in self.config.labels
             for seed in range(self.config.subsets)
             if not (seed and self.needs_one_subset(kind, amount))
+        ]
+
+    def measure_subset(self, seed: int) -> list[Cell]:
+        """Returns the cells of one subset of the labels."""
+        return [
+            self.cell(index, kind, amount, seed)
+            for amount in self.config.labels
+            for kind in self.config.kinds
+            for index in range(len(self.sources))
+            if self.measures(index, kind) and not (seed and self.needs_one_subset(kind, amount))
         ]
 
     @property
@@ -134,7 +150,7 @@ class LabelCurve:
         """Tells whether every seed gives the same: a probe that sees all labels."""
         labels = self.session.splits.train.labels
         assert labels is not None
-        is_probe = kind in (Kind.linear_probe, Kind.raw_pixels)
+        is_probe = kind not in (Kind.finetuned, Kind.from_scratch)
         return is_probe and len(label_subset(labels, amount, 0)) == len(labels)
 
     def cell(self, index: int, kind: Kind, amount: float, seed: int) -> Cell:

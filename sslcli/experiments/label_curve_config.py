@@ -129,7 +129,7 @@ def resolve(config: Config) -> Config:
         unnamed = None if config.run == "last" else config.run
         named = config.runs[0] if config.runs else unnamed
         require_one_subject(named, encoder, config.data)
-        config.require_run(named)
+        config.require_nothing_chosen()
     data = None if config.data is None else config.data.with_absolute_root()
     root = config.data_root and str(Path(config.data_root).expanduser().absolute())
     return replace(
@@ -165,7 +165,7 @@ def _absolute_runs(config: Config) -> list[str]:
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names methods and data."""
     if config.encoder is not None:
-        return label_of(None, config.encoder, choices)
+        return label_of(config.encoder, choices)
     sources = [read_facts(Path(run)).get("choices", {}) for run in config.runs]
     methods = "-".join(dict.fromkeys(source.get("method", "run") for source in sources))
     return config.label(f"{methods}-{choices.get('data') or sources[0].get('data', 'data')}")

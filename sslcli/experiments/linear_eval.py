@@ -160,8 +160,8 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
     )
     layer = "encoder output" if config.layer is None else f"output of layer {config.layer}"
     details: dict[str, Value] = {
-        "probe": "multinomial logistic regression, L-BFGS, on features standardised by those "
-        + standardized_by,
+        "probe": "multinomial logistic regression, truncated Newton, on features standardised by "
+        + f"those {standardized_by}",
         "features": f"{layer}{config.described()}, eval mode, float32, no augmentation",
     }
     if RAW_PIXELS in config.compared:

@@ -28,6 +28,7 @@ from sslcli.runs.find import resolve_run
 from sslcli.saved import read
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import hydra_path
+from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import resolve_encoder_run
 
 
@@ -111,9 +112,10 @@ def resolve(config: Config) -> Config:
     """
     outputs = config.runtime.outputs
     require_one_subject(config.run, config.encoder, config.data)
-    config.require_run(config.run)
     source = None
-    if config.run is not None:
+    if config.run is None:
+        config.require_nothing_chosen()
+    else:
         folder = resolve_encoder_run(config.run, outputs)
         config.read(folder)
         source = str(folder.absolute())
@@ -153,4 +155,7 @@ def _supervised(run: Path) -> str:
 
 def folder_label(config: Config, choices: dict[str, str]) -> str:
     """Returns the part of the run folder's path that names method and data."""
-    return config.label(label_of(config.run, config.encoder, choices))
+    if config.run is None:
+        assert config.encoder is not None, "resolve requires one of them"
+        return label_of(config.encoder, choices)
+    return config.label(evaluation_folder_label(config.run, choices))

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslcli import processes
 from sslcli.data.batches import Batches, LabelledBatches
@@ -24,11 +27,6 @@ from sslcli.experiments.figures import save_figures, save_views
 from sslcli.experiments.given import first_encoder
 from sslcli.experiments.keep import keep_before, keeper
 from sslcli.experiments.pretrain_config import Config
-from sslcli.experiments.pretrain_warnings import (
-    warn_of_known_failure,
-    warn_of_own_statistics,
-    warn_of_wide_code,
-)
 from sslcli.experiments.remembering import Remembering, suggest_low_rate
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.experiments.suited import suited
@@ -153,16 +151,9 @@ def training_of(
         suggest_low_rate(config.optim, session.console)
         evaluate = Remembering(evaluate, session.run, session.console.warn)
     keep = keeper(config, session.run.folder, method, in_epoch, labels)
-    return Training(
-        method,
-        pictures,
-        config.optim,
-        keep_before(keep, evaluate),
-        num_steps,
-        config.seed,
-        evaluate_first=begins,
-        frozen_steps=config.encoder.frozen_epochs * in_epoch,
-    )
+    kept, frozen = keep_before(keep, evaluate), config.encoder.frozen_epochs * in_epoch
+    training = Training(method, pictures, config.optim, kept, num_steps, config.seed)
+    return replace(training, evaluate_first=begins, frozen_steps=frozen)
 
 
 def build(config: Config, session: Session) -> tuple[Method, int]:
@@ -194,6 +185,13 @@ def say_normal(normal: Normal, console: Console) -> None:
         console.say(f"the loss is {' and '.join(known)}")
 
 
+def warn_of_known_failure(config: Config, console: Console) -> None:
+    """Warns, before the first step, where method and batch are known to fail together."""
+    said = config.method.known_to_fail(config.batch_size)
+    if said is not None:
+        console.warn(said)
+
+
 def count_labels(method: Method, session: Session) -> int:
     """Returns how many labels the method learns from: none, unless its type says so.
 
@@ -209,6 +207,38 @@ def count_labels(method: Method, session: Session) -> int:
     num_labels = len(session.splits.train)
     session.console.say(f"{type(method).__name__} learns from {num_labels:,} labels")
     return num_labels
+
+
+def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
+    """Warns where the code has more values than the picture."""
+    units, shape = config.encoder.bottleneck, method.preprocessing
+    num_inputs = shape.channels * shape.resolution**2
+    if units is not None and units > num_inputs:
+        console.warn(
+            f"encoder.bottleneck={units} is wider than the picture's {num_inputs} values: "
+            "nothing is compressed"
+        )
+
+
+def warn_of_own_statistics(method: Method, console: Console) -> None:
+    """Warns of parts whose batch norms share no statistics among the processes."""
+    if processes.size() == 1:
+        return
+    own = [
+        name
+        for name, part in method.modules().items()
+        if part not in method.whole_batch_parts() and any(map(_is_own_norm, part.modules()))
+    ]
+    if own:
+        instead = "; encoder.norm=group, where there is that choice, has none"
+        console.warn(
+            f"batch norm ({', '.join(own)}) takes the statistics of each process's own pictures: "
+            f"results are not those of one process{instead if 'encoder' in own else ''}"
+        )
+
+
+def _is_own_norm(module: nn.Module) -> bool:
+    return isinstance(module, _BatchNorm) and not isinstance(module, nn.SyncBatchNorm)
 
 
 def evaluation(session: Session, method: Method, knn_every: int, num_steps: int) -> Evaluate:

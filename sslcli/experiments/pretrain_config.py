@@ -6,6 +6,7 @@ It trains an encoder without labels, by any method.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sslcli.data.data_config import DataConfig
 from sslcli.engine.optim_config import OptimConfig
@@ -82,7 +83,10 @@ class Config(RecordingConfig):
         return regular or epoch in self.snapshots
 
 
-def resolve(config: Config) -> Config:
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def resolve(config: AnyConfig) -> AnyConfig:
     """Returns the config with absolute paths of the data's root and of a run's weights."""
     encoder = with_weights_found(config.encoder, config.runtime.outputs)
     return replace(config, data=config.data.with_absolute_root(), encoder=encoder)

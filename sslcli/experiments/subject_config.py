@@ -7,9 +7,9 @@ from pathlib import Path
 from sslcli.data.data_config import DataConfig
 from sslcli.errors import SslcliError, require
 from sslcli.nets.description import JSON
-from sslcli.nets.encoder_config import PUBLIC, EncoderConfig
+from sslcli.nets.encoder_config import EncoderConfig
+from sslcli.nets.given_config import PUBLIC
 from sslcli.text import hydra_path
-from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import require_unlabelled, weights_named, with_weights_found
 
 RAW_PIXELS, UNTRAINED = "raw_pixels", "untrained"
@@ -71,10 +71,7 @@ def found_baselines(names: list[str], outputs: str) -> list[str]:
     return [name if name in COMPARED else weights_named(name, outputs) for name in names]
 
 
-def label_of(run: str | None, encoder: EncoderConfig | None, choices: dict[str, str]) -> str:
-    """Returns the part of an evaluation's path that names its run or encoder, and the data."""
-    if run is not None:
-        return evaluation_folder_label(run, choices)
-    assert encoder is not None, "resolve requires one of them"
+def label_of(encoder: EncoderConfig, choices: dict[str, str]) -> str:
+    """Returns the part of a run folder's path that names a given encoder and the data."""
     begins = "untrained" if encoder.weights is None else "given"
     return f"{begins}_{choices['encoder']}-{choices['data']}"

@@ -54,6 +54,10 @@ EXPERIMENTS: dict[str, Experiment] = {
         "accuracy by number of labels: probed, fine-tuned, from scratch, raw pixels; "
         "several runs side by side",
     ),
+    "worth": Experiment(
+        "worth",
+        "pretrain on your labelled pictures, and say whether that was worth it, in labels",
+    ),
     "linear-eval": Experiment(
         "linear_eval",
         "measure a run's encoder: linear probe and kNN, beside raw pixels and no training",

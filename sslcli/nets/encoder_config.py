@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sslcli import nets
 from sslcli.errors import SslcliError, require
+from sslcli.nets.given_config import PUBLIC, Fed
 from sslcli.settings import setting
 
 if TYPE_CHECKING:
@@ -61,20 +62,6 @@ class Norm(Enum):
     def module(self) -> Callable[[int], nn.Module]:
         """Returns what makes the norm of a number of channels."""
         return nets.normalization(self.name)
-
-
-class Fed(Enum):
-    """Names the mean and deviation by which the input of given weights is normalised.
-
-    `auto`: as the weights' origin says, or else those of the `data`.
-    """
-
-    auto = "auto"
-    imagenet = "imagenet"
-    data = "data"
-
-
-PUBLIC = "public"  # in place of a file: what the network's library publishes
 
 
 @dataclass(kw_only=True)
@@ -141,8 +128,7 @@ class EncoderConfig:
         raise SslcliError(message, "choose encoder=resnet18, resnet50, vit or timm, or give a file")
 
 
-def require_8_pixels(resolution: int, encoder: str) -> None:
-    """Raises SslcliError for pictures that are too small for the convolutions."""
+def _require_8_pixels(resolution: int, encoder: str) -> None:
     must_be = f"at least 8 for encoder={encoder}"
     require(resolution >= 8, "data.resolution", resolution, must_be, "use encoder=mlp")
 
@@ -171,7 +157,7 @@ class ConvNetConfig(EncoderConfig):
         require(1 <= self.grid <= 16, "encoder.grid", self.grid, "from 1 to 16", "try 2")
 
     def network(self, channels: int, resolution: int) -> Encoder:
-        require_8_pixels(resolution, "convnet")
+        _require_8_pixels(resolution, "convnet")
         return nets.ConvNet(channels, resolution, self.width, self.norm.module(), self.grid)
 
 
@@ -290,3 +276,23 @@ class ConvStackConfig(LayeredConfig):
         return nets.ConvStack(
             channels, resolution, self.widths, self.activation.module(), self.batch_norm, self.gain
         )
+
+
+@dataclass(kw_only=True)
+class ContextConfig(EncoderConfig):
+    """Builds the context encoder's network: 4x4 convolutions of stride 2.
+
+    They are as many as bring the picture to about 4x4; mean pooling follows.
+    """
+
+    width: int = setting(
+        32, "channels of the first convolution, w (64 as published); they double up to 8w"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.width >= 1, "encoder.width", self.width, "at least 1", "32 is the default")
+
+    def network(self, channels: int, resolution: int) -> Encoder:
+        _require_8_pixels(resolution, "context")
+        return nets.ContextNet(channels, resolution, self.width)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sslcli.choices import Choices
-from sslcli.nets.context_config import ContextConfig
 from sslcli.nets.encoder_config import (
+    ContextConfig,
     ConvNetConfig,
     ConvStackConfig,
     EncoderConfig,

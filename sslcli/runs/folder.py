@@ -34,6 +34,7 @@ from sslcli.runs.lock import HOST, Lock
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(("status", "command", "host"), str),
     **dict.fromkeys(("started", "seconds", "processor_seconds"), (int, float)),
+    "verdict": list,
     **dict.fromkeys(("choices", "code", "files", "metrics", "data", "derived", "trained"), dict),
 }
 """The types of those entries of run.json that other code reads."""

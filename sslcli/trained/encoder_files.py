@@ -11,8 +11,9 @@ from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.method import Preprocessing
 from sslcli.nets.description import JSON, WEIGHTS, read_description
-from sslcli.nets.encoder_config import PUBLIC, EncoderConfig
+from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.given_config import PUBLIC
 from sslcli.nets.vit_config import Pool, ViTConfig
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_facts
@@ -149,13 +150,6 @@ def read_encoder(folder: Path, epoch: int | None = None, pool: Pool | None = Non
         described.labels,
         epoch,
     )
-
-
-def pooled_where_it_can(config: EncoderConfig, pool: Pool | None) -> EncoderConfig:
-    """Returns the config with its features pooled so, where it has tokens to pool."""
-    if pool is None or not isinstance(config, ViTConfig) or config.bottleneck is not None:
-        return config
-    return replace(config, pool=pool)
 
 
 def _pooled(folder: Path, config: EncoderConfig, pool: Pool) -> EncoderConfig:

@@ -12,8 +12,9 @@ from sslcli.choices import name_in
 from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.nets.encoder import Encoder
-from sslcli.nets.encoder_config import PUBLIC, EncoderConfig, Fed
+from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.given_config import PUBLIC, Fed
 from sslcli.nets.timm_config import TimmConfig
 from sslcli.nets.weight_fit import (
     Change,

@@ -41,7 +41,10 @@ def build_method(
 def method_of(
     method: MethodConfig, encoder: Encoder, preprocessing: Preprocessing, seed: int
 ) -> Method:
-    """Returns the method around an encoder, its other parts untrained, on the CPU."""
+    """Returns the method around an encoder, its other parts untrained, on the CPU.
+
+    Raises SslcliError where an installed package's method fails, or is none.
+    """
     seed_generators(derive_seed(seed, "method"))
     with answerable(METHODS, method):
         learner = method.build(encoder, preprocessing)

@@ -40,8 +40,7 @@ from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.distillation import DistillationConfig
 from sslcli.methods.simclr import SimCLR, SimCLRConfig
-from sslcli.nets.context_config import ContextConfig
-from sslcli.nets.encoder_config import ConvNetConfig, MLPConfig
+from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, MLPConfig
 from sslcli.processes import rank
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run, read_records

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from sslcli.evaluation import logistic_regression, newton
 from sslcli.evaluation.probe import Probe, fit_probe, middle_of_tied, select_probe
 
 NUM_CLASSES, WIDTH = 3, 16
@@ -149,3 +150,24 @@ def test_validation_that_cannot_decide_says_so_and_is_no_edge() -> None:
     two = select_probe(features, labels, features[rows], one_class, NUM_CLASSES, [1e-2, 1e-3])
     assert two.undecided
     assert not two.at_edge
+
+
+@pytest.mark.parametrize("start", [None, 0.1])
+def test_fewer_pictures_than_features_have_the_minimum_in_their_span(start: float | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(40, 150, generator=generator)
+    problem = logistic_regression.LogisticRegression(features, torch.arange(40) % 3, 3)
+    begin = problem.design.new_full((3, 151), start or 0.0)
+    strengths = [1e-4, 1e-1]
+    short = newton.solve(problem, strengths, None if start is None else begin)
+    long, left = newton.newton(
+        problem.exact, torch.tensor(strengths).double(), begin.repeat(2, 1, 1).double()
+    )
+    assert not len(left)
+    torch.testing.assert_close(short.double(), long, rtol=1e-2, atol=2e-3)
+    l2 = torch.tensor(strengths).double()
+    short_loss, long_loss = (
+        problem.exact.losses(problem.exact.logits(weights).log_softmax(dim=2), weights, l2)
+        for weights in (short.double(), long)
+    )
+    assert (short_loss - long_loss).abs().max() < 2e-6

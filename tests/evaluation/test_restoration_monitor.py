@@ -24,8 +24,8 @@ from sslcli.generators import seed_generators
 from sslcli.method import Method, MethodConfig, Restorer
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
-from sslcli.nets.context_config import ContextConfig
 from sslcli.nets.encoder_config import (
+    ContextConfig,
     EncoderConfig,
     MLPConfig,
 )

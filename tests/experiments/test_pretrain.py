@@ -29,14 +29,13 @@ from sslcli.evaluation.restoration_monitor import (
     as_images,
 )
 from sslcli.experiments import figures
-from sslcli.experiments.pretrain_warnings import warn_of_own_statistics
+from sslcli.experiments.pretrain import warn_of_own_statistics
 from sslcli.method import MethodConfig
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.mae import MAEConfig
 from sslcli.methods.simclr import SimCLRConfig
-from sslcli.nets.context_config import ContextConfig
-from sslcli.nets.encoder_config import ConvNetConfig, EncoderConfig, MLPConfig
+from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
 from sslcli.nets.vit_config import ViTConfig
 from sslcli.runs.folder import Run
 

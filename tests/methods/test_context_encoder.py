@@ -20,8 +20,7 @@ from sslcli.generators import seed_generators
 from sslcli.method import Preprocessing, Progress, Restorer
 from sslcli.methods.context_encoder import ContextEncoder, ContextEncoderConfig
 from sslcli.nets.context import ChannelwiseBottleneck, FullyConnectedBottleneck
-from sslcli.nets.context_config import ContextConfig
-from sslcli.nets.encoder_config import ConvNetConfig, EncoderConfig, MLPConfig
+from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
 
 START = Progress(0, 1)
 CENTRE = MaskConfig(kind=MaskKind.centre)

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from sslcli.errors import SslcliError
-from sslcli.nets.context_config import ContextConfig
 from sslcli.nets.convolutional import ConvNet
 from sslcli.nets.encoder_config import (
+    ContextConfig,
     ConvNetConfig,
     ConvStackConfig,
     EncoderConfig,

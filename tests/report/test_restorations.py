@@ -24,8 +24,8 @@ from sslcli.evaluation.restoration_monitor import (
 from sslcli.method import MethodConfig
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoder, DenoisingAutoencoderConfig
-from sslcli.nets.context_config import ContextConfig
 from sslcli.nets.encoder_config import (
+    ContextConfig,
     ConvNetConfig,
     ConvStackConfig,
     EncoderConfig,

@@ -19,7 +19,8 @@ from torchvision.models.resnet import BasicBlock
 from sslcli.errors import SslcliError
 from sslcli.nets.convolutional import ResNetEncoder
 from sslcli.nets.encoder import Encoder
-from sslcli.nets.encoder_config import ConvNetConfig, EncoderConfig, Fed, ResNet18Config, Stem
+from sslcli.nets.encoder_config import ConvNetConfig, EncoderConfig, ResNet18Config, Stem
+from sslcli.nets.given_config import Fed
 from sslcli.nets.timm_config import TimmConfig
 from sslcli.nets.vit_config import Pool, ViTConfig
 from sslcli.trained.given_weights import IMAGENET, Given, give_weights

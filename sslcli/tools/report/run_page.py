@@ -58,6 +58,7 @@ def run_report(run: Summary) -> tuple[str, list[Html]]:
         on_page.paragraph(_subtitle(run)),
         on_page.notes([*_state(run), *missing, *unreadable]),
         on_page.tiles(_tiles(run, numbers)),
+        _verdict(run),
         _section("Warnings", on_page.notes(_warnings(run))),
         _section("Curves", on_page.charts(charts)) if charts else Html(""),
         _epochs(run.folder, records),
@@ -78,6 +79,13 @@ def run_report(run: Summary) -> tuple[str, list[Html]]:
 
 def _section(heading: str, content: Html) -> Html:
     return on_page.section(heading, content) if content else Html("")
+
+
+def _verdict(run: Summary) -> Html:
+    """Returns the sentences that `worth` ends with."""
+    said = run.facts.get("verdict", [])
+    content = Html("".join(on_page.paragraph(sentence) for sentence in said))
+    return _section("Was pretraining worth it?", content)
 
 
 def _title(run: Summary) -> str:

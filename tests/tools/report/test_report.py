@@ -52,7 +52,7 @@ def test_a_real_run_and_its_evaluation(sslcli: Sslcli, tmp_path: Path) -> None:
     (heat,) = evaluated.charts
     assert heat["data"][0]["type"] == "heatmap"
     assert np.sum(heat["data"][0]["customdata"]) == 2000
-    for said in ("trained_encoder", "Confusion matrix", "L-BFGS"):
+    for said in ("trained_encoder", "Confusion matrix", "truncated Newton"):
         assert said in evaluated.text
 
 

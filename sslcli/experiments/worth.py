@@ -1,0 +1,181 @@
+"""Pretrains, and measures with how many times the labels one is as well off without.
+
+Both sides choose on validation at every number of labels: with pretraining between the probe and
+fine-tuning, without it among training from scratch and probes of raw pixels and of the untrained
+network. That is what a person who has these labels could do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslcli.data.needs import require_labels, require_test
+from sslcli.evaluation.label_equivalents import LabelEquivalent, label_equivalents
+from sslcli.evaluation.scores import mean_and_interval
+from sslcli.experiments.label_curve import LabelCurve
+from sslcli.experiments.label_curve_cells import Cell, Curves, cell_text, write_table
+from sslcli.experiments.label_curve_config import Kind
+from sslcli.experiments.label_curve_report import describe_protocol
+from sslcli.experiments.pretrain import finish as finish_pretraining
+from sslcli.experiments.pretrain import train_method
+from sslcli.experiments.session import Session, open_session
+from sslcli.experiments.subject_config import UNTRAINED
+from sslcli.experiments.worth_config import Config
+from sslcli.report.label_curve import save_label_curve
+from sslcli.report.verdict import compared, sentences
+from sslcli.runs.folder import Run
+from sslcli.runs.results import Results, Row, write_results
+from sslcli.trained.encoder_files import read_encoder
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
+
+Side = frozenset[tuple[int, str]]
+"""The curves, by source and kind, among which a person could choose."""
+FEWEST_SUBSETS = 2
+"""Without a second subset there is no interval."""
+
+
+def run(config: Config, run: Run, console: Console) -> None:
+    """Pretrains from the last checkpoint or the start; then measures every missing cell."""
+    session = open_session(run, config.runtime, config.data, console)
+    require_labels(session.splits, "worth")
+    require_test(session.splits, "worth")
+    trained = train_method(config, session)
+    if trained is None:
+        return
+    curve = LabelCurve.of(config.curve(str(run.folder)), session, [read_encoder(run.folder)])
+    cells = measured(config, curve, session)
+    finish_pretraining(trained, **report(curve, cells))
+    console.say(f"run: {run.folder}")
+
+
+def measured(config: Config, curve: LabelCurve, session: Session) -> list[Cell]:
+    """Measures subset after subset, as many as the budget allows."""
+    run = session.run
+    if "curve_began" not in run.facts:
+        run.update(curve_began=round(run.seconds, 3))
+    cells = curve.measure_subset(0)
+    if "subsets" not in run.facts:  # decided once: a resumed run measures the same
+        run.update(subsets=num_subsets(config, run.facts["curve_began"], run.seconds))
+    count = int(run.facts["subsets"])
+    if count < config.subsets:
+        session.console.warn(
+            f"budget={config.budget:g} minutes are enough for {count} of {config.subsets} subsets: "
+            "intervals are wider (budget=null measures all)"
+        )
+    for seed in range(1, count):
+        cells += curve.measure_subset(seed)
+    return cells
+
+
+def num_subsets(config: Config, began: float, now: float) -> int:
+    """Returns how many subsets fit, given when the first one began and ended, in seconds."""
+    if config.budget is None:
+        return config.subsets
+    fit = 1 + int((60 * config.budget - now) / max(now - began, 1e-9))
+    return min(config.subsets, max(FEWEST_SUBSETS, fit))
+
+
+def sides_of(curve: LabelCurve) -> dict[str, Side]:
+    """Returns what is compared: with pretraining, without, and other encoders, if there are any."""
+    probes = (Kind.linear_probe.name, Kind.finetuned.name)
+    numbers = range(curve.num_subjects, len(curve.sources))
+    untrained = [n for n in numbers if curve.name_of_baseline(n) == UNTRAINED]
+    without = {(0, Kind.from_scratch.name), (0, Kind.raw_pixels.name)}
+    given = {(n, kind) for n in numbers if n not in untrained for kind in probes}
+    sides = {
+        "with pretraining": frozenset((0, kind) for kind in probes),
+        "without": frozenset(without | {(n, probes[0]) for n in untrained}),
+        "given encoders": frozenset(given),
+    }
+    return {name: side for name, side in sides.items() if side}
+
+
+def chosen_accuracies(cells: Sequence[Cell], side: Side) -> NDArray[np.float64]:
+    """Returns (S, P) test accuracies, each of the curve that is best on validation.
+
+    Where a curve has one subset only, since it sees all labels, that holds for all.
+    """
+    counts = sorted({cell.num_labels for cell in cells})
+    num_subsets = 1 + max(cell.seed for cell in cells)
+    by_key = {(cell.run, cell.kind, cell.num_labels, cell.seed): cell for cell in cells}
+
+    def best(count: int, seed: int) -> float:
+        tried = [
+            by_key.get((source, kind, count, seed)) or by_key[source, kind, count, 0]
+            for source, kind in sorted(side)
+        ]
+        return max(tried, key=lambda cell: cell.val_top1).top1
+
+    return np.array([[best(count, seed) for count in counts] for seed in range(num_subsets)])
+
+
+def report(curve: LabelCurve, cells: list[Cell]) -> dict[str, float]:
+    """Writes results and picture, prints table and verdict; returns the metrics."""
+    session, run = curve.session, curve.session.run
+    counts = sorted({cell.num_labels for cell in cells})
+    chosen = {name: chosen_accuracies(cells, side) for name, side in sides_of(curve).items()}
+    equivalents = label_equivalents(counts, chosen["with pretraining"], chosen["without"])
+    num_pictures = len(session.splits.pretraining)
+    said = sentences(equivalents, f"pretraining on {num_pictures:,} pictures", counts[-1])
+    if "given encoders" in chosen:
+        others = label_equivalents(counts, chosen["given encoders"], chosen["with pretraining"])
+        said += compared(others)
+    curves = curves_of(curve, cells)
+    write_table(run.folder / "label_curve.csv", curves)
+    rows = [cell.row() for cell in cells] + [equivalent_row(each) for each in equivalents]
+    protocol = describe_protocol(curve)
+    write_results(run.folder, Results("worth", protocol, rows, classes=session.classes))
+    points = {
+        name: [(count, *mean_and_interval(values)) for count, values in found.items()]
+        for name, found in curves.items()
+    }
+    save_label_curve(session.figures / "label_curve.png", points)
+    for name, accuracies in chosen.items():
+        curves[f"best {name}"] = dict(zip(counts, accuracies.T.tolist(), strict=True))
+    session.console.table(
+        "test accuracy [%] by number of labels",
+        ("labels", *curves),
+        [
+            (f"{count:,}", *(cell_text(found.get(count)) for found in curves.values()))
+            for count in counts
+        ],
+    )
+    for sentence in said:
+        session.console.say(sentence)
+    run.update(verdict=said)
+    return metrics_of(equivalents)
+
+
+def curves_of(curve: LabelCurve, cells: Sequence[Cell]) -> Curves:
+    curves: Curves = {}
+    for cell in sorted(cells, key=lambda cell: (cell.run, cell.kind)):
+        points = curves.setdefault(curve.curve(cell.run, cell.kind), {})
+        points.setdefault(cell.num_labels, []).append(cell.top1)
+    return curves
+
+
+def equivalent_row(found: LabelEquivalent) -> Row:
+    scores = {
+        "ratio": found.ratio,
+        "low": found.low,
+        "high": found.high,
+        "gain": found.gain,
+        "gain_interval": found.gain_interval,
+    }
+    return Row("label_equivalent", scores, {"num_labels": found.num_labels})
+
+
+def metrics_of(equivalents: Sequence[LabelEquivalent]) -> dict[str, float]:
+    gains = {f"gain_{found.num_labels}": found.gain for found in equivalents}
+    ratios = {
+        f"times_labels_{found.num_labels}": found.ratio
+        for found in equivalents
+        if found.ratio is not None
+    }
+    return {**gains, **ratios}

@@ -1,0 +1,95 @@
+"""`sslcli worth`, end to end: its verdict, what it compares, and that a stopped one ends as a whole one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from doubles import TINY_WITHOUT_LIMIT, Killed, Sslcli, Steps, facts, only_run, records
+
+from sslcli.experiments.label_curve_cells import Cell
+from sslcli.experiments.worth import chosen_accuracies, num_subsets
+from sslcli.experiments.worth_config import Config
+from sslcli.runs.results import read_results
+
+WORDS = [
+    "worth", *TINY_WITHOUT_LIMIT, "epochs=1", "data=arrays", "data.root=pictures.npz", "labels=[4,1.0]", "subsets=2",
+    "training.epochs=1", "training.steps=1", "training.batch_size=8", "l2=[1e-2,1e-1]", "knn_every=0",
+]  # fmt: skip
+
+
+def test_the_verdict_is_said_recorded_and_drawn(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path, steps: Steps
+) -> None:
+    outcome = sslcli(*WORDS, "runtime.outputs=whole")
+    assert outcome.status == 0, outcome.err
+    whole = only_run(tmp_path / "whole")
+    found = facts(whole)
+    for sentence in found["verdict"]:
+        assert sentence in outcome.out
+    assert len(found["verdict"]) >= 1
+    results = read_results(whole)
+    cells = [row for row in results.rows if row.name != "label_equivalent"]
+    assert len(cells) == 5 * 2 * 2 - 3
+    assert len(results.rows) == len(cells) + 2
+    assert (whole / "figures/label_curve.png").exists()
+    assert (whole / "encoder.safetensors").exists()
+    assert found["status"] == "finished"
+
+    steps.kill_at = ("0-from_scratch/labels-4-1", 1)
+    with pytest.raises(Killed):
+        sslcli(*WORDS, "runtime.outputs=cut")
+    steps.taken, steps.kill_at = {}, None
+    cut = only_run(tmp_path / "cut")
+    assert sslcli("resume", str(cut)).status == 0
+    assert "pretrain" not in steps.taken
+    assert "0-finetuned/labels-4-0" not in steps.taken
+    assert records(cut) == records(whole)
+    assert (cut / "results.json").read_text() == (whole / "results.json").read_text()
+    assert facts(cut)["metrics"] == found["metrics"]
+
+
+def test_what_cannot_be_done_is_said(sslcli: Sslcli, coloured: Path) -> None:
+    for words, said in (
+        (["budget=0"], "budget must be positive"),
+        (["subsets=1"], "subsets must be at least 2"),
+        (["labels=[1.0]"], "labels must be two amounts"),
+        (["labels=[0,1.0]"], "labels must be positive"),
+    ):
+        outcome = sslcli(*WORDS, *words)
+        assert outcome.status == 2
+        assert said in outcome.err
+
+
+def test_data_without_a_test_part_can_hold_one_out(sslcli: Sslcli, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    pictures = (
+        draw.integers(0, 99, (80, 8, 8, 1), dtype=np.uint8) + 100 * labels[:, None, None, None]
+    )
+    np.savez(tmp_path / "pictures.npz", x_train=pictures.astype(np.uint8), y_train=labels)
+    outcome = sslcli(*WORDS)
+    assert outcome.status == 2
+    assert "data.test_fraction" in outcome.err
+
+
+def cells(**top1: float) -> list[Cell]:
+    """One number of labels and subset: `kind=validation` accuracies; on test a tenth of that."""
+    return [Cell(0, kind, 1.0, 10, 0, value / 10, value, "") for kind, value in top1.items()]
+
+
+def test_each_side_takes_what_is_best_on_validation() -> None:
+    measured = cells(linear_probe=0.5, finetuned=0.6, from_scratch=0.9, raw_pixels=0.4)
+    chosen = chosen_accuracies(measured, frozenset({(0, "linear_probe"), (0, "finetuned")}))
+    assert chosen.tolist() == [[0.06]]
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"), [(None, 5), (25.0, 5), (10.0, 4), (6.0, 2), (1.0, 2)]
+)
+def test_as_many_subsets_are_measured_as_fit(budget: float | None, expected: int) -> None:
+    """Pretraining ended after 2 minutes, the first subset after 4."""
+    config = object.__new__(Config)
+    config.budget, config.subsets = budget, 5
+    assert num_subsets(config, 120.0, 240.0) == expected
