@@ -188,7 +188,7 @@ def test_the_page_of_keys_has_what_help_prints(
     for key, default in keys.items():
         if key in ("data", "encoder") and default == "null":  # a group, where it is the run's
             continue
-        if f"{key}={default}" in SimCLRConfig.suits:  # the page has the encoder's own default
+        if f"{key}={default}" in SimCLRConfig.suits:  # the page has what is so without a method
             continue
         shown = "*required*" if default == "???" else f"`{default}`"
         assert f"| `{key}` | {shown} |" in KEYS, f"{key}={default}"
