@@ -26,7 +26,7 @@ class Labels(NamedTuple):
 class ArrayTargets:
     """Holds the targets (N, T) `of` each part, and the names of the T."""
 
-    of: dict[str, Targets]
+    of: Mapping[str, Targets]
     names: tuple[str, ...]
 
 

@@ -127,7 +127,7 @@ def read_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
 
 def labels_of_parts(arrays: Arrays) -> dict[str, Labels]:
     """Returns the labels of each part that has pictures and labels."""
-    found = {}
+    found: dict[str, Labels] = {}
     for part in PARTS:
         for image_key, key in zip(image_keys(part), label_keys(part), strict=True):
             if image_key in arrays and key in arrays:

@@ -159,7 +159,8 @@ def _unknown(train: PictureFiles) -> NDArray[np.bool_]:
     if train.labels is not None:
         return train.labels < 0
     if train.targets is not None:
-        return np.isnan(train.targets).any(axis=1)
+        lacks: NDArray[np.bool_] = np.isnan(train.targets[:, 0])
+        return lacks
     return np.zeros(len(train), dtype=np.bool_)
 
 

@@ -250,7 +250,9 @@ def test_arrays_that_do_not_fit_are_refused(
 
 def test_what_needs_one_class_refuses_them(tmp_path: Path) -> None:
     several, floats = arrays(tmp_path, **SEVERAL), arrays(tmp_path, **FLOATS)
-    with pytest.raises(SslcliError, match=r"finetune needs one class a picture, .* several classes"):
+    with pytest.raises(
+        SslcliError, match=r"finetune needs one class a picture, .* several classes"
+    ):
         require_labels(several, "finetune")
     with pytest.raises(SslcliError, match=r"finetune needs one class a picture, .* a number each"):
         require_labels(floats, "finetune")
