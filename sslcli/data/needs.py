@@ -52,6 +52,10 @@ def require_test(splits: Splits, name: str) -> None:
     labels = splits.train.labels is not None and splits.test.labels is None
     if labels or (splits.train.targets is not None and splits.test.targets is None):
         raise SslcliError(f"{name} needs labels, and the test pictures have none", CLASS_FOLDERS)
+    targets = splits.test.targets
+    if targets is not None and targets.dtype == np.bool_ and not targets.any():
+        message = f"{name} needs labels, and no test picture has any of the classes"
+        raise SslcliError(message, "bring test pictures that have some")
 
 
 def require_labels_or_targets(splits: Splits, name: str) -> None:

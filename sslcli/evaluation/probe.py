@@ -149,8 +149,8 @@ def select_fit(
     best = middle_of_tied(scores)
     if not refit:
         return Selection(fits[best], best, scores)
-    both = (torch.cat([one, other]) for one, other in zip(train, val, strict=True))
-    (probe,) = fit(*both, [best], None)
+    features, labels = torch.cat([train[0], val[0]]), torch.cat([train[1], val[1]])
+    (probe,) = fit(features, labels, [best], None)
     return Selection(probe, best, scores)
 
 

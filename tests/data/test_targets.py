@@ -270,6 +270,9 @@ def test_targets_that_teach_or_tell_nothing_are_refused(tmp_path: Path) -> None:
     none = replace(splits, val=replace(splits.val, targets=np.zeros_like(splits.val.targets)))
     with pytest.raises(SslcliError, match="validation, where no picture has any"):
         require_labels_or_targets(none, "linear-eval")
+    nothing = {**SEVERAL, "y_test": 0 * SEVERAL["y_test"]}
+    with pytest.raises(SslcliError, match="no test picture has any of the classes"):
+        require_test(arrays(tmp_path, **nothing), "linear-eval")
     untested = arrays(tmp_path, y_train=FLOATS["y_train"])
     with pytest.raises(SslcliError, match="the test pictures have none"):
         require_test(untested, "linear-eval")

@@ -74,6 +74,7 @@ def test_r2_of_equal_targets_is_that_of_scikit_learn(wrong: float) -> None:
     predictions = targets + wrong * np.arange(5)[:, None]
     found = r2(torch.from_numpy(predictions), torch.from_numpy(targets))
     assert found == r2_score(targets, predictions) == float(not wrong)
+    assert r2(torch.tensor([[0.1], [0.2], [0.3]]), torch.full((3, 1), 0.1)) == 0
 
 
 def test_the_strength_that_is_best_on_validation_is_fitted_again_on_both() -> None:
