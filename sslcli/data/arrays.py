@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from sslcli.data.array_targets import Labels, read_targets
 from sslcli.data.data_config import DataConfig
 from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
 from sslcli.data.images import ImageSet, Splits, Track, untracked
@@ -32,7 +33,8 @@ class ArraysConfig(DataConfig):
     """Reads uint8 pictures and their labels, if any, from one .npz file.
 
     Pictures are (N, H, W) or (N, H, W, C), with C 1 or 3, or 2 or 4 with alpha, which is laid on
-    white. Labels are (N,) or (N, 1); several for each picture, (N, K), are not used.
+    white. Labels are (N,) or (N, 1) whole numbers, one class a picture; or (N, K) of 0 and 1, which
+    of K classes a picture has (any other (N, K) are not used); or (N,) floats, a number to predict.
 
     Keys: x_train y_train x_val y_val x_test y_test, or train_images train_labels val_images ...
     (MedMNIST); `classes`, the names of the labels, where they have any.
@@ -44,8 +46,9 @@ class ArraysConfig(DataConfig):
     def load(self, track: Track = untracked) -> Splits:
         path = self.location()
         arrays = read_npz(path)
-        several = multilabel_reason(arrays, path)
-        if several is not None:
+        targets = read_targets(labels_of_parts(arrays), arrays.get("classes"), path)
+        several = None if targets else multilabel_reason(arrays, path)
+        if targets is not None or several is not None:
             unused = {key for part in PARTS for key in label_keys(part)}
             arrays = {key: array for key, array in arrays.items() if key not in unused}
         read = {part: read_part(arrays, part, path) for part in PARTS}
@@ -58,7 +61,14 @@ class ArraysConfig(DataConfig):
             )
         require_same_shape(parts, path, any_size=self.resolution is not None)
         parts, classes = number_classes(parts, arrays.get("classes"), path)
-        stored = StoredParts(parts["train"], parts.get("val"), parts.get("test"), classes)
+        names = None
+        if targets is not None:
+            parts = {
+                name: replace(part, targets=targets.of.get(name)) for name, part in parts.items()
+            }
+            names = targets.names
+        train, val, test = parts["train"], parts.get("val"), parts.get("test")
+        stored = StoredParts(train, val, test, classes, target_names=names)
         stored = stored if several is None else stored.without_labels(several)
         return handle_duplicates(self.split_and_resize(stored, track), self.duplicates)
 
@@ -115,15 +125,26 @@ def read_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
     return None
 
 
+def labels_of_parts(arrays: Arrays) -> dict[str, Labels]:
+    """Returns the labels of each part that has pictures and labels."""
+    found: dict[str, Labels] = {}
+    for part in PARTS:
+        for image_key, key in zip(image_keys(part), label_keys(part), strict=True):
+            if image_key in arrays and key in arrays:
+                found.setdefault(part, Labels(key, arrays[key], len(arrays[image_key])))
+    return found
+
+
 def multilabel_reason(arrays: Arrays, path: Path) -> str | None:
-    """Says which labels are (N, K), several for each picture, and so cannot be used."""
+    """Says which labels are (N, K), but not of 0 and 1, and so cannot be used."""
     for part in PARTS:
         for image_key, key in zip(image_keys(part), label_keys(part), strict=True):
             images, labels = arrays.get(image_key), arrays.get(key)
             if images is None or labels is None or labels.ndim != 2 or labels.shape[1] < 2:
                 continue
             if len(labels) == len(images):
-                return f"{key} in {path} is {labels.shape}, several labels for each picture"
+                shape = f"{key} in {path} is {labels.shape}"
+                return f"{shape}, several labels for each picture, not of 0 and 1"
     return None
 
 

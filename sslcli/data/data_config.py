@@ -105,6 +105,7 @@ class DataConfig:
             classes=parts.classes,
             warnings=parts.warnings,
             no_labels=parts.no_labels,
+            target_names=parts.target_names,
         )
 
 

@@ -153,6 +153,7 @@ class FolderConfig(DataConfig):
             sets["unlabelled"],
             warnings=(*chosen.warnings, *bad_picture_warnings(bad), *self._grey_warnings(decoded)),
             no_labels=chosen.no_labels,
+            target_names=chosen.target_names,
         )
         return handle_duplicates(splits, self.duplicates)
 
@@ -218,7 +219,7 @@ def _decoded_set(
     paths = tuple(listing.path(row) for row in part.rows.tolist())
     digests = decoded.records[start:stop, :-1]
     pixels = select(decoded.images, slice(start, stop))
-    whole = ImageSet(pixels, part.labels, paths, digests, part.groups)
+    whole = ImageSet(pixels, part.labels, paths, digests, part.groups, part.targets)
     good = [i - start for i in range(start, stop) if i not in decoded.bad]
     if not good:
         message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"

@@ -102,7 +102,8 @@ class ImageSet:
 
     `images` (N, H, W, C) uint8, `labels` (N,) int64 or None; `paths` of the files they came from,
     and `digests` (N, 16) uint8 of these files' bytes. `groups` (N,) int64: those of one number stay
-    on one side of every split.
+    on one side of every split. `targets` in place of labels: (N, T) bool, which of T classes each
+    picture has, or (N, 1) float64, its number.
     """
 
     images: Pixels
@@ -110,6 +111,7 @@ class ImageSet:
     paths: tuple[str, ...] | None = None
     digests: NDArray[np.uint8] | None = None
     groups: NDArray[np.int64] | None = None
+    targets: NDArray[np.bool_] | NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -127,14 +129,15 @@ class ImageSet:
         paths = None if self.paths is None else tuple(self.paths[i] for i in indices)
         digests = None if self.digests is None else self.digests[indices]
         groups = None if self.groups is None else self.groups[indices]
-        return ImageSet(select(self.images, indices), labels, paths, digests, groups)
+        targets = None if self.targets is None else self.targets[indices]
+        return ImageSet(select(self.images, indices), labels, paths, digests, groups, targets)
 
     def without_labels(self) -> ImageSet:
-        return replace(self, labels=None)
+        return replace(self, labels=None, targets=None)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Returns 16 hex digits of SHA-256 over shape, pixels and labels.
+        """Returns 16 hex digits of SHA-256 over shape, pixels, labels and targets.
 
         They are equal exactly where the training data are equal. Of pictures from files the files'
         bytes stand for the pixels, so that none needs to be decoded.
@@ -145,6 +148,9 @@ class ImageSet:
         )
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels).data)
+        if self.targets is not None:
+            digest.update(f"{self.targets.dtype} {self.targets.shape}".encode())
+            digest.update(np.ascontiguousarray(self.targets).data)
         return digest.hexdigest()[:16]
 
 
@@ -157,6 +163,7 @@ class Splits:
     `unlabelled`: pictures beyond `train` that pretraining may use and a probe may not (STL-10's
     unlabelled part). `warnings`: what the user should know about the data, a line each (pictures
     that could not be decoded). `no_labels`: why labels that the data bring are not used.
+    `target_names`: of the columns of the parts' targets.
     """
 
     train: ImageSet
@@ -166,6 +173,7 @@ class Splits:
     unlabelled: ImageSet | None = None
     warnings: tuple[str, ...] = field(default=())
     no_labels: str | None = None
+    target_names: tuple[str, ...] | None = None
 
     @property
     def num_classes(self) -> int:

@@ -53,12 +53,13 @@ class Listing:
 class PictureFiles:
     """Selects files of a listing: `rows` (N,) int64, by name, and `labels` (N,) int64.
 
-    `groups` (N,) int64, where there are groups.
+    `groups` (N,) int64, where there are groups; `targets` as in `ImageSet`.
     """
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64] | None
     groups: NDArray[np.int64] | None = None
+    targets: NDArray[np.bool_] | NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -68,10 +69,11 @@ class PictureFiles:
             self.rows[indices],
             None if self.labels is None else self.labels[indices],
             None if self.groups is None else self.groups[indices],
+            None if self.targets is None else self.targets[indices],
         )
 
     def without_labels(self) -> PictureFiles:
-        return replace(self, labels=None)
+        return replace(self, labels=None, targets=None)
 
 
 def scan(root: Path) -> tuple[Listing, StoredParts[PictureFiles]]:

@@ -19,6 +19,7 @@ def require_parts(parts: StoredParts[ImageSet] | Splits) -> None:
         if part is not None:
             _require_pictures(part, name)
             _require_labels(part, name, parts.classes)
+            _require_targets(part, name, parts.target_names)
 
 
 def require_splits(splits: object, resolution: int | None, limit: int | None) -> None:
@@ -83,3 +84,20 @@ def _require_labels(part: ImageSet, name: str, classes: tuple[str, ...] | None) 
         must_be = "0 or more" if most is None else f"from 0 to {most}, the last of its classes"
         message = f"its {name} labels must be {must_be}, got {few} to {many}"
         raise Misfit(message, "number the classes from 0, in the order of `classes`")
+
+
+def _require_targets(part: ImageSet, name: str, names: tuple[str, ...] | None) -> None:
+    targets = part.targets
+    if targets is None:
+        return
+    fix = "give which classes a picture has as (N, K) bool, a number as (N, 1) float64"
+    if part.labels is not None or names is None:
+        raise Misfit(f"its {name} part must have targets with names, and no labels", fix)
+    kind = f"{targets.dtype} {_by(targets.shape)}"
+    shapes = {"bool": (len(part), len(names)), "float64": (len(part), 1)}
+    if targets.shape != shapes.get(str(targets.dtype)):
+        message = f"its {name} targets must be bool or float64, for {len(part)} pictures"
+        raise Misfit(f"{message} and {len(names)} names, got {kind}", fix)
+    if not np.isfinite(targets).all():
+        message = f"its {name} targets must be finite"
+        raise Misfit(message, "put pictures without a number into `unlabelled`")

@@ -39,7 +39,8 @@ MAX_NAMED = 5
 class StoredParts(Generic[P]):
     """Holds the parts that a data set brings.
 
-    `val` and `test` are None where it brings none; `warnings` and `no_labels` as in `Splits`.
+    `val` and `test` are None where it brings none; `warnings`, `no_labels` and `target_names` as in
+    `Splits`.
     """
 
     train: P
@@ -49,6 +50,7 @@ class StoredParts(Generic[P]):
     unlabelled: P | None = None
     warnings: tuple[str, ...] = ()
     no_labels: str | None = None
+    target_names: tuple[str, ...] | None = None
 
     def without_labels(self, reason: str) -> StoredParts[P]:
         """Returns the same pictures, none with a label, and the reason as a warning."""

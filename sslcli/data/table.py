@@ -16,6 +16,7 @@ from sslcli.data.groups import grouped, with_groups
 from sslcli.data.parts import ORDER, PARTS
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
+from sslcli.data.table_targets import in_order, read_targets, unknown_class
 from sslcli.errors import SslcliError
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import printable
@@ -30,9 +31,10 @@ MAX_NAMED = 3
 class TableConfig(FolderConfig):
     """Reads pictures that a table lists: CSV, TSV, JSON lines, parquet, or a list of paths.
 
-    A row is a picture: its path and, in columns of their own, its label, part (train, val or test)
-    and group. Rows of the training part without a label are pretrained on all the same. Pictures
-    are decoded as those of data=folder are.
+    A row is a picture: its path and, in columns of their own, its part (train, val or test), group,
+    and one of: its label, its labels (several, or none), its target (a number). Rows of the
+    training part without a label or number are pretrained on all the same. Pictures are decoded as
+    those of data=folder are.
     """
 
     root: str | None = setting(
@@ -57,11 +59,35 @@ class TableConfig(FolderConfig):
         added_later=True,
     )
 
+    labels: str | None = setting(
+        None,
+        'the column of several classes a picture, with | between them; null: "labels" if there is '
+        "one, and no label",
+        added_later=True,
+    )
+    target: str | None = setting(
+        None,
+        'the column of numbers; null: "target" if there is one, and neither label nor labels',
+        added_later=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        typed = [f"data.{kind}={column}" for kind, column in self._kinds().items() if column]
+        if len(typed) > 1:
+            message = f"{' and '.join(typed)}: a run learns from labels of one kind"
+            raise SslcliError(message, f"keep one, such as {typed[0]}")
+
+    def _kinds(self) -> dict[str, str | None]:
+        return {"label": self.label, "labels": self.labels, "target": self.target}
+
     def list_files(self) -> tuple[Listing, StoredParts[PictureFiles]]:
         from sslcli.data.table_file import read_table
 
         root = self.location()
-        optional = {"label": self.label, "part": self.part, "group": self._group_column()}
+        kinds = self._kinds()
+        typed = {kind: column for kind, column in kinds.items() if column is not None}
+        optional = {**(typed or kinds), "part": self.part, "group": self._group_column()}
         table = read_table(root, self.path, optional)
         listing = self._listing(root, table.columns["path"])
         stored = stored_parts(table)
@@ -101,24 +127,41 @@ def stored_parts(table: Table) -> StoredParts[PictureFiles]:
     """Returns the parts that the rows belong to, with the numbers of their classes.
 
     Raises SslcliError for an unknown part, a picture that two rows name, a test or validation row
-    without a label where others have one, or a class that training has not.
+    without a label or target where others have one, or a class that training has not.
     """
     _require_each_once(table)
     parts = _parts(table)
     labels, classes = _labels(table, parts)
+    targets, names = read_targets(table, parts)
     rows = {part: np.flatnonzero(parts == number) for number, part in enumerate(ORDER)}
     if not len(rows["train"]):
         raise SslcliError(f"{table.file} has no training rows", "give some rows the part 'train'")
     files = {
-        part: PictureFiles(found, None if labels is None else labels[found])
+        part: PictureFiles(
+            found,
+            None if labels is None else labels[found],
+            targets=None if targets is None else targets[found],
+        )
         for part, found in rows.items()
         if len(found)
     }
     train, unlabelled = files["train"], None
-    if train.labels is not None and (train.labels < 0).any():
-        unlabelled = train.subset(np.flatnonzero(train.labels < 0)).without_labels()
-        train = train.subset(np.flatnonzero(train.labels >= 0))
-    return StoredParts(train, files.get("val"), files.get("test"), classes, unlabelled)
+    unknown = _unknown(train)
+    if unknown.any():
+        unlabelled = train.subset(np.flatnonzero(unknown)).without_labels()
+        train = train.subset(np.flatnonzero(~unknown))
+    val, test = files.get("val"), files.get("test")
+    return StoredParts(train, val, test, classes, unlabelled, target_names=names)
+
+
+def _unknown(train: PictureFiles) -> NDArray[np.bool_]:
+    """Tells of each picture whether its label or number is not known, (N,)."""
+    if train.labels is not None:
+        return train.labels < 0
+    if train.targets is not None:
+        lacks: NDArray[np.bool_] = np.isnan(train.targets[:, 0])
+        return lacks
+    return np.zeros(len(train), dtype=np.bool_)
 
 
 def _require_each_once(table: Table) -> None:
@@ -164,17 +207,8 @@ def _labels(
         if text in numbers:
             labels[row] = numbers[text]
         elif text:
-            message = f"{table.place(row)}: the class {text!r} is in no training row"
-            listed = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
-            raise SslcliError(message, f"rename it (the classes are {listed}), or leave it out")
+            raise unknown_class(table.place(row), text, classes)
         elif parts[row] > 0:
             message = f"{table.place(row)}: a {ORDER[parts[row]]} row without a label"
             raise SslcliError(message, "give it one, or leave the row out")
     return labels, tuple(classes)
-
-
-def in_order(names: set[str]) -> list[str]:
-    """Returns names sorted, as numbers where all are whole numbers."""
-    if all(name.isdecimal() for name in names):
-        return sorted(names, key=lambda name: (int(name), name))
-    return sorted(names)

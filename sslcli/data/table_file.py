@@ -8,23 +8,29 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sslcli.errors import SslcliError, unknown
 from sslcli.text import hydra_path
 
-OPTIONAL = {"label", "part", "group"}
+KINDS = ("label", "labels", "target")
+"""What a picture may be known by; of several columns the first of these is read."""
+OPTIONAL = {*KINDS, "part", "group"}
 """Columns that are used where they are there."""
+BETWEEN = "|"
+"""Stands between the names in a cell of `labels`."""
 LARGEST_FIELD = 2**20
 """Characters of a CSV's cell: a quote that is never closed would swallow the rest of the file."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Holds N rows: `columns` of texts by what they mean (path, label, part, group)."""
+    """Holds N rows: `columns` of texts by what they mean (path, label, part, group, …)."""
 
     file: Path
     columns: Mapping[str, list[str]]
+    names: Mapping[str, str]
+    """What the file calls the columns, by the same meanings."""
 
     def __len__(self) -> int:
         return len(self.columns["path"])
@@ -35,8 +41,17 @@ class Table:
 
 
 Rows = Iterator[Sequence[str]]
-Names = Callable[[Sequence[str]], list[int]]
-"""Takes the names of a table's columns; returns the numbers of those that are read."""
+
+
+class Column(NamedTuple):
+    """Names a column that is read by its number; in one of `several`, lists are read too."""
+
+    number: int
+    several: bool
+
+
+Names = Callable[[Sequence[str]], list[Column]]
+"""Takes the names of a table's columns; returns those that are read."""
 
 
 def read_table(file: Path, path: str, optional: Mapping[str, str | None]) -> Table:
@@ -53,10 +68,12 @@ def read_table(file: Path, path: str, optional: Mapping[str, str | None]) -> Tab
         message = f"{hydra_path('data.root', file)} is no table that can be read"
         raise SslcliError(message, f"its name must end in {', '.join(READERS)}")
     found: dict[str, int] = {}
+    called: dict[str, str] = {}
 
-    def choose(names: Sequence[str]) -> list[int]:
+    def choose(names: Sequence[str]) -> list[Column]:
         found.update(_columns(file, names, {"path": path, **optional}))
-        return list(found.values())
+        called.update({meaning: names[number] for meaning, number in found.items()})
+        return [Column(number, meaning == "labels") for meaning, number in found.items()]
 
     columns: list[list[str]] = []
     try:
@@ -72,7 +89,7 @@ def read_table(file: Path, path: str, optional: Mapping[str, str | None]) -> Tab
     if not columns:
         raise SslcliError(f"{file} has no rows", "a row is a picture")
     by_meaning = dict(zip(found, columns, strict=True))
-    table = Table(file, by_meaning)
+    table = Table(file, by_meaning, called)
     for number, path_text in enumerate(by_meaning["path"]):
         if not path_text or "\0" in path_text:
             raise SslcliError(f"{table.place(number)} has no path", "give every row a path")
@@ -86,7 +103,7 @@ def _columns(file: Path, names: Sequence[str], wanted: Mapping[str, str | None])
     twice = {name for name in names if names.count(name) > 1}
     numbers: dict[str, int] = {}
     for meaning, name in wanted.items():
-        if name is None and meaning not in names:
+        if name is None and (meaning not in names or (meaning in KINDS and numbers.keys() & KINDS)):
             continue
         column = meaning if name is None else name
         if column not in names:
@@ -119,7 +136,7 @@ def _separated(file: Path, choose: Names, delimiters: str) -> Rows:
                         f"line {len(names)} names"
                     )
                     raise SslcliError(message, 'mend the line; put text with commas into ""')
-                yield [cells[number] for number in chosen]
+                yield [cells[column.number] for column in chosen]
         except csv.Error as reason:
             message = f"line {reader.line_num} of {file} cannot be read: {reason}"
             raise SslcliError(message, "mend the line") from reason
@@ -136,7 +153,7 @@ def _tsv(file: Path, choose: Names) -> Rows:
 def _json_lines(file: Path, choose: Names) -> Rows:
     with file.open(encoding="utf-8-sig") as text:
         names: list[str] = []
-        chosen: list[int] = []
+        chosen: list[Column] = []
         for number, line in enumerate(text, start=1):
             if not line.strip():
                 continue
@@ -151,11 +168,11 @@ def _json_lines(file: Path, choose: Names) -> Rows:
             if not names:
                 names = list(row)
                 chosen = choose(names)
-            lacking = [names[column] for column in chosen if names[column] not in row]
+            lacking = [names[number] for number, _ in chosen if names[number] not in row]
             if lacking:
                 message = f"{place} lacks {lacking[0]!r}, which the first line has"
                 raise SslcliError(message, "give every line the same names, or null")
-            yield [as_text(row[names[column]], place) for column in chosen]
+            yield [as_text(row[names[number]], place, several) for number, several in chosen]
 
 
 def _parquet(file: Path, choose: Names) -> Rows:
@@ -168,11 +185,15 @@ def _parquet(file: Path, choose: Names) -> Rows:
     try:
         with ParquetFile(file) as table:
             names = table.schema_arrow.names
-            columns = [names[number] for number in choose(names)]
+            chosen = choose(names)
+            columns = [names[column.number] for column in chosen]
             for batch in table.iter_batches(columns=columns):
                 values = [batch.column(name).to_pylist() for name in columns]
                 for row in zip(*values, strict=True):
-                    yield [as_text(value, str(file)) for value in row]
+                    yield [
+                        as_text(value, str(file), column.several)
+                        for value, column in zip(row, chosen, strict=True)
+                    ]
     except ArrowException as reason:
         message = f"{file} cannot be read: {reason}"
         raise SslcliError(message, "write it again, or convert it to CSV") from reason
@@ -187,11 +208,18 @@ def _path_list(file: Path, choose: Names) -> Rows:
                 yield [line.rstrip("\r\n")]
 
 
-def as_text(value: Any, place: str) -> str:
+def as_text(value: Any, place: str, several: bool = False) -> str:
     """Returns a value as a CSV would hold it; None and nan are empty.
 
-    Raises SslcliError for a list or an object.
+    A list is read where there may be `several`. Raises SslcliError for any other, or an object.
     """
+    if several and isinstance(value, list):
+        names = [as_text(name, place) for name in value]
+        bad = [name for name in names if BETWEEN in name]
+        if bad:
+            message = f"{place} has the name {bad[0]!r}, and {BETWEEN} stands between names"
+            raise SslcliError(message, "rename it")
+        return BETWEEN.join(names)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():

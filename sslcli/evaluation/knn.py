@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sslcli.errors import SslcliError
-from sslcli.evaluation.precision import directions
+from sslcli.evaluation.precision import directions, in_float64
 
 
 def knn_scores(
@@ -48,6 +48,30 @@ def knn_scores(
             part[rows, votes[:, neighbour]] += weights[:, neighbour]
     # Where the queries' device has no float64, its scores are float32.
     return scores if scores.device == queries.device else scores.float().to(queries.device)
+
+
+def knn_means(
+    bank: Tensor,
+    values: Tensor,
+    queries: Tensor,
+    k: int = 20,
+    temperature: float = 0.07,
+    block: int = 256,
+) -> Tensor:
+    """Returns the means (Q, T), float64, of the k neighbours' `values` (N, T).
+
+    They are weighted as in `knn_scores`.
+    """
+    assert 1 <= k <= len(bank), f"{k} neighbours among {len(bank)}"
+    candidates = directions(bank)
+    values = in_float64(values).to(candidates.device)
+    means = []
+    for start in range(0, len(queries), block):
+        cosines = directions(queries[start : start + block]) @ candidates.T
+        similarity, indices = _nearest(cosines, k)
+        weights = (similarity / temperature).softmax(dim=1)
+        means.append((weights[..., None] * values[indices]).sum(dim=1))
+    return torch.cat(means)
 
 
 def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,9 @@ Shapes: N images, D the features' width, K classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -35,9 +36,17 @@ class Probe:
         return torch.addmm(self.bias, self.standardizer(features), self.weight.T)
 
 
+Labelled: TypeAlias = tuple[Tensor, Tensor]
+"""Features (N, D) and what is to be told from them, (N, …)."""
+Fit: TypeAlias = Callable[[Tensor, Tensor, Sequence[float], Standardizer | None], list[Probe]]
+"""Takes both, strengths of l2 and what standardises; returns a probe for each strength."""
+Score: TypeAlias = Callable[[Tensor, Tensor], float]
+"""Takes logits and what is true; returns more where they are better."""
+
+
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Holds the probe that `select_probe` chose, and each l2's validation accuracy."""
+    """Holds the probe that was chosen, and each l2's validation accuracy, or other score."""
 
     probe: Probe
     l2: float
@@ -136,6 +145,29 @@ def _have_passed_the_best(accuracies: dict[float, float], pair: list[float], siz
     highest, last = max(accuracies.values()), [accuracies[l2] for l2 in pair]
     error = math.sqrt(highest * (1 - highest) / size)
     return max(last) < highest and sum(last) / len(last) < highest - error / 2
+
+
+def select_fit(
+    fit: Fit,
+    score: Score,
+    train: Labelled,
+    val: Labelled,
+    grid: Sequence[float],
+    refit: bool = True,
+    standardizer: Standardizer | None = None,
+) -> Selection:
+    """Chooses as `select_probe` does, for other kinds of labels: the l2 of the best `score`."""
+    assert grid, "an empty grid has no best l2"
+    assert standardizer is None or not refit, "what is fitted again is standardised again"
+    strengths = sorted(set(grid), reverse=True)
+    fits = dict(zip(strengths, fit(*train, strengths, standardizer), strict=True))
+    scores = {l2: score(probe.logits(val[0]), val[1]) for l2, probe in fits.items()}
+    best = middle_of_tied(scores)
+    if not refit:
+        return Selection(fits[best], best, scores)
+    features, labels = torch.cat([train[0], val[0]]), torch.cat([train[1], val[1]])
+    (probe,) = fit(features, labels, [best], None)
+    return Selection(probe, best, scores)
 
 
 def middle_of_tied(accuracies: dict[float, float]) -> float:

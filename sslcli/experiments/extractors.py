@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from torch import Tensor
 
 from sslcli.data.images import Pixels
+from sslcli.data.needs import require_labels_or_targets
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features, pixels, require_fit
 from sslcli.experiments.given import compared_encoder, names_of, open_given
@@ -39,7 +40,9 @@ def opened(
         None if config.ceiling is None else read_encoder(Path(config.ceiling), pool=config.pool)
     )
     if config.run is None:
-        session, files = open_given("linear-eval", run, config, console, config.seed)
+        session, files = open_given(
+            "linear-eval", run, config, console, config.seed, require_labels_or_targets
+        )
         require_same_network(config, files, ceiling)
         if ceiling is not None:
             require_fit(session.splits.train.images, ceiling.preprocessing)
@@ -48,7 +51,14 @@ def opened(
     require_same_network(config, files, ceiling)
     sources = [files] if ceiling is None else [files, ceiling]
     session = open_evaluation(
-        "linear-eval", run, sources, config.data, config.runtime, console, config.data_root
+        "linear-eval",
+        run,
+        sources,
+        config.data,
+        config.runtime,
+        console,
+        config.data_root,
+        require_labels_or_targets,
     )
     return session, files, ceiling
 

@@ -16,7 +16,7 @@ from sslcli.data.statistics import channel_moments
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import require_fit
-from sslcli.experiments.session import Session, open_session
+from sslcli.experiments.session import Need, Session, open_session
 from sslcli.files import write_atomically
 from sslcli.method import Preprocessing
 from sslcli.nets.description import JSON, WEIGHTS
@@ -85,7 +85,12 @@ def given_encoder(config: EncoderConfig, session: Session, seed: int, what: str)
 
 
 def open_given(
-    command: str, run: Run, config: GivenConfig, console: Console, seed: int = 0
+    command: str,
+    run: Run,
+    config: GivenConfig,
+    console: Console,
+    seed: int = 0,
+    need: Need = require_labels,
 ) -> tuple[Session, EncoderFiles]:
     """Opens a session on labelled pictures, with an encoder of given weights.
 
@@ -94,7 +99,7 @@ def open_given(
     assert config.encoder is not None, "resolve requires it, and the data"
     assert config.data is not None, "resolve requires it"
     session = open_session(run, config.runtime, config.data, console)
-    require_labels(session.splits, command)
+    need(session.splits, command)
     require_test(session.splits, command)
     return session, given_encoder(config.encoder, session, seed, "encoder")
 

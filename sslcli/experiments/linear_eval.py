@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sslcli.data.images import ImageSet, Splits, evenly_spaced
+from sslcli.data.images import ImageSet, Splits
 from sslcli.data.subset import label_subset
 from sslcli.evaluation.knn import knn_scores
 from sslcli.evaluation.logistic_regression import Standardizer
@@ -23,11 +22,13 @@ from sslcli.evaluation.scores import (
 )
 from sslcli.experiments.extractors import Extract, build_extractors, opened
 from sslcli.experiments.linear_eval_config import Config
+from sslcli.experiments.linear_eval_targets import evaluate_targets
+from sslcli.experiments.probed import evaluated, origin, refits_on_validation, standardizing
 from sslcli.experiments.session import Session
 from sslcli.experiments.subject_config import RAW_PIXELS
 from sslcli.report.figures import save_confusion
 from sslcli.runs.evaluations import Evaluation, append_evaluation
-from sslcli.runs.folder import Run, Validation, read_facts
+from sslcli.runs.folder import Run, Validation
 from sslcli.runs.results import (
     Protocol,
     Results,
@@ -38,19 +39,18 @@ from sslcli.runs.results import (
     score,
     write_results,
 )
-from sslcli.text import duration
 
 if TYPE_CHECKING:
     from sslcli.console import Console
-
-NUM_STANDARDIZED = 10_000
-"""Number of training pictures, evenly spaced, that standardise features where few are labelled."""
 
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Fits a probe and kNN on features extracted once; reads test here, once."""
     session, files, ceiling = opened(config, run, console)
     splits = session.splits
+    if splits.train.targets is not None:
+        evaluate_targets(config, session, build_extractors(config, files, ceiling, session), files)
+        return
     assert splits.train.labels is not None
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)
     labelled = splits.train.subset(chosen)
@@ -80,24 +80,6 @@ def run(config: Config, run: Run, console: Console) -> None:
     )
     finish(config, session, results)
     report(config, session, results, files.labels)
-
-
-def evaluated(config: Config) -> dict[str, Value]:
-    """Returns what tells this evaluation from others: encoder, labels, seed."""
-    return {**config.chosen(), "labels": config.labels, "seed": config.seed}
-
-
-def refits_on_validation(config: Config, labelled: ImageSet, splits: Splits) -> bool:
-    """Tells whether the probe, once l2 is chosen, learns from validation's labels too.
-
-    With few labels, validation's would be more than the probe may see.
-    """
-    return config.labels == 1 and len(splits.val) <= len(labelled)
-
-
-def standardizing(splits: Splits) -> NDArray[np.int64]:
-    """Returns the training pictures that standardise a probe that is not refitted."""
-    return evenly_spaced(len(splits.train), NUM_STANDARDIZED)
 
 
 def measure(
@@ -215,13 +197,3 @@ def report(config: Config, session: Session, results: Results, learned_from: int
     if config.run is not None:
         console.say(origin(config, Path(config.run), learned_from))
     console.say(f"run: {session.run.folder}")
-
-
-def origin(config: Config, source: Path, learned_from: int) -> str:
-    """Says how and in what time the run's encoder was trained."""
-    here = Path.cwd()
-    how = f"trained on {learned_from:,} labels" if learned_from else "pretrained"
-    folder = source.relative_to(here) if source.is_relative_to(here) else source
-    took = f"in {duration(read_facts(source)['seconds'])}"
-    when = took if config.at is None else f"up to epoch {config.at}"
-    return f"{how} {when}: {folder}"

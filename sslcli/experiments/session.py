@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -39,6 +39,9 @@ from sslcli.trained.encoder_files import EncoderFiles
 
 if TYPE_CHECKING:
     from sslcli.console import Console
+
+Need: TypeAlias = Callable[[Splits, str], None]
+"""Raises SslcliError where the data lack the labels that a command needs; takes its name."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ def open_evaluation(
     runtime: RuntimeConfig,
     console: Console,
     data_root: str | None = None,
+    need: Need = require_labels,
 ) -> Session:
     """Opens a session that measures encoders on `chosen`, or on the first run's data.
 
@@ -152,7 +156,7 @@ def open_evaluation(
     the encoders.
     """
     session = open_session(run, runtime, run_data_config(sources[0], chosen, data_root), console)
-    require_labels(session.splits, command)
+    need(session.splits, command)
     require_test(session.splits, command)
     for source in sources:
         if chosen is None:

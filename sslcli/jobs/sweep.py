@@ -254,7 +254,9 @@ def _job_folder(sweep: Path, number: int, command: str, words: list[str], config
             f"{others[0]} was started as another experiment: the same words mean something else now"
         )
         raise SslcliError(
-            message, "start a new sweep: hydra.sweep.dir=FOLDER, or another runtime.outputs"
+            message,
+            f"end it as it began: sslcli resume {shell_path(others[0])}; or start a new sweep: "
+            "hydra.sweep.dir=FOLDER, or another runtime.outputs",
         )
     return folder if (folder / "run.json").exists() else create(command, config, words, folder)
 

@@ -35,7 +35,10 @@ class Row:
     candidates: dict[str, float] = field(default_factory=dict)
     """The validation score of each value that could have been chosen."""
     per_class: list[float | None] = field(default_factory=list)
-    """The accuracy of each class; None for a class without test pictures."""
+    """The accuracy of each class, or its average precision where a picture may have several.
+
+    None for a class without test pictures.
+    """
     confusion: list[list[int]] = field(default_factory=list)
     """Counts: row the true class, column the predicted one."""
 

@@ -59,7 +59,7 @@ def test_labels_that_training_lacks_are_refused(
 
 def test_several_labels_a_picture_are_not_used_and_said(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    several = {"y_train": rng.integers(0, 2, (20, 14)), "y_test": rng.integers(0, 2, (10, 14))}
+    several = {"y_train": rng.integers(0, 3, (20, 14)), "y_test": rng.integers(0, 3, (10, 14))}
     splits = load(tmp_path, **several)
     assert splits.train.labels is splits.val.labels is splits.classes is None
     assert splits.test is not None
@@ -67,7 +67,7 @@ def test_several_labels_a_picture_are_not_used_and_said(tmp_path: Path) -> None:
     assert len(splits.pretraining) == 15
     (warning,) = splits.warnings
     assert warning.startswith("no labels: y_train in ")
-    assert warning.endswith("is (20, 14), several labels for each picture")
+    assert warning.endswith("is (20, 14), several labels for each picture, not of 0 and 1")
     with pytest.raises(SslcliError, match=r"linear-eval needs labels, .* is \(20, 14\), several"):
         require_labels(splits, "linear-eval")
 

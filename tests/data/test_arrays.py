@@ -101,7 +101,7 @@ WRONG = [
     ({"x_train": COLOUR.transpose(0, 3, 1, 2)}, r"x_train .* got uint8 \(20, 3, 8, 8\)"),
     ({"x_train": GREY[:0]}, "x_train .* has no pictures"),
     ({"x_train": GREY, "y_train": LABELS[:-1]}, r"y_train .* of 20 pictures, .* got int64 \(19,\)"),
-    ({"x_train": GREY, "y_train": LABELS * 0.5}, "y_train .* whole numbers, got float64"),
+    ({"x_train": GREY, "y_train": LABELS * 1j}, "y_train .* whole numbers, got complex128"),
     (
         {"x_train": GREY, "y_train": LABELS.astype(object)},
         "y_train .* cannot be read: Object arrays",

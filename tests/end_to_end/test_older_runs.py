@@ -68,10 +68,21 @@ def test_the_evaluation_beside_it_is_still_reported(sslcli: Sslcli, outputs: Pat
 
 
 @pytest.mark.slow
-def test_a_sweep_does_what_it_lacks(sslcli: Sslcli, outputs: Path) -> None:
-    done = next(outputs.glob(f"pretrain/sweeps/{SWEEP}/000-*"))
+def test_a_sweep_whose_words_mean_something_else_now_ends_job_by_job(
+    sslcli: Sslcli, outputs: Path
+) -> None:
+    """Since it was begun SimCLR has another encoder by default: its jobs go on as they began."""
+    sweep = next(outputs.glob(f"pretrain/sweeps/{SWEEP}"))
+    jobs = sorted(sweep.glob("0*"))
+    done = next(job for job in jobs if facts(job)["status"] == "finished")
     weights = (done / "encoder.safetensors").read_bytes()
-    assert sslcli("resume", SWEEP).status == 0
-    assert (done / "encoder.safetensors").read_bytes() == weights
-    for job in sorted((outputs / "pretrain/sweeps" / SWEEP).glob("0*")):
+    refused = sslcli("resume", SWEEP)
+    assert refused.status == 1
+    assert "the same words mean something else now" in (sweep / "sweep.json").read_text() + str(
+        [path.read_text() for path in sweep.rglob("*refused*")]
+    )
+    for job in jobs:
+        if job != done:
+            assert sslcli("resume", str(job)).status == 0
         assert facts(job)["status"] == "finished", job
+    assert (done / "encoder.safetensors").read_bytes() == weights

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from sslcli.errors import SslcliError
-from sslcli.evaluation.knn import knn_scores
+from sslcli.evaluation.knn import knn_means, knn_scores
 
 NUM_CLASSES = 4
 
@@ -94,3 +94,13 @@ def test_k_beyond_the_bank_is_refused(k: int):
     bank, labels = clusters(0, 50)
     with pytest.raises(SslcliError, match="50 labelled pictures"):
         knn_scores(bank, labels, bank, NUM_CLASSES, k)
+
+
+def test_means_of_one_hot_values_are_the_shares_of_votes() -> None:
+    generator = torch.Generator().manual_seed(3)
+    bank, queries = torch.randn(30, 5, generator=generator), torch.randn(7, 5, generator=generator)
+    labels = torch.arange(30) % 4
+    votes = knn_scores(bank, labels, queries, 4, k=9, temperature=0.1)
+    one_hot = torch.eye(4, dtype=torch.bool)[labels]
+    means = knn_means(bank, one_hot, queries, k=9, temperature=0.1, block=3)
+    assert torch.allclose(means, votes / votes.sum(dim=1, keepdim=True), atol=1e-12)

@@ -123,7 +123,13 @@ def _save_features(
         "part": part,
         "protocol": json.dumps(protocol),
     }
-    optional = {"labels": pictures.labels, "paths": pictures.paths, "classes": splits.classes}
+    optional = {
+        "labels": pictures.labels,
+        "paths": pictures.paths,
+        "classes": splits.classes,
+        "targets": pictures.targets,
+        "target_names": splits.target_names,
+    }
     content.update({name: np.array(value) for name, value in optional.items() if value is not None})
     np.savez(path, **content)
 
