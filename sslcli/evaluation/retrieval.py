@@ -14,7 +14,7 @@ from sslcli.evaluation.precision import directions
 
 RANKS = (1, 5, 10)
 CELLS = 2**20
-"""Most similarities that are sorted at once; sorting takes some 30 bytes for each."""
+"""Most similarities that are sorted at once; each takes some 60 bytes."""
 
 
 def retrieval_scores(
