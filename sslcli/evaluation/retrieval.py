@@ -32,8 +32,9 @@ def retrieval_scores(
     labels = labels.to(candidates.device)
     queries = _with_company(labels).nonzero()[:, 0]
     totals = candidates.new_zeros(len(ranks) + 1)
-    for block in queries.split(max(1, cells // max(1, len(features)))):
-        found = _found(candidates, labels, block)
+    step = max(1, cells // max(1, len(features)))
+    for start in range(0, len(queries), step):
+        found = _found(candidates, labels, queries[start : start + step])
         recalls = [found[:, :k].any(dim=1).double().sum() for k in ranks]
         totals += torch.stack([*recalls, _average_precision(found).sum()])
     names = [*(f"recall_at_{k}" for k in ranks), "map"]
@@ -47,7 +48,7 @@ def count_queries(labels: Tensor) -> int:
 
 def _with_company(labels: Tensor) -> Tensor:
     """Returns which of the pictures (N,) have another one of their class."""
-    _, inverse, counts = labels.unique(return_inverse=True, return_counts=True)
+    _, inverse, counts = torch.unique(labels, return_inverse=True, return_counts=True)
     company: Tensor = counts[inverse] > 1
     return company
 
