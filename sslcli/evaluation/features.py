@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pixel_unshuffle
 
 from sslcli.data.images import Pixels
 from sslcli.errors import RunFailed, SslcliError
@@ -98,6 +98,19 @@ def pixels(images: Pixels) -> Tensor:
         for rows in np.array_split(np.arange(len(images)), math.ceil(len(images) / 512))
     ]
     return torch.cat(shrunk)
+
+
+FINE = 4
+"""Colours a side by which raw pixels describe a place."""
+
+
+def pixel_maps(images: Pixels, side: int, device: torch.device) -> Tensor:
+    """Returns raw pixels as maps (N, D, side, side), float32 in [0, 1], on `device`.
+
+    A place holds FINE x FINE mean colours of images (N, H, W, C) uint8.
+    """
+    shrunk = interpolate(as_pictures(torch.tensor(images[:])), size=FINE * side, mode="area")
+    return pixel_unshuffle(shrunk, FINE).to(device)
 
 
 def require_fit(images: Pixels, preprocessing: Preprocessing) -> None:

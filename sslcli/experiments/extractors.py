@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from sslcli.data.images import Pixels
 from sslcli.errors import SslcliError
-from sslcli.evaluation.features import features, pixels, require_fit
+from sslcli.evaluation.features import feature_maps, features, pixel_maps, pixels, require_fit
 from sslcli.experiments.given import compared_encoder, names_of, open_given
 from sslcli.experiments.linear_eval_config import Config
 from sslcli.experiments.session import Session, open_evaluation
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sslcli.console import Console
 
 Extract: TypeAlias = Callable[[Pixels], Tensor]
-"""Maps pictures (N, H, W, C) to features (N, D)."""
+"""Maps pictures (N, H, W, C) to features (N, D), or to what places hold (N, D, h, w)."""
 
 
 def opened(
@@ -39,7 +40,9 @@ def opened(
         None if config.ceiling is None else read_encoder(Path(config.ceiling), pool=config.pool)
     )
     if config.run is None:
-        session, files = open_given("linear-eval", run, config, console, config.seed)
+        session, files = open_given(
+            "linear-eval", run, config, console, config.seed, labelled=config.masks is None
+        )
         require_same_network(config, files, ceiling)
         if ceiling is not None:
             require_fit(session.splits.train.images, ceiling.preprocessing)
@@ -48,7 +51,14 @@ def opened(
     require_same_network(config, files, ceiling)
     sources = [files] if ceiling is None else [files, ceiling]
     session = open_evaluation(
-        "linear-eval", run, sources, config.data, config.runtime, console, config.data_root
+        "linear-eval",
+        run,
+        sources,
+        config.data,
+        config.runtime,
+        console,
+        config.data_root,
+        labelled=config.masks is None,
     )
     return session, files, ceiling
 
@@ -72,24 +82,33 @@ def require_same_network(config: Config, files: EncoderFiles, ceiling: EncoderFi
 
 
 def build_extractors(
-    config: Config, files: EncoderFiles, ceiling: EncoderFiles | None, session: Session
+    config: Config,
+    files: EncoderFiles,
+    ceiling: EncoderFiles | None,
+    session: Session,
+    places: bool = False,
 ) -> dict[str, Extract]:
-    """Returns the compared extractors, by name."""
+    """Returns the compared extractors, by name; with `places` of maps (N, D, h, w)."""
     compute = session.compute
 
     def extract_with(encoder: Encoder, source: EncoderFiles = files) -> Extract:
         compute.to_device(encoder)
         if config.runtime.compile:
             encoder.compile()
-        return lambda images: features(encoder, images, source.preprocessing, compute.device)
+        of = feature_maps if places else features
+        return lambda images: of(encoder, images, source.preprocessing, compute.device)
 
     def cut(encoder: Encoder) -> Encoder:
         return encoder if config.layer is None else encoder.up_to(config.layer)
 
-    extractors = {"trained_encoder": extract_with(cut(load_trained(files)))}
+    trained = extract_with(cut(load_trained(files)))
+    extractors = {"trained_encoder": trained}
     for name, baseline in zip(names_of(config.compared), config.compared, strict=True):
         if baseline == UNTRAINED:
             extractors["untrained_encoder"] = extract_with(cut(build_untrained(files)))
+        elif baseline == RAW_PIXELS and places:
+            side = trained(session.splits.val.images[:1]).shape[2]
+            extractors[RAW_PIXELS] = partial(pixel_maps, side=side, device=compute.device)
         elif baseline == RAW_PIXELS:
             extractors[RAW_PIXELS] = lambda images: pixels(images).to(compute.device)
         else:

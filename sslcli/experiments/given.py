@@ -84,16 +84,22 @@ def given_encoder(config: EncoderConfig, session: Session, seed: int, what: str)
 
 
 def open_given(
-    command: str, run: Run, config: GivenConfig, console: Console, seed: int = 0
+    command: str,
+    run: Run,
+    config: GivenConfig,
+    console: Console,
+    seed: int = 0,
+    labelled: bool = True,
 ) -> tuple[Session, EncoderFiles]:
-    """Opens a session on labelled pictures, with an encoder of given weights.
+    """Opens a session on pictures, labelled as a rule, with an encoder of given weights.
 
     Raises SslcliError where labels or a test part are missing, or the weights do not fit.
     """
     assert config.encoder is not None, "resolve requires it, and the data"
     assert config.data is not None, "resolve requires it"
     session = open_session(run, config.runtime, config.data, console)
-    require_labels(session.splits, command)
+    if labelled:
+        require_labels(session.splits, command)
     require_test(session.splits, command)
     return session, given_encoder(config.encoder, session, seed, "encoder")
 

@@ -29,6 +29,7 @@ from sslcli.experiments.further_scores import (
     show_further,
 )
 from sslcli.experiments.linear_eval_config import Config
+from sslcli.experiments.segmentation import run_segmentation
 from sslcli.experiments.session import Session
 from sslcli.experiments.subject_config import RAW_PIXELS
 from sslcli.report.figures import save_confusion
@@ -55,6 +56,9 @@ NUM_STANDARDIZED = 10_000
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Fits a probe and kNN on features extracted once; reads test here, once."""
+    if config.masks is not None:
+        run_segmentation(config, run, console)
+        return
     session, files, ceiling = opened(config, run, console)
     splits = session.splits
     assert splits.train.labels is not None

@@ -83,6 +83,13 @@ class Config(ChosenEncoder):
         [], "beside probe and kNN: retrieval (recall@k, mAP), few_shot (episodes)", added_later=True
     )
     few_shot_ways: int = setting(5, "classes of a few-shot episode", added_later=True)
+    masks: str | None = setting(
+        None,
+        "measure segmentation instead, without labels: the folder of masks, outside data.root, "
+        "by the pictures' names below it; values are classes, 255 is left out",
+        added_later=True,
+        file=True,
+    )
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +114,9 @@ class Config(ChosenEncoder):
         named = [one.name for one in self.also]
         require(not twice, "also", named, "names, each once", "try also=[retrieval,few_shot]")
         require(ways >= 2, "few_shot_ways", ways, "at least 2", "5 is the default")
+        alone = self.masks is None or (self.labels == 1 and not self.also)
+        must_be = "given without also=… and labels=…, which masks=… does not read"
+        require(alone, "masks", self.masks, must_be, "leave these out, or measure them alone")
         given = self.baselines
         listed = isinstance(given, list) and all(isinstance(name, str) for name in given)
         must_be = "true, false or a list"

@@ -145,14 +145,18 @@ def open_evaluation(
     runtime: RuntimeConfig,
     console: Console,
     data_root: str | None = None,
+    labelled: bool = True,
 ) -> Session:
     """Opens a session that measures encoders on `chosen`, or on the first run's data.
+
+    `labelled`: whether pictures must have labels.
 
     Raises SslcliError where these are not the runs' data, lack labels or a test part, or do not fit
     the encoders.
     """
     session = open_session(run, runtime, run_data_config(sources[0], chosen, data_root), console)
-    require_labels(session.splits, command)
+    if labelled:
+        require_labels(session.splits, command)
     require_test(session.splits, command)
     for source in sources:
         if chosen is None:
