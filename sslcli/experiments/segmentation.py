@@ -20,9 +20,19 @@ from sslcli.evaluation.segmentation import majority, mean_iou, pixel_confusion, 
 from sslcli.experiments.extractors import Extract, build_extractors, opened
 from sslcli.experiments.linear_eval_config import Config
 from sslcli.experiments.session import Session
+from sslcli.experiments.subject_config import RAW_PIXELS
 from sslcli.runs.evaluations import Evaluation, append_evaluation
 from sslcli.runs.folder import Run, Validation
-from sslcli.runs.results import Protocol, Results, Row, numbers, percentage, score, write_results
+from sslcli.runs.results import (
+    Protocol,
+    Results,
+    Row,
+    Value,
+    numbers,
+    percentage,
+    score,
+    write_results,
+)
 from sslcli.trained.data import run_data_config
 
 if TYPE_CHECKING:
@@ -158,7 +168,8 @@ def places(extract: Extract, part: Masked, num_classes: int) -> tuple[Tensor, Te
     held, classes = [], []
     for rows in part.batches():
         maps = extract(part.pictures.subset(rows).images)
-        labels = majority(part.masks[rows], *maps.shape[2:], num_classes).flatten().to(maps.device)
+        height, width = maps.shape[2:]
+        labels = majority(part.masks[rows], height, width, num_classes).flatten().to(maps.device)
         held.append(vectors(maps)[labels != IGNORED])
         classes.append(labels[labels != IGNORED])
     return torch.cat(held), torch.cat(classes)
@@ -176,6 +187,7 @@ def confusion(probe: Probe, extract: Extract, part: Masked, num_classes: int) ->
 
 def describe_protocol(config: Config, session: Session, parts: Parts) -> Protocol:
     """Describes how the rows were measured."""
+    of_pixels: dict[str, Value] = {"raw_pixels": "4 x 4 mean colours of each place"}
     return Protocol(
         trained_on=f"{len(parts.train.masks)} training masks",
         chosen_on=f"{len(parts.val.masks)} validation masks, by the accuracy on places",
@@ -186,7 +198,7 @@ def describe_protocol(config: Config, session: Session, parts: Parts) -> Protoco
             "place's class is that of most of its pixels",
             "features": f"patches or feature maps{config.described()}, eval mode, float32, no "
             "augmentation",
-            "raw_pixels": "4 x 4 mean colours of each place",
+            **(of_pixels if RAW_PIXELS in config.compared else {}),
             "miou": "of all test pixels: logits enlarged bilinearly, classes averaged",
         },
     )
