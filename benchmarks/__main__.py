@@ -23,6 +23,7 @@ NAMES = (
     "report",
     "probe",
     "layer",
+    "plugins",
     "autoencoders",
     "large_batch",
     "processes",

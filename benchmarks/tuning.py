@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -115,15 +116,16 @@ def page_of(found: list[tuple[float, float, str]]) -> str:
         "",
         "Every row is one seed of `sslcli pretrain` with the words, on the 9,000 training pictures of the sample, and a linear",
         "probe cross-validated on training and validation (`python -m benchmarks.tuning`); the test part was not read.",
-        "Differences below half a point are chance. `suits` in each method's file is what was chosen; words without a setting",
-        "stand for what it was at the time. Processor time is that of all threads.",
+        "Differences below half a point are chance. `suits` in each method's file is what was chosen. At the time of the",
+        "search the default was encoder.grid=1. Processor time is that of all threads; - where it was not recorded yet.",
         "",
         "| words | probe | processor time |",
         "|---|---:|---:|",
     ]
     for method, tried in by_method.items():
         for accuracy, seconds, rest in tried:
-            lines.append(f"| `{method} {rest}` | {100 * accuracy:.2f} | {duration(seconds)} |")
+            took = "-" if math.isnan(seconds) else duration(seconds)
+            lines.append(f"| `{method} {rest}` | {100 * accuracy:.2f} | {took} |")
     return "\n".join([*lines, ""])
 
 

@@ -15,7 +15,9 @@ from sslcli.data.parts import PARTS
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
-from sslcli.text import printable
+from sslcli.text import hydra_word, printable
+
+KEY = "data.groups"
 
 
 def with_groups(
@@ -64,7 +66,7 @@ def _by_level(rule: str, has_parts: bool) -> Callable[[str], str]:
         if has_parts and folders and folders[0].lower() in PARTS:
             folders = folders[1:]
         if not 1 <= level <= len(folders):
-            message = f"data.groups={rule}: {printable(name)} lies in {len(folders)} folders"
+            message = f"{hydra_word(KEY, rule)}: {printable(name)} lies in {len(folders)} folders"
             raise SslcliError(message, "1 is the first folder below data.root, or below its parts")
         return folders[level - 1]
 
@@ -76,15 +78,15 @@ def _by_pattern(rule: str) -> Callable[[str], str]:
     try:
         pattern = re.compile(rule)
     except re.error as reason:
-        message = f"data.groups={rule!r} is no regular expression: {reason}"
+        message = f"{hydra_word(KEY, rule)} is no regular expression: {reason}"
         raise SslcliError(message, fix) from reason
     if pattern.groups < 1:
-        raise SslcliError(f"data.groups={rule!r} has no brackets around the group", fix)
+        raise SslcliError(f"{hydra_word(KEY, rule)} has no brackets around the group", fix)
 
     def group_of(name: str) -> str:
         match = pattern.search(name)
         if match is None or match[1] is None:
-            raise SslcliError(f"data.groups={rule!r} finds no group in {printable(name)}", fix)
+            raise SslcliError(f"{hydra_word(KEY, rule)} finds no group in {printable(name)}", fix)
         return match[1]
 
     return group_of

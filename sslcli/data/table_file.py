@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sslcli.errors import SslcliError, unknown
+from sslcli.text import hydra_path
 
 OPTIONAL = {"label", "part", "group"}
 """Columns that are used where they are there."""
@@ -49,7 +50,7 @@ def read_table(file: Path, path: str, optional: Mapping[str, str | None]) -> Tab
         what = "is not a file" if file.exists() else "does not exist"
         raise SslcliError(f"data.root {what}: {file}", f"give a table: {' '.join(READERS)}")
     if kind not in READERS:
-        message = f"data.root={file} is no table that can be read"
+        message = f"{hydra_path('data.root', file)} is no table that can be read"
         raise SslcliError(message, f"its name must end in {', '.join(READERS)}")
     found: dict[str, int] = {}
 

@@ -9,7 +9,7 @@ from torch import nn
 from sslcli.nets.encoder import Encoder
 
 
-class Frozen:
+class FrozenEncoders:
     """Holds the encoders that do not learn before the step `until`.
 
     They are in eval mode meanwhile, so that their batch norms' statistics do not change either.
@@ -21,7 +21,7 @@ class Frozen:
         self.parameters = {id(p) for encoder in encoders for p in encoder.parameters()}
 
     @classmethod
-    def of(cls, players: Iterable[Sequence[nn.Module]], until: int) -> Frozen:
+    def of(cls, players: Iterable[Sequence[nn.Module]], until: int) -> FrozenEncoders:
         """Finds the encoders in what the players train."""
         if until == 0:
             return cls()

@@ -16,7 +16,7 @@ from torch.profiler import record_function
 
 from sslcli.choices import Misfit, answerable
 from sslcli.engine.device import Compute
-from sslcli.engine.frozen_encoders import Frozen
+from sslcli.engine.frozen_encoders import FrozenEncoders
 from sslcli.engine.optim_config import OPTIMIZERS, OptimConfig
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
@@ -62,7 +62,7 @@ class Minimizer:
         self._step = 0
         self._learner = learner
         self._called = False
-        self._frozen = Frozen()
+        self._frozen = FrozenEncoders()
 
     @classmethod
     def of(
@@ -87,7 +87,7 @@ class Minimizer:
                 f"and its players are {_listed(modules_of)}"
             )
             raise SslcliError(message, "give every player a rate, and nobody else")
-        frozen = Frozen.of(modules_of.values(), frozen_steps)
+        frozen = FrozenEncoders.of(modules_of.values(), frozen_steps)
         players = {
             player: Player(
                 _optimizer(optim, modules, f"{name}.players gives {player!r}", frozen),
@@ -205,7 +205,7 @@ class Minimizer:
 
 
 def _optimizer(
-    optim: OptimConfig, modules: Sequence[nn.Module], gives: str, frozen: Frozen
+    optim: OptimConfig, modules: Sequence[nn.Module], gives: str, frozen: FrozenEncoders
 ) -> Optimizer:
     """Builds an optimizer; raises SslcliError where there is nothing to train, or it fails."""
     if not any(p.requires_grad for module in modules for p in module.parameters()):

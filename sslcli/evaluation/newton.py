@@ -28,7 +28,7 @@ FORCING = 0.1
 """A step's system is solved until its residual is this part of the first."""
 
 FIRST_READ = 5
-"""Iterations before the host first asks which residuals are small; then after twice as many."""
+"""Iterations before the host first asks which residuals are small; then after half as many more."""
 
 SUFFICIENT, ROUNDING = 1e-4, 1e-8
 """The part of the slope that a step must descend, and what rounding may add to a loss."""
@@ -160,7 +160,7 @@ def newton_direction(
         search = solved + _ratio(square, former) * search
         if iteration < next_read:
             continue
-        next_read += iteration + FIRST_READ
+        next_read += iteration // 2 + FIRST_READ
         found[rows], rests[rows] = direction, square
         left = _indices(rows, (square > target).tolist(), True)
         if not len(left) or iteration >= MAX_PRODUCTS:

@@ -112,7 +112,7 @@ def build_extractors(
         elif baseline == RAW_PIXELS:
             extractors[RAW_PIXELS] = lambda images: pixels(images).to(compute.device)
         else:
-            other = compared_encoder(baseline, files, session, config.seed, name)
+            other = compared_encoder(baseline, files, session, config.seed, name, config.pool)
             extractors[name] = extract_with(load_trained(other), other)
     if ceiling is not None:
         extractors["supervised_ceiling"] = extract_with(load_trained(ceiling), ceiling)

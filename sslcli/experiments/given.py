@@ -23,10 +23,11 @@ from sslcli.nets.description import JSON, WEIGHTS
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.given_config import PUBLIC, Fed
+from sslcli.nets.vit_config import Pool
 from sslcli.nets.weight_guess import network_in
 from sslcli.runs.folder import Run
 from sslcli.trained.encoder import build_initial
-from sslcli.trained.encoder_files import EncoderFiles, read_encoder
+from sslcli.trained.encoder_files import EncoderFiles, pooled_where_it_can, read_encoder
 from sslcli.trained.given_weights import Given, give_weights
 from sslcli.trained.weights_file import read_tables, weights_path
 
@@ -105,18 +106,19 @@ def open_given(
 
 
 def compared_encoder(
-    weights: str, like: EncoderFiles, session: Session, seed: int, what: str
+    weights: str, like: EncoderFiles, session: Session, seed: int, what: str, pool: Pool | None
 ) -> EncoderFiles:
     """Describes an encoder to compare with: a run's own, or that of a file of weights.
 
-    That has the network `like` another, or else one that is recognised in the file. Raises
-    SslcliError where it has neither, or is a run's and does not fit the pictures.
+    That has the network `like` another, or else one that is recognised in the file; a vit's
+    features are pooled by `pool`, null: as it was trained. Raises SslcliError where it has
+    neither, or is a run's and does not fit the pictures.
     """
     folder = Path(weights).parent
     if weights != PUBLIC and (folder / JSON).is_file():
         files = read_encoder(folder)
         require_fit(session.splits.train.images, files.preprocessing)
-        return files
+        return replace(files, config=pooled_where_it_can(files.config, pool))
     network = replace(like.config, weights=weights, weights_part=None, weights_fed=Fed.auto)
     try:
         return given_encoder(network, session, seed, what)
@@ -124,7 +126,8 @@ def compared_encoder(
         other = None if weights == PUBLIC else network_in(read_tables(weights_path(Path(weights))))
         if other is None:
             raise
-    return given_encoder(replace(other, weights=weights), session, seed, what)
+    network = replace(pooled_where_it_can(other, pool), weights=weights)
+    return given_encoder(network, session, seed, what)
 
 
 def names_of(baselines: Sequence[str]) -> list[str]:

@@ -99,8 +99,10 @@ class LabelCurve:
         compared = [name for name in config.baselines if name != RAW_PIXELS]
         names, first = names_of(compared), sources[0]
         for name, baseline in zip(names, compared, strict=True):
-            same = baseline == UNTRAINED
-            sources.append(first if same else compared_encoder(baseline, first, session, 0, name))
+            source = first
+            if baseline != UNTRAINED:
+                source = compared_encoder(baseline, first, session, 0, name, config.pool)
+            sources.append(source)
         return cls(config, session, sources, names)
 
     def measure(self) -> list[Cell]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def describe_protocol(curve: LabelCurve) -> Protocol:
     """Describes how every cell was measured."""
     splits, config = curve.session.splits, curve.config
+    whose = "the run's" if config.encoder is None else "given"
     return Protocol(
         trained_on="the labels of each row, the same subsets for every kind",
         chosen_on=f"{len(splits.val)} validation pictures; no probe learns from their labels",
@@ -35,9 +36,8 @@ def describe_protocol(curve: LabelCurve) -> Protocol:
             f"outputs{config.described()}, eval mode, float32, standardised by those of all "
             "training pictures, without their labels; l2 by validation",
             "raw_pixels": "the same probe on pixels in [0, 1]",
-            "finetuned": "encoder and linear layer from the run's weights"
-            f"{config.described()}; stopped, and weights "
-            "chosen, on validation",
+            "finetuned": f"encoder and linear layer from {whose} weights{config.described()}; "
+            "stopped, and weights chosen, on validation",
             "from_scratch": "the same network and training from random weights",
             "l2": ", ".join(f"{value:g}" for value in config.l2),
             "interval": "95 %, Student's t over subsets",

@@ -152,6 +152,13 @@ def read_encoder(folder: Path, epoch: int | None = None, pool: Pool | None = Non
     )
 
 
+def pooled_where_it_can(config: EncoderConfig, pool: Pool | None) -> EncoderConfig:
+    """Returns the config with its features pooled so, where it has tokens to pool."""
+    if pool is None or not isinstance(config, ViTConfig) or config.bottleneck is not None:
+        return config
+    return replace(config, pool=pool)
+
+
 def _pooled(folder: Path, config: EncoderConfig, pool: Pool) -> EncoderConfig:
     if not isinstance(config, ViTConfig) or config.bottleneck is not None:
         kind = name_in(ENCODERS, config)

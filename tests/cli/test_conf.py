@@ -28,6 +28,8 @@ REQUIRED = {
     "data/folder": ["data.root=photos"],
     "data/arrays": ["data.root=file.npz"],
     "data/amat": ["data.root=rotated"],
+    "data/table": ["data.root=pictures.csv"],
+    "method/distillation": ["method.teacher=run"],
 }
 
 

@@ -17,7 +17,7 @@ from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.suited import suited
 from sslcli.methods import METHODS
 from sslcli.methods.simclr import SimCLRConfig
-from sslcli.nets.encoder_config import ConvNetConfig, MLPConfig
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES, ConvNetConfig, MLPConfig
 from sslcli.saved import read, to_config, to_yaml
 
 
@@ -77,8 +77,8 @@ def test_experiment_files_and_views_win_too() -> None:
 def test_other_methods_have_what_they_had() -> None:
     before = composed("method=toy")
     config = composed()
-    assert (config.optim, config.encoder, config.epochs) == (SGDConfig(), ConvNetConfig(), 22)
-    assert suited(config) == []
+    assert (config.optim, config.encoder, config.epochs) == (SGDConfig(), ConvNetConfig(grid=4), 22)
+    assert suited(config) == list(CONVNET_WITH_PLACES)
     assert before == composed("method=toy")
 
 

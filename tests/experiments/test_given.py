@@ -22,12 +22,15 @@ from doubles import (
 )
 
 from sslcli.data.arrays import ArraysConfig
+from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError
+from sslcli.experiments import finetune_config, label_curve_config
 from sslcli.experiments.given import names_of
 from sslcli.experiments.linear_eval_config import Config, resolve
 from sslcli.experiments.remembering import Remembering
 from sslcli.nets.encoder_config import ConvNetConfig
+from sslcli.nets.vit_config import Pool
 from sslcli.runs.folder import Run
 from sslcli.runs.results import read_results
 
@@ -154,7 +157,6 @@ ARRAYS = ArraysConfig(root="x.npz")
         ({"run": "a", "encoder": GIVEN}, "run=a and encoder=… name two encoders"),
         ({"encoder": ConvNetConfig(), "data": ARRAYS}, "encoder.weights is required"),
         ({"encoder": GIVEN}, "data is required"),
-        ({"encoder": GIVEN, "data": ARRAYS, "at": 3}, "at=3 names a snapshot of a run"),
         (
             {"encoder": GIVEN, "data": ARRAYS, "baselines": ["public", "public"]},
             "baselines name one twice",
@@ -169,6 +171,21 @@ def test_what_is_evaluated_must_be_clear(settings: Any, message: str) -> None:
     with pytest.raises(SslcliError) as error:
         resolve(Config(runtime=RUNTIME, **settings))
     assert message in error.value.message
+
+
+@pytest.mark.parametrize("chosen", [{"at": 3}, {"pool": Pool.cls}])
+def test_what_is_chosen_of_a_run_is_refused_of_given_weights(chosen: dict[str, Any]) -> None:
+    given: Any = {"encoder": GIVEN, "data": ARRAYS, "runtime": RUNTIME, **chosen}
+    optim = SGDConfig()
+    configs: list[tuple[Any, Any]] = [
+        (resolve, Config(**given)),
+        (finetune_config.resolve, finetune_config.Config(optim=optim, **given)),
+        (label_curve_config.resolve, label_curve_config.Config(optim=optim, **given)),
+    ]
+    for resolved, config in configs:
+        with pytest.raises(SslcliError, match="and there is no run") as refused:
+            resolved(config)
+        assert refused.value.fix.startswith("leave it out")
 
 
 def test_baselines_are_true_false_or_a_list() -> None:

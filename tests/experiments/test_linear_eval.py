@@ -48,7 +48,7 @@ def test_measures_the_encoder_beside_its_baselines(
         assert row.scores["top1"] == pytest.approx(right / 60)
         assert row.settings["l2"] in (1e-3, 1e-1)
     assert results.protocol.trained_on == "120 training + 30 validation labels"
-    assert results.row("trained_encoder").settings["width"] == 32
+    assert results.row("trained_encoder").settings["width"] == 512
     assert results.row("raw_pixels").settings["width"] == 12 * 12 * 3
     assert (run / "figures/confusion.png").exists()
     assert (run / "confusion.csv").exists()

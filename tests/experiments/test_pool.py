@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ import torch
 from doubles import PREPROCESSING, Sslcli, require_two_lines
 
 from sslcli.errors import SslcliError
+from sslcli.experiments.given import compared_encoder
+from sslcli.nets.description import WEIGHTS
 from sslcli.nets.encoder_config import ConvNetConfig, EncoderConfig
 from sslcli.nets.vit import VisionTransformer
 from sslcli.nets.vit_config import Pool, ViTConfig
@@ -52,6 +57,23 @@ def test_an_encoder_without_the_choice_is_refused(
     write(tmp_path, config)
     with pytest.raises(SslcliError, match=said):
         read_encoder(tmp_path, pool=Pool.cls)
+
+
+def test_an_encoder_beside_it_is_pooled_alike_where_it_can(tmp_path: Path) -> None:
+    vit = ViTConfig(width=24, depth=1, heads=2, pool=Pool.mean)
+    for name, config in {"vit": vit, "convnet": ConvNetConfig(width=2)}.items():
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, config)
+    images = np.zeros((1, 16, 16, 3), dtype=np.uint8)
+    session: Any = SimpleNamespace(splits=SimpleNamespace(train=SimpleNamespace(images=images)))
+
+    def beside(name: str, pool: Pool | None) -> EncoderConfig:
+        like, weights = read_encoder(tmp_path / "vit", pool=pool), str(tmp_path / name / WEIGHTS)
+        return compared_encoder(weights, like, session, 0, name, pool).config
+
+    assert beside("vit", Pool.cls) == replace(vit, pool=Pool.cls)
+    assert beside("vit", None) == vit
+    assert beside("convnet", Pool.cls) == ConvNetConfig(width=2)
 
 
 def test_every_evaluation_takes_it_and_says_which(

@@ -29,9 +29,9 @@ def test_measures_the_run_and_writes_it_down(sslcli: Sslcli, trained: Path) -> N
     folder = trained / "diagnostics"
     assert {file.name for file in folder.iterdir()} == {"diagnostics.json", "diagnostics.png"}
     found = json.loads((folder / "diagnostics.json").read_text())
-    assert len(found["dimension_std"]) == len(found["spectrum"]) == 32
-    assert 1 <= found["effective_rank"] <= 32
-    assert 1 <= found["lidar"] <= 32
+    assert len(found["dimension_std"]) == len(found["spectrum"]) == 512
+    assert 1 <= found["effective_rank"] <= 512
+    assert 1 <= found["lidar"] <= 512
     assert -8 <= found["uniformity"] <= 0
     assert 0 < found["alignment"] < 4
     assert found["views"] == {"pictures": 500, "of_each": 10}

@@ -48,7 +48,7 @@ def test_features_are_the_runs_own(sslcli: Sslcli, trained: Path) -> None:
     folder = trained / "embeddings/val-pca"
     assert {file.name for file in folder.iterdir()} == set(write.FILES)
     with np.load(folder / "features.npz") as content:  # no pickles
-        assert content["features"].shape == (24, 32)
+        assert content["features"].shape == (24, 512)
         assert content["labels"].shape == (24,)
         assert sorted(content["classes"]) == sorted(["dark", HOSTILE])
         assert str(content["fingerprint"]) == facts(trained)["data"]["fingerprint"]
