@@ -77,6 +77,10 @@ class DataConfig:
         """Returns `root`, or the cache where it is left out; `~` is expanded."""
         return cache_folder() if self.root is None else Path(self.root).expanduser()
 
+    def picture_folder(self) -> Path | None:
+        """Returns the folder below which the pictures' files lie; None where they are no files."""
+        return None
+
     def divided(self, stored: StoredParts[P]) -> StoredParts[P]:
         """Returns `stored` with test, if asked for, and validation held out, and limited.
 

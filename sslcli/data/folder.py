@@ -157,6 +157,9 @@ class FolderConfig(DataConfig):
         )
         return handle_duplicates(splits, self.duplicates)
 
+    def picture_folder(self) -> Path | None:
+        return self.location()
+
     def list_files(self) -> tuple[Listing, StoredParts[PictureFiles]]:
         """Returns the files, and the parts that they belong to; opens none."""
         root = self.location()

@@ -41,6 +41,10 @@ def require_labels(splits: Splits, name: str) -> None:
         )
 
 
+def require_nothing(splits: Splits, name: str) -> None:
+    """Accepts pictures without labels: masks say what is in them."""
+
+
 def require_test(splits: Splits, name: str) -> None:
     """Raises SslcliError unless there is a test part, labelled if training is."""
     if splits.test is None:

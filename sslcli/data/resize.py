@@ -25,14 +25,18 @@ Small ones take less time than handing them over.
 """
 
 
-def centre_square(picture: Image.Image, resolution: int) -> Image.Image:
-    """Returns the middle square at `resolution`: bicubic, antialiased."""
+def centre_square(
+    picture: Image.Image,
+    resolution: int,
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+) -> Image.Image:
+    """Returns the middle square at `resolution`: as a rule bicubic, antialiased."""
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return picture.resize(
         (resolution, resolution),
-        Image.Resampling.BICUBIC,
+        resample,
         box=(left, top, left + side, top + side),
         reducing_gap=2.0,
     )

@@ -97,12 +97,15 @@ class TableConfig(FolderConfig):
             stored = with_groups(stored, listing, self.groups)
         return listing, stored
 
+    def picture_folder(self) -> Path:
+        return Path(self.pictures or self.location().absolute().parent).expanduser().absolute()
+
     def _group_column(self) -> str | None:
         """Returns the column that `groups` names; None where it is a pattern, or left out."""
         return None if self.groups is None or "(" in self.groups else self.groups
 
     def _listing(self, table: Path, paths: Sequence[str]) -> Listing:
-        base = Path(self.pictures or table.absolute().parent).expanduser().absolute()
+        base = self.picture_folder()
         if not base.is_dir():
             fix = "data.pictures=path/to/the/folder in which the paths begin"
             raise SslcliError(f"data.pictures is not a folder: {base}", fix)

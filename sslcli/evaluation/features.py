@@ -6,17 +6,18 @@ Shapes: N images, H W C, D the encoder's width.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pixel_unshuffle
 
 from sslcli.data.images import Pixels
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Preprocessing, as_pictures
+from sslcli.nets.encoder import Encoder
 
 
 def features(
@@ -31,14 +32,41 @@ def features(
     In eval mode, which is then undone, and in float32: bf16 cannot resolve deep sigmoid codes.
     Raises SslcliError where the pictures do not fit, RunFailed where features are not finite.
     """
+    return finite(_computed(encoder, encoder, images, preprocessing, device, batch_size))
+
+
+def feature_maps(
+    encoder: Encoder,
+    images: Pixels,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    batch_size: int = 64,
+) -> Tensor:
+    """Returns the encoder's maps (N, D, h, w), float32 on `device`; else as `features`.
+
+    Raises SslcliError also where the encoder knows no places.
+    """
+    found = _computed(encoder, encoder.maps, images, preprocessing, device, batch_size)
+    return finite(found.flatten(1)).view(found.shape)
+
+
+def _computed(
+    encoder: nn.Module,
+    compute: Callable[[Tensor], Tensor],
+    images: Pixels,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    batch_size: int,
+) -> Tensor:
+    """Returns what `compute`, of an encoder in eval mode, makes of the pictures."""
     require_fit(images, preprocessing)
     batches = []
     with torch.no_grad(), eval_mode(encoder):
         for start in range(0, len(images), batch_size):
             batch = as_pictures(torch.tensor(images[start : start + batch_size]).to(device))
             batch = preprocessing.normalized(batch).contiguous(memory_format=torch.channels_last)
-            batches.append(encoder(batch))
-    return finite(torch.cat(batches))
+            batches.append(compute(batch))
+    return torch.cat(batches)
 
 
 def finite(found: Tensor) -> Tensor:
@@ -70,6 +98,19 @@ def pixels(images: Pixels) -> Tensor:
         for rows in np.array_split(np.arange(len(images)), math.ceil(len(images) / 512))
     ]
     return torch.cat(shrunk)
+
+
+FINE = 4
+"""Colours a side by which raw pixels describe a place."""
+
+
+def pixel_maps(images: Pixels, side: int, device: torch.device) -> Tensor:
+    """Returns raw pixels as maps (N, D, side, side), float32 in [0, 1], on `device`.
+
+    A place holds FINE x FINE mean colours of images (N, H, W, C) uint8.
+    """
+    shrunk = interpolate(as_pictures(torch.tensor(images[:])), size=FINE * side, mode="area")
+    return pixel_unshuffle(shrunk, FINE).to(device)
 
 
 def require_fit(images: Pixels, preprocessing: Preprocessing) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from torch import Tensor
 
 from sslcli.data.images import Pixels
-from sslcli.data.needs import require_labels_or_targets
+from sslcli.data.needs import require_labels_or_targets, require_nothing
 from sslcli.errors import SslcliError
-from sslcli.evaluation.features import features, pixels, require_fit
+from sslcli.evaluation.features import feature_maps, features, pixel_maps, pixels, require_fit
 from sslcli.experiments.given import compared_encoder, names_of, open_given
 from sslcli.experiments.linear_eval_config import Config
-from sslcli.experiments.session import Session, open_evaluation
+from sslcli.experiments.session import Need, Session, open_evaluation
 from sslcli.experiments.subject_config import RAW_PIXELS, UNTRAINED
 from sslcli.nets.encoder import Encoder
 from sslcli.runs.folder import Run
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sslcli.console import Console
 
 Extract: TypeAlias = Callable[[Pixels], Tensor]
-"""Maps pictures (N, H, W, C) to features (N, D)."""
+"""Maps pictures (N, H, W, C) to features (N, D), or to what places hold (N, D, h, w)."""
 
 
 def opened(
@@ -41,7 +42,7 @@ def opened(
     )
     if config.run is None:
         session, files = open_given(
-            "linear-eval", run, config, console, config.seed, require_labels_or_targets
+            "linear-eval", run, config, console, config.seed, need_of(config)
         )
         require_same_network(config, files, ceiling)
         if ceiling is not None:
@@ -58,9 +59,14 @@ def opened(
         config.runtime,
         console,
         config.data_root,
-        require_labels_or_targets,
+        need_of(config),
     )
     return session, files, ceiling
+
+
+def need_of(config: Config) -> Need:
+    """Returns the check of what the evaluation needs of its data."""
+    return require_labels_or_targets if config.masks is None else require_nothing
 
 
 def require_same_network(config: Config, files: EncoderFiles, ceiling: EncoderFiles | None) -> None:
@@ -82,24 +88,33 @@ def require_same_network(config: Config, files: EncoderFiles, ceiling: EncoderFi
 
 
 def build_extractors(
-    config: Config, files: EncoderFiles, ceiling: EncoderFiles | None, session: Session
+    config: Config,
+    files: EncoderFiles,
+    ceiling: EncoderFiles | None,
+    session: Session,
+    places: bool = False,
 ) -> dict[str, Extract]:
-    """Returns the compared extractors, by name."""
+    """Returns the compared extractors, by name; with `places` of maps (N, D, h, w)."""
     compute = session.compute
 
     def extract_with(encoder: Encoder, source: EncoderFiles = files) -> Extract:
         compute.to_device(encoder)
         if config.runtime.compile:
             encoder.compile()
-        return lambda images: features(encoder, images, source.preprocessing, compute.device)
+        of = feature_maps if places else features
+        return lambda images: of(encoder, images, source.preprocessing, compute.device)
 
     def cut(encoder: Encoder) -> Encoder:
         return encoder if config.layer is None else encoder.up_to(config.layer)
 
-    extractors = {"trained_encoder": extract_with(cut(load_trained(files)))}
+    trained = extract_with(cut(load_trained(files)))
+    extractors = {"trained_encoder": trained}
     for name, baseline in zip(names_of(config.compared), config.compared, strict=True):
         if baseline == UNTRAINED:
             extractors["untrained_encoder"] = extract_with(cut(build_untrained(files)))
+        elif baseline == RAW_PIXELS and places:
+            side = trained(session.splits.val.images[:1]).shape[2]
+            extractors[RAW_PIXELS] = partial(pixel_maps, side=side, device=compute.device)
         elif baseline == RAW_PIXELS:
             extractors[RAW_PIXELS] = lambda images: pixels(images).to(compute.device)
         else:

@@ -92,7 +92,7 @@ def open_given(
     seed: int = 0,
     need: Need = require_labels,
 ) -> tuple[Session, EncoderFiles]:
-    """Opens a session on labelled pictures, with an encoder of given weights.
+    """Opens a session on pictures, labelled as a rule, with an encoder of given weights.
 
     Raises SslcliError where labels or a test part are missing, or the weights do not fit.
     """

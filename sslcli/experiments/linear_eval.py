@@ -21,9 +21,16 @@ from sslcli.evaluation.scores import (
     top_k_accuracy,
 )
 from sslcli.experiments.extractors import Extract, build_extractors, opened
+from sslcli.experiments.further_scores import (
+    further_details,
+    further_scores,
+    require_enough,
+    show_further,
+)
 from sslcli.experiments.linear_eval_config import Config
 from sslcli.experiments.linear_eval_targets import evaluate_targets
 from sslcli.experiments.probed import evaluated, origin, refits_on_validation, standardizing
+from sslcli.experiments.segmentation import run_segmentation
 from sslcli.experiments.session import Session
 from sslcli.experiments.subject_config import RAW_PIXELS
 from sslcli.report.figures import save_confusion
@@ -46,12 +53,17 @@ if TYPE_CHECKING:
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Fits a probe and kNN on features extracted once; reads test here, once."""
+    if config.masks is not None:
+        run_segmentation(config, run, console)
+        return
     session, files, ceiling = opened(config, run, console)
     splits = session.splits
     if splits.train.targets is not None:
         evaluate_targets(config, session, build_extractors(config, files, ceiling, session), files)
         return
     assert splits.train.labels is not None
+    assert splits.test is not None
+    require_enough(config, splits.test)
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)
     labelled = splits.train.subset(chosen)
 
@@ -117,6 +129,7 @@ def measure(
             **top_accuracies(logits, test_labels),
             "knn": top_k_accuracy(votes, test_labels),
             "val_top1": selection.accuracies[selection.l2],
+            **further_scores(config, test, test_labels, selection.probe.standardizer.mean),
         },
         settings={
             "width": train.shape[1],
@@ -152,6 +165,7 @@ def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Pro
         details["supervised_ceiling"] = "the same on the output of its whole encoder"
     details["knn_k"] = min(config.knn_k, len(labelled))
     details["knn_temperature"] = config.knn_temperature
+    details.update(further_details(config, splits.test))
     also = f" + {len(splits.val)} validation" if refit else ""
     return Protocol(
         trained_on=f"{len(labelled)} training{also} labels",
@@ -194,6 +208,7 @@ def report(config: Config, session: Session, results: Results, learned_from: int
         rows.append((row.name.replace("_", " "), *scores, f"{row.seconds:.1f} s"))
     title = f"test accuracy, {protocol.trained_on}"
     console.table(title, ("features", *(columns[key] for key in shown), "time"), rows)
+    show_further(config, results.rows, console)
     if config.run is not None:
         console.say(origin(config, Path(config.run), learned_from))
     console.say(f"run: {session.run.folder}")

@@ -7,6 +7,7 @@ run.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ from sslcli.settings import REQUIRED, setting
 from sslcli.text import hydra_path
 from sslcli.trained.data import evaluation_folder_label
 from sslcli.trained.encoder_files import resolve_encoder_run
+
+
+class Also(Enum):
+    """Names what is measured beside the probe and kNN."""
+
+    retrieval = "retrieval"
+    few_shot = "few_shot"
 
 
 @dataclass(kw_only=True)
@@ -71,6 +79,17 @@ class Config(ChosenEncoder):
         "also evaluate this run of `finetune init=random`: "
         "what full supervision of the same network gives",
     )
+    also: list[Also] = setting(
+        [], "beside probe and kNN: retrieval (recall@k, mAP), few_shot (episodes)", added_later=True
+    )
+    few_shot_ways: int = setting(5, "classes of a few-shot episode", added_later=True)
+    masks: str | None = setting(
+        None,
+        "measure segmentation instead, without labels: the folder of masks, outside data.root, "
+        "by the pictures' names below it; values are classes, 255 is left out",
+        added_later=True,
+        file=True,
+    )
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +110,13 @@ class Config(ChosenEncoder):
             "positive",
             "0.07 is the default",
         )
+        twice, ways = len(set(self.also)) < len(self.also), self.few_shot_ways
+        named = [one.name for one in self.also]
+        require(not twice, "also", named, "names, each once", "try also=[retrieval,few_shot]")
+        require(ways >= 2, "few_shot_ways", ways, "at least 2", "5 is the default")
+        alone = self.masks is None or (self.labels == 1 and not self.also)
+        must_be = "given without also=… and labels=…, which masks=… does not read"
+        require(alone, "masks", self.masks, must_be, "leave these out, or measure them alone")
         given = self.baselines
         listed = isinstance(given, list) and all(isinstance(name, str) for name in given)
         must_be = "true, false or a list"

@@ -98,6 +98,8 @@ def evaluate_targets(
 ) -> None:
     """Fits a probe and kNN on each extractor's features, and writes and prints the scores."""
     splits = session.splits
+    also = [name.value for name in config.also]
+    require(not also, "also", also, "left out: it needs one class a picture", "leave it out")
     task, labelled = task_of(splits.train), drawn(config, splits)
     rows = []
     for step, (name, extract) in enumerate(extractors.items()):

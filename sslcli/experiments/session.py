@@ -152,6 +152,8 @@ def open_evaluation(
 ) -> Session:
     """Opens a session that measures encoders on `chosen`, or on the first run's data.
 
+    `labelled`: whether pictures must have labels.
+
     Raises SslcliError where these are not the runs' data, lack labels or a test part, or do not fit
     the encoders.
     """

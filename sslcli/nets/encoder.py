@@ -52,6 +52,17 @@ class Encoder(nn.Module):
         features: Tensor = self(pictures)
         return features
 
+    def maps(self, pictures: Tensor) -> Tensor:
+        """Maps (N, C, H, W) to feature maps (N, D, h, w): what each place of a picture holds.
+
+        Raises SslcliError where the encoder knows no places.
+        """
+        if len(self.code_shape) != 3:
+            kind = type(self).__name__
+            message = f"a {kind} has no patches: its features belong to no place in the picture"
+            raise SslcliError(message, "use an encoder of patches or feature maps: vit, convnet, …")
+        return self.code(pictures)
+
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
         """Builds a decoder (N, *code_shape) -> (N, channels, resolution, resolution).
 

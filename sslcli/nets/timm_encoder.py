@@ -34,6 +34,28 @@ class TimmEncoder(Encoder):
     def forward(self, pictures: Tensor) -> Tensor:
         return cast(Tensor, self.model(pictures))
 
+    def maps(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D, h, w): timm's features before pooling.
+
+        Raises SslcliError where the model's are neither maps nor tokens of a known grid.
+        """
+        model = cast(Any, self.model)
+        found = model.forward_features(pictures)
+        if isinstance(found, Tensor) and found.ndim == 4:
+            return found.permute(0, 3, 1, 2) if _channels_last(model) else found
+        grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
+        first = getattr(model, "num_prefix_tokens", None)
+        if not isinstance(found, Tensor) or found.ndim != 3 or grid is None or first is None:
+            message = f"timm's {type(model).__name__} has no patches that sslcli can place"
+            raise SslcliError(message, "use encoder=vit, or a ViT or convnet of timm")
+        patches: Tensor = found[:, first:].transpose(1, 2)
+        return patches.reshape(*patches.shape[:2], *grid)
+
+
+def _channels_last(model: Any) -> bool:
+    """Tells whether the model's maps are (N, h, w, D), as Swin's are."""
+    return str(getattr(model, "output_fmt", "NCHW")) == "NHWC"
+
 
 def build_timm_encoder(
     name: str, channels: int, resolution: int, patch_size: int | None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sslcli.data.decode import to_grey_or_rgb
 from sslcli.data.resize import centre_square
 from sslcli.data.stored_picture import load_upright
-from sslcli.evaluation.features import features, require_fit
+from sslcli.evaluation.features import feature_maps, features, require_fit
 from sslcli.method import Preprocessing, as_pictures
 from sslcli.nets.description import JSON
 from sslcli.nets.encoder import Encoder
@@ -55,6 +55,15 @@ class PretrainedEncoder(nn.Module):
         """Returns features (N, D) of pictures, like `preprocess`, without gradients."""
         device = next(self.encoder.parameters()).device
         return features(self.encoder, self._images(pictures), self.preprocessing, device)
+
+    def patches(self, pictures: Pictures) -> Tensor:
+        """Returns what each place of the pictures holds, (N, D, h, w), without gradients.
+
+        Of a ViT its patches' tokens, of a convnet the feature maps before pooling; D is theirs.
+        `pictures`: like `preprocess`. Raises SslcliError where the encoder knows no places.
+        """
+        device = next(self.encoder.parameters()).device
+        return feature_maps(self.encoder, self._images(pictures), self.preprocessing, device)
 
     def _images(self, pictures: Pictures) -> NDArray[np.uint8]:
         if isinstance(pictures, np.ndarray):

@@ -243,3 +243,39 @@ def test_a_run_that_saw_few_labels_or_began_pretrained_is_no_ceiling(
         assert outcome.status == 2
         assert "full supervision" in outcome.err
         assert "init=random" in outcome.err
+
+
+def test_retrieval_and_few_shot_episodes_are_measured_where_they_are_asked_for(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    words = ["also=[retrieval,few_shot]", *FEW]
+    refused = sslcli("linear-eval", "run=last", *words)
+    assert refused.status == 2
+    assert refused.err.splitlines()[-2:] == [
+        "error: few-shot episodes need 20 test pictures of 5 classes, and 3 of 3 classes have so "
+        "many",
+        "fix:   try few_shot_ways=3",
+    ]
+    words += ["few_shot_ways=3", "baselines=[raw_pixels]"]
+    outcome = sslcli("linear-eval", "run=last", *words)
+    assert outcome.status == 0, outcome.err
+    for shown in ("recall@1", "recall@10", "mAP", "1-shot", "5-shot", "600 episodes of 3 classes"):
+        assert shown in outcome.out
+    (run,) = [path.parent for path in (tmp_path / "outputs").rglob("results.json")]
+    results = read_results(run)
+    assert len(results.rows) == 2
+    names = {"recall_at_1", "recall_at_5", "recall_at_10", "map"}
+    names |= {f"few_shot_{k}{of}" for k in (1, 5) for of in ("", "_interval")}
+    for row in results.rows:
+        assert names <= row.scores.keys()
+    pixels = results.row("raw_pixels").scores
+    assert pixels["recall_at_1"] == 1.0, "the brightest channel is in the pixels"
+    assert pixels["few_shot_5"] == 1.0
+    assert names <= facts(run)["metrics"].keys()
+    assert "among the other 59" in str(results.protocol.details["retrieval"])
+    assert "SimpleShot" in str(results.protocol.details["few_shot"])
+    shown = sslcli("report", str(run))
+    assert shown.status == 0, shown.err
+    pages = "".join(page.read_text() for page in run.rglob("*.html"))
+    assert "recall at 1" in pages
+    assert "few shot 5 interval" in pages

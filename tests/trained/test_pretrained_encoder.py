@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from doubles import pictures
+from doubles import PREPROCESSING, pictures
 from PIL import Image
 
 import sslcli
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features
+from sslcli.nets.encoder_config import MLPConfig
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import read_encoder
 from sslcli.trained.pretrained_encoder import PretrainedEncoder
@@ -119,3 +120,23 @@ def test_a_notebooks_random_numbers_are_its_own(run: Path) -> None:
     torch.manual_seed(1)
     sslcli.load_encoder(run)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_its_patches_are_what_each_place_holds(encoder: PretrainedEncoder) -> None:
+    images = pictures().images[:]
+    expected = encoder.features(images)
+    encoder.train()
+    maps = encoder.patches(images)
+    assert encoder.training, "the mode is what it was"
+    assert maps.shape == (24, encoder.width, 2, 2)
+    assert not maps.requires_grad
+    assert torch.allclose(maps.mean(dim=(2, 3)), expected, atol=1e-5)
+    encoder.eval()
+    assert encoder.patches([Image.fromarray(one) for one in images]).equal(maps)
+
+
+def test_patches_are_refused_of_an_encoder_without_places() -> None:
+    encoder = PretrainedEncoder(MLPConfig(widths=[4]).build(3, 16), PREPROCESSING)
+    with pytest.raises(SslcliError, match="a MLP has no patches") as refused:
+        encoder.patches(pictures().images[:])
+    assert "vit, convnet" in refused.value.fix
