@@ -253,11 +253,8 @@ def _job_folder(sweep: Path, number: int, command: str, words: list[str], config
         message = (
             f"{others[0]} was started as another experiment: the same words mean something else now"
         )
-        raise SslcliError(
-            message,
-            f"end it as it began: sslcli resume {shell_path(others[0])}; or start a new sweep: "
-            "hydra.sweep.dir=FOLDER, or another runtime.outputs",
-        )
+        go_on = f"end it as it began: sslcli resume {shell_path(others[0])}"
+        raise SslcliError(message, f"{go_on}; or start a new sweep: hydra.sweep.dir=FOLDER")
     return folder if (folder / "run.json").exists() else create(command, config, words, folder)
 
 

@@ -19,6 +19,7 @@ WORDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_verdict_is_said_recorded_and_drawn(
     sslcli: Sslcli, coloured: Path, tmp_path: Path, steps: Steps
 ) -> None:
