@@ -25,10 +25,12 @@ def teacher(tmp_path: Path) -> Path:
 
 
 def change_a_byte(path: Path) -> None:
-@pytest.mark.slow
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
+
+
+@pytest.mark.slow
 def test_a_run_teaches_and_what_it_saw_is_counted(
     sslcli: Sslcli, teacher: Path, tmp_path: Path
 ) -> None:

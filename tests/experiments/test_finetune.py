@@ -31,7 +31,6 @@ def run_of(tmp_path: Path) -> Path:
 
 
 def test_learns_from_few_labels_and_reads_test_once(
-@pytest.mark.slow
     sslcli: Sslcli, coloured: Path, tmp_path: Path
 ) -> None:
     outcome = sslcli(
@@ -52,6 +51,9 @@ def test_learns_from_few_labels_and_reads_test_once(
     assert evaluation.settings == {"init": "run", "labels": 5, "seed": 0}
     assert evaluation.metrics == row.scores
     assert {path.name for path in (run / "figures").iterdir()} >= {"confusion.png", "curves.png"}
+
+
+@pytest.mark.slow
 def test_random_weights_are_the_same_network_drawn_by_the_seed(
     sslcli: Sslcli, coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

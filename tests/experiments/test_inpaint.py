@@ -86,7 +86,6 @@ def test_killed_it_goes_on_and_ends_the_same(
     def killed(*_: object) -> None:
         raise Killed
 
-@pytest.mark.slow
     with monkeypatch.context() as patch:
         patch.setattr(inpainting.Filling, "save", killed)  # trained, but nothing is reported
         with pytest.raises(Killed):
@@ -103,6 +102,9 @@ def test_killed_it_goes_on_and_ends_the_same(
     for key, value in states[0]["modules"].items():
         assert torch.equal(value, states[1]["modules"][key]), key
     assert facts(cut)["metrics"] == facts(whole)["metrics"]
+
+
+@pytest.mark.slow
 def test_the_network_learns_to_fill(sslcli: Sslcli, tmp_path: Path) -> None:
     outcome = sslcli(
         "inpaint", *TINY, "data.limit=200", "batch_size=20", "epochs=12", "method.adversarial=false",

@@ -91,7 +91,6 @@ def test_a_cell_is_what_its_own_command_measures(
 
 
 def test_stopped_it_measures_what_is_missing(
-@pytest.mark.slow
     sslcli: Sslcli, coloured: Path, tmp_path: Path, steps: Steps
 ) -> None:
     words = ["label-curve", f"run={coloured}", *FEW, "subsets=1"]
@@ -107,6 +106,9 @@ def test_stopped_it_measures_what_is_missing(
     assert json.loads((cut / "results.json").read_text()) == json.loads(
         (whole / "results.json").read_text()
     )
+
+
+@pytest.mark.slow
 def test_several_runs_stand_side_by_side(sslcli: Sslcli, coloured: Path, tmp_path: Path) -> None:
     assert (
         sslcli(

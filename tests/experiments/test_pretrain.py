@@ -94,7 +94,6 @@ def test_other_choices(sslcli: Sslcli, tmp_path: Path, words: list[str]) -> None
 
 
 def test_a_run_that_diverges_says_so_and_keeps_its_last_checkpoint(
-@pytest.mark.slow
     sslcli: Sslcli, tmp_path: Path
 ) -> None:
     outcome = sslcli("pretrain", *TINY, "epochs=60", "optim.lr=1e30", "save_every=0.25")
@@ -103,6 +102,9 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_checkpoint(
     assert "the loss is not finite at step" in error
     assert "optim.lr" in fix
     assert facts(only_run(tmp_path / "outputs"))["status"] == "failed"
+
+
+@pytest.mark.slow
 def test_a_collapse_is_announced(sslcli: Sslcli) -> None:
     """Weights that are decayed to nothing give every picture the same features."""
     outcome = sslcli(
