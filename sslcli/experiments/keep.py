@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sslcli.experiments.pretrain_config import Config
 from sslcli.method import Evaluate, Method
@@ -42,3 +42,24 @@ def keep_before(keep: Keep, evaluate: Evaluate) -> Evaluate:
         return evaluate(step)
 
     return both
+
+
+def best_epoch(records: Sequence[dict[str, Any]], kept: Sequence[int]) -> str | None:
+    """Names the epoch with the best kNN on validation, and how its encoder is had.
+
+    None where it is the last one, or kNN was not measured. `kept`: epochs that have a snapshot.
+    """
+    found = [
+        (int(record["epoch"]), record["knn_accuracy"])
+        for record in records
+        if record["epoch"] > 0 and "knn_accuracy" in record
+    ]
+    if not found:
+        return None
+    last, at_end = found[-1]
+    epoch, accuracy = max(found, key=lambda pair: (pair[1], pair[0]))
+    if epoch == last:
+        return None
+    there = f"at={epoch} evaluates it" if epoch in kept else f"snapshots=[{epoch}] keeps it"
+    after = f"best after epoch {epoch}, {100 * accuracy:.2f} %"
+    return f"kNN on validation was {after} ({100 * at_end:.2f} % at the end): {there}"

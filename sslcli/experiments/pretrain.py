@@ -25,7 +25,7 @@ from sslcli.evaluation.restoration_monitor import RestorationMonitor
 from sslcli.evaluation.view_features import NUM_VIEWED, view_features
 from sslcli.experiments.figures import save_figures, save_views
 from sslcli.experiments.given import first_encoder
-from sslcli.experiments.keep import keep_before, keeper
+from sslcli.experiments.keep import best_epoch, keep_before, keeper
 from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.remembering import Remembering, suggest_low_rate
 from sslcli.experiments.session import Session, Training, open_session, train_phase
@@ -42,6 +42,7 @@ from sslcli.runs.folder import Run, Validation, read_records
 from sslcli.seeding import derive_seed
 from sslcli.text import duration
 from sslcli.trained.encoder import write_encoder
+from sslcli.trained.encoder_files import kept_snapshots
 from sslcli.trained.method import PHASE, method_of
 
 if TYPE_CHECKING:
@@ -278,6 +279,9 @@ def finish(trained: Trained, **metrics: float) -> None:
     throughput = {"images_per_second": round(speed, 1)} if speed else {}
     peak = session.compute.peak_memory_bytes()
     validation = next((metric for metric in VALIDATION if metric.metric in last), None)
+    best = best_epoch(records, kept_snapshots(session.run.folder))
+    if best is not None:
+        session.console.say(best)
     session.run.finish({**last, **metrics}, validation, peak_memory_bytes=peak, **throughput)
 
 
