@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,22 +29,27 @@ from sslcli.experiments.further_scores import (
 )
 from sslcli.experiments.linear_eval_config import Config
 from sslcli.experiments.linear_eval_targets import evaluate_targets
-from sslcli.experiments.probed import evaluated, origin, refits_on_validation, standardizing
+from sslcli.experiments.probed import (
+    candidates,
+    chosen_settings,
+    describe_probe,
+    evaluated,
+    finish,
+    measure_each,
+    refits_on_validation,
+    say_where,
+    standardizing,
+)
 from sslcli.experiments.segmentation import run_segmentation
 from sslcli.experiments.session import Session
-from sslcli.experiments.subject_config import RAW_PIXELS
 from sslcli.report.figures import save_confusion
-from sslcli.runs.evaluations import Evaluation, append_evaluation
-from sslcli.runs.folder import Run, Validation
+from sslcli.runs.folder import Run
 from sslcli.runs.results import (
     Protocol,
     Results,
     Row,
-    Value,
-    numbers,
     percentage,
     score,
-    write_results,
 )
 
 if TYPE_CHECKING:
@@ -67,17 +72,10 @@ def run(config: Config, run: Run, console: Console) -> None:
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)
     labelled = splits.train.subset(chosen)
 
-    rows = []
-    extractors = build_extractors(config, files, ceiling, session)
-    for step, (name, extract) in enumerate(extractors.items()):
-        row = measure(name, extract, labelled, session, config)
-        rows.append(row)
-        record = {"phase": "linear-eval", "step": step, "epoch": 0, "features": name}
-        l2, timing = row.settings["l2"], {"seconds": row.seconds}
-        run.record({**record, **row.scores, "l2": l2, "timing": timing})
-        if row.settings["l2_doubt"]:
-            subject = name.replace("_", " ")
-            console.warn(f"l2 of the probe on the {subject} is {row.settings['l2_doubt']}")
+    def measured(name: str, extract: Extract) -> Row:
+        return measure(name, extract, labelled, session, config)
+
+    rows = measure_each(build_extractors(config, files, ceiling, session), measured, session)
     results = Results(
         "linear-eval",
         describe_protocol(config, labelled, splits),
@@ -90,7 +88,8 @@ def run(config: Config, run: Run, console: Console) -> None:
         },
         classes=session.classes,
     )
-    finish(config, session, results)
+    draw_confusion(session, results)
+    finish(config, session, results, "top1", evaluated(config))
     report(config, session, results, files.labels)
 
 
@@ -131,13 +130,8 @@ def measure(
             "val_top1": selection.accuracies[selection.l2],
             **further_scores(config, test, test_labels, selection.probe.standardizer.mean),
         },
-        settings={
-            "width": train.shape[1],
-            "l2": selection.l2,
-            "l2_at_edge": selection.at_edge,
-            "l2_doubt": selection.doubt,
-        },
-        candidates={f"{l2:g}": accuracy for l2, accuracy in selection.accuracies.items()},
+        settings=chosen_settings(selection, train.shape[1]),
+        candidates=candidates(selection),
         per_class=[score(v) for v in per_class_accuracy(predictions, test_labels, num_classes)],
         confusion=confusion_matrix(predictions, test_labels, num_classes).tolist(),
         seconds=round(time.perf_counter() - began, 3),
@@ -147,52 +141,19 @@ def measure(
 def describe_protocol(config: Config, labelled: ImageSet, splits: Splits) -> Protocol:
     """Describes how the rows were measured."""
     assert splits.test is not None
-    refit = refits_on_validation(config, labelled, splits)
-    standardized_by = (
-        "it was fitted on"
-        if refit
-        else f"of {len(standardizing(splits)):,} training pictures, without their labels"
-    )
-    layer = "encoder output" if config.layer is None else f"output of layer {config.layer}"
-    details: dict[str, Value] = {
-        "probe": "multinomial logistic regression, truncated Newton, on features standardised by "
-        + f"those {standardized_by}",
-        "features": f"{layer}{config.described()}, eval mode, float32, no augmentation",
-    }
-    if RAW_PIXELS in config.compared:
-        details[RAW_PIXELS] = "the same on pixels in [0, 1]"
-    if config.ceiling is not None and config.layer is not None:
-        details["supervised_ceiling"] = "the same on the output of its whole encoder"
-    details["knn_k"] = min(config.knn_k, len(labelled))
-    details["knn_temperature"] = config.knn_temperature
-    details.update(further_details(config, splits.test))
-    also = f" + {len(splits.val)} validation" if refit else ""
-    return Protocol(
-        trained_on=f"{len(labelled)} training{also} labels",
-        chosen_on=f"{len(splits.val)} validation pictures",
-        tested_on=f"{len(splits.test)} test pictures, once",
-        data_fingerprint=splits.fingerprint,
-        details=details,
-    )
+    probe = "multinomial logistic regression, truncated Newton"
+    protocol = describe_probe(probe, config, labelled, splits)
+    return replace(protocol, details={**protocol.details, **further_details(config, splits.test)})
 
 
-def finish(config: Config, session: Session, results: Results) -> None:
-    """Writes the results, the confusion matrix, run.json and the evaluated run's line."""
-    run, trained = session.run, results.row("trained_encoder")
-    write_results(run.folder, results)
-    matrix = np.array(trained.confusion, dtype=np.int64)
+def draw_confusion(session: Session, results: Results) -> None:
+    """Draws which classes the probe of the trained encoder takes for which."""
+    matrix = np.array(results.row("trained_encoder").confusion, dtype=np.int64)
     save_confusion(
-        session.figures / "confusion.png", run.folder / "confusion.csv", matrix, results.classes
-    )
-    metrics = numbers(trained.scores)
-    others = {f"{row.name}_top1": row.scores["top1"] for row in results.rows if row is not trained}
-    metrics.update(numbers(others))
-    folder = str(run.folder.absolute())
-    evaluation = Evaluation("linear-eval", folder, evaluated(config), metrics)
-    if config.run is not None:
-        append_evaluation(Path(config.run), evaluation, session.console)
-    run.finish(
-        metrics, Validation("val_top1"), peak_memory_bytes=session.compute.peak_memory_bytes()
+        session.figures / "confusion.png",
+        session.run.folder / "confusion.csv",
+        matrix,
+        results.classes,
     )
 
 
@@ -209,6 +170,4 @@ def report(config: Config, session: Session, results: Results, learned_from: int
     title = f"test accuracy, {protocol.trained_on}"
     console.table(title, ("features", *(columns[key] for key in shown), "time"), rows)
     show_further(config, results.rows, console)
-    if config.run is not None:
-        console.say(origin(config, Path(config.run), learned_from))
-    console.say(f"run: {session.run.folder}")
+    say_where(config, session, learned_from)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,20 +25,25 @@ from sslcli.evaluation.probe import Fit, Score, select_fit
 from sslcli.evaluation.regression import fit_ridge, mean_absolute_error, r2
 from sslcli.experiments.extractors import Extract
 from sslcli.experiments.linear_eval_config import Config
-from sslcli.experiments.probed import evaluated, origin, refits_on_validation, standardizing
+from sslcli.experiments.probed import (
+    candidates,
+    chosen_settings,
+    describe_probe,
+    evaluated,
+    finish,
+    measure_each,
+    refits_on_validation,
+    say_where,
+    standardizing,
+)
 from sslcli.experiments.session import Session
-from sslcli.experiments.subject_config import RAW_PIXELS
-from sslcli.runs.evaluations import Evaluation, append_evaluation
-from sslcli.runs.folder import Validation
 from sslcli.runs.results import (
     Protocol,
     Results,
     Row,
     Value,
-    numbers,
     percentage,
     score,
-    write_results,
 )
 from sslcli.trained.encoder_files import EncoderFiles
 
@@ -69,7 +73,7 @@ class Task:
 
 
 SEVERAL = Task(
-    "a logistic regression for each class, one l2 for all, truncated Newton,",
+    "a logistic regression for each class, one l2 for all, truncated Newton",
     fit_each_class,
     {"map": mean_average_precision},
     prepare=lambda features: features,
@@ -77,7 +81,7 @@ SEVERAL = Task(
     per_class=average_precisions,
 )
 NUMBER = Task(
-    "ridge regression in closed form, float64,",
+    "ridge regression in closed form, float64",
     fit_ridge,
     {"r2": r2, "mae": mean_absolute_error},
     prepare=in_float64,
@@ -101,16 +105,11 @@ def evaluate_targets(
     also = [name.value for name in config.also]
     require(not also, "also", also, "left out: it needs one class a picture", "leave it out")
     task, labelled = task_of(splits.train), drawn(config, splits)
-    rows = []
-    for step, (name, extract) in enumerate(extractors.items()):
-        row = measured(name, extract, labelled, session, config)
-        rows.append(row)
-        record = {"phase": "linear-eval", "step": step, "epoch": 0, "features": name}
-        timing = {"seconds": row.seconds}
-        session.run.record({**record, **row.scores, "l2": row.settings["l2"], "timing": timing})
-        if row.settings["l2_doubt"]:
-            subject = name.replace("_", " ")
-            session.console.warn(f"l2 of the probe on the {subject} is {row.settings['l2_doubt']}")
+
+    def row_of(name: str, extract: Extract) -> Row:
+        return measured(name, extract, labelled, session, config)
+
+    rows = measure_each(extractors, row_of, session)
     names = list(splits.target_names or ())
     learned: dict[str, Value] = {"encoder_learned_from_labels": files.labels}
     results = Results(
@@ -121,7 +120,7 @@ def evaluate_targets(
         settings={**evaluated(config), "ceiling": config.ceiling, **learned},
         classes=names if task is SEVERAL else [],
     )
-    finish(config, session, results)
+    finish(config, session, results, task.main, evaluated(config))
     print_table(config, session, results, files.labels)
 
 
@@ -164,13 +163,8 @@ def measured(
     return Row(
         name,
         {**scores, **by_knn, f"val_{task.main}": selection.accuracies[selection.l2]},
-        settings={
-            "width": train.shape[1],
-            "l2": selection.l2,
-            "l2_at_edge": selection.at_edge,
-            "l2_doubt": selection.doubt,
-        },
-        candidates={f"{l2:g}": value for l2, value in selection.accuracies.items()},
+        settings=chosen_settings(selection, train.shape[1]),
+        candidates=candidates(selection),
         per_class=[score(value) for value in task.per_class(predicted, true)],
         seconds=round(time.perf_counter() - began, 3),
     )
@@ -184,47 +178,11 @@ def targets_of(part: ImageSet, device: torch.device) -> Tensor:
 
 def described(config: Config, labelled: ImageSet, splits: Splits) -> Protocol:
     """Describes how the rows were measured."""
-    assert splits.test is not None
-    task, refit = task_of(labelled), refits_on_validation(config, labelled, splits)
-    standardized_by = (
-        "it was fitted on"
-        if refit
-        else f"of {len(standardizing(splits)):,} training pictures, without their labels"
-    )
-    layer = "encoder output" if config.layer is None else f"output of layer {config.layer}"
-    details: dict[str, Value] = {
-        "probe": f"{task.probe} on features standardised by those {standardized_by}",
-        "features": f"{layer}{config.described()}, eval mode, float32, no augmentation",
-        "targets": ", ".join(splits.target_names or ()),
-        "knn_k": min(config.knn_k, len(labelled)),
-        "knn_temperature": config.knn_temperature,
-    }
-    if RAW_PIXELS in config.compared:
-        details[RAW_PIXELS] = "the same on pixels in [0, 1]"
-    also = f" + {len(splits.val)} validation" if refit else ""
-    return Protocol(
-        trained_on=f"{len(labelled)} training{also} labels",
-        chosen_on=f"{len(splits.val)} validation pictures, by {HEADINGS[task.main]}",
-        tested_on=f"{len(splits.test)} test pictures, once",
-        data_fingerprint=splits.fingerprint,
-        details=details,
-    )
-
-
-def finish(config: Config, session: Session, results: Results) -> None:
-    """Writes the results, run.json and the evaluated run's line."""
-    run, main = session.run, task_of(session.splits.train).main
-    write_results(run.folder, results)
-    trained = results.row("trained_encoder")
-    others = {f"{row.name}_{main}": row.scores[main] for row in results.rows if row is not trained}
-    metrics = numbers({**trained.scores, **others})
-    folder = str(run.folder.absolute())
-    evaluation = Evaluation("linear-eval", folder, evaluated(config), metrics)
-    if config.run is not None:
-        append_evaluation(Path(config.run), evaluation, session.console)
-    run.finish(
-        metrics, Validation(f"val_{main}"), peak_memory_bytes=session.compute.peak_memory_bytes()
-    )
+    task = task_of(labelled)
+    by = f", by {HEADINGS[task.main]}"
+    protocol = describe_probe(task.probe, config, labelled, splits, by)
+    names = ", ".join(splits.target_names or ())
+    return replace(protocol, details={**protocol.details, "targets": names})
 
 
 def print_table(config: Config, session: Session, results: Results, learned_from: int) -> None:
@@ -244,6 +202,4 @@ def print_table(config: Config, session: Session, results: Results, learned_from
     of = "" if task is SEVERAL else f" of {protocol.details['targets']}"
     title = f"test scores{of}, {protocol.trained_on}"
     console.table(title, ("features", *columns.values(), "time"), rows)
-    if config.run is not None:
-        console.say(origin(config, Path(config.run), learned_from))
-    console.say(f"run: {session.run.folder}")
+    say_where(config, session, learned_from)

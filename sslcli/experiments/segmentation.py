@@ -19,19 +19,23 @@ from sslcli.evaluation.probe import Probe, select_probe
 from sslcli.evaluation.segmentation import majority, mean_iou, pixel_confusion, predicted, vectors
 from sslcli.experiments.extractors import Extract, build_extractors, opened
 from sslcli.experiments.linear_eval_config import Config
+from sslcli.experiments.probed import (
+    candidates,
+    chosen_settings,
+    finish,
+    measure_each,
+    say_where,
+)
 from sslcli.experiments.session import Session
 from sslcli.experiments.subject_config import RAW_PIXELS
-from sslcli.runs.evaluations import Evaluation, append_evaluation
-from sslcli.runs.folder import Run, Validation
+from sslcli.runs.folder import Run
 from sslcli.runs.results import (
     Protocol,
     Results,
     Row,
     Value,
-    numbers,
     percentage,
     score,
-    write_results,
 )
 from sslcli.trained.data import run_data_config
 
@@ -90,17 +94,23 @@ def run_segmentation(config: Config, run: Run, console: Console) -> None:
     extractors = build_extractors(config, files, ceiling, session, places=True)
     height, width = extractors["trained_encoder"](session.splits.val.images[:1]).shape[2:]
     parts = masked_parts(config, session, data.picture_folder(), MOST_PLACES // (height * width))
-    rows = []
-    for step, (name, extract) in enumerate(extractors.items()):
-        row = measure(name, extract, parts, config)
-        rows.append(row)
-        record = {"phase": "linear-eval", "step": step, "epoch": 0, "features": name}
-        timing = {"seconds": row.seconds}
-        run.record({**record, **row.scores, "l2": row.settings["l2"], "timing": timing})
-        if row.settings["l2_doubt"]:
-            subject = name.replace("_", " ")
-            console.warn(f"l2 of the probe on the {subject} is {row.settings['l2_doubt']}")
-    finish(config, session, parts, rows)
+
+    def measured(name: str, extract: Extract) -> Row:
+        return measure(name, extract, parts, config)
+
+    rows = measure_each(extractors, measured, session)
+    settings = {**config.chosen(), "masks": config.masks}
+    results = Results(
+        "linear-eval",
+        describe_protocol(config, session, parts),
+        rows,
+        runs=[] if config.run is None else [config.run],
+        settings=settings,
+        classes=[str(number) for number in range(parts.num_classes)],
+    )
+    finish(config, session, results, "miou", settings)
+    print_table(session, results, len(parts.test.masks))
+    say_where(config, session, files.labels)
 
 
 def masked_parts(config: Config, session: Session, folder: Path | None, at_most: int) -> Parts:
@@ -147,13 +157,8 @@ def measure(name: str, extract: Extract, parts: Parts, config: Config) -> Row:
             "pixel_accuracy": score(float(on_test.trace() / max(1, on_test.sum()))),
             "val_miou": score(mean_iou(on_val)),
         },
-        settings={
-            "width": train.shape[1],
-            "l2": selection.l2,
-            "l2_at_edge": selection.at_edge,
-            "l2_doubt": selection.doubt,
-        },
-        candidates={f"{l2:g}": accuracy for l2, accuracy in selection.accuracies.items()},
+        settings=chosen_settings(selection, train.shape[1]),
+        candidates=candidates(selection),
         per_class=[
             float(right / count) if count else None
             for right, count in zip(on_test.diagonal(), counts, strict=True)
@@ -204,22 +209,8 @@ def describe_protocol(config: Config, session: Session, parts: Parts) -> Protoco
     )
 
 
-def finish(config: Config, session: Session, parts: Parts, rows: list[Row]) -> None:
-    """Writes the results, run.json and the evaluated run's line, and prints the table."""
-    run, trained = session.run, rows[0]
-    protocol = describe_protocol(config, session, parts)
-    runs = [] if config.run is None else [config.run]
-    settings = {**config.chosen(), "masks": config.masks}
-    classes = [str(number) for number in range(parts.num_classes)]
-    write_results(run.folder, Results("linear-eval", protocol, rows, runs, settings, classes))
-    others = {f"{row.name}_miou": row.scores["miou"] for row in rows[1:]}
-    metrics = numbers({**trained.scores, **others})
-    if config.run is not None:
-        evaluation = Evaluation("linear-eval", str(run.folder.absolute()), settings, metrics)
-        append_evaluation(Path(config.run), evaluation, session.console)
-    run.finish(
-        metrics, Validation("val_miou"), peak_memory_bytes=session.compute.peak_memory_bytes()
-    )
+def print_table(session: Session, results: Results, num_tested: int) -> None:
+    """Prints every encoder's scores on the test masks."""
     lines = [
         (
             row.name.replace("_", " "),
@@ -227,8 +218,7 @@ def finish(config: Config, session: Session, parts: Parts, rows: list[Row]) -> N
             percentage(row.scores["pixel_accuracy"]),
             f"{row.seconds:.1f} s",
         )
-        for row in rows
+        for row in results.rows
     ]
-    title = f"segmentation of {len(parts.test.masks)} test pictures, {protocol.trained_on}"
+    title = f"segmentation of {num_tested} test pictures, {results.protocol.trained_on}"
     session.console.table(title, ("features", "mean IoU", "pixels right", "time"), lines)
-    session.console.say(f"run: {run.folder}")
