@@ -163,7 +163,7 @@ def _collect(
                     )
             elif is_picture(name):
                 names.append(prefix + name)
-                numbers += _size_and_change(name, here)
+                numbers += size_and_change(name, here)
     finally:
         os.close(here)
 
@@ -175,7 +175,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _size_and_change(name: str, folder: int) -> tuple[int, int]:
+def size_and_change(name: str, folder: int | None = None) -> tuple[int, int]:
+    """Returns bytes and ctime (ns) of a file, in the open `folder` if given; -1 where it is not."""
     try:
         status = os.stat(name, dir_fd=folder)
     except OSError:  # a link to nowhere: reading it will say so

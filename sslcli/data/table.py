@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sslcli.data.folder import FolderConfig
 from sslcli.data.groups import grouped, with_groups
 from sslcli.data.parts import ORDER, PARTS
-from sslcli.data.scan import Listing, PictureFiles
+from sslcli.data.scan import Listing, PictureFiles, size_and_change
 from sslcli.data.split import StoredParts
 from sslcli.data.table_targets import in_order, read_targets, unknown_class
 from sslcli.errors import SslcliError
@@ -110,20 +110,12 @@ class TableConfig(FolderConfig):
             fix = "data.pictures=path/to/the/folder in which the paths begin"
             raise SslcliError(f"data.pictures is not a folder: {base}", fix)
         names = [os.path.relpath(path, base) if path.startswith(os.sep) else path for path in paths]
-        numbers = [_size_and_change(f"{base}{os.sep}{name}") for name in names]
+        numbers = [size_and_change(f"{base}{os.sep}{name}") for name in names]
         if all(size < 0 for size, _ in numbers):
             message = f"none of the {len(paths)} pictures of {table} is there: {paths[0]!r}"
             raise SslcliError(message, f"paths begin in {base}; another folder: data.pictures=…")
         sizes, changed = np.array(numbers, dtype=np.int64).T.copy()
         return Listing(str(base), tuple(names), sizes, changed)
-
-
-def _size_and_change(path: str) -> tuple[int, int]:
-    try:
-        status = os.stat(path)  # noqa: PTH116 (a million of them)
-    except OSError:  # reading it will say so
-        return -1, -1
-    return status.st_size, status.st_ctime_ns
 
 
 def stored_parts(table: Table) -> StoredParts[PictureFiles]:

@@ -5,6 +5,8 @@ Similarities are computed in float64 (docs/decisions/0009). N images, K classes,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -29,23 +31,16 @@ def knn_scores(
     divided by the largest of them, which changes no ranking and overflows at no temperature. Raises
     SslcliError where k is larger than the bank.
     """
-    if not 1 <= k <= len(bank):
-        raise SslcliError(
-            f"kNN looks at {k:,} neighbours, but there are {len(bank):,} labelled pictures",
-            "try k=20, or fewer",
-        )
-    candidates = directions(bank)
-    candidate_labels = bank_labels.to(candidates.device)
-    scores = candidates.new_zeros(len(queries), num_classes)
-    for start in range(0, len(queries), block):
-        part = scores[start : start + block]
-        similarity, indices = _nearest(directions(queries[start : start + block]) @ candidates.T, k)
-        weights = ((similarity - similarity.amax(dim=1, keepdim=True)) / temperature).exp()
-        votes = candidate_labels[indices]
+    parts = []
+    for weights, indices in _voters(bank, queries, k, temperature, block):
+        votes = bank_labels.to(weights.device)[indices]
+        part = weights.new_zeros(len(weights), num_classes)
         rows = torch.arange(len(part), device=part.device)
         # One neighbour at a time: no two votes meet in one cell, so a GPU too sums in one order.
         for neighbour in range(k):
             part[rows, votes[:, neighbour]] += weights[:, neighbour]
+        parts.append(part)
+    scores = torch.cat(parts)
     # Where the queries' device has no float64, its scores are float32.
     return scores if scores.device == queries.device else scores.float().to(queries.device)
 
@@ -62,16 +57,26 @@ def knn_means(
 
     They are weighted as in `knn_scores`.
     """
-    assert 1 <= k <= len(bank), f"{k} neighbours among {len(bank)}"
-    candidates = directions(bank)
-    values = in_float64(values).to(candidates.device)
-    means = []
-    for start in range(0, len(queries), block):
-        cosines = directions(queries[start : start + block]) @ candidates.T
-        similarity, indices = _nearest(cosines, k)
-        weights = (similarity / temperature).softmax(dim=1)
-        means.append((weights[..., None] * values[indices]).sum(dim=1))
+    values, means = in_float64(values), []
+    for weights, indices in _voters(bank, queries, k, temperature, block):
+        voted = weights[..., None] * values.to(weights.device)[indices]
+        means.append(voted.sum(dim=1) / weights.sum(dim=1, keepdim=True))
     return torch.cat(means)
+
+
+def _voters(
+    bank: Tensor, queries: Tensor, k: int, temperature: float, block: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields, for a block of queries, the weights of each one's neighbours, and their rows."""
+    if not 1 <= k <= len(bank):
+        raise SslcliError(
+            f"kNN looks at {k:,} neighbours, but there are {len(bank):,} labelled pictures",
+            "try k=20, or fewer",
+        )
+    candidates = directions(bank)
+    for start in range(0, len(queries), block):
+        similarity, indices = _nearest(directions(queries[start : start + block]) @ candidates.T, k)
+        yield ((similarity - similarity.amax(dim=1, keepdim=True)) / temperature).exp(), indices
 
 
 def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:

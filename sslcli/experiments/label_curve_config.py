@@ -39,7 +39,18 @@ class Kind(Enum):
 
 
 @dataclass(kw_only=True)
-class Config(ChosenEncoder):
+class CellSettings:
+    """Holds how a probe is chosen, and a network trained, at every number of labels."""
+
+    l2: list[float] = setting(
+        [1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0, 10.0],
+        "strengths of the probes' penalty, one of which is chosen on validation",
+    )
+    training: TrainingConfig = part(TrainingConfig, "how encoder and classifier are trained")
+
+
+@dataclass(kw_only=True)
+class Config(ChosenEncoder, CellSettings):
     """Holds the settings of the label curve."""
 
     run: str = setting(
@@ -72,14 +83,9 @@ class Config(ChosenEncoder):
     kinds: list[Kind] = setting(
         list(Kind), "what is measured: linear_probe, finetuned, from_scratch, raw_pixels"
     )
-    l2: list[float] = setting(
-        [1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0, 10.0],
-        "strengths of the probes' penalty, one of which is chosen on validation",
-    )
     optim: OptimConfig = setting(
         REQUIRED, "the optimizer of fine-tuning, and of training from scratch"
     )
-    training: TrainingConfig = part(TrainingConfig, "how encoder and classifier are trained")
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
 
     def __post_init__(self) -> None:

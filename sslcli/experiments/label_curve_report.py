@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ from sslcli.experiments.label_curve_cells import (
     cell_text,
     write_table,
 )
-from sslcli.report.label_curve import save_label_curve
+from sslcli.report.label_curve import Point, save_label_curve
 from sslcli.runs.evaluations import Evaluation, append_evaluation
 from sslcli.runs.results import Protocol, Results, write_results
 
 if TYPE_CHECKING:
+    from sslcli.console import Console
     from sslcli.experiments.label_curve import LabelCurve
 
 
@@ -45,23 +47,28 @@ def describe_protocol(curve: LabelCurve) -> Protocol:
     )
 
 
-def report(curve: LabelCurve, cells: list[Cell]) -> None:
-    """Writes the results, the plot and the evaluated runs' lines; prints the table."""
-    config, session = curve.config, curve.session
-    run, console = session.run, session.console
+def curves_of(curve: LabelCurve, cells: Sequence[Cell]) -> Curves:
+    """Returns the accuracies of every curve by its numbers of labels."""
     curves: Curves = {}
     for cell in cells:
         points = curves.setdefault(curve.curve(cell.run, cell.kind), {})
         points.setdefault(cell.num_labels, []).append(cell.top1)
-    rows = [cell.row() for cell in cells]
-    protocol = describe_protocol(curve)
-    write_results(run.folder, Results("label-curve", protocol, rows, runs=config.runs))
-    write_table(run.folder / "label_curve.csv", curves)
+    return curves
+
+
+def write_curves(curve: LabelCurve, curves: Curves) -> dict[str, list[Point]]:
+    """Writes the curves as CSV and as a figure; returns their points, with intervals."""
+    write_table(curve.session.run.folder / "label_curve.csv", curves)
     means = {
         name: [(count, *mean_and_interval(values)) for count, values in points.items()]
         for name, points in curves.items()
     }
-    save_label_curve(session.figures / "label_curve.png", means)
+    save_label_curve(curve.session.figures / "label_curve.png", means)
+    return means
+
+
+def warn_of_doubts(cells: Sequence[Cell], console: Console) -> None:
+    """Warns of probes whose l2 may not be the best."""
     at_edge = sum(AT_EDGE in cell.chosen for cell in cells)
     if at_edge:
         console.warn(
@@ -74,6 +81,10 @@ def report(curve: LabelCurve, cells: list[Cell]) -> None:
             f"validation cannot decide the l2 of {undecided} probes: every one does as well; "
             "the middle of the grid is taken"
         )
+
+
+def print_curves(curves: Curves, console: Console) -> None:
+    """Prints a line for each number of labels."""
     counts = sorted({count for points in curves.values() for count in points})
     console.table(
         "test accuracy [%] by number of labels",
@@ -83,6 +94,19 @@ def report(curve: LabelCurve, cells: list[Cell]) -> None:
             for count in counts
         ],
     )
+
+
+def report(curve: LabelCurve, cells: list[Cell]) -> None:
+    """Writes the results, the plot and the evaluated runs' lines; prints the table."""
+    config, session = curve.config, curve.session
+    run, console = session.run, session.console
+    curves = curves_of(curve, cells)
+    rows = [cell.row() for cell in cells]
+    protocol = describe_protocol(curve)
+    write_results(run.folder, Results("label-curve", protocol, rows, runs=config.runs))
+    means = write_curves(curve, curves)
+    warn_of_doubts(cells, console)
+    print_curves(curves, console)
     metrics = {
         f"{name.replace(' ', '_')}_{count}": mean
         for name, points in means.items()

@@ -10,9 +10,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-
 from sslcli import processes
 from sslcli.data.batches import Batches, LabelledBatches
 from sslcli.data.images import evenly_spaced
@@ -27,6 +24,12 @@ from sslcli.experiments.figures import save_figures, save_views
 from sslcli.experiments.given import first_encoder
 from sslcli.experiments.keep import best_epoch, keep_before, keeper
 from sslcli.experiments.pretrain_config import Config
+from sslcli.experiments.pretrain_warnings import (
+    say_normal,
+    warn_of_known_failure,
+    warn_of_own_statistics,
+    warn_of_wide_code,
+)
 from sslcli.experiments.remembering import Remembering, suggest_low_rate
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.experiments.suited import suited
@@ -34,7 +37,6 @@ from sslcli.method import (
     Evaluate,
     LabelReader,
     Method,
-    Normal,
     Restorer,
 )
 from sslcli.report.restorations import Decoding
@@ -81,15 +83,21 @@ def train_method(
     config: Config,
     session: Session,
     wrap_listener: Callable[[ProgressListener], ProgressListener] = lambda listener: listener,
+    labels_may_be_seen: bool = True,
 ) -> Trained | None:
     """Trains from the run's last checkpoint or the start, and writes the encoder.
 
+    Raises SslcliError, before the first step, where the encoder has seen labels, or will, and must
+    not.
     Returns None in every process but rank 0, which alone writes.
     """
     run, compute, splits = session.run, session.compute, session.splits
     method, known_labels = build(config, session)
     num_labels = count_labels(method, session)
     seen_labels = num_labels + known_labels
+    if seen_labels and not labels_may_be_seen:
+        message = f"the encoder learns from {seen_labels:,} labels, which would not be counted"
+        raise SslcliError(message, "choose a method, weights and a teacher that saw none")
     normal = method.normal(config.batch_size)
     reads_labels = isinstance(method, LabelReader)
     kind, part = (LabelledBatches, splits.train) if reads_labels else (Batches, splits.pretraining)
@@ -179,20 +187,6 @@ def build(config: Config, session: Session) -> tuple[Method, int]:
     return method, labels
 
 
-def say_normal(normal: Normal, console: Console) -> None:
-    """Says what the loss is where nothing was learned, as far as that is known."""
-    known = [f"{value:.3g} {name}" for name, value in normal._asdict().items() if value is not None]
-    if known:
-        console.say(f"the loss is {' and '.join(known)}")
-
-
-def warn_of_known_failure(config: Config, console: Console) -> None:
-    """Warns, before the first step, where method and batch are known to fail together."""
-    said = config.method.known_to_fail(config.batch_size)
-    if said is not None:
-        console.warn(said)
-
-
 def count_labels(method: Method, session: Session) -> int:
     """Returns how many labels the method learns from: none, unless its type says so.
 
@@ -208,38 +202,6 @@ def count_labels(method: Method, session: Session) -> int:
     num_labels = len(session.splits.train)
     session.console.say(f"{type(method).__name__} learns from {num_labels:,} labels")
     return num_labels
-
-
-def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
-    """Warns where the code has more values than the picture."""
-    units, shape = config.encoder.bottleneck, method.preprocessing
-    num_inputs = shape.channels * shape.resolution**2
-    if units is not None and units > num_inputs:
-        console.warn(
-            f"encoder.bottleneck={units} is wider than the picture's {num_inputs} values: "
-            "nothing is compressed"
-        )
-
-
-def warn_of_own_statistics(method: Method, console: Console) -> None:
-    """Warns of parts whose batch norms share no statistics among the processes."""
-    if processes.size() == 1:
-        return
-    own = [
-        name
-        for name, part in method.modules().items()
-        if part not in method.whole_batch_parts() and any(map(_is_own_norm, part.modules()))
-    ]
-    if own:
-        instead = "; encoder.norm=group, where there is that choice, has none"
-        console.warn(
-            f"batch norm ({', '.join(own)}) takes the statistics of each process's own pictures: "
-            f"results are not those of one process{instead if 'encoder' in own else ''}"
-        )
-
-
-def _is_own_norm(module: nn.Module) -> bool:
-    return isinstance(module, _BatchNorm) and not isinstance(module, nn.SyncBatchNorm)
 
 
 def evaluation(session: Session, method: Method, knn_every: int, num_steps: int) -> Evaluate:

@@ -22,8 +22,8 @@ def suggest_low_rate(optim: OptimConfig, console: Console) -> None:
     usual = next(field.default for field in fields(optim) if field.name == "lr")
     if optim.lr == usual:
         console.say(
-            f"optim.lr={optim.lr:g} is the default, meant for random weights; a tenth of it "
-            f"forgets less of given ones: optim.lr={optim.lr / 10:g}, or optim.layer_decay=0.75"
+            f"optim.lr={optim.lr:g} is the default, meant for random weights; what changes given "
+            f"ones less: optim.lr={optim.lr / 10:g}, or optim.layer_decay=0.75"
         )
 
 
@@ -49,8 +49,8 @@ class Remembering:
             self._warned = True
             self.warn(
                 f"after step {step}: kNN accuracy on validation is {100 * now:.2f} %, below the "
-                f"{100 * before:.2f} % of the weights that it began with; a lower optim.lr forgets "
-                "less"
+                f"{100 * before:.2f} % of the weights that it began with; a lower optim.lr changes "
+                "them less"
             )
         return {**values, FELL: float(now < before)}
 

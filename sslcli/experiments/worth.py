@@ -8,6 +8,7 @@ network. That is what a person who has these labels could do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,17 +16,21 @@ from numpy.typing import NDArray
 
 from sslcli.data.needs import require_labels, require_test
 from sslcli.evaluation.label_equivalents import LabelEquivalent, label_equivalents
-from sslcli.evaluation.scores import mean_and_interval
 from sslcli.experiments.label_curve import LabelCurve
-from sslcli.experiments.label_curve_cells import Cell, Curves, cell_text, write_table
+from sslcli.experiments.label_curve_cells import Cell
 from sslcli.experiments.label_curve_config import Kind
-from sslcli.experiments.label_curve_report import describe_protocol
+from sslcli.experiments.label_curve_report import (
+    curves_of,
+    describe_protocol,
+    print_curves,
+    warn_of_doubts,
+    write_curves,
+)
 from sslcli.experiments.pretrain import finish as finish_pretraining
 from sslcli.experiments.pretrain import train_method
 from sslcli.experiments.session import Session, open_session
 from sslcli.experiments.subject_config import UNTRAINED
 from sslcli.experiments.worth_config import Config
-from sslcli.report.label_curve import save_label_curve
 from sslcli.report.verdict import compared, sentences
 from sslcli.runs.folder import Run
 from sslcli.runs.results import Results, Row, write_results
@@ -45,7 +50,7 @@ def run(config: Config, run: Run, console: Console) -> None:
     session = open_session(run, config.runtime, config.data, console)
     require_labels(session.splits, "worth")
     require_test(session.splits, "worth")
-    trained = train_method(config, session)
+    trained = train_method(config, session, labels_may_be_seen=False)
     if trained is None:
         return
     curve = LabelCurve.of(config.curve(str(run.folder)), session, [read_encoder(run.folder)])
@@ -126,49 +131,24 @@ def report(curve: LabelCurve, cells: list[Cell]) -> dict[str, float]:
     if "given encoders" in chosen:
         others = label_equivalents(counts, chosen["given encoders"], chosen["with pretraining"])
         said += compared(others)
-    curves = curves_of(curve, cells)
-    write_table(run.folder / "label_curve.csv", curves)
     rows = [cell.row() for cell in cells] + [equivalent_row(each) for each in equivalents]
     protocol = describe_protocol(curve)
     write_results(run.folder, Results("worth", protocol, rows, classes=session.classes))
-    points = {
-        name: [(count, *mean_and_interval(values)) for count, values in found.items()]
-        for name, found in curves.items()
-    }
-    save_label_curve(session.figures / "label_curve.png", points)
+    curves = curves_of(curve, sorted(cells, key=lambda cell: (cell.run, cell.kind)))
+    write_curves(curve, curves)
+    warn_of_doubts(cells, session.console)
     for name, accuracies in chosen.items():
         curves[f"best {name}"] = dict(zip(counts, accuracies.T.tolist(), strict=True))
-    session.console.table(
-        "test accuracy [%] by number of labels",
-        ("labels", *curves),
-        [
-            (f"{count:,}", *(cell_text(found.get(count)) for found in curves.values()))
-            for count in counts
-        ],
-    )
+    print_curves(curves, session.console)
     for sentence in said:
         session.console.say(sentence)
     run.update(verdict=said)
     return metrics_of(equivalents)
 
 
-def curves_of(curve: LabelCurve, cells: Sequence[Cell]) -> Curves:
-    curves: Curves = {}
-    for cell in sorted(cells, key=lambda cell: (cell.run, cell.kind)):
-        points = curves.setdefault(curve.curve(cell.run, cell.kind), {})
-        points.setdefault(cell.num_labels, []).append(cell.top1)
-    return curves
-
-
 def equivalent_row(found: LabelEquivalent) -> Row:
-    scores = {
-        "ratio": found.ratio,
-        "low": found.low,
-        "high": found.high,
-        "gain": found.gain,
-        "gain_interval": found.gain_interval,
-    }
-    return Row("label_equivalent", scores, {"num_labels": found.num_labels})
+    scores = asdict(found)
+    return Row("label_equivalent", scores, {"num_labels": scores.pop("num_labels")})
 
 
 def metrics_of(equivalents: Sequence[LabelEquivalent]) -> dict[str, float]:

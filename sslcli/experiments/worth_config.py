@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sslcli.engine.optim_config import AdamWConfig
 from sslcli.errors import require
-from sslcli.experiments.finetune_config import TrainingConfig
+from sslcli.experiments.label_curve_config import CellSettings
 from sslcli.experiments.label_curve_config import Config as CurveConfig
 from sslcli.experiments.pretrain_config import Config as PretrainConfig
 from sslcli.experiments.pretrain_config import folder_label as folder_label
@@ -19,7 +19,7 @@ from sslcli.settings import part, setting
 
 
 @dataclass(kw_only=True)
-class Config(PretrainConfig):
+class Config(PretrainConfig, CellSettings):
     """Holds the settings of pretraining, and of the comparison after it."""
 
     labels: list[float] = setting(
@@ -40,14 +40,9 @@ class Config(PretrainConfig):
         file=True,
         words=COMPARED,
     )
-    l2: list[float] = setting(
-        [1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 1e-1, 1.0, 10.0],
-        "strengths of the probes' penalty, one of which is chosen on validation",
-    )
     finetuning: AdamWConfig = part(
         AdamWConfig, "the optimizer of fine-tuning, and of training from scratch"
     )
-    training: TrainingConfig = part(TrainingConfig, "how encoder and classifier are trained")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -92,7 +92,7 @@ class SimCLRConfig(MethodConfig):
         if self.loss is not ContrastiveLoss.nt_xent or batch_size >= FEW:
             return None
         return (
-            f"NT-Xent learns little from a batch of {batch_size} (Yeh et al. 2022): "
+            f"NT-Xent is weak with a batch of {batch_size} (Yeh et al. 2022): "
             f"method.loss=dcl, or batch_size={FEW} or more"
         )
 

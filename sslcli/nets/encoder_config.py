@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
-"""What suits methods that compare whole views. Source: benchmarks/tuning.py, docs/tuning.md."""
+"""What suits methods that compare whole views.
+
+Measured for SimCLR and VICReg (docs/tuning.md), MoCo, MoCo v3 and BYOL (docs/measurements.md); the
+others take it over.
+"""
 
 
 class Stem(Enum):

@@ -75,6 +75,16 @@ def test_data_without_a_test_part_can_hold_one_out(sslcli: Sslcli, tmp_path: Pat
     assert "data.test_fraction" in outcome.err
 
 
+def test_an_encoder_that_learns_from_labels_is_refused_before_it_is_trained(
+    sslcli: Sslcli, coloured: Path, steps: Steps
+) -> None:
+    """At 12 labels it would know all 120."""
+    outcome = sslcli(*WORDS, "method=sup_con")
+    assert outcome.status == 2
+    assert "learns from 120 labels, which would not be counted" in outcome.err
+    assert steps.taken == {}
+
+
 def cells(**top1: float) -> list[Cell]:
     """One number of labels and subset: `kind=validation` accuracies; on test a tenth of that."""
     return [Cell(0, kind, 1.0, 10, 0, value / 10, value, "") for kind, value in top1.items()]
