@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 
 
 CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
-"""What suits methods that compare whole views.
-
-Measured for SimCLR and VICReg (docs/tuning.md), MoCo, MoCo v3 and BYOL (docs/measurements.md); the
-others take it over.
-"""
+"""Measured for SimCLR, VICReg, MoCo, BYOL (docs/tuning.md, measurements.md); others take it over."""
 
 
 class Stem(Enum):
