@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
-"""Measured for SimCLR, VICReg, MoCo, BYOL (docs/tuning.md, measurements.md); others take it over."""
+"""Measured for SimCLR, VICReg, MoCo and BYOL (docs/measurements.md); others take it over."""
 
 
 class Stem(Enum):
