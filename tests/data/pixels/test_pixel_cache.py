@@ -99,7 +99,7 @@ def test_a_change_within_a_tick_of_the_clock_is_noticed(
 ) -> None:
     """Same name, same size, same time: all that a listing can tell."""
     moment = 1_700_000_000 * 10**9
-    monkeypatch.setattr(scan, "_size_and_change", lambda name, folder: (300, moment))
+    monkeypatch.setattr(scan, "size_and_change", lambda name, folder: (300, moment))
     monkeypatch.setattr("sslcli.data.pixel_cache.STABLE_AFTER", STABLE_AFTER)
     monkeypatch.setattr("sslcli.data.pixel_cache.time.time_ns", lambda: moment + STABLE_AFTER)
     fingerprint = config(photos, cache).load().fingerprint
