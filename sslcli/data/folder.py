@@ -127,7 +127,7 @@ class FolderConfig(DataConfig):
 
         `limit` comes before decoding: a bad picture among those is one fewer.
         """
-        listing, stored = self.list_files()
+        listing, stored = self.list_files(track)
         chosen = self.divided(stored)
         files = {
             "train": chosen.train,
@@ -163,7 +163,7 @@ class FolderConfig(DataConfig):
     def _is_zip(self) -> bool:
         return self.location().suffix.lower() == ".zip" and self.location().is_file()
 
-    def list_files(self) -> tuple[Listing, StoredParts[PictureFiles]]:
+    def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
         """Returns the files, and the parts that they belong to; opens none."""
         from sslcli.data.zip_file import scan_zip
 

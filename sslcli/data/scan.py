@@ -48,6 +48,11 @@ class Listing:
         """Returns a file's content, from any thread; raises OSError where it cannot be read."""
         return read_bytes(self.path(row))
 
+    @property
+    def kept_as(self) -> str:
+        """Returns the path after which the cache of these files is named."""
+        return self.root
+
     @cached_property
     def key(self) -> str:
         """Returns 16 hex digits that change when a file is added, removed or changed."""
