@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import os
-import stat
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,20 +52,26 @@ class Decoded:
     bad: dict[int, str]
 
 
-def decode_files(paths: list[str], options: DecodeOptions, track: Track) -> Decoded:
-    """Decodes every file into memory, alike for any number of threads."""
-    shape = (len(paths), options.resolution, options.resolution, options.channels or 3)
-    images = np.empty(shape, dtype=np.uint8)
-    records = np.zeros((len(paths), RECORD), dtype=np.uint8)
+def decode_files(
+    read: Callable[[int], bytes], count: int, options: DecodeOptions, track: Track
+) -> Decoded:
+    """Decodes the files read(0), ..., read(count - 1) into memory.
+
+    The result is alike for any number of threads.
+    """
+    images = np.empty(
+        (count, options.resolution, options.resolution, options.channels or 3), dtype=np.uint8
+    )
+    records = np.zeros((count, RECORD), dtype=np.uint8)
     bad: dict[int, str] = {}
 
     def fill(index: int) -> bytes:
-        data = read_bytes(paths[index])
-        images[index], kind = decoded_pixels(io.BytesIO(data), options.resolution, shape[3])
+        data = read(index)
+        images[index], kind = decoded_pixels(io.BytesIO(data), options.resolution, images.shape[3])
         return record_of(data, kind)
 
-    outcomes = read_each(fill, len(paths), options.workers)
-    for index, outcome in enumerate(track(outcomes, total=len(paths), label="decoding pictures")):
+    outcomes = read_each(fill, count, options.workers)
+    for index, outcome in enumerate(track(outcomes, total=count, label="decoding pictures")):
         store_outcome(outcome, index, records, bad)
     if num_channels(records, options.channels) != images.shape[3]:
         images = images[..., :1].copy()
@@ -83,21 +86,6 @@ def num_channels(records: NDArray[np.uint8], channels: int | None) -> int:
 def num_coloured(records: NDArray[np.uint8]) -> int:
     """Counts the pictures that are stored in colour."""
     return int((records[:, -1] == COLOUR).sum())
-
-
-def read_bytes(path: str | Path) -> bytes:
-    """Returns the file's content.
-
-    Raises OSError for what is no file: reading a pipe or device would hang.
-    """
-    # Unbuffered: twice as fast for small files.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:  # noqa: PTH123
-        kind = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(kind):
-            number = errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL
-            what = os.strerror(number) if stat.S_ISDIR(kind) else "Not a file, but a pipe or device"
-            raise OSError(number, what, str(path))
-        return file.read()
 
 
 def record_of(data: bytes, kind: int) -> bytes:

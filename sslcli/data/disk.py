@@ -23,7 +23,6 @@ from sslcli.data.decode import (
     DecodeOptions,
     decoded_pixels,
     num_channels,
-    read_bytes,
     read_each,
     record_of,
     store_outcome,
@@ -125,7 +124,7 @@ class PixelFile:
 
         def fill(index: int) -> bytes:
             row = int(missing[index])
-            data = read_bytes(self.listing.path(row))
+            data = self.listing.read(row)
             pixels, kind = decoded_pixels(io.BytesIO(data), resolution, channels)
             try:
                 os.pwrite(file.fileno(), pixels.tobytes(), header + row * size)

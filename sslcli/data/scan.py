@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.data.file_bytes import read_bytes
 from sslcli.data.parts import is_ignored, part_folders, refuse_nested_parts
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
@@ -39,7 +40,12 @@ class Listing:
         return len(self.names)
 
     def path(self, row: int) -> str:
+        """Returns where a file lies, for people; what lies in an archive is read by `read` only."""
         return f"{self.root}{os.sep}{self.names[row]}"
+
+    def read(self, row: int) -> bytes:
+        """Returns a file's content, from any thread; raises OSError where it cannot be read."""
+        return read_bytes(self.path(row))
 
     @cached_property
     def key(self) -> str:
