@@ -8,6 +8,7 @@ what is found so, and what is found wrongly.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def _pairs_of_ranges(
     """Yields (i, starts[i] + 0 … counts[i] - 1) of all i, about a million at a time."""
     blocks = np.searchsorted(np.cumsum(counts), np.arange(0, counts.sum() + 1, 2**20), "left")
     edges = np.unique([*blocks.tolist(), len(counts)])
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges.tolist()):
         number = counts[low:high]
         left = np.repeat(np.arange(low, high), number)
         within = np.arange(len(left)) - np.repeat(np.cumsum(number) - number, number)

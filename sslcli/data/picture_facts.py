@@ -39,6 +39,8 @@ whether EXIF turns it; whether any pixel is coloured; mean and deviation of the 
 """
 TIFF_BITS, TIFF_CHANNELS, TIFF_FORMAT, TIFF_WIDTH, TIFF_HEIGHT = 258, 277, 339, 256, 257
 TIFF_FLOATS = 3
+LYING = 5
+"""The first of EXIF's turns that change width and height for each other."""
 PNG_START, PNG_BITS = b"\x89PNG\r\n\x1a\n", 24
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "La": 1, "F": 1, "CMYK": 4}
 """Of PIL's modes, without alpha; grey with more bits begins with I, all others have 3."""
@@ -76,7 +78,8 @@ def look_at_bytes(data: bytes) -> Look:
             raise
         nothing = np.zeros((COPY, COPY, 3), dtype=np.uint8)
         line = (str(reason) or type(reason).__name__).splitlines()[0]
-        return Look(facts, nothing, nothing[:SIDE, :SIDE, 0], nothing[:SMALL, :SMALL, 0], digest, line)
+        grey, small = nothing[:SIDE, :SIDE, 0], nothing[:SMALL, :SMALL, 0]
+        return Look(facts, nothing, grey, small, digest, line)
     return _looked(facts, upright, digest)
 
 
@@ -125,8 +128,8 @@ def _read_header(facts: NDArray[Any], image: Image.Image, data: bytes) -> None:
     except Exception:  # broken EXIF
         turn = 1
     facts["turned"] = turn in TURNS
-    width, height = image.size
-    facts["width"], facts["height"] = (height, width) if turn >= 5 and turn in TURNS else (width, height)
+    size = image.size[::-1] if turn in TURNS and turn >= LYING else image.size
+    facts["width"], facts["height"] = size
 
 
 def _depth(image: Image.Image, data: bytes) -> tuple[int, bool]:

@@ -82,6 +82,16 @@ class TableConfig(FolderConfig):
         return {"label": self.label, "labels": self.labels, "target": self.target}
 
     def list_files(self) -> tuple[Listing, StoredParts[PictureFiles]]:
+        table, listing = self.read_rows()
+        stored = stored_parts(table)
+        if "group" in table.columns:
+            stored = grouped(stored, table.columns["group"])
+        elif self.groups is not None:
+            stored = with_groups(stored, listing, self.groups)
+        return listing, stored
+
+    def read_rows(self) -> tuple[Table, Listing]:
+        """Returns the rows as texts, and their files; checks neither parts nor labels."""
         from sslcli.data.table_file import read_table
 
         root = self.location()
@@ -89,13 +99,7 @@ class TableConfig(FolderConfig):
         typed = {kind: column for kind, column in kinds.items() if column is not None}
         optional = {**(typed or kinds), "part": self.part, "group": self._group_column()}
         table = read_table(root, self.path, optional)
-        listing = self._listing(root, table.columns["path"])
-        stored = stored_parts(table)
-        if "group" in table.columns:
-            stored = grouped(stored, table.columns["group"])
-        elif self.groups is not None:
-            stored = with_groups(stored, listing, self.groups)
-        return listing, stored
+        return table, self._listing(root, table.columns["path"])
 
     def picture_folder(self) -> Path:
         return Path(self.pictures or self.location().absolute().parent).expanduser().absolute()
