@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from sslcli.data.decode import to_grey_or_rgb
+from sslcli.data.decode import reason_of, to_grey_or_rgb
 from sslcli.data.near_duplicates import SIDE, SMALL
 from sslcli.data.stored_picture import ORIENTATION, TURNS, load_upright
 
@@ -69,39 +69,58 @@ def look_at_bytes(data: bytes) -> Look:
     try:
         with Image.open(io.BytesIO(data)) as image:
             _read_header(facts, image, data)
-            image.draft(None, (2 * COPY, 2 * COPY))
-            upright = to_grey_or_rgb(load_upright(image))
+            upright = _decoded(image, COPY)
     except Exception as reason:  # PIL raises almost anything
         if not facts["width"]:
             _read_tiff_header(facts, data)
         if not facts["width"]:
             raise
         nothing = np.zeros((COPY, COPY, 3), dtype=np.uint8)
-        line = (str(reason) or type(reason).__name__).splitlines()[0]
         grey, small = nothing[:SIDE, :SIDE, 0], nothing[:SMALL, :SMALL, 0]
-        return Look(facts, nothing, grey, small, digest, line)
+        return Look(facts, nothing, grey, small, digest, reason_of(reason))
     return _looked(facts, upright, digest)
 
 
-def look_at_pixels(pixels: NDArray[Any]) -> Look:
-    """Looks at an array (H, W) or (H, W, C) of whole numbers or floats.
+def _decoded(image: Image.Image, side: int) -> Image.Image:
+    """Returns a picture upright, in mode L or RGB, of twice `side` pixels or a little more."""
+    image.draft(None, (2 * side, 2 * side))
+    return to_grey_or_rgb(load_upright(image))
 
-    Of more than 3 channels, the copy shows the first three; of 2 the first. Numbers that are not
-    uint8 are shown from the picture's least to its largest.
-    """
+
+def thumbnail(content: bytes | NDArray[Any], side: int) -> Image.Image:
+    """Returns a picture upright, at most `side` pixels wide and high; raises as `look_at_bytes`."""
+    if isinstance(content, bytes):
+        with Image.open(io.BytesIO(content)) as image:
+            upright = _decoded(image, side)
+    else:
+        upright = _shown(content if content.ndim == 3 else content[..., None])
+    upright.thumbnail((side, side))
+    return upright
+
+
+def look_at_pixels(pixels: NDArray[Any]) -> Look:
+    """Looks at an array (H, W) or (H, W, C) of whole numbers or floats."""
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     facts = np.zeros((), dtype=FACTS)
     facts["height"], facts["width"], facts["channels"] = pixels.shape
     facts["bits"], facts["floats"] = 8 * pixels.itemsize, pixels.dtype.kind == "f"
     facts["frames"], facts["format"] = 1, "array"
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).digest()[:16]
+    return _looked(facts, _shown(pixels), digest)
+
+
+def _shown(pixels: NDArray[Any]) -> Image.Image:
+    """Returns pixels (H, W, C) as a picture.
+
+    Of more than 3 channels the first three are shown, of 2 the first. Numbers that are not uint8
+    are shown from the picture's least to its largest.
+    """
     shown = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
     if pixels.dtype != np.uint8:
         numbers = np.nan_to_num(shown.astype(np.float64))
         low, high = numbers.min(), numbers.max()
         shown = np.round((numbers - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(shown[..., 0] if shown.shape[2] == 1 else shown))
-    digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).digest()[:16]
-    return _looked(facts, image, digest)
+    return Image.fromarray(np.ascontiguousarray(shown[..., 0] if shown.shape[2] == 1 else shown))
 
 
 def _looked(facts: NDArray[Any], upright: Image.Image, digest: bytes) -> Look:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sslcli.text import printable
-from sslcli.tools.inspect.findings import TITLES, Finding, Seen, Severity
+from sslcli.tools.inspect.findings import TITLES, Finding, Seen, Severity, stops_a_run
 from sslcli.tools.inspect.words import Asked
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def show(asked: Asked, seen: Seen, found: Sequence[Finding], console: Console) -
             console.columns(TITLES[severity], [("•", _line(finding)) for finding in lines])
     if not any(finding.severity is not Severity.note for finding in found):
         console.say("nothing to mend was found\n")
-    console.say(f"to train on it:\n  {seen.advice.command}")
+    after = ", once what stops it is mended" if any(map(stops_a_run, found)) else ""
+    console.say(f"to train on it{after}:\n  {seen.advice.command}")
     for reason in seen.advice.reasons:
         console.say(f"  {reason}")
 

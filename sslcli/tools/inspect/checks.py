@@ -78,11 +78,8 @@ def wide(seen: Seen) -> list[Finding]:
     if not long.any():
         return []
     rows = seen.survey.rows[seen.survey.good[long]].tolist()
-    text = (
-        f"{several(len(rows), 'picture')} of {len(lost):,} lose more than a quarter to the middle "
-        f"square that is cut from them (half of all lose {np.median(lost):.0%} or more): "
-        f"{seen.named(rows)}"
-    )
+    loses = several(len(rows), "picture loses", "pictures lose")
+    text = f"{loses} more than a quarter to the middle square that is cut out: {seen.named(rows)}"
     fix = "see whether what matters is in the middle; else cut or pad them before"
     return [_shown(Severity.note, "aspect", text, fix, rows)]
 

@@ -83,6 +83,12 @@ def in_order(seen: Seen, checks: Sequence[Check]) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.severity)
 
 
+def stops_a_run(finding: Finding) -> bool:
+    """Tells whether no run begins before this is mended."""
+    broken = finding.key == "broken" and finding.severity is Severity.wrong
+    return broken or finding.key in ("refused", "group leak")
+
+
 def refused(seen: Seen) -> list[Finding]:
     reason = seen.catalogue.refusal
     if reason is None:
@@ -121,8 +127,8 @@ def leaks(seen: Seen) -> list[Finding]:
         like = "looks" if len(pairs) == 1 else "look"
         text = f"{several(len(pairs), f'{judged} picture')} {like} like one in {other}: "
         fix = f"see whether they are one picture saved twice; if so, take them out of {other}"
-        severity, text = Severity.doubtful, text + _pairs(seen, pairs)
-        found.append(Finding(severity, "near leak", text, fix, tuple(pairs[:MOST_SHOWN])))
+        text += _pairs(seen, pairs, "is like")
+        found.append(Finding(Severity.doubtful, "near leak", text, fix, tuple(pairs[:MOST_SHOWN])))
     return [*found, *_shared_groups(seen)]
 
 
@@ -130,8 +136,8 @@ def _is_are(count: int, part: str) -> str:
     return f"{several(count, f'{part} picture')} {'is' if count == 1 else 'are'}"
 
 
-def _pairs(seen: Seen, pairs: Sequence[tuple[int, int]]) -> str:
-    named = [f"{seen.name(row)} is {seen.name(other)}" for row, other in pairs[:MOST_NAMED]]
+def _pairs(seen: Seen, pairs: Sequence[tuple[int, int]], verb: str = "is") -> str:
+    named = [f"{seen.name(row)} {verb} {seen.name(other)}" for row, other in pairs[:MOST_NAMED]]
     return ", ".join(named) + (", …" if len(pairs) > MOST_NAMED else "")
 
 
@@ -166,7 +172,7 @@ def copies_within(seen: Seen) -> list[Finding]:
         fix = "keep each in the class that is right"
         found.append(Finding(Severity.wrong, "two classes", text, fix, _shown(differing)))
     parts = seen.catalogue.parts
-    same = within(seen.copies.exact, parts)
+    same = [rows for rows in within(seen.copies.exact, parts) if rows not in differing]
     if same:
         too_many = sum(map(len, same)) - len(same)
         what = several(too_many, "picture is a copy", "pictures are copies")

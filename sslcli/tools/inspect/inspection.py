@@ -6,9 +6,8 @@ import argparse
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sslcli.data.parts import is_ignored
 from sslcli.data.scan import is_picture
@@ -16,10 +15,11 @@ from sslcli.errors import SslcliError, require
 from sslcli.files import write_atomically
 from sslcli.tools.inspect.advice import advise
 from sslcli.tools.inspect.as_text import show
+from sslcli.tools.inspect.as_values import values
 from sslcli.tools.inspect.catalogue import Catalogue, catalogue_of
 from sslcli.tools.inspect.checks import CHECKS
 from sslcli.tools.inspect.copies import find_copies
-from sslcli.tools.inspect.findings import Finding, Seen, in_order
+from sslcli.tools.inspect.findings import Seen, in_order
 from sslcli.tools.inspect.summary import summary_of
 from sslcli.tools.inspect.survey import survey_of
 from sslcli.tools.inspect.words import Asked, understand
@@ -93,43 +93,3 @@ def other_files(catalogue: Catalogue) -> dict[str, int]:
                 found[ending or "without an ending"] += 1
         del folder
     return dict(found)
-
-
-def values(asked: Asked, seen: Seen, found: Sequence[Finding]) -> dict[str, Any]:
-    """Returns all that was found as values that JSON can hold."""
-    names, rows = seen.catalogue.names, seen.survey.rows
-
-    def named(clusters: Sequence[Sequence[int]]) -> list[list[str]]:
-        return [[_text(names[row]) for row in members] for members in clusters]
-
-    return {
-        "words": asked.words,
-        "pictures": len(seen.catalogue),
-        "looked_at": len(seen.survey),
-        "bytes": seen.catalogue.num_bytes,
-        "parts": seen.summary.parts,
-        "sizes": seen.summary.sizes(),
-        **seen.summary.kinds,
-        "classes": seen.summary.classes,
-        "groups": seen.summary.groups,
-        "broken": {_text(names[int(rows[i])]): reason for i, reason in seen.survey.bad.items()},
-        "copies": named(seen.copies.exact),
-        "near_copies": named(seen.copies.near),
-        "command": seen.advice.command,
-        "reasons": list(seen.advice.reasons),
-        "findings": [
-            {
-                "severity": finding.severity.name,
-                "kind": finding.key,
-                "text": finding.text,
-                "fix": finding.fix,
-                "pictures": named(finding.rows),
-            }
-            for finding in found
-        ],
-    }
-
-
-def _text(name: str) -> str:
-    """Returns a file's name as UTF-8 can hold it."""
-    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
