@@ -12,7 +12,13 @@ from torch import Tensor
 
 from sslcli.augment.blocks import in_blocks
 from sslcli.augment.blur import RandomBlur
-from sslcli.augment.colour import ColourJitter, grayscale_, solarize_
+from sslcli.augment.colour import (
+    ColourJitter,
+    drop_channels_,
+    grayscale_,
+    sample_kept,
+    solarize_,
+)
 from sslcli.augment.crop import RandomCrop, resized_crop
 from sslcli.processes import own_rows
 
@@ -24,7 +30,7 @@ class Parameters:
     Indexing takes the rows of some pictures.
 
     `boxes` (N, 4): top, left, height, width. `order`, `factors` (N, A): see ColourJitter. `sigma`
-    (N,): 0 for no blur. The others (N,) bool.
+    (N,): 0 for no blur. `kept` (N, C): the channels that are not dropped. The others (N,) bool.
     """
 
     boxes: Tensor
@@ -34,6 +40,7 @@ class Parameters:
     gray: Tensor
     sigma: Tensor
     solarized: Tensor
+    kept: Tensor
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -46,7 +53,8 @@ class Parameters:
 class Augmentation:
     """Crops, flips, jitters, greys, blurs, solarises and normalises each picture.
 
-    Each gets its own way, in this order. `flip`, `grayscale` and `solarize` are probabilities;
+    Each gets its own way, in this order, channels being dropped before the last. `flip`,
+    `grayscale`, `solarize` and `channel_drop` are probabilities;
     `normalization` is the channels' (mean, std).
 
     Everything is drawn from the CPU's generator, then moved: a seed gives the same views on every
@@ -62,9 +70,10 @@ class Augmentation:
     solarize: float
     solarize_threshold: float
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None
+    channel_drop: float = 0.0
 
     def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
-        """(N, S, S, C) uint8 -> (V·N, C, s, s) float32, channels-last, view by view.
+        """(N, S, S, C) pixels -> (V·N, C, s, s) float32, channels-last, view by view.
 
         First N of view a. s is S, or smaller where the crops are.
         """
@@ -82,7 +91,8 @@ class Augmentation:
         gray = torch.rand(num_images) < self.grayscale
         sigma = self.blur.sample(num_images)
         solarized = torch.rand(num_images) < self.solarize
-        return Parameters(boxes, flipped, order, factors, gray, sigma, solarized)
+        kept = sample_kept(num_images, channels, self.channel_drop)
+        return Parameters(boxes, flipped, order, factors, gray, sigma, solarized, kept)
 
     def apply(self, images: Tensor, parameters: Parameters) -> Tensor:
         """The same with given parameters: V·N rows, row i for image i mod N."""
@@ -114,6 +124,7 @@ class Augmentation:
         views = pixels.view_as(views)
         self.blur.apply_(views, parameters.sigma)
         solarize_(views, parameters.solarized, self.solarize_threshold)
+        drop_channels_(views, parameters.kept)
         if self.normalization is not None:
             mean, std = (
                 torch.tensor(self.normalization).view(2, -1, 1, 1).to(device, non_blocking=True)

@@ -51,6 +51,11 @@ class ViewConfig:
     )
     solarize: float = setting(0.2, "probability of inverting the bright pixels")
     solarize_threshold: float = setting(0.5, "pixels from this value on are inverted; 1 is white")
+    channel_drop: float = setting(
+        0.0,
+        "probability of making a channel all 0; one at least is kept of each view",
+        added_later=True,
+    )
     normalize: bool = setting(True, "subtract the data's mean, divide by its standard deviation")
 
     def __post_init__(self) -> None:
@@ -64,7 +69,7 @@ class ViewConfig:
             "blur_sigma", self.blur_sigma, float("inf"), "two positive widths", "[0.1, 2.0]"
         )
         require(0 < self.crop_size <= 1, _key("crop_size"), self.crop_size, "in (0, 1]", "try 0.43")
-        for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
+        for name in ("flip", "jitter", "grayscale", "blur", "solarize", "channel_drop"):
             value = getattr(self, name)
             require(
                 0 <= value <= 1, _key(name), value, "a probability", "give a number from 0 to 1"
@@ -116,6 +121,7 @@ class ViewConfig:
             solarize=self.solarize,
             solarize_threshold=self.solarize_threshold,
             normalization=(mean, std) if self.normalize else None,
+            channel_drop=self.channel_drop,
         )
 
 
