@@ -10,7 +10,7 @@ from torch import Tensor
 class Operation(Protocol):
     """Changes some of the views at random: (N, C, S, S) floats in [0, 1], of any C."""
 
-    def sample(self, num_images: int, side: int) -> Tensor:
+    def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws what is done to each of N views of `side` pixels on the CPU: a row a view."""
         ...
 
