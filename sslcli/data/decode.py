@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from sslcli.data.images import Pixels, Track
 from sslcli.data.resize import centre_square, map_in_threads
 from sslcli.data.stored_picture import is_grey, load_upright
+
+T = TypeVar("T")
 
 GREY, COLOUR = 1, 2
 FLOATS = "its pixels are floating-point numbers, of unknown range"
@@ -102,15 +104,13 @@ def store_outcome(
         records[row] = np.frombuffer(outcome, dtype=np.uint8)
 
 
-def read_each(
-    read: Callable[[int], bytes], count: int, workers: int | None
-) -> Iterator[bytes | Exception]:
+def read_each(read: Callable[[int], T], count: int, workers: int | None) -> Iterator[T | Exception]:
     """Yields read(0), ..., read(count - 1) in order, from threads, or what PIL raised.
 
     A broken file makes it raise almost anything. PIL's warnings are kept from the user.
     """
 
-    def attempt(index: int) -> bytes | Exception:
+    def attempt(index: int) -> T | Exception:
         try:
             return read(index)
         except Exception as error:

@@ -51,18 +51,22 @@ class TableConfig(ColumnsConfig):
     )
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
-        from sslcli.data.table_file import read_table
-
-        root = self.location()
-        optional = {**self.kinds(), "part": self.part, "group": self.group_column()}
-        table = read_table(root, self.path, optional)
-        listing = self._listing(root, table.columns["path"])
+        table, listing = self.read_rows()
         stored = stored_parts(table)
         if "group" in table.columns:
             stored = grouped(stored, table.columns["group"])
         elif self.groups is not None:
             stored = with_groups(stored, listing, self.groups)
         return listing, stored
+
+    def read_rows(self) -> tuple[Table, Listing]:
+        """Returns the rows as texts, and their files; checks neither parts nor labels."""
+        from sslcli.data.table_file import read_table
+
+        root = self.location()
+        optional = {**self.kinds(), "part": self.part, "group": self.group_column()}
+        table = read_table(root, self.path, optional)
+        return table, self._listing(root, table.columns["path"])
 
     def picture_folder(self) -> Path:
         return Path(self.pictures or self.location().absolute().parent).expanduser().absolute()
