@@ -110,5 +110,8 @@ def test_two_processes_that_were_cut_end_as_two_that_were_not(
     expected, found = outcome(tmp_path / "whole/0"), outcome(tmp_path / "cut/0")
     assert sum("loss" in record for record in expected[0]) == 20
     assert found == expected
-    # The second process keeps no records and no checkpoints; its weights must be the first's.
-    assert outcome(tmp_path / "cut/1")[1] == expected[1]
+    # The second process keeps no records; its weights are the first's, if not what its own
+    # pictures made of the running statistics.
+    second = outcome(tmp_path / "cut/1")[1]
+    learned = [key for key in second if "running" not in key]
+    assert {key: second[key] for key in learned} == {key: expected[1][key] for key in learned}
