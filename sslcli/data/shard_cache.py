@@ -85,7 +85,7 @@ def _keep(path: Path, state: FileState, index: TarIndex) -> None:
         np.savez(
             file,
             state=np.array([VERSION, *state]),
-            names=np.frombuffer(b"\0".join(index.names), np.uint8),
+            names=np.frombuffer(index.text, np.uint8),
             starts=index.starts,
             sizes=index.sizes,
             labelled=np.array([*index.labels], dtype=np.int64),
@@ -111,6 +111,5 @@ def _read_kept(path: Path, state: FileState) -> TarIndex | None:
                 kept["labelled"].tolist(), [0, *ends[:-1]], ends, strict=True
             )
         }
-        names = kept["names"].tobytes()
-        return TarIndex(names.split(b"\0") if names else [], kept["starts"], kept["sizes"], labels)
+        return TarIndex(kept["names"].tobytes(), kept["starts"], kept["sizes"], labels)
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,13 +43,18 @@ WRONG_KINDS = {
 class TarIndex:
     """Lists the M files in a tar file: where each starts, and its size in bytes, (M,) int64.
 
-    `labels`: the content of the small files whose name ends in .cls, by number.
+    `text`: their names, with \\0 between them. `labels`: the content of the small files whose name
+    ends in .cls, by number.
     """
 
-    names: list[bytes]
+    text: bytes
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
     labels: dict[int, bytes]
+
+    @cached_property
+    def names(self) -> list[str]:
+        return os.fsdecode(self.text).split("\0") if len(self.starts) else []
 
 
 class Members(NamedTuple):
@@ -73,7 +79,7 @@ def index_tar(path: Path) -> TarIndex:
         names += members.names
         starts.append(members.starts)
         sizes.append(members.sizes)
-    return TarIndex(names, np.concatenate(starts), np.concatenate(sizes), labels)
+    return TarIndex(b"\0".join(names), np.concatenate(starts), np.concatenate(sizes), labels)
 
 
 class TarWalk:
@@ -188,11 +194,8 @@ class TarWalk:
         self, number: int, blocks: NDArray[np.uint8], headers: NDArray[np.int64], members: Members
     ) -> None:
         sizes = members.sizes.tolist()
-        rows = [
-            row
-            for row, name in enumerate(members.names)
-            if name.endswith(LABEL) and sizes[row] <= LONGEST_LABEL
-        ]
+        rows = [row for row, name in enumerate(members.names) if name.endswith(LABEL)]
+        rows = [row for row in rows if sizes[row] <= LONGEST_LABEL]
         places = headers[rows] + 1
         texts = blocks[np.minimum(places, len(blocks) - 1), :LONGEST_LABEL].tobytes()
         behind = places.searchsorted(len(blocks))
