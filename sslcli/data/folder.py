@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -22,6 +20,7 @@ from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError, require
 from sslcli.processes import size
 from sslcli.settings import REQUIRED, setting
+from sslcli.system import memory_bytes
 from sslcli.text import printable
 
 if TYPE_CHECKING:
@@ -239,15 +238,7 @@ def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: Deco
     """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
     num_bytes = len(rows) * options.resolution**2 * (options.channels or 3)
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
-    return quick and num_bytes <= MEMORY_SHARE * memory_bytes()
-
-
-def memory_bytes() -> int:
-    """Returns the machine's memory, or what the container may use of it."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # no such file outside Linux's containers; or it says "max"
-        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return found
+    return quick and num_bytes <= MEMORY_SHARE * (memory_bytes() or 0)
 
 
 def bad_picture_warnings(bad: list[str]) -> list[str]:
