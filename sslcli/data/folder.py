@@ -17,6 +17,7 @@ from sslcli.data.groups import with_groups
 from sslcli.data.images import ImageSet, Splits, Track, select, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import StoredParts
+from sslcli.data.zip_file import scan_zip
 from sslcli.errors import SslcliError, require
 from sslcli.processes import size
 from sslcli.settings import REQUIRED, setting
@@ -164,8 +165,6 @@ class FolderConfig(DataConfig):
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
         """Returns the files, and the parts that they belong to; opens none."""
-        from sslcli.data.zip_file import scan_zip
-
         root = self.location()
         listing, stored = scan_zip(root) if self._is_zip() else scan(root)
         return listing, stored if self.groups is None else with_groups(stored, listing, self.groups)
