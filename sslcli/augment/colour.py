@@ -171,26 +171,6 @@ def grayscale_(images: Tensor, chosen: Tensor) -> None:
     images.index_copy_(0, rows, luminance(some).unsqueeze(1).expand_as(some))
 
 
-def drop_channels_(images: Tensor, kept: Tensor) -> None:
-    """Makes the channels 0 that are not `kept`, (N, C) bool on the CPU, of (N, C, ...)."""
-    if kept.all():
-        return
-    kept = kept.to(images.device, non_blocking=True)
-    images.mul_(kept.view(*kept.shape, *[1] * (images.ndim - 2)))
-
-
-def sample_kept(num_images: int, channels: int, probability: float) -> Tensor:
-    """Draws which channels are kept, (N, C) bool on the CPU; one at least of each picture.
-
-    Nothing is drawn for a probability of 0.
-    """
-    if probability == 0:
-        return torch.ones(num_images, channels, dtype=torch.bool)
-    drawn = torch.rand(num_images, channels)
-    last = drawn == drawn.max(dim=1, keepdim=True).values
-    return (drawn >= probability) | last
-
-
 def solarize_(images: Tensor, chosen: Tensor, threshold: float) -> None:
     """Inverts pixels from `threshold` on in `chosen` pictures, (N,) bool on the CPU."""
     if not chosen.any():

@@ -21,10 +21,7 @@ class RandomCrop:
     """Draws boxes of a random area and shape.
 
     `scale` is the part of the area, `ratio` width over height: from, to; a crop has `size` times
-    the picture's side.
-
-    `scale` is the part of the area, `ratio` width over height: from, to. Source: torchvision's
-    RandomResizedCrop, whose distribution this is.
+    the picture's side. Source: torchvision's RandomResizedCrop, whose distribution this is.
     """
 
     scale: tuple[float, float]
@@ -37,22 +34,37 @@ class RandomCrop:
 
     def sample(self, num_images: int, resolution: int) -> Tensor:
         """Draws (N, 4) int64 on the CPU: top, left, height, width."""
-        # All attempts of all pictures at once, then each picture's first that fits.
-        area = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*self.scale).mul_(resolution**2)
-        ratio = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*map(math.log, self.ratio)).exp_()
-        size = torch.stack([(area / ratio).sqrt_(), (area * ratio).sqrt_()]).round_().long()
-        fits = ((size > 0) & (size <= resolution)).all(0)
-        first = fits.byte().argmax(0)
-        size = size.gather(1, first.expand(2, 1, -1))[:, 0]
+        size, fits = first_that_fits(
+            attempts(self.scale, self.ratio, num_images, resolution), resolution
+        )
         corner = (torch.rand(2, num_images) * (resolution - size + 1)).long()
         boxes = torch.cat([corner, size]).t()
-        return torch.where(fits.any(0).unsqueeze(1), boxes, self._central_box(resolution))
+        return torch.where(fits.unsqueeze(1), boxes, self._central_box(resolution))
 
     def _central_box(self, resolution: int) -> Tensor:
         """Returns (4,), the box of a picture none of whose attempts fits."""
         height = max(1, round(resolution / self.ratio[0])) if self.ratio[0] > 1 else resolution
         width = max(1, round(resolution * self.ratio[1])) if self.ratio[1] < 1 else resolution
         return torch.tensor([(resolution - height) // 2, (resolution - width) // 2, height, width])
+
+
+def attempts(
+    scale: tuple[float, float], ratio: tuple[float, float], num_images: int, resolution: int
+) -> Tensor:
+    """Draws (2, NUM_ATTEMPTS, N) int64 on the CPU: heights and widths, where they fit or not.
+
+    `scale` is the part of the area, `ratio` width over height, log-uniform: from, to.
+    """
+    area = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*scale).mul_(resolution**2)
+    shape = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*map(math.log, ratio)).exp_()
+    return torch.stack([(area / shape).sqrt_(), (area * shape).sqrt_()]).round_().long()
+
+
+def first_that_fits(sizes: Tensor, largest: int) -> tuple[Tensor, Tensor]:
+    """Returns each picture's first attempt within `largest`, (2, N), and whether there is one."""
+    fits = ((sizes > 0) & (sizes <= largest)).all(0)
+    first = fits.byte().argmax(0)
+    return sizes.gather(1, first.expand(2, 1, -1))[:, 0], fits.any(0)
 
 
 def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor, side: int | None = None) -> Tensor:

@@ -43,6 +43,9 @@ TOOLS: dict[str, Tool] = {
         "compare", "say in which settings runs differ and what each measured, and plot their curves"
     ),
     "runs": Tool("runs", "list the runs, newest first"),
+    "inspect": Tool(
+        "inspect.main", "say what your pictures are like and what to mend, before training"
+    ),
     "new": Tool("new.main", "write a package with a method of your own to begin with"),
     "list": Tool("list", "list methods, data, encoders, experiments, …"),
     "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),
