@@ -51,7 +51,7 @@ ONLY_IN = {
 }
 SLOW = {
     "torch", "torchvision", "timm", "matplotlib", "PIL", "tensorboard", "pandas", "pyarrow",
-    "plotly", "sklearn", "skimage", "scipy", "onnx", "onnxruntime", "safetensors",
+    "plotly", "tifffile", "pydicom", "sklearn", "skimage", "scipy", "onnx", "onnxruntime", "safetensors",
 }  # fmt: skip
 
 
