@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from sslcli.data.decode import Decoded, DecodeOptions, decode_files
+from sslcli.data.file_bytes import read_bytes
 from sslcli.data.folder import Cache, FolderConfig
-from sslcli.data.images import Splits
+from sslcli.data.images import Splits, untracked
 
 T = TypeVar("T")
 RNG = np.random.default_rng(0)
@@ -47,6 +49,10 @@ class Seen:
 
 def config(root: Path, cache: Cache = Cache.memory, **settings: Any) -> FolderConfig:
     return FolderConfig(root=str(root), **{"resolution": 8, **settings}, cache=cache)
+
+
+def decoded_files(paths: list[str], options: DecodeOptions) -> Decoded:
+    return decode_files(lambda row: read_bytes(paths[row]), len(paths), options, untracked)
 
 
 def contents(splits: Splits) -> list[Any]:

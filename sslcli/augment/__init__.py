@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sslcli.augment.masks import Masks as Masks
     from sslcli.augment.multi_crop import MultiCrop as MultiCrop
     from sslcli.augment.spoils import AutoContrast as AutoContrast
+    from sslcli.augment.spoils import ChannelDrop as ChannelDrop
     from sslcli.augment.spoils import Erasing as Erasing
     from sslcli.augment.spoils import Noise as Noise
     from sslcli.augment.turns import QuarterTurns as QuarterTurns
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 HOME = {
     "Augmentation": "augmentation",
     "AutoContrast": "spoils",
+    "ChannelDrop": "spoils",
     "ColourJitter": "colour",
     "Corruption": "corruption",
     "Erasing": "spoils",

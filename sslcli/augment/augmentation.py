@@ -71,7 +71,7 @@ class Augmentation:
     after_colours: tuple[Operation, ...] = ()
 
     def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
-        """(N, S, S, C) uint8 -> (V·N, C, s, s) float32, channels-last, view by view.
+        """(N, S, S, C) pixels -> (V·N, C, s, s) float32, channels-last, view by view.
 
         First N of view a. s is S, or smaller where the crops are.
         """
@@ -91,7 +91,7 @@ class Augmentation:
         solarized = torch.rand(num_images) < self.solarize
         side = self.crop.side(resolution)  # last, so that the draws above stay what they were
         operations = (*self.before_colours, *self.after_colours)
-        further = tuple(operation.sample(num_images, side) for operation in operations)
+        further = tuple(operation.sample(num_images, channels, side) for operation in operations)
         return Parameters(boxes, flipped, order, factors, gray, sigma, solarized, further)
 
     def apply(self, images: Tensor, parameters: Parameters) -> Tensor:

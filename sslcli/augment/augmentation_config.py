@@ -52,6 +52,11 @@ class ViewConfig:
     )
     solarize: float = setting(0.2, "probability of inverting the bright pixels")
     solarize_threshold: float = setting(0.5, "pixels from this value on are inverted; 1 is white")
+    channel_drop: float = setting(
+        0.0,
+        "probability of making a channel all 0; one at least is kept of each view",
+        added_later=True,
+    )
     normalize: bool = setting(True, "subtract the data's mean, divide by its standard deviation")
     vertical_flip: float = setting(0.0, "probability of mirroring top and bottom", added_later=True)
     rotate90: float = setting(
@@ -102,7 +107,7 @@ class ViewConfig:
             "blur_sigma", self.blur_sigma, float("inf"), "two positive widths", "[0.1, 2.0]"
         )
         require(0 < self.crop_size <= 1, _key("crop_size"), self.crop_size, "in (0, 1]", "try 0.43")
-        for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
+        for name in ("flip", "jitter", "grayscale", "blur", "solarize", "channel_drop"):
             value = getattr(self, name)
             require(
                 0 <= value <= 1, _key(name), value, "a probability", "give a number from 0 to 1"
@@ -199,6 +204,8 @@ class ViewConfig:
             scale = (self.erasing_scale[0], self.erasing_scale[1])
             ratio = (self.erasing_ratio[0], self.erasing_ratio[1])
             found.append(augment.Erasing(self.erasing, scale, ratio))
+        if self.channel_drop:
+            found.append(augment.ChannelDrop(self.channel_drop))
         return tuple(found)
 
 

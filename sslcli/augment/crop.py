@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslcli.preprocessing import as_pictures, full_scale
+
 NUM_ATTEMPTS = 10
 
 
@@ -66,7 +68,7 @@ def first_that_fits(sizes: Tensor, largest: int) -> tuple[Tensor, Tensor]:
 
 
 def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor, side: int | None = None) -> Tensor:
-    """(N, S, S, C) uint8 -> (V·N, C, side, side) float32 in [0, 1].
+    """(N, S, S, C) pixels -> (V·N, C, side, side) float32 in [0, 1].
 
     The boxes made `side` wide, None: S; mirrored if `flipped`. `side` is at most S.
 
@@ -85,7 +87,7 @@ def _shrunk(images: Tensor, boxes: Tensor, flipped: Tensor, side: int) -> Tensor
     mirrored = torch.where(flipped.unsqueeze(1), side - 1 - forward, forward)
     rows = _weights(forward, top, height, images.shape[1]).unsqueeze(1)
     columns = _weights(mirrored, left, width, images.shape[2]).unsqueeze(1)
-    pictures = images.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+    pictures = as_pictures(images)
     num_views = len(boxes) // len(images)
     crops: Tensor = rows @ pictures.repeat(num_views, 1, 1, 1) @ columns.mT
     return crops
@@ -117,7 +119,7 @@ def _magnified(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
     source = images.permute(0, 2, 3, 1).to(torch.float32, memory_format=torch.contiguous_format)
     picture = torch.arange(num_crops, device=images.device).remainder_(num_images)
     columns = _interpolate(
-        source.div_(255).view(num_images * side, channels * side),
+        source.div_(full_scale(images.dtype)).view(num_images * side, channels * side),
         picture.mul_(side).unsqueeze(1) + left,
         *_neighbours(mirrored, width),
     )

@@ -13,7 +13,7 @@ class Operation(Protocol):
     moves: ClassVar[bool]
     """Whether it moves pixels; else it changes their values."""
 
-    def sample(self, num_images: int, side: int) -> Tensor:
+    def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws what is done to each of N views of `side` pixels on the CPU: a row a view."""
         ...
 

@@ -1,4 +1,4 @@
-"""Stretches the contrast of views, adds noise, and hides a part of them.
+"""Stretches the contrast of views, adds noise, and hides parts or channels of them.
 
 N views, C channels, S pixels a side.
 """
@@ -26,7 +26,7 @@ class AutoContrast:
     moves: ClassVar[bool] = False
     probability: float
 
-    def sample(self, num_images: int, side: int) -> Tensor:
+    def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws (N,) bool."""
         return torch.rand(num_images) < self.probability
 
@@ -52,7 +52,7 @@ class Noise:
     probability: float
     std: tuple[float, float]
 
-    def sample(self, num_images: int, side: int) -> Tensor:
+    def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws (N, 2) float64: the deviation, 0 for a view left alone; a seed."""
         std = torch.empty(num_images).uniform_(*self.std)
         std.masked_fill_(torch.rand(num_images) >= self.probability, 0)
@@ -82,7 +82,7 @@ class Erasing:
     scale: tuple[float, float]
     ratio: tuple[float, float]
 
-    def sample(self, num_images: int, side: int) -> Tensor:
+    def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws (N, 4) int64: top, left, height, width; height 0 for a view left alone."""
         width, height = attempts(self.scale, self.ratio, num_images, side)
         size, fits = first_that_fits(torch.stack([height, width]), side - 1)
@@ -102,3 +102,18 @@ class Erasing:
         hidden = (down.unsqueeze(2) & across.unsqueeze(1)).unsqueeze(1)
         some = views.index_select(0, rows)
         views.index_copy_(0, rows, torch.where(hidden, some.mean((2, 3), keepdim=True), some))
+
+
+@dataclass(frozen=True)
+class ChannelDrop:
+    """Makes each channel of a view 0 with `probability`; one at least is kept of each view."""
+
+    probability: float
+
+    def sample(self, num_images: int, channels: int, side: int) -> Tensor:
+        """Draws (N, C) bool: the channels that are kept."""
+        drawn = torch.rand(num_images, channels)
+        return (drawn >= self.probability) | (drawn == drawn.amax(dim=1, keepdim=True))
+
+    def apply_(self, views: Tensor, drawn: Tensor) -> None:
+        views.mul_(drawn.to(views.device, non_blocking=True)[..., None, None])

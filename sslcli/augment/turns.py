@@ -24,7 +24,7 @@ class VerticalFlip:
     moves: ClassVar[bool] = True
     probability: float
 
-    def sample(self, num_images: int, side: int) -> Tensor:
+    def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws (N,) bool."""
         return torch.rand(num_images) < self.probability
 
@@ -41,7 +41,7 @@ class QuarterTurns:
     moves: ClassVar[bool] = True
     probability: float
 
-    def sample(self, num_images: int, side: int) -> Tensor:
+    def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws (N,) int64 from 0 to 3: the number of quarter turns, counterclockwise."""
         turns = torch.randint(1, 4, (num_images,))
         return turns.masked_fill_(torch.rand(num_images) >= self.probability, 0)
@@ -70,7 +70,7 @@ class Warp:
     alpha: float
     sigma: float
 
-    def sample(self, num_images: int, side: int) -> Tensor:
+    def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws (N, 3) float64: degrees counterclockwise; 1 where it is bent, else 0; a seed."""
         drawn = torch.zeros(num_images, 3, dtype=torch.float64)
         if self.degrees:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import os
-import stat
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from sslcli.data.images import Pixels, Track
 from sslcli.data.resize import centre_square, map_in_threads
 from sslcli.data.stored_picture import is_grey, load_upright
+
+T = TypeVar("T")
 
 GREY, COLOUR = 1, 2
 FLOATS = "its pixels are floating-point numbers, of unknown range"
@@ -55,20 +54,26 @@ class Decoded:
     bad: dict[int, str]
 
 
-def decode_files(paths: list[str], options: DecodeOptions, track: Track) -> Decoded:
-    """Decodes every file into memory, alike for any number of threads."""
-    shape = (len(paths), options.resolution, options.resolution, options.channels or 3)
-    images = np.empty(shape, dtype=np.uint8)
-    records = np.zeros((len(paths), RECORD), dtype=np.uint8)
+def decode_files(
+    read: Callable[[int], bytes], count: int, options: DecodeOptions, track: Track
+) -> Decoded:
+    """Decodes the files read(0), ..., read(count - 1) into memory.
+
+    The result is alike for any number of threads.
+    """
+    images = np.empty(
+        (count, options.resolution, options.resolution, options.channels or 3), dtype=np.uint8
+    )
+    records = np.zeros((count, RECORD), dtype=np.uint8)
     bad: dict[int, str] = {}
 
     def fill(index: int) -> bytes:
-        data = read_bytes(paths[index])
-        images[index], kind = decoded_pixels(io.BytesIO(data), options.resolution, shape[3])
+        data = read(index)
+        images[index], kind = decoded_pixels(io.BytesIO(data), options.resolution, images.shape[3])
         return record_of(data, kind)
 
-    outcomes = read_each(fill, len(paths), options.workers)
-    for index, outcome in enumerate(track(outcomes, total=len(paths), label="decoding pictures")):
+    outcomes = read_each(fill, count, options.workers)
+    for index, outcome in enumerate(track(outcomes, total=count, label="decoding pictures")):
         store_outcome(outcome, index, records, bad)
     if num_channels(records, options.channels) != images.shape[3]:
         images = images[..., :1].copy()
@@ -85,21 +90,6 @@ def num_coloured(records: NDArray[np.uint8]) -> int:
     return int((records[:, -1] == COLOUR).sum())
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """Returns the file's content.
-
-    Raises OSError for what is no file: reading a pipe or device would hang.
-    """
-    # Unbuffered: twice as fast for small files.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:  # noqa: PTH123
-        kind = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(kind):
-            number = errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL
-            what = os.strerror(number) if stat.S_ISDIR(kind) else "Not a file, but a pipe or device"
-            raise OSError(number, what, str(path))
-        return file.read()
-
-
 def record_of(data: bytes, kind: int) -> bytes:
     return hashlib.sha256(data).digest()[: RECORD - 1] + bytes([kind])
 
@@ -114,15 +104,13 @@ def store_outcome(
         records[row] = np.frombuffer(outcome, dtype=np.uint8)
 
 
-def read_each(
-    read: Callable[[int], bytes], count: int, workers: int | None
-) -> Iterator[bytes | Exception]:
+def read_each(read: Callable[[int], T], count: int, workers: int | None) -> Iterator[T | Exception]:
     """Yields read(0), ..., read(count - 1) in order, from threads, or what PIL raised.
 
     A broken file makes it raise almost anything. PIL's warnings are kept from the user.
     """
 
-    def attempt(index: int) -> bytes | Exception:
+    def attempt(index: int) -> T | Exception:
         try:
             return read(index)
         except Exception as error:

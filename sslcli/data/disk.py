@@ -23,7 +23,6 @@ from sslcli.data.decode import (
     DecodeOptions,
     decoded_pixels,
     num_channels,
-    read_bytes,
     read_each,
     record_of,
     store_outcome,
@@ -52,7 +51,7 @@ def decode_to_disk(
 
     Raises SslcliError where it cannot be written.
     """
-    folder = picture_cache_folder(listing.root)
+    folder = picture_cache_folder(listing.kept_as)
     stem, key = f"{options.resolution}x{options.channels or 3}", cache_key(listing)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +124,7 @@ class PixelFile:
 
         def fill(index: int) -> bytes:
             row = int(missing[index])
-            data = read_bytes(self.listing.path(row))
+            data = self.listing.read(row)
             pixels, kind = decoded_pixels(io.BytesIO(data), resolution, channels)
             try:
                 os.pwrite(file.fileno(), pixels.tobytes(), header + row * size)

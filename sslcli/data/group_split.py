@@ -12,6 +12,10 @@ from sslcli.errors import SslcliError
 MAX_NAMED = 3
 
 
+class SharedGroups(SslcliError):
+    """Reports groups with pictures in two parts that the data bring."""
+
+
 def grouped_sample(
     groups: NDArray[np.int64],
     labels: NDArray[np.int64] | None,
@@ -49,7 +53,7 @@ def grouped_sample(
 def require_separate_groups(
     parts: Mapping[str, NDArray[np.int64] | None], names: Sequence[str]
 ) -> None:
-    """Raises SslcliError where two parts have pictures of one group; `names` of the groups."""
+    """Raises SharedGroups where two parts have pictures of one group; `names` of the groups."""
     there = {part: np.unique(groups) for part, groups in parts.items() if groups is not None}
     for number, part in enumerate(there):
         for other in list(there)[:number]:
@@ -58,10 +62,10 @@ def require_separate_groups(
                 raise _shared_groups_error(other, part, [names[group] for group in both.tolist()])
 
 
-def _shared_groups_error(one: str, other: str, shared: Sequence[str]) -> SslcliError:
+def _shared_groups_error(one: str, other: str, shared: Sequence[str]) -> SharedGroups:
     listed = ", ".join(map(repr, shared[:MAX_NAMED])) + (", ..." if len(shared) > MAX_NAMED else "")
     what = "group has" if len(shared) == 1 else "groups have"
-    return SslcliError(
+    return SharedGroups(
         f"{len(shared)} {what} pictures in both {one} and {other}: {listed}",
         "move each group to one part; or data.groups=null, if these are no groups",
     )

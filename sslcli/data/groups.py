@@ -29,8 +29,13 @@ def with_groups(
     for a rule that cannot be used, or that finds no group in a path, and where two parts share one.
     """
     has_parts = stored.test is not None or stored.val is not None
-    group_of = _by_level(rule, has_parts) if rule.isdigit() else _by_pattern(rule)
+    group_of = group_finder(rule, has_parts)
     return grouped(stored, [group_of(name) for name in listing.names])
+
+
+def group_finder(rule: str, has_parts: bool) -> Callable[[str], str]:
+    """Returns what finds the group in a path; it, and this, raise SslcliError as `with_groups`."""
+    return _by_level(rule, has_parts) if rule.isdigit() else _by_pattern(rule)
 
 
 def grouped(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sslcli.data.decode import read_bytes
+from sslcli.data.file_bytes import read_bytes
 from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright
 from sslcli.errors import SslcliError
 from sslcli.files import replacing

@@ -21,7 +21,6 @@ from sslcli.data.decode import (
     decoded_pixels,
     kind_of,
     num_channels,
-    read_bytes,
     read_each,
     reason_of,
     record_of,
@@ -38,8 +37,7 @@ def decode_to_memory(
     listing: Listing, rows: NDArray[np.int64], options: DecodeOptions, track: Track
 ) -> Decoded:
     """Decodes the pictures at every start."""
-    paths = [listing.path(row) for row in rows]
-    return decode_files(paths, options, track)
+    return decode_files(lambda index: listing.read(int(rows[index])), len(rows), options, track)
 
 
 def decode_on_demand(
@@ -49,7 +47,7 @@ def decode_on_demand(
 
     The outcome of the checks is cached.
     """
-    folder, key = picture_cache_folder(listing.root), cache_key(listing)
+    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
     records = Records(folder / f"checked-{key}.records", listing, RECORD)
     missing = rows[records.rows[rows, -1] == 0]
     bad = _check(listing, missing, records, options.workers, track)
@@ -71,7 +69,7 @@ def _check(
     """Adds the rows' records; returns why some are no pictures, by row."""
 
     def check(index: int) -> bytes:
-        data = read_bytes(listing.path(rows[index]))
+        data = listing.read(int(rows[index]))
         return record_of(data, kind_of(io.BytesIO(data)))
 
     bad: dict[int, str] = {}
@@ -113,12 +111,12 @@ class FilePixels:
         return images
 
     def _decode(self, row: int) -> NDArray[np.uint8]:
-        path = self._listing.path(row)
         try:
-            return decoded_pixels(io.BytesIO(read_bytes(path)), self.shape[1], self.shape[3])[0]
+            data = io.BytesIO(self._listing.read(row))
+            return decoded_pixels(data, self.shape[1], self.shape[3])[0]
         except Exception as error:
             raise RunFailed(
-                f"{path} could not be decoded: {reason_of(error)}",
+                f"{self._listing.path(row)} could not be decoded: {reason_of(error)}",
                 "repair it and go on, or remove it and begin again; data.cache=disk finds such "
                 "pictures before it trains",
             ) from error

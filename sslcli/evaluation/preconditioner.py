@@ -26,8 +26,11 @@ class Preconditioner:
     Kronecker factors of Martens & Grosse 2015 (K-FAC), exact here but for their independence.
     """
 
-    lower: Tensor
-    """Cholesky factors (S, P, P) of A + l2 I."""
+    root: Tensor
+    """Inverses L^-1 (S, P, P) of the Cholesky factors L of A + l2 I.
+
+    Two products with it are faster than solving with L, and stay positive definite when rounded.
+    """
     between: Tensor
     """The inverses (S, K, K) of B."""
 
@@ -35,12 +38,14 @@ class Preconditioner:
     def at(cls, problem: LogisticRegression, p: Tensor, l2: Tensor) -> Preconditioner:
         """Computes it at probabilities (N, S, K)."""
         curvature = (p * (1 - p)).mean(dim=2)
-        factors = []
+        roots, identity = [], in_float64(torch.eye(problem.design.shape[1]).to(problem.design))
         for index, strength in enumerate(l2.clamp(min=MIN_RIDGE).unbind()):
             scaled = problem.design * curvature[:, index, None].sqrt()
             moment = in_float64(scaled.T @ scaled / len(scaled))
             moment.diagonal().add_(in_float64(strength))
-            factors.append(torch.linalg.cholesky_ex(moment)[0].to(problem.design))
+            lower = torch.linalg.cholesky_ex(moment)[0]
+            root = torch.linalg.solve_triangular(lower, identity, upper=False)
+            roots.append(root.to(problem.design))
         num_classes = p.shape[2]
         q = in_float64(p).transpose(0, 1)
         classes = torch.diag_embed(q.mean(dim=1)) - q.transpose(1, 2) @ q / q.shape[1]
@@ -49,12 +54,12 @@ class Preconditioner:
         classes = classes / mean + 1 / num_classes
         classes.diagonal(dim1=1, dim2=2).add_(MIN_CLASS_CURVATURE)
         between = torch.linalg.inv_ex(classes)[0].to(problem.design)
-        return cls(torch.stack(factors), between)
+        return cls(torch.stack(roots), between)
 
     def solve(self, residual: Tensor) -> Tensor:
         """Returns the inverse times `residual` (S, K, P)."""
-        return torch.cholesky_solve((self.between @ residual).mT, self.lower).mT
+        return self.between @ residual @ self.root.mT @ self.root
 
     def of(self, rows: Tensor) -> Preconditioner:
         """Returns that of some strengths."""
-        return Preconditioner(self.lower[rows], self.between[rows])
+        return Preconditioner(self.root[rows], self.between[rows])

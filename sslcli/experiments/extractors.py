@@ -13,7 +13,7 @@ from sslcli.data.images import Pixels
 from sslcli.data.needs import require_labels_or_targets, require_nothing
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import feature_maps, features, pixel_maps, pixels, require_fit
-from sslcli.experiments.given import compared_encoder, names_of, open_given
+from sslcli.experiments.given import compared_encoder, keep_given, names_of, open_given
 from sslcli.experiments.linear_eval_config import Config
 from sslcli.experiments.session import Need, Session, open_evaluation
 from sslcli.experiments.subject_config import RAW_PIXELS, UNTRAINED
@@ -47,6 +47,8 @@ def opened(
         require_same_network(config, files, ceiling)
         if ceiling is not None:
             require_fit(session.splits.train.images, ceiling.preprocessing)
+        if config.keep_encoder:
+            keep_given(files, session)
         return session, files, ceiling
     files = config.read(Path(config.run))
     require_same_network(config, files, ceiling)

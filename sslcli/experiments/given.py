@@ -26,7 +26,7 @@ from sslcli.nets.given_config import PUBLIC, Fed
 from sslcli.nets.vit_config import Pool
 from sslcli.nets.weight_guess import network_in
 from sslcli.runs.folder import Run
-from sslcli.trained.encoder import build_initial
+from sslcli.trained.encoder import build_initial, load_trained, write_encoder
 from sslcli.trained.encoder_files import EncoderFiles, pooled_where_it_can, read_encoder
 from sslcli.trained.given_weights import Given, give_weights
 from sslcli.trained.weights_file import read_tables, weights_path
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 FILE = "weights.json"
 """What became of every tensor of the weights that the run was given, by what they are for."""
+KEPT = "encoder"
+"""The folder, in a run's, of an encoder that it was given and not trained."""
 
 
 class GivenConfig(Protocol):
@@ -72,7 +74,7 @@ def first_encoder(
 def data_preprocessing(splits: Splits) -> Preprocessing:
     """Returns what an encoder is fed by the statistics of the pictures at hand."""
     mean, std = channel_moments(splits.pretraining)
-    return Preprocessing(splits.train.resolution, splits.train.channels, mean, std)
+    return Preprocessing(splits.train.resolution, splits.train.channels, mean, std, splits.range)
 
 
 def given_encoder(config: EncoderConfig, session: Session, seed: int, what: str) -> EncoderFiles:
@@ -82,6 +84,15 @@ def given_encoder(config: EncoderConfig, session: Session, seed: int, what: str)
     """
     _, shape, labels = first_encoder(config, session, seed, what)
     return EncoderFiles(Path(str(config.weights)), config, shape, seed, labels)
+
+
+def keep_given(files: EncoderFiles, session: Session) -> None:
+    """Writes an encoder with given weights into the run's folder, as a run's own is written."""
+    folder = session.run.folder / KEPT
+    folder.mkdir(exist_ok=True)
+    encoder, shape = load_trained(files), files.preprocessing
+    write_encoder(folder, encoder, files.config, shape, files.seed, files.labels)
+    session.console.say(f"encoder: {folder}")
 
 
 def open_given(

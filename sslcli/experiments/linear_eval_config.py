@@ -90,6 +90,12 @@ class Config(ChosenEncoder):
         added_later=True,
         file=True,
     )
+    keep_encoder: bool = setting(
+        False,
+        "write an encoder with given weights into the folder `encoder` of this run, to teach "
+        "method=distillation",
+        changes_results=False,
+    )
     runtime: RuntimeConfig = setting(REQUIRED, "where and how", changes_results=False)
 
     def __post_init__(self) -> None:
@@ -138,6 +144,10 @@ def resolve(config: Config) -> Config:
     """
     outputs = config.runtime.outputs
     require_one_subject(config.run, config.encoder, config.data)
+    must_be = "false where a run is named, whose folder has its encoder"
+    require(
+        config.run is None or not config.keep_encoder, "keep_encoder", True, must_be, "leave it out"
+    )
     source = None
     if config.run is None:
         config.require_nothing_chosen()

@@ -120,6 +120,23 @@ def chosen_accuracies(cells: Sequence[Cell], side: Side) -> NDArray[np.float64]:
     return np.array([[best(count, seed) for count in counts] for seed in range(num_subsets)])
 
 
+def preferred(cells: Sequence[Cell], given: Side) -> dict[int, int]:
+    """Returns, by number of labels, the source that validation prefers; {} of a single one.
+
+    It has the highest mean over subsets, frozen or fine-tuned.
+    """
+    if len({source for source, _ in given}) < 2:
+        return {}
+    values: dict[tuple[int, int, str], list[float]] = {}
+    for cell in cells:
+        if (cell.run, cell.kind) in given:
+            values.setdefault((cell.num_labels, cell.run, cell.kind), []).append(cell.val_top1)
+    best: dict[int, tuple[float, int]] = {}
+    for (count, source, _), of_curve in values.items():
+        best[count] = max(best.get(count, (-1.0, 0)), (float(np.mean(of_curve)), -source))
+    return {count: -source for count, (_, source) in best.items()}
+
+
 def report(curve: LabelCurve, cells: list[Cell]) -> dict[str, float]:
     """Writes results and picture, prints table and verdict; returns the metrics."""
     session, run = curve.session, curve.session.run
@@ -130,7 +147,8 @@ def report(curve: LabelCurve, cells: list[Cell]) -> dict[str, float]:
     said = sentences(equivalents, f"pretraining on {num_pictures:,} pictures", counts[-1])
     if "given encoders" in chosen:
         others = label_equivalents(counts, chosen["given encoders"], chosen["with pretraining"])
-        said += compared(others)
+        best = preferred(cells, sides_of(curve)["given encoders"])
+        said += compared(others, {n: str(curve.name_of_baseline(i)) for n, i in best.items()})
     rows = [cell.row() for cell in cells] + [equivalent_row(each) for each in equivalents]
     protocol = describe_protocol(curve)
     write_results(run.folder, Results("worth", protocol, rows, classes=session.classes))

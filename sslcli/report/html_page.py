@@ -17,11 +17,14 @@ from sslcli.report.frame import Html, picture_uri, render_page, templates
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    from PIL import Image
 
 ORIGIN = "sslcli-report"
 """Marks the pages written here."""
 ALL_PICTURES = 600_000
 """Bytes of all pictures of a page, about: plotly takes 4.8 MB of 6."""
+TINY = 64
+"""Pixels a side up to which a picture of a gallery is magnified, and kept as PNG."""
 LONG_TEXT = 40
 """Characters from which a table's cell is broken into lines."""
 
@@ -46,18 +49,27 @@ def require_plotly() -> None:
         )
 
 
-def page(about: str, title: str, parts: Iterable[Html]) -> bytes:
-    """Returns the page; `about`: the run or sweep, as `written_about` reads it back."""
-    from plotly.offline import get_plotlyjs
+def page(
+    about: str, title: str, parts: Iterable[Html], origin: str = ORIGIN, charts: bool = True
+) -> bytes:
+    """Returns the page; `about`: the run or sweep, as `written_about` reads it back.
 
+    Without `charts`, plotly is neither needed nor included.
+    """
     values = {
-        "origin": ORIGIN,
+        "origin": origin,
         "about": about,
         "title": title,
         "parts": list(parts),
-        "plotly": Html(get_plotlyjs()),
+        "plotly": _plotly() if charts else "",
     }
     return render_page("report.html.jinja", values)
+
+
+def _plotly() -> Html:
+    from plotly.offline import get_plotlyjs
+
+    return Html(get_plotlyjs())
 
 
 def joined(parts: Iterable[Html]) -> Html:
@@ -137,6 +149,25 @@ def pictures(captions: dict[Path, str]) -> tuple[Html, list[str]]:
             continue
         parts.append(_part("picture", address, caption))
     return joined(parts), unreadable
+
+
+def gallery(clusters: Sequence[Sequence[tuple[Image.Image, str]]]) -> Html:
+    """Shows small pictures with captions, those of a cluster side by side."""
+    return _part("gallery", [[_small(*one) for one in cluster] for cluster in clusters])
+
+
+def _small(image: Image.Image, caption: str) -> tuple[Html, bool, str]:
+    """Returns a picture's address, whether it is magnified, and its caption."""
+    content = io.BytesIO()
+    tiny = max(image.size) <= TINY
+    image.save(content, "PNG" if tiny else "JPEG", **({} if tiny else {"quality": 85}))
+    return picture_uri(content.getvalue(), "png" if tiny else "jpeg"), bool(tiny), caption
+
+
+def bars(counts: Sequence[tuple[str, int]]) -> Html:
+    """Shows counts as bars, the largest as wide as there is room."""
+    most = max((count for _, count in counts), default=1) or 1
+    return _part("bars", [(name, count, round(100 * count / most, 1)) for name, count in counts])
 
 
 def _picture(path: Path, most: int) -> Html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from sslcli.evaluation.label_equivalents import LabelEquivalent
@@ -23,19 +23,26 @@ def sentences(found: Sequence[LabelEquivalent], pretraining: str, most: int) -> 
     return said
 
 
-def compared(found: Sequence[LabelEquivalent]) -> list[str]:
-    """Returns what the best given encoder does beside the one that was pretrained here."""
-    said: list[str] = []
+def compared(found: Sequence[LabelEquivalent], preferred: Mapping[int, str]) -> list[str]:
+    """Returns what the best given encoder does beside the one that was pretrained here.
+
+    `preferred`: by number of labels, which of several validation prefers; {} of a single one.
+    """
+    said = [
+        f"Of the given encoders, validation prefers {name} with {_labels(counts)} labels."
+        for name, counts in ((name, list(same)) for name, same in _by_name(preferred))
+    ]
+    which = "best given encoder" if preferred else "given encoder"
     for is_decided, group in groupby(found, lambda each: each.is_better or each.is_worse):
         members = list(group)
         if is_decided:
             said += [
-                f"With {each.num_labels:,} labels, the given encoder has {_points(each)} than the "
+                f"With {each.num_labels:,} labels, the {which} has {_points(each)} than the "
                 "one pretrained here."
                 for each in members
             ]
         else:
-            said.append(f"{_undecided(members)[:-1]} between it and the given encoder.")
+            said.append(f"{_undecided(members)[:-1]} between it and the {which}.")
     return said
 
 
@@ -72,6 +79,15 @@ def _points(found: LabelEquivalent) -> str:
 
 
 def _undecided(members: Sequence[LabelEquivalent]) -> str:
-    first, last = members[0].num_labels, members[-1].num_labels
-    labels = f"{first:,}" if first == last else f"{first:,} to {last:,}"
+    labels = _labels([each.num_labels for each in members])
     return f"With {labels} labels, no difference can be told."
+
+
+def _by_name(preferred: Mapping[int, str]) -> Iterator[tuple[str, Iterator[int]]]:
+    """Yields each name with the numbers of labels, ascending, as long as it stays the same."""
+    return groupby(sorted(preferred), key=preferred.__getitem__)
+
+
+def _labels(counts: Sequence[int]) -> str:
+    first, last = counts[0], counts[-1]
+    return f"{first:,}" if first == last else f"{first:,} to {last:,}"

@@ -56,6 +56,9 @@ TOOLS: dict[str, Tool] = {
         "views.main", "draw what a method's views are like, without training", of="pretrain"
     ),
     "runs": Tool("runs", "list the runs, newest first"),
+    "inspect": Tool(
+        "inspect.main", "say what your pictures are like and what to mend, before training"
+    ),
     "new": Tool("new.main", "write a package with a method of your own to begin with"),
     "list": Tool("list", "list methods, data, encoders, experiments, …"),
     "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),

@@ -16,12 +16,13 @@ from sslcli.augment.augmentation import Augmentation
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.augment.operation import Operation
 from sslcli.augment.picture_noise import draw_seeds, normal, uniform
-from sslcli.augment.spoils import AutoContrast, Erasing, Noise
+from sslcli.augment.spoils import AutoContrast, ChannelDrop, Erasing, Noise
 from sslcli.augment.turns import QuarterTurns, VerticalFlip, Warp, blur_matrix, displacement
 
 CHANNELS = pytest.mark.parametrize("channels", [1, 3, 5])
 EVERY: list[Operation] = [
     VerticalFlip(0.5),
+    ChannelDrop(0.3),
     QuarterTurns(0.5),
     Warp(30.0, 0.0, 50.0, 5.0),
     Warp(0.0, 0.5, 50.0, 5.0),
@@ -46,7 +47,7 @@ def applied(operation: Operation, views: Tensor, drawn: Tensor) -> Tensor:
 @CHANNELS
 def test_a_vertical_flip_is_torchvisions(channels: int) -> None:
     views, operation = some_views(channels), VerticalFlip(0.5)
-    drawn = operation.sample(16, 20)
+    drawn = operation.sample(16, 3, 20)
     expected = [
         tv.vertical_flip(view) if flip else view for view, flip in zip(views, drawn, strict=True)
     ]
@@ -57,7 +58,7 @@ def test_a_vertical_flip_is_torchvisions(channels: int) -> None:
 @CHANNELS
 def test_a_quarter_turn_is_torchvisions(channels: int) -> None:
     views, operation = some_views(channels), QuarterTurns(0.75)
-    drawn = operation.sample(16, 20)
+    drawn = operation.sample(16, 3, 20)
     expected = [
         tv.rotate(view, 90.0 * int(turns)) for view, turns in zip(views, drawn, strict=True)
     ]
@@ -72,7 +73,7 @@ def with_mirrored_border(view: Tensor) -> Tensor:
 @CHANNELS
 def test_a_rotation_is_torchvisions_of_the_view_with_a_mirrored_border(channels: int) -> None:
     views, operation = some_views(channels), Warp(180.0, 0.0, 50.0, 5.0)
-    drawn = operation.sample(16, 20)
+    drawn = operation.sample(16, 3, 20)
     turned = applied(operation, views, drawn)
     for i, view in enumerate(views):
         wide = tv.rotate(with_mirrored_border(view), float(drawn[i, 0]), InterpolationMode.BILINEAR)
@@ -83,7 +84,7 @@ def test_a_rotation_is_torchvisions_of_the_view_with_a_mirrored_border(channels:
 @CHANNELS
 def test_bending_is_torchvisions_of_the_view_with_a_mirrored_border(channels: int) -> None:
     views, operation = some_views(channels), Warp(0.0, 1.0, 80.0, 4.0)
-    drawn = operation.sample(16, 20)
+    drawn = operation.sample(16, 3, 20)
     bent = applied(operation, views, drawn)
     field = displacement(drawn[:, 2], 20, 80.0, 4.0)
     for i, view in enumerate(views):
@@ -117,7 +118,7 @@ def test_a_blur_wider_than_the_view_keeps_what_is_alike_everywhere(side: int) ->
 def test_autocontrast_is_torchvisions(channels: int) -> None:
     views, operation = some_views(channels), AutoContrast(0.5)
     views[:4, 0] = 0.3  # a flat channel
-    drawn = operation.sample(16, 20)
+    drawn = operation.sample(16, 3, 20)
     expected = [
         torch.cat([tv.autocontrast(channel.unsqueeze(0)) for channel in view]) if chosen else view
         for view, chosen in zip(views, drawn, strict=True)
@@ -133,7 +134,7 @@ def test_noise_is_torchvisions_with_the_same_deviates(
     channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     views, operation = some_views(channels), Noise(0.7, (0.1, 0.4))
-    drawn = operation.sample(16, 20)
+    drawn = operation.sample(16, 3, 20)
     noisy = applied(operation, views, drawn)
     for i, view in enumerate(views):
         deviates = normal(drawn[i : i + 1, 1], view.numel()).view_as(view)
@@ -146,7 +147,7 @@ def test_noise_is_torchvisions_with_the_same_deviates(
 @CHANNELS
 def test_erasing_is_torchvisions_with_the_mean_colour(channels: int) -> None:
     views, operation = some_views(channels), Erasing(0.7, (0.02, 0.33), (0.3, 3.3))
-    drawn = operation.sample(16, 20)
+    drawn = operation.sample(16, 3, 20)
     erased = applied(operation, views, drawn)
     for i, view in enumerate(views):
         top, left, height, width = drawn[i].tolist()
@@ -158,7 +159,7 @@ def test_erasing_is_torchvisions_with_the_mean_colour(channels: int) -> None:
 
 def test_erased_rectangles_are_distributed_as_torchvisions() -> None:
     torch.manual_seed(0)
-    ours = Erasing(1.0, (0.02, 0.33), (0.3, 3.3)).sample(20000, 32).float()
+    ours = Erasing(1.0, (0.02, 0.33), (0.3, 3.3)).sample(20000, 3, 32).float()
     transform = transforms.RandomErasing(p=1.0)
     found = [transform.make_params([torch.empty(1, 32, 32)]) for _ in range(2000)]
     names = ("i", "j", "h", "w")
@@ -188,11 +189,16 @@ def test_random_numbers_are_uniform_and_normal_and_independent() -> None:
 
 @pytest.mark.parametrize("operation", EVERY, ids=lambda operation: type(operation).__name__)
 def test_nothing_waits_for_the_device_and_what_is_not_chosen_stays(operation: Operation) -> None:
-    drawn = operation.sample(40, 16)
+    drawn = operation.sample(40, 3, 16)
     views = some_views(3, 40, 16)
     changed = applied(operation, views, drawn)
     same = (changed == views).flatten(1).all(1)
-    columns = {Noise: drawn[..., :1], Erasing: drawn[..., 2:3], Warp: drawn[..., :2]}
+    columns = {
+        Noise: drawn[..., :1],
+        Erasing: drawn[..., 2:3],
+        Warp: drawn[..., :2],
+        ChannelDrop: drawn.logical_not(),
+    }
     chosen = columns.get(type(operation), drawn.view(40, -1)).any(1)
     assert bool(same[~chosen].all())
     assert not bool(same[chosen].any())
@@ -271,3 +277,14 @@ def test_probabilities_are_kept() -> None:
     for drawn, probability in zip(found, (0.3, 0.6, 0.2, 0.4, 0.7, 0.1), strict=True):
         assert float(drawn.float().mean()) == pytest.approx(probability, abs=0.015)
     assert [int((turns == k).sum()) for k in (1, 2, 3)] == pytest.approx([4000] * 3, rel=0.06)
+
+
+def test_channels_are_dropped_and_one_is_always_kept() -> None:
+    torch.manual_seed(0)
+    kept = ChannelDrop(0.3).sample(20000, 5, 16)
+    assert float(kept.float().mean()) == pytest.approx(0.7 + 0.3**5 / 5, abs=0.01)
+    assert bool(ChannelDrop(1.0).sample(100, 3, 16).sum(dim=1).eq(1).all())
+    views = torch.rand(20000, 5, 1, 1) + 0.1
+    dropped = views.clone()
+    ChannelDrop(0.3).apply_(dropped, kept)
+    assert torch.equal(dropped, torch.where(kept[..., None, None], views, 0.0))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photos import decoded_files
 from PIL import Image
 
-from sslcli.data.decode import DecodeOptions, decode, decode_files
-from sslcli.data.images import untracked
+from sslcli.data.decode import DecodeOptions, decode
 from sslcli.data.resize import centre_square
 
 RNG = np.random.default_rng(0)
@@ -184,9 +184,7 @@ def test_broken_files_are_told_from_good_ones_with_the_reason(
     tmp_path: Path, broken: list[str]
 ) -> None:
     Image.new("L", (8, 8), 7).save(tmp_path / "good.png")
-    decoded = decode_files(
-        [*broken, str(tmp_path / "good.png")], DecodeOptions(8, None, 2), untracked
-    )
+    decoded = decoded_files([*broken, str(tmp_path / "good.png")], DecodeOptions(8, None, 2))
     assert sorted(decoded.bad) == list(range(len(broken)))
     for reason, expected in zip(decoded.bad.values(), BROKEN.values(), strict=True):
         assert expected in reason
@@ -203,7 +201,7 @@ def test_a_decompression_bomb_warning_is_kept_from_the_user(
         Image, "MAX_IMAGE_PIXELS", 1000
     )  # a warning above, an error above twice that
     paths = [str(tmp_path / "large.png"), str(tmp_path / "larger.png")]
-    decoded = decode_files(paths, DecodeOptions(8, None, 1), untracked)
+    decoded = decoded_files(paths, DecodeOptions(8, None, 1))
     assert list(decoded.bad) == [1]
 
 
@@ -219,8 +217,7 @@ def mixed(tmp_path: Path) -> list[str]:
 
 def test_the_result_is_the_same_for_any_number_of_workers(mixed: list[str]) -> None:
     results = [
-        decode_files(mixed, DecodeOptions(8, None, workers), untracked).images
-        for workers in (1, 2, 7)
+        decoded_files(mixed, DecodeOptions(8, None, workers)).images for workers in (1, 2, 7)
     ]
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
@@ -228,15 +225,15 @@ def test_the_result_is_the_same_for_any_number_of_workers(mixed: list[str]) -> N
 
 
 def test_channels_are_one_only_where_all_are_grey_or_it_is_asked_for(mixed: list[str]) -> None:
-    assert decode_files(mixed, DecodeOptions(8, None, 2), untracked).images.shape == (70, 8, 8, 3)
-    assert decode_files(mixed, DecodeOptions(8, 1, 2), untracked).images.shape == (70, 8, 8, 1)
-    assert decode_files(mixed[1::2], DecodeOptions(8, None, 2), untracked).images.shape == (
+    assert decoded_files(mixed, DecodeOptions(8, None, 2)).images.shape == (70, 8, 8, 3)
+    assert decoded_files(mixed, DecodeOptions(8, 1, 2)).images.shape == (70, 8, 8, 1)
+    assert decoded_files(mixed[1::2], DecodeOptions(8, None, 2)).images.shape == (
         35,
         8,
         8,
         1,
     )
-    assert decode_files(mixed[1::2], DecodeOptions(8, 3, 2), untracked).images.shape == (
+    assert decoded_files(mixed[1::2], DecodeOptions(8, 3, 2)).images.shape == (
         35,
         8,
         8,

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from photos import decoded_files
 from PIL import Image, ImageCms
 
-from sslcli.data.decode import GREY, DecodeOptions, decode, decode_files, kind_of, read_bytes
+from sslcli.data.decode import GREY, DecodeOptions, decode, kind_of
+from sslcli.data.file_bytes import read_bytes
 from sslcli.data.folder import Cache, FolderConfig
-from sslcli.data.images import untracked
 from sslcli.data.picture_file import read_picture
 from sslcli.errors import SslcliError
 
@@ -279,7 +280,7 @@ def test_what_cannot_be_decoded_right_is_named(tmp_path: Path, name: str) -> Non
     data, reason = REFUSED[name]
     path = tmp_path / "a"
     path.write_bytes(data)
-    decoded = decode_files([str(path)], DecodeOptions(S, None, 1), untracked)
+    decoded = decoded_files([str(path)], DecodeOptions(S, None, 1))
     assert list(decoded.bad) == [0], "it was accepted"
     assert reason in decoded.bad[0].lower()
     with pytest.raises(SslcliError):

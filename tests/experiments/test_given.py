@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from doubles import (
     TINY_WITHOUT_LIMIT,
     Killed,
@@ -30,6 +31,7 @@ from sslcli.experiments.given import names_of
 from sslcli.experiments.linear_eval_config import Config, resolve
 from sslcli.experiments.remembering import Remembering
 from sslcli.nets.encoder_config import ConvNetConfig
+from sslcli.nets.teacher import load_teacher
 from sslcli.nets.vit_config import Pool
 from sslcli.runs.folder import Run
 from sslcli.runs.results import read_results
@@ -68,15 +70,18 @@ def test_an_encoder_of_no_run_is_measured_as_a_runs_is(
     np.savez(tmp_path / "mine.npz", **_arrays(coloured))
     given = [*SAME, "encoder.weights=mine.npz", "encoder.weights_fed=data"]
     beside = f"baselines=[raw_pixels,untrained,{coloured}]"
-    outcome = sslcli("linear-eval", *given, *FEW, beside)
+    outcome = sslcli("linear-eval", *given, *FEW, beside, "keep_encoder=true")
     assert outcome.status == 0, outcome.err
     run = only_run(tmp_path / "outputs/linear-eval")
+    kept, own = load_teacher(run / "encoder"), load_teacher(coloured)
+    pictures = torch.rand(4, 3, 8, 8)
+    assert kept.eval()(pictures).equal(own.eval()(pictures)), "it can teach as its run can"
     results = read_results(run)
-    own = coloured.name
-    names = ["trained_encoder", "raw_pixels", "untrained_encoder", own]
+    own_name = coloured.name
+    names = ["trained_encoder", "raw_pixels", "untrained_encoder", own_name]
     assert [row.name for row in results.rows] == names
-    assert results.row("trained_encoder").scores == results.row(own).scores
-    assert facts(run)["metrics"][f"{own}_top1"] == facts(run)["metrics"]["top1"]
+    assert results.row("trained_encoder").scores == results.row(own_name).scores
+    assert facts(run)["metrics"][f"{own_name}_top1"] == facts(run)["metrics"]["top1"]
     assert run.parent.name == "given_convnet-arrays"
 
 

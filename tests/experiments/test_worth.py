@@ -9,7 +9,7 @@ import pytest
 from doubles import TINY_WITHOUT_LIMIT, Killed, Sslcli, Steps, facts, only_run, records
 
 from sslcli.experiments.label_curve_cells import Cell
-from sslcli.experiments.worth import chosen_accuracies, num_subsets
+from sslcli.experiments.worth import chosen_accuracies, num_subsets, preferred
 from sslcli.experiments.worth_config import Config
 from sslcli.runs.results import read_results
 
@@ -94,6 +94,21 @@ def test_each_side_takes_what_is_best_on_validation() -> None:
     measured = cells(linear_probe=0.5, finetuned=0.6, from_scratch=0.9, raw_pixels=0.4)
     chosen = chosen_accuracies(measured, frozenset({(0, "linear_probe"), (0, "finetuned")}))
     assert chosen.tolist() == [[0.06]]
+
+
+def test_of_several_given_encoders_the_best_on_validation_is_named() -> None:
+    kinds = ("linear_probe", "finetuned")
+    given = frozenset((source, kind) for source in (1, 2) for kind in kinds)
+    val = {(10, 1): (0.5, 0.6), (10, 2): (0.7, 0.1), (90, 1): (0.8, 0.2), (90, 2): (0.7, 0.7)}
+    measured = [
+        Cell(source, kind, 1.0, count, seed, 1 - value, value + change, "")
+        for (count, source), values in val.items()
+        for kind, value in zip(kinds, values, strict=True)
+        for seed, change in enumerate((0.2, -0.2))
+    ]
+    beside = [Cell(0, "linear_probe", 1.0, 10, 0, 1.0, 1.0, "")]
+    assert preferred(measured + beside, given) == {10: 2, 90: 1}
+    assert preferred(measured, frozenset({(1, kind) for kind in kinds})) == {}
 
 
 @pytest.mark.parametrize(

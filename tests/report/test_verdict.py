@@ -47,8 +47,19 @@ def test_undecided_numbers_are_one_sentence() -> None:
 
 def test_given_encoders_are_compared_with_the_one_pretrained_here() -> None:
     undecided = LabelEquivalent(450, 1.1, 0.8, 1.4, 0.01, 0.02)
-    assert compared([BETTER, undecided]) == [
+    assert compared([BETTER, undecided], {}) == [
         "With 50 labels, the given encoder has 10.7 points more (8.1 to 13.3) than the one "
         "pretrained here.",
         "With 450 labels, no difference can be told between it and the given encoder.",
+    ]
+
+
+def test_of_several_given_encoders_the_best_is_named() -> None:
+    undecided = LabelEquivalent(450, 1.1, 0.8, 1.4, 0.01, 0.02)
+    assert compared([BETTER, undecided], {50: "a", 450: "b", 900: "b"}) == [
+        "Of the given encoders, validation prefers a with 50 labels.",
+        "Of the given encoders, validation prefers b with 450 to 900 labels.",
+        "With 50 labels, the best given encoder has 10.7 points more (8.1 to 13.3) than the one "
+        "pretrained here.",
+        "With 450 labels, no difference can be told between it and the best given encoder.",
     ]

@@ -1,0 +1,107 @@
+"""Understands the words that say where pictures are: a path, or a run's `data` words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import yaml
+
+from sslcli.config import to_dataclass
+from sslcli.data import DATA
+from sslcli.data.data_config import DataConfig
+from sslcli.data.idx import find_idx
+from sslcli.data.table_file import READERS
+from sslcli.errors import SslcliError, unknown
+from sslcli.text import hydra_path, shell_quoted
+
+EXAMPLES = "sslcli inspect FOLDER, or sslcli inspect data=table data.root=FILE"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Holds which data are meant: the `kind` that `data=` names, and its `config`.
+
+    `further`: the words typed beside data and data.root, for a shell.
+    """
+
+    kind: str
+    config: DataConfig
+    further: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """Returns the words that choose these data in a run, for a shell."""
+        root = self.config.root
+        place = [] if root is None else [hydra_path("data.root", root)]
+        return [f"data={self.kind}", *place, *self.further]
+
+
+def understand(words: Sequence[str]) -> Asked:
+    """Returns the data that are meant: by a path, a word without =, or by a run's words.
+
+    Raises SslcliError for words that cannot be used.
+    """
+    paths = [word for word in words if "=" not in word or Path(word).exists()]
+    typed = dict(_split(word) for word in words if word not in paths)
+    if len(paths) > 1 or (paths and "data.root" in typed):
+        places = [*paths, *([typed["data.root"]] if "data.root" in typed else [])]
+        message = f"there are {len(places)} places: {' '.join(places)}"
+        raise SslcliError(message, "give one, such as a folder that holds train/ and test/")
+    if not paths and not typed:
+        raise SslcliError("nothing to inspect is given", EXAMPLES)
+    kind = typed.pop("data", None) or (guessed(Path(paths[0]).expanduser()) if paths else None)
+    if kind is None:
+        raise SslcliError("data=… says which kind of data it is, and is missing", EXAMPLES)
+    if kind not in DATA:
+        raise unknown("choice of data:", kind, DATA)
+    cls = DATA[kind]
+    values = {key.removeprefix("data."): _value(cls, key, text) for key, text in typed.items()}
+    place = {"root": paths[0]} if paths else {}
+    further = [shell_quoted(f"{key}={text}") for key, text in typed.items() if key != "data.root"]
+    return Asked(kind, to_dataclass(cls, {**values, **place}, "data"), tuple(further))
+
+
+def _split(word: str) -> tuple[str, str]:
+    key, _, value = word.partition("=")
+    if key != "data" and not key.startswith("data."):
+        message = f"{word}: only words of the data can be inspected"
+        raise SslcliError(message, EXAMPLES)
+    return key, value
+
+
+def _value(cls: type[DataConfig], key: str, text: str) -> Any:
+    """Returns a setting's value as Hydra would read it: text of a text field, else YAML."""
+    hint = get_type_hints(cls).get(key.removeprefix("data."))
+    kinds = set(get_args(hint)) if get_origin(hint) is UnionType else {hint}
+    if str in kinds:
+        quoted = re.fullmatch(r"(['\"])(.*)\1", text, re.DOTALL)
+        if quoted:
+            return re.sub(rf"\\(?=\\*{quoted[1]})", "", quoted[2])
+        return None if text == "null" and type(None) in kinds else text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as reason:
+        raise SslcliError(f"{key}={text} cannot be read", "give one value, or [a,b,c]") from reason
+
+
+def guessed(path: Path) -> str:
+    """Returns the kind of data that a path holds, from what is there."""
+    if not path.exists():
+        raise SslcliError(f"there is no file or folder {str(path)!r}", EXAMPLES)
+    if path.is_dir():
+        if find_idx([path, path / "MNIST" / "raw"]) is not None:
+            return "fashion_mnist" if "fashion" in str(path.absolute()).lower() else "mnist"
+        if find_idx([path / "FashionMNIST" / "raw"]) is not None:
+            return "fashion_mnist"
+        return "amat" if any(path.glob("*.amat")) else "folder"
+    kinds = {".npz": "arrays", ".amat": "amat", **dict.fromkeys(READERS, "table")}
+    kind = kinds.get(path.suffix.lower())
+    if kind is None:
+        message = f"{path} is no folder, and no file of pictures that can be read"
+        raise SslcliError(message, f"give a folder, or a file that ends in {', '.join(kinds)}")
+    return kind
