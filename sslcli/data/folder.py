@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sslcli.data.data_config import DataConfig
 from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
 from sslcli.data.groups import with_groups
-from sslcli.data.images import ImageSet, Splits, Track, select, untracked
+from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, select, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import StoredParts
 from sslcli.data.zip_file import scan_zip
@@ -156,6 +156,16 @@ class FolderConfig(DataConfig):
             target_names=chosen.target_names,
         )
         return handle_duplicates(splits, self.duplicates)
+
+    def few(self, num: int, track: Track = untracked) -> ImageSet:
+        """Returns as `DataConfig.few`; decodes these alone."""
+        listing, stored = self.list_files()
+        train = self.divided(stored).train
+        some = train.subset(evenly_spaced(len(train), num))
+        decoded = replace(self, cache=Cache.memory)._decode(listing, some.rows, track)
+        found = split_decoded(listing, {"train": some}, decoded)["train"]
+        assert found is not None
+        return found
 
     def picture_folder(self) -> Path | None:
         return None if self._is_zip() else self.location()
