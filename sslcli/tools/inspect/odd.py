@@ -45,4 +45,5 @@ def _distances(small: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Returns how far each grey copy is from the mean of all, in levels (root mean square)."""
     mean = small.mean(axis=0)
     squares = [((copy - mean) ** 2).mean() for copy in small]
-    return np.sqrt(np.array(squares))
+    distances: NDArray[np.float64] = np.sqrt(np.array(squares))
+    return distances
