@@ -12,22 +12,39 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Range = tuple[float, float]
+"""The values of a file that mean 0 and 1."""
+
+FULL_SCALE = {"uint8": 255, "uint16": 65535, "float32": 1}
+"""The value that means 1, by the type of stored pixels."""
+
+
+def full_scale(dtype: object) -> int:
+    """Returns the value that means 1 in pixels of this type, NumPy's or torch's."""
+    return FULL_SCALE[str(dtype).removeprefix("torch.")]
+
+
 def as_pictures(images: Tensor) -> Tensor:
-    """Converts (N, H, W, C) uint8 to (N, C, H, W) float32 in [0, 1]."""
-    return images.permute(0, 3, 1, 2).float() / 255
+    """Converts (N, H, W, C) to (N, C, H, W) float32 in [0, 1], always a copy.
+
+    Of uint8, 255 means 1; of uint16, 65,535; float32 is in [0, 1] already.
+    """
+    return images.permute(0, 3, 1, 2).float() / full_scale(images.dtype)
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """Says what an encoder is fed: square pictures of `resolution` pixels, normalised.
 
-    They are in [0, 1] minus `mean`, over `std` (per channel).
+    They are in [0, 1] minus `mean`, over `std` (per channel). `range`: the values of files that
+    mean 0 and 1; None: 0 and 255.
     """
 
     resolution: int
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    range: Range | None = None
 
     def normalized(self, pictures: Tensor) -> Tensor:
         """Converts (N, C, H, W) in [0, 1] to the encoder's input."""

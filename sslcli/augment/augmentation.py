@@ -14,6 +14,7 @@ from sslcli.augment.blocks import in_blocks
 from sslcli.augment.blur import RandomBlur
 from sslcli.augment.colour import ColourJitter, grayscale_, solarize_
 from sslcli.augment.crop import RandomCrop, resized_crop
+from sslcli.augment.operation import Operation
 from sslcli.processes import own_rows
 
 
@@ -24,7 +25,7 @@ class Parameters:
     Indexing takes the rows of some pictures.
 
     `boxes` (N, 4): top, left, height, width. `order`, `factors` (N, A): see ColourJitter. `sigma`
-    (N,): 0 for no blur. The others (N,) bool.
+    (N,): 0 for no blur. `further`: of each further operation, (N, ...). The others (N,) bool.
     """
 
     boxes: Tensor
@@ -34,19 +35,23 @@ class Parameters:
     gray: Tensor
     sigma: Tensor
     solarized: Tensor
+    further: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def __getitem__(self, rows: slice | Tensor) -> Parameters:
-        return Parameters(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        further = tuple(drawn[rows] for drawn in values.pop("further"))
+        return Parameters(**{name: value[rows] for name, value in values.items()}, further=further)
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Crops, flips, jitters, greys, blurs, solarises and normalises each picture.
 
-    Each gets its own way, in this order. `flip`, `grayscale` and `solarize` are probabilities;
+    Each gets its own way, in this order; `before_colours` are done before the jitter, and
+    `after_colours` before the normalisation. `flip`, `grayscale` and `solarize` are probabilities;
     `normalization` is the channels' (mean, std).
 
     Everything is drawn from the CPU's generator, then moved: a seed gives the same views on every
@@ -62,9 +67,11 @@ class Augmentation:
     solarize: float
     solarize_threshold: float
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None
+    before_colours: tuple[Operation, ...] = ()
+    after_colours: tuple[Operation, ...] = ()
 
     def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
-        """(N, S, S, C) uint8 -> (V·N, C, s, s) float32, channels-last, view by view.
+        """(N, S, S, C) pixels -> (V·N, C, s, s) float32, channels-last, view by view.
 
         First N of view a. s is S, or smaller where the crops are.
         """
@@ -82,7 +89,10 @@ class Augmentation:
         gray = torch.rand(num_images) < self.grayscale
         sigma = self.blur.sample(num_images)
         solarized = torch.rand(num_images) < self.solarize
-        return Parameters(boxes, flipped, order, factors, gray, sigma, solarized)
+        side = self.crop.side(resolution)  # last, so that the draws above stay what they were
+        operations = (*self.before_colours, *self.after_colours)
+        further = tuple(operation.sample(num_images, channels, side) for operation in operations)
+        return Parameters(boxes, flipped, order, factors, gray, sigma, solarized, further)
 
     def apply(self, images: Tensor, parameters: Parameters) -> Tensor:
         """The same with given parameters: V·N rows, row i for image i mod N."""
@@ -109,11 +119,16 @@ class Augmentation:
         boxes = parameters.boxes.to(device, non_blocking=True)
         flipped = parameters.flipped.to(device, non_blocking=True)
         views = resized_crop(images, boxes, flipped, self.crop.side(images.shape[1]))
+        before = len(self.before_colours)
+        for operation, drawn in zip(self.before_colours, parameters.further[:before], strict=True):
+            operation.apply_(views, drawn)
         pixels = self.jitter.apply(views.flatten(2), parameters.order, parameters.factors)
         grayscale_(pixels, parameters.gray)
         views = pixels.view_as(views)
         self.blur.apply_(views, parameters.sigma)
         solarize_(views, parameters.solarized, self.solarize_threshold)
+        for operation, drawn in zip(self.after_colours, parameters.further[before:], strict=True):
+            operation.apply_(views, drawn)
         if self.normalization is not None:
             mean, std = (
                 torch.tensor(self.normalization).view(2, -1, 1, 1).to(device, non_blocking=True)

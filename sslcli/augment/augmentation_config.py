@@ -14,6 +14,7 @@ from sslcli.settings import setting
 
 if TYPE_CHECKING:
     from sslcli.augment.augmentation import Augmentation
+    from sslcli.augment.operation import Operation
     from sslcli.method import Preprocessing
 
 
@@ -51,9 +52,51 @@ class ViewConfig:
     )
     solarize: float = setting(0.2, "probability of inverting the bright pixels")
     solarize_threshold: float = setting(0.5, "pixels from this value on are inverted; 1 is white")
+    channel_drop: float = setting(
+        0.0,
+        "probability of making a channel all 0; one at least is kept of each view",
+        added_later=True,
+    )
     normalize: bool = setting(True, "subtract the data's mean, divide by its standard deviation")
+    vertical_flip: float = setting(0.0, "probability of mirroring top and bottom", added_later=True)
+    rotate90: float = setting(
+        0.0, "probability of turning by 90, 180 or 270 degrees", added_later=True
+    )
+    rotation: float = setting(
+        0.0,
+        "the largest turn in degrees, either way; at most 180; corners are filled by mirroring",
+        added_later=True,
+    )
+    elastic: float = setting(0.0, "probability of bending", added_later=True)
+    elastic_alpha: float = setting(
+        50.0,
+        "strength of the bending, torchvision's alpha: pixels move by about 0.08 alpha / sigma",
+        added_later=True,
+    )
+    elastic_sigma: float = setting(
+        5.0, "pixels over which the bending changes, torchvision's sigma", added_later=True
+    )
+    autocontrast: float = setting(
+        0.0, "probability of stretching each channel to go from black to white", added_later=True
+    )
+    noise: float = setting(
+        0.0, "probability of noise, each pixel and channel its own", added_later=True
+    )
+    noise_std: list[float] = setting(
+        [0.02, 0.1], "standard deviation of the noise, 1 is white: from, to", added_later=True
+    )
+    erasing: float = setting(
+        0.0, "probability of hiding a rectangle under the view's mean colour", added_later=True
+    )
+    erasing_scale: list[float] = setting(
+        [0.02, 0.33], "the part of the area that is hidden: from, to", added_later=True
+    )
+    erasing_ratio: list[float] = setting(
+        [0.3, 3.3], "height over width of the rectangle: from, to", added_later=True
+    )
 
     def __post_init__(self) -> None:
+        self._check_further()
         _require_range(
             "crop_scale", self.crop_scale, 1.0, "two fractions of the area", "[0.08, 1.0]"
         )
@@ -64,7 +107,7 @@ class ViewConfig:
             "blur_sigma", self.blur_sigma, float("inf"), "two positive widths", "[0.1, 2.0]"
         )
         require(0 < self.crop_size <= 1, _key("crop_size"), self.crop_size, "in (0, 1]", "try 0.43")
-        for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
+        for name in ("flip", "jitter", "grayscale", "blur", "solarize", "channel_drop"):
             value = getattr(self, name)
             require(
                 0 <= value <= 1, _key(name), value, "a probability", "give a number from 0 to 1"
@@ -93,6 +136,24 @@ class ViewConfig:
             0 <= threshold <= 1, _key("solarize_threshold"), threshold, "from 0 to 1", "try 0.5"
         )
 
+    def _check_further(self) -> None:
+        """Raises SslcliError for a value out of range of the settings that came later."""
+        unbounded = float("inf")
+        _require_range(
+            "noise_std", self.noise_std, 1.0, "two positive parts of white", "[0.02, 0.1]"
+        )
+        scale, ratio = "two fractions of the area", "two positive ratios"
+        _require_range("erasing_scale", self.erasing_scale, 1.0, scale, "[0.02, 0.33]")
+        _require_range("erasing_ratio", self.erasing_ratio, unbounded, ratio, "[0.3, 3.3]")
+        for name in ("vertical_flip", "rotate90", "elastic", "autocontrast", "noise", "erasing"):
+            value, fix = getattr(self, name), "give a number from 0 to 1"
+            require(0 <= value <= 1, _key(name), value, "a probability", fix)
+        degrees = self.rotation
+        require(0 <= degrees <= 180, _key("rotation"), degrees, "from 0 to 180", "try 15")
+        for name, example in (("elastic_alpha", "50.0"), ("elastic_sigma", "5.0")):
+            value = getattr(self, name)
+            require(0 < value < unbounded, _key(name), value, "positive", f"try {example}")
+
     def fed(self, preprocessing: Preprocessing) -> Preprocessing:
         """Returns what the views feed an encoder with: normalised pictures or not."""
         return preprocessing if self.normalize else preprocessing.without_normalization()
@@ -116,7 +177,36 @@ class ViewConfig:
             solarize=self.solarize,
             solarize_threshold=self.solarize_threshold,
             normalization=(mean, std) if self.normalize else None,
+            before_colours=self._before_colours(),
+            after_colours=self._after_colours(),
         )
+
+    def _before_colours(self) -> tuple[Operation, ...]:
+        """Returns what is asked for, and draws nothing for what is not."""
+        found: list[Operation] = []
+        if self.vertical_flip:
+            found.append(augment.VerticalFlip(self.vertical_flip))
+        if self.rotate90:
+            found.append(augment.QuarterTurns(self.rotate90))
+        if self.rotation or self.elastic:
+            found.append(
+                augment.Warp(self.rotation, self.elastic, self.elastic_alpha, self.elastic_sigma)
+            )
+        if self.autocontrast:
+            found.append(augment.AutoContrast(self.autocontrast))
+        return tuple(found)
+
+    def _after_colours(self) -> tuple[Operation, ...]:
+        found: list[Operation] = []
+        if self.noise:
+            found.append(augment.Noise(self.noise, (self.noise_std[0], self.noise_std[1])))
+        if self.erasing:
+            scale = (self.erasing_scale[0], self.erasing_scale[1])
+            ratio = (self.erasing_ratio[0], self.erasing_ratio[1])
+            found.append(augment.Erasing(self.erasing, scale, ratio))
+        if self.channel_drop:
+            found.append(augment.ChannelDrop(self.channel_drop))
+        return tuple(found)
 
 
 def _key(name: str) -> str:

@@ -29,7 +29,8 @@ class ColourJitter:
     """Changes, with `probability`, brightness, contrast, saturation and hue.
 
     Each picture has an order of its own. The other fields are half the widths of the factors'
-    ranges, as in torchvision's ColorJitter; 0 is off.
+    ranges, as in torchvision's ColorJitter; 0 is off. Of pictures that are neither grey nor RGB
+    every channel is changed on its own, as if it were a grey picture.
     """
 
     probability: float
@@ -56,8 +57,13 @@ class ColourJitter:
         """Draws `order` and `factors` for A adjustments on the CPU.
 
         `order` (N, A) int64: which adjustment comes first, second, and so on, or A throughout for a
-        picture left alone; `factors` (N, A), by adjustment.
+        picture left alone; `factors` (N, A), by adjustment. Both (N, C, A) where channels are
+        changed one by one.
         """
+        if channels not in (1, 3):
+            drawn = self.sample(num_images * channels, 1)
+            order, factors = (part.view(num_images, channels, -1) for part in drawn)
+            return order, factors
         adjustments = self.adjustments(channels)
         left_alone = torch.rand(num_images, 1) >= self.probability
         order = (
@@ -72,6 +78,9 @@ class ColourJitter:
 
     def apply(self, images: Tensor, order: Tensor, factors: Tensor) -> Tensor:
         """Returns the changed pictures; `order` and `factors` are on the CPU."""
+        if order.ndim == 3:
+            alone = images.reshape(-1, 1, images.shape[2])
+            return self.apply(alone, order.flatten(0, 1), factors.flatten(0, 1)).view_as(images)
         adjustments = self.adjustments(images.shape[1])
         if not adjustments:
             return images
@@ -151,8 +160,11 @@ def adjust_hue_(images: Tensor, factors: Tensor) -> None:
 
 
 def grayscale_(images: Tensor, chosen: Tensor) -> None:
-    """Makes the channels equal in the `chosen` pictures, (N,) bool on the CPU."""
-    if images.shape[1] == 1 or not chosen.any():
+    """Makes the channels equal in the `chosen` pictures, (N,) bool on the CPU.
+
+    Nothing is changed where they are not red, green and blue.
+    """
+    if images.shape[1] != 3 or not chosen.any():
         return
     rows = chosen.nonzero().flatten().to(images.device, non_blocking=True)
     some = images.index_select(0, rows)

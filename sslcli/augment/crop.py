@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslcli.preprocessing import as_pictures, full_scale
+
 NUM_ATTEMPTS = 10
 
 
@@ -19,10 +21,7 @@ class RandomCrop:
     """Draws boxes of a random area and shape.
 
     `scale` is the part of the area, `ratio` width over height: from, to; a crop has `size` times
-    the picture's side.
-
-    `scale` is the part of the area, `ratio` width over height: from, to. Source: torchvision's
-    RandomResizedCrop, whose distribution this is.
+    the picture's side. Source: torchvision's RandomResizedCrop, whose distribution this is.
     """
 
     scale: tuple[float, float]
@@ -35,16 +34,12 @@ class RandomCrop:
 
     def sample(self, num_images: int, resolution: int) -> Tensor:
         """Draws (N, 4) int64 on the CPU: top, left, height, width."""
-        # All attempts of all pictures at once, then each picture's first that fits.
-        area = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*self.scale).mul_(resolution**2)
-        ratio = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*map(math.log, self.ratio)).exp_()
-        size = torch.stack([(area / ratio).sqrt_(), (area * ratio).sqrt_()]).round_().long()
-        fits = ((size > 0) & (size <= resolution)).all(0)
-        first = fits.byte().argmax(0)
-        size = size.gather(1, first.expand(2, 1, -1))[:, 0]
+        size, fits = first_that_fits(
+            attempts(self.scale, self.ratio, num_images, resolution), resolution
+        )
         corner = (torch.rand(2, num_images) * (resolution - size + 1)).long()
         boxes = torch.cat([corner, size]).t()
-        return torch.where(fits.any(0).unsqueeze(1), boxes, self._central_box(resolution))
+        return torch.where(fits.unsqueeze(1), boxes, self._central_box(resolution))
 
     def _central_box(self, resolution: int) -> Tensor:
         """Returns (4,), the box of a picture none of whose attempts fits."""
@@ -53,8 +48,27 @@ class RandomCrop:
         return torch.tensor([(resolution - height) // 2, (resolution - width) // 2, height, width])
 
 
+def attempts(
+    scale: tuple[float, float], ratio: tuple[float, float], num_images: int, resolution: int
+) -> Tensor:
+    """Draws (2, NUM_ATTEMPTS, N) int64 on the CPU: heights and widths, where they fit or not.
+
+    `scale` is the part of the area, `ratio` width over height, log-uniform: from, to.
+    """
+    area = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*scale).mul_(resolution**2)
+    shape = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*map(math.log, ratio)).exp_()
+    return torch.stack([(area / shape).sqrt_(), (area * shape).sqrt_()]).round_().long()
+
+
+def first_that_fits(sizes: Tensor, largest: int) -> tuple[Tensor, Tensor]:
+    """Returns each picture's first attempt within `largest`, (2, N), and whether there is one."""
+    fits = ((sizes > 0) & (sizes <= largest)).all(0)
+    first = fits.byte().argmax(0)
+    return sizes.gather(1, first.expand(2, 1, -1))[:, 0], fits.any(0)
+
+
 def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor, side: int | None = None) -> Tensor:
-    """(N, S, S, C) uint8 -> (V·N, C, side, side) float32 in [0, 1].
+    """(N, S, S, C) pixels -> (V·N, C, side, side) float32 in [0, 1].
 
     The boxes made `side` wide, None: S; mirrored if `flipped`. `side` is at most S.
 
@@ -73,7 +87,7 @@ def _shrunk(images: Tensor, boxes: Tensor, flipped: Tensor, side: int) -> Tensor
     mirrored = torch.where(flipped.unsqueeze(1), side - 1 - forward, forward)
     rows = _weights(forward, top, height, images.shape[1]).unsqueeze(1)
     columns = _weights(mirrored, left, width, images.shape[2]).unsqueeze(1)
-    pictures = images.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+    pictures = as_pictures(images)
     num_views = len(boxes) // len(images)
     crops: Tensor = rows @ pictures.repeat(num_views, 1, 1, 1) @ columns.mT
     return crops
@@ -105,7 +119,7 @@ def _magnified(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
     source = images.permute(0, 2, 3, 1).to(torch.float32, memory_format=torch.contiguous_format)
     picture = torch.arange(num_crops, device=images.device).remainder_(num_images)
     columns = _interpolate(
-        source.div_(255).view(num_images * side, channels * side),
+        source.div_(full_scale(images.dtype)).view(num_images * side, channels * side),
         picture.mul_(side).unsqueeze(1) + left,
         *_neighbours(mirrored, width),
     )

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sslcli import config as configs
-from sslcli.cli.nodes import ChoiceNode, MethodNode
+from sslcli.cli.nodes import NO_CHANGES, ChoiceNode, MethodNode, SmallViewsNode
 from sslcli.cli.sources import use_own_sources
 from sslcli.errors import unknown
 from sslcli.experiments.groups import GROUPS
@@ -25,8 +25,6 @@ from sslcli.experiments.table import EXPERIMENTS
 from sslcli.methods import METHODS
 
 CONFIG_PATH = "pkg://sslcli.conf"
-NO_CHANGES = ("method/views", "small_pictures")
-"""A choice that changes no default, so that it needs no file."""
 
 
 def register() -> None:
@@ -48,8 +46,10 @@ def register() -> None:
         file: MethodNode(file.removesuffix(".yaml"), METHODS, store.repo)
         for file in store.repo["method"]
     }
-    group, name = NO_CHANGES
-    store.store(group=group, name=name, node={})
+    presets = configs.conf_folder().glob("method/views/*.yaml")
+    store.repo["method"]["small_views"] = {path.name: SmallViewsNode(path) for path in presets}
+    for group in ("method/views", "method/small_views"):
+        store.store(group=group, name=NO_CHANGES, node={})
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigNode
@@ -16,6 +17,14 @@ from sslcli.choices import package_in
 from sslcli.errors import SslcliError
 from sslcli.method import MethodConfig
 from sslcli.text import first_line
+
+NO_CHANGES = "small_pictures"
+"""A choice of views that changes no default, so that it needs no file."""
+OF_LARGE_VIEWS = ("crop_scale", "crop_ratio", "crop_size", "normalize")
+"""Settings of a preset of views that small views keep as they are.
+
+They are normalised as the large ones are.
+"""
 
 
 def without_preset(choice: str, method: str) -> str:
@@ -57,6 +66,25 @@ class ChoiceNode(ConfigNode):
         return made
 
 
+class SmallViewsNode(ChoiceNode):
+    """A preset of views for small ones, which keep their own crops; read when it is chosen."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.stem, {})
+        self._path = path
+
+    @property
+    def node(self) -> DictConfig:
+        if self._node is None:
+            found: Any = OmegaConf.load(self._path)
+            self._node = OmegaConf.create({k: found[k] for k in found if k not in OF_LARGE_VIEWS})
+        return self._node
+
+    @node.setter
+    def node(self, node: DictConfig) -> None:
+        self._node = node
+
+
 class MethodNode(ChoiceNode):
     """A method, with the encoder and optimizer that suit it, as a file would be.
 
@@ -76,7 +104,9 @@ class MethodNode(ChoiceNode):
         words = Words.of(cls)
         defaults: list[Any] = [f"/schema/method/{self._choice}@method"]
         if get_type_hints(cls).get("views") is ViewConfig:
-            defaults.append({"/method/views@method.views": "small_pictures"})
+            defaults.append({"/method/views@method.views": NO_CHANGES})
+        if get_type_hints(cls).get("small_views") is ViewConfig:
+            defaults.append({"/method/small_views@method.small_views": NO_CHANGES})
         for group, chosen in words.choices.items():
             values = words.values.pop(group, None)
             preset = chosen + _of(self._choice) if values else chosen

@@ -12,6 +12,7 @@ from sslcli.data.data_config import DataConfig
 from sslcli.data.folder import FolderConfig
 from sslcli.data.mnist import FashionMNISTConfig, MNISTConfig
 from sslcli.data.sample import FashionSampleConfig
+from sslcli.data.shards import ShardsConfig
 from sslcli.data.table import TableConfig
 from sslcli.data.torchvision_sets import CIFAR10Config, CIFAR100Config, STL10Config, SVHNConfig
 
@@ -28,6 +29,7 @@ DATA: Choices[DataConfig] = Choices(
         "fashion_mnist": FashionMNISTConfig,
         "folder": FolderConfig,
         "table": TableConfig,
+        "shards": ShardsConfig,
         "arrays": ArraysConfig,
         "amat": AmatConfig,
     },

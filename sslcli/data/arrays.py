@@ -2,57 +2,67 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from sslcli.data.array_files import PARTS, Arrays, image_keys, label_keys, read_arrays
+from sslcli.data.array_images import ArrayMeaning, read_images
 from sslcli.data.array_targets import Labels, read_targets
-from sslcli.data.data_config import DataConfig
 from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
-from sslcli.data.images import ImageSet, Splits, Track, untracked
+from sslcli.data.images import ImageSet, Splits, Track, dtype_of, untracked
 from sslcli.data.split import StoredParts
+from sslcli.data.values import Layout, used_range
+from sslcli.data.values_config import ValuesConfig
 from sslcli.errors import SslcliError
 from sslcli.settings import REQUIRED, setting
 
-PARTS = ("train", "val", "test")
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
-"""What numpy raises for a file or a key that is not what it should be."""
-
-Arrays = dict[str, NDArray[Any]]
-
 
 @dataclass(kw_only=True)
-class ArraysConfig(DataConfig):
-    """Reads uint8 pictures and their labels, if any, from one .npz file.
+class ArraysConfig(ValuesConfig):
+    """Reads pictures and their labels, if any, from one .npz file, or from .npy files.
 
-    Pictures are (N, H, W) or (N, H, W, C), with C 1 or 3, or 2 or 4 with alpha, which is laid on
-    white. Labels are (N,) or (N, 1) whole numbers, one class a picture; or (N, K) of 0 and 1, which
-    of K classes a picture has (any other (N, K) are not used); or (N,) floats, a number to predict.
+    Pictures are (N, H, W) or (N, H, W, C) of uint8, uint16 or float32, with C from 1 to 64. Of
+    uint8 and C 2 or 4, the last is alpha, and laid on white. Labels are (N,) or (N, 1) whole
+    numbers, one class a picture; or (N, K) of 0 and 1, which of K classes a picture has (any other
+    (N, K) are not used); or (N,) floats, a number to predict.
 
     Keys: x_train y_train x_val y_val x_test y_test, or train_images train_labels val_images ...
-    (MedMNIST); `classes`, the names of the labels, where they have any.
+    (MedMNIST); `classes`, the names of the labels, where they have any. In a folder they are the
+    names of .npy files, x_train.npy and so on, whose pictures stay on the disk; one .npy file is
+    the training pictures.
     """
 
-    root: str | None = setting(REQUIRED, "the .npz file")
+    root: str | None = setting(REQUIRED, "the .npz file, a .npy file, or a folder of .npy files")
     duplicates: Duplicates = setting(Duplicates.warn, MEANING, added_later=True)
+    layout: Layout | None = setting(
+        None,
+        "where the channels are: channels_last (N, H, W, C) or channels_first (N, C, H, W); "
+        "null: last, and refused where that is in doubt",
+        added_later=True,
+    )
+    alpha: bool | None = setting(
+        None,
+        "whether the last of 2 or 4 channels is alpha, and pictures are laid on white; "
+        "null: of uint8 it is",
+        added_later=True,
+    )
 
     def load(self, track: Track = untracked) -> Splits:
         path = self.location()
-        arrays = read_npz(path)
+        arrays = read_arrays(path)
         targets = read_targets(labels_of_parts(arrays), arrays.get("classes"), path)
         several = None if targets else multilabel_reason(arrays, path)
         if targets is not None or several is not None:
             unused = {key for part in PARTS for key in label_keys(part)}
             arrays = {key: array for key, array in arrays.items() if key not in unused}
-        read = {part: read_part(arrays, part, path) for part in PARTS}
-        parts = {part: images for part, images in read.items() if images is not None}
+        meaning = ArrayMeaning(self.chosen_range(), self.layout, self.alpha)
+        read = {part: read_part(arrays, part, path, meaning) for part in PARTS}
+        parts = {part: found[0] for part, found in read.items() if found is not None}
+        said = [line for found in read.values() if found is not None for line in found[1]]
         if "train" not in parts:
             raise SslcliError(
                 f"{path} has neither x_train nor train_images; its keys are "
@@ -60,6 +70,7 @@ class ArraysConfig(DataConfig):
                 "name the training pictures x_train, their labels y_train",
             )
         require_same_shape(parts, path, any_size=self.resolution is not None)
+        range_ = used_range(dtype_of(parts["train"].images), self.chosen_range())
         parts, classes = number_classes(parts, arrays.get("classes"), path)
         names = None
         if targets is not None:
@@ -70,58 +81,20 @@ class ArraysConfig(DataConfig):
         train, val, test = parts["train"], parts.get("val"), parts.get("test")
         stored = StoredParts(train, val, test, classes, target_names=names)
         stored = stored if several is None else stored.without_labels(several)
-        return handle_duplicates(self.split_and_resize(stored, track), self.duplicates)
+        splits = self.with_meaning(self.split_and_resize(stored, track), range_, said)
+        return handle_duplicates(splits, self.duplicates)
 
 
-def read_npz(path: Path) -> Arrays:
-    """Reads every array of the file by key; refuses pickled objects."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise SslcliError(f"data.root {what}: {path}", "data.root=path/to/file.npz")
-    with path.open("rb") as file:  # numpy leaves a file open that is no archive
-        try:
-            loaded = np.load(file, allow_pickle=False)
-        except UNREADABLE as error:
-            raise SslcliError(
-                f"{path} is not an .npz file", "write it with numpy.savez_compressed"
-            ) from error
-        if not isinstance(loaded, NpzFile):
-            raise SslcliError(
-                f"{path} holds a single array", "write it with numpy.savez, a key for each array"
-            )
-        wanted = {key for part in PARTS for key in (*image_keys(part), *label_keys(part))} | {
-            "classes"
-        }
-        return {key: _read_key(loaded, key, path) for key in loaded if key in wanted}
-
-
-def _read_key(loaded: Mapping[str, NDArray[Any]], key: str, path: Path) -> NDArray[Any]:
-    try:
-        return loaded[key]
-    except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SslcliError(
-            f"{key} in {path} cannot be read: {reason}", "store it as a plain array"
-        ) from error
-
-
-def image_keys(part: str) -> tuple[str, str]:
-    return f"x_{part}", f"{part}_images"
-
-
-def label_keys(part: str) -> tuple[str, str]:
-    return f"y_{part}", f"{part}_labels"
-
-
-def read_part(arrays: Arrays, part: str, path: Path) -> ImageSet | None:
-    """Returns the pictures and labels of `part`; None where the file has none."""
+def read_part(
+    arrays: Arrays, part: str, path: Path, meaning: ArrayMeaning
+) -> tuple[ImageSet, list[str]] | None:
+    """Returns the pictures and labels of `part`, and warnings; None where the file has none."""
     for image_key, label_key in zip(image_keys(part), label_keys(part), strict=True):
         if image_key in arrays:
-            images = _images(arrays[image_key], image_key, path)
+            images, warnings = read_images(arrays[image_key], f"{image_key} in {path}", meaning)
             labels = arrays.get(label_key)
-            return ImageSet(
-                images, None if labels is None else _labels(labels, len(images), label_key, path)
-            )
+            numbers = None if labels is None else _labels(labels, len(images), label_key, path)
+            return ImageSet(images, numbers), warnings
     return None
 
 
@@ -148,52 +121,6 @@ def multilabel_reason(arrays: Arrays, path: Path) -> str | None:
     return None
 
 
-def _images(images: NDArray[Any], key: str, path: Path) -> NDArray[np.uint8]:
-    got = f"got {images.dtype} {images.shape}"
-    if 0 in images.shape:
-        raise SslcliError(
-            f"{key} in {path} has no pictures, {got}", "leave the key out, or fill it"
-        )
-    if images.dtype != np.uint8:
-        raise SslcliError(
-            f"{key} in {path} must be uint8, {got}", "store pixels as uint8, 0 to 255"
-        )
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[3] not in (1, 2, 3, 4):
-        must_be = "must be (N, H, W) or (N, H, W, C) with C 1 or 3"
-        what, fix = _explain_shape(images.shape)
-        raise SslcliError(f"{key} in {path} {must_be}, {got}{what}", fix)
-    return images if images.shape[3] in (1, 3) else composite_on_white(images)
-
-
-def _explain_shape(shape: tuple[int, ...]) -> tuple[str, str]:
-    """Says what an array that holds no pictures seems to hold, and what can be done."""
-    if len(shape) == 4 and shape[1] in (1, 3):
-        return ": the channels are first", "put the channels last: numpy.moveaxis(x, 1, -1)"
-    if len(shape) in (4, 5):
-        volume = "x".join(str(side) for side in shape[1:4])
-        channels = "" if len(shape) == 4 else f", {shape[4]}"
-        fix = (
-            f"store slices: x.reshape(-1, {shape[2]}, {shape[3]}{channels}), and each volume's "
-            "label "
-            f"{shape[1]} times: numpy.repeat(y, {shape[1]}, axis=0)"
-        )
-        return f": volumes of {volume}, which are not pictures", fix
-    if len(shape) == 2:
-        return ": each picture is one row", "give them their shape back: x.reshape(-1, H, W)"
-    return "", "put the channels last"
-
-
-def composite_on_white(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lays pictures (N, H, W, C + 1), with alpha as the last channel, on white."""
-    result = np.empty((*images.shape[:3], images.shape[3] - 1), dtype=np.uint8)
-    for row, picture in enumerate(images):  # one at a time: little memory
-        colours, alpha = picture[..., :-1].astype(np.uint16), picture[..., -1:].astype(np.uint16)
-        result[row] = (colours * alpha + 255 * (255 - alpha) + 127) // 255
-    return result
-
-
 def _labels(labels: NDArray[Any], count: int, key: str, path: Path) -> NDArray[np.int64]:
     found = f"got {labels.dtype} {labels.shape}"
     if labels.shape not in ((count,), (count, 1)):
@@ -207,13 +134,16 @@ def _labels(labels: NDArray[Any], count: int, key: str, path: Path) -> NDArray[n
 
 
 def require_same_shape(parts: dict[str, ImageSet], path: Path, *, any_size: bool) -> None:
-    """Raises SslcliError unless all parts have the same channels and size.
+    """Raises SslcliError unless all parts have the same channels, type and size.
 
     With `any_size`, the sizes may differ.
     """
-    first = parts["train"].images.shape[1:]
+    first, kind = parts["train"].images.shape[1:], dtype_of(parts["train"].images)
     for part, pictures in parts.items():
-        shape = pictures.images.shape[1:]
+        shape, other = pictures.images.shape[1:], dtype_of(pictures.images)
+        if other != kind:
+            message = f"the {part} pictures in {path} are {other}, the train pictures {kind}"
+            raise SslcliError(message, "store both as the same type of numbers")
         if shape[2] != first[2] or (shape != first and not any_size):
             raise SslcliError(
                 f"the {part} pictures in {path} are {shape}, the train pictures {first} (H, W, C)",

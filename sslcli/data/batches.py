@@ -39,14 +39,14 @@ class Batches:
         self._rank, self._own_size = rank(), batch_size // size()
         self._images = images.images
         self._prefetcher: Prefetcher[Tensor] | None = None
-        if isinstance(self._images, np.ndarray):
+        if isinstance(self._images, np.ndarray) and self._images.dtype != np.uint16:
             # torch warns about arrays it may not write to
             self._array = torch.from_numpy(np.require(self._images, requirements=["C", "W"]))
         else:
             self._prefetcher = Prefetcher(self._read)
 
     def at(self, step: int) -> Tensor:
-        """Returns the batch of `step`, counted from 0: (N, H, W, C) uint8 on the device."""
+        """Returns the batch of `step`, counted from 0: (N, H, W, C) on the device."""
         batch = self._read(step) if self._prefetcher is None else self._prefetcher.at(step)
         return batch.to(self.device, non_blocking=True)
 
@@ -65,7 +65,7 @@ class Batches:
             return self._array[chosen]
         # Pinned, so that the copy does not make the host wait; torch keeps it until that is done.
         shape = (len(chosen), *self._array.shape[1:])
-        pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        pinned = torch.empty(shape, dtype=self._array.dtype, pin_memory=True)
         return torch.index_select(self._array, 0, chosen, out=pinned)
 
 

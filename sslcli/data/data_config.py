@@ -77,6 +77,10 @@ class DataConfig:
         """Returns `root`, or the cache where it is left out; `~` is expanded."""
         return cache_folder() if self.root is None else Path(self.root).expanduser()
 
+    def is_there(self) -> bool:
+        """Tells whether what `root` names is there; where it is left out, it may be fetched."""
+        return self.root is None or self.location().exists()
+
     def picture_folder(self) -> Path | None:
         """Returns the folder below which the pictures' files lie; None where they are no files."""
         return None

@@ -51,7 +51,7 @@ def decode_to_disk(
 
     Raises SslcliError where it cannot be written.
     """
-    folder = picture_cache_folder(listing.root)
+    folder = picture_cache_folder(listing.kept_as)
     stem, key = f"{options.resolution}x{options.channels or 3}", cache_key(listing)
     try:
         folder.mkdir(parents=True, exist_ok=True)

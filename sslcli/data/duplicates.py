@@ -9,7 +9,7 @@ from enum import Enum
 
 import numpy as np
 
-from sslcli.data.images import ImageSet, Splits
+from sslcli.data.images import ImageSet, Splits, in_blocks
 from sslcli.errors import SslcliError
 from sslcli.text import printable
 
@@ -67,8 +67,11 @@ def handle_duplicates(splits: Splits, policy: Duplicates) -> Splits:
 def _digests(part: ImageSet) -> list[bytes]:
     """Returns 16 bytes for each picture: of its file, else of its pixels."""
     if part.digests is None:
-        pixels = part.images[:]
-        return [hashlib.blake2b(p.tobytes(), digest_size=16).digest() for p in pixels]
+        return [
+            hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
+            for block in in_blocks(part.images)
+            for picture in block
+        ]
     width, data = part.digests.shape[1], part.digests.tobytes()
     return [data[start : start + width] for start in range(0, len(data), width)]
 

@@ -1,11 +1,18 @@
-"""Reads the content of a file, and nothing that is none."""
+"""Reads the content of files, and pieces of large ones."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+MOST_OPEN = 64
+"""Large files that stay open: systems allow a process 256 or 1,024."""
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -21,3 +28,68 @@ def read_bytes(path: str | Path) -> bytes:
             what = os.strerror(number) if stat.S_ISDIR(kind) else "Not a file, but a pipe or device"
             raise OSError(number, what, str(path))
         return file.read()
+
+
+class FileState(NamedTuple):
+    """Says in which state a file is: its size in bytes; mtime and ctime in ns since 1970."""
+
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: str | Path) -> FileState:
+        """Looks at a file; raises OSError where there is none."""
+        return cls._of(os.stat(path))  # noqa: PTH116 (as fast as can be: there may be thousands)
+
+    @classmethod
+    def _of(cls, status: os.stat_result) -> FileState:
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class OpenFile:
+    """Keeps a file open for as long as anyone refers to this."""
+
+    def __init__(self, path: str) -> None:
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):  # it could be opened
+            os.close(self.number)
+
+
+class Archives:
+    """Reads pieces of large files, of which up to `MOST_OPEN` stay open, from any thread."""
+
+    def __init__(self, paths: Sequence[str], states: Sequence[FileState]) -> None:
+        self.paths = tuple(paths)
+        self.states = tuple(states)
+        self._open: OrderedDict[int, OpenFile] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, file: int, start: int, count: int) -> bytes:
+        """Returns `count` bytes of the file of that number, from byte `start` on.
+
+        Raises OSError where it cannot be read, is shorter, or is not in the state that it was in.
+        """
+        opened = self._opened(file)
+        status, state = os.fstat(opened.number), self.states[file]
+        if (status.st_size, status.st_mtime_ns) != (state.size, state.modified):
+            raise OSError(errno.ESTALE, "it has changed since it was listed", self.paths[file])
+        pieces, missing = [], count
+        while missing:
+            piece = os.pread(opened.number, missing, start + count - missing)
+            if not piece:
+                raise OSError(errno.EIO, "it ends too early", self.paths[file])
+            pieces.append(piece)
+            missing -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _opened(self, file: int) -> OpenFile:
+        """Returns the open file; another, long unused, is closed when its last reader is done."""
+        with self._lock:
+            opened = self._open.pop(file, None) or OpenFile(self.paths[file])
+            self._open[file] = opened
+            if len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)
+            return opened

@@ -56,7 +56,7 @@ class Cache(Enum):
 
 @dataclass(kw_only=True)
 class FolderConfig(DataConfig):
-    """Reads JPEG, PNG, WebP, BMP, GIF and TIFF pictures from a folder.
+    """Reads JPEG, PNG, WebP, BMP, GIF and TIFF pictures from a folder, or a zip file of one.
 
     They lie in class folders or not, in train/, val/ and test/ or not.
 
@@ -64,7 +64,7 @@ class FolderConfig(DataConfig):
     antialiased) until its shorter side is `resolution`, and cut to its middle square.
     """
 
-    root: str | None = setting(REQUIRED, "the folder of pictures")
+    root: str | None = setting(REQUIRED, "the folder of pictures, or a zip file of one")
     resolution: int | None = setting(
         None,
         "side in pixels that every picture is resized and cut to; null: 64, or what an encoder "
@@ -127,7 +127,7 @@ class FolderConfig(DataConfig):
 
         `limit` comes before decoding: a bad picture among those is one fewer.
         """
-        listing, stored = self.list_files()
+        listing, stored = self.list_files(track)
         chosen = self.divided(stored)
         files = {
             "train": chosen.train,
@@ -158,12 +158,17 @@ class FolderConfig(DataConfig):
         return handle_duplicates(splits, self.duplicates)
 
     def picture_folder(self) -> Path | None:
-        return self.location()
+        return None if self._is_zip() else self.location()
 
-    def list_files(self) -> tuple[Listing, StoredParts[PictureFiles]]:
+    def _is_zip(self) -> bool:
+        return self.location().suffix.lower() == ".zip" and self.location().is_file()
+
+    def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
         """Returns the files, and the parts that they belong to; opens none."""
+        from sslcli.data.zip_file import scan_zip
+
         root = self.location()
-        listing, stored = scan(root)
+        listing, stored = scan_zip(root) if self._is_zip() else scan(root)
         return listing, stored if self.groups is None else with_groups(stored, listing, self.groups)
 
     def _decode(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.preprocessing import Range
+
 T = TypeVar("T")
+
+BLOCK_VALUES = 2**24
+"""Values of pictures that are read at a time."""
 
 
 class Track(Protocol):
@@ -25,7 +31,7 @@ def untracked(items: Iterable[T], *, total: int, label: str) -> Iterable[T]:
 
 
 class Pixels(Protocol):
-    """Gives some of (N, H, W, C) uint8 pixels when asked for.
+    """Gives some of (N, H, W, C) pixels when asked for: uint8, uint16, or float32 in [0, 1].
 
     They are an array, one mapped from a file, or files of pictures.
     """
@@ -35,7 +41,7 @@ class Pixels(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[np.uint8]: ...
+    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,20 @@ class LazySubset:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[np.uint8]:
+    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[Any]:
         return self.source[self.rows[chosen]]
+
+
+def dtype_of(images: Pixels) -> np.dtype[Any]:
+    """Returns the type of the values, without reading a picture."""
+    return images.dtype if isinstance(images, np.ndarray) else images[:0].dtype
+
+
+def in_blocks(images: Pixels) -> Iterator[NDArray[Any]]:
+    """Yields all pictures, a few at a time, in order."""
+    size = max(1, BLOCK_VALUES // math.prod(images.shape[1:]))
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
 
 
 def select(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
@@ -84,9 +102,9 @@ class JoinedPixels:
     def __len__(self) -> int:
         return sum(len(source) for source in self.sources)
 
-    def __getitem__(self, chosen: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+    def __getitem__(self, chosen: slice | NDArray[np.int64]) -> NDArray[Any]:
         rows = np.arange(len(self))[chosen]
-        pixels = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+        pixels = np.empty((len(rows), *self.shape[1:]), dtype=dtype_of(self.sources[0]))
         start = 0
         for source in self.sources:
             inside = (rows >= start) & (rows < start + len(source))
@@ -100,7 +118,7 @@ class JoinedPixels:
 class ImageSet:
     """Holds N square pictures.
 
-    `images` (N, H, W, C) uint8, `labels` (N,) int64 or None; `paths` of the files they came from,
+    `images` (N, H, W, C), `labels` (N,) int64 or None; `paths` of the files they came from,
     and `digests` (N, 16) uint8 of these files' bytes. `groups` (N,) int64: those of one number stay
     on one side of every split. `targets` in place of labels: (N, T) bool, which of T classes each
     picture has, or (N, 1) float64, its number.
@@ -143,9 +161,12 @@ class ImageSet:
         bytes stand for the pixels, so that none needs to be decoded.
         """
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(
-            np.ascontiguousarray(self.images[:] if self.digests is None else self.digests).data
-        )
+        kind = dtype_of(self.images).name
+        if kind != "uint8":
+            digest.update(kind.encode())
+        stored = in_blocks(self.images) if self.digests is None else [self.digests]
+        for block in stored:
+            digest.update(np.ascontiguousarray(block).data)
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels).data)
         if self.targets is not None:
@@ -163,7 +184,9 @@ class Splits:
     `unlabelled`: pictures beyond `train` that pretraining may use and a probe may not (STL-10's
     unlabelled part). `warnings`: what the user should know about the data, a line each (pictures
     that could not be decoded). `no_labels`: why labels that the data bring are not used.
-    `target_names`: of the columns of the parts' targets.
+    `target_names`: of the columns of the parts' targets. `range`: the values of the files that
+    mean 0 and 1, None: 0 and 255. `shown`: the channels that pictures of them show as red, green
+    and blue, counted from 0; None: the first three.
     """
 
     train: ImageSet
@@ -174,6 +197,8 @@ class Splits:
     warnings: tuple[str, ...] = field(default=())
     no_labels: str | None = None
     target_names: tuple[str, ...] | None = None
+    range: Range | None = None
+    shown: tuple[int, ...] | None = None
 
     @property
     def num_classes(self) -> int:

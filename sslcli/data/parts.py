@@ -58,9 +58,12 @@ def guess_part(name: str) -> str | None:
 
 def part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
     """Returns the folder of each part, and notes on the folders beside them, left out."""
-    visible = sorted(
-        entry for entry in root.iterdir() if entry.is_dir() and not is_ignored(entry.name)
-    )
+    return parts_among(root, [entry.name for entry in root.iterdir() if entry.is_dir()])
+
+
+def parts_among(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
+    """Returns as `part_folders`, of folders of these names in `root`."""
+    visible = sorted(root / name for name in names if not is_ignored(name))
     folders: dict[str, Path] = {}
     for entry in visible:
         part = PARTS.get(entry.name.lower())

@@ -47,7 +47,7 @@ def decode_on_demand(
 
     The outcome of the checks is cached.
     """
-    folder, key = picture_cache_folder(listing.root), cache_key(listing)
+    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
     records = Records(folder / f"checked-{key}.records", listing, RECORD)
     missing = rows[records.rows[rows, -1] == 0]
     bad = _check(listing, missing, records, options.workers, track)

@@ -7,13 +7,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from sslcli.data.images import ImageSet, Track
+from sslcli.data.images import ImageSet, Track, dtype_of
 from sslcli.errors import SslcliError
+from sslcli.preprocessing import full_scale
 from sslcli.processes import num_sharing_cores
 
 T = TypeVar("T")
@@ -44,7 +46,7 @@ def centre_square(
 
 def resize(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     """Returns `part` with its pictures, (N, H, W, C), square at `resolution`."""
-    images = part.images[:]
+    images = part.images
     height, width, channels = images.shape[1:]
     if resolution is None and height != width:
         raise SslcliError(
@@ -53,14 +55,32 @@ def resize(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     if resolution is None or height == width == resolution:
         return part
     side = resolution
-    small = np.empty((len(images), side, side, channels), dtype=np.uint8)
+    small = np.empty((len(images), side, side, channels), dtype=dtype_of(images))
 
     def fill(index: int) -> None:
-        picture = Image.fromarray(images[index, :, :, 0] if channels == 1 else images[index])
-        small[index] = np.asarray(centre_square(picture, side)).reshape(small.shape[1:])
+        small[index] = resized(images[index : index + 1][0], side)
 
     consume(track(map_in_threads(fill, len(images)), total=len(images), label="resizing pictures"))
     return replace(part, images=small)
+
+
+def resized(picture: NDArray[Any], side: int) -> NDArray[Any]:
+    """Returns the middle square of a picture (H, W, C), (side, side, C), bicubic, antialiased.
+
+    Pillow resizes grey and RGB of 8 bits as they are; other channels one by one, as float32, which
+    are then rounded to whole numbers, and cut to what their type holds, floats to [0, 1].
+    """
+    channels = picture.shape[2]
+    if picture.dtype == np.uint8 and channels in (1, 3):
+        image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
+        return np.asarray(centre_square(image, side)).reshape(side, side, channels)
+    planes = [
+        np.asarray(centre_square(Image.fromarray(plane.astype(np.float32)), side))
+        for plane in np.moveaxis(picture, 2, 0)
+    ]
+    values = np.stack(planes, axis=2).clip(0, full_scale(picture.dtype))
+    whole = values.round() if picture.dtype.kind == "u" else values
+    return whole.astype(picture.dtype)
 
 
 def map_in_threads(

@@ -18,6 +18,7 @@ from sslcli.data.file_bytes import read_bytes
 from sslcli.data.parts import is_ignored, part_folders, refuse_nested_parts
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
+from sslcli.text import hydra_path
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -40,12 +41,17 @@ class Listing:
         return len(self.names)
 
     def path(self, row: int) -> str:
-        """Returns where a file lies, for people; what lies in an archive is read by `read` only."""
+        """Returns where the file lies: of one in an archive, the archive and the name inside."""
         return f"{self.root}{os.sep}{self.names[row]}"
 
     def read(self, row: int) -> bytes:
         """Returns a file's content, from any thread; raises OSError where it cannot be read."""
         return read_bytes(self.path(row))
+
+    @property
+    def kept_as(self) -> str:
+        """Returns the path after which the cache of these files is named."""
+        return self.root
 
     @cached_property
     def key(self) -> str:
@@ -91,34 +97,60 @@ def scan(root: Path) -> tuple[Listing, StoredParts[PictureFiles]]:
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
-        raise SslcliError(f"data.root {what}: {root}", "data.root=path/to/a/folder/of/pictures")
+        raise SslcliError(f"data.root {what}: {root}", _fix_of_root(root))
     try:
         folders, notes = part_folders(root)
     except OSError as error:
         raise _unreadable_error(error) from error
     found = {part: list_folder(folder) for part, folder in folders.items()}
-    for part, listing in found.items():
-        if not len(listing):
+    stored = stored_parts(folders, {part: found[part].names for part in found}, notes)
+    return _join(root, list(found.values())), stored
+
+
+def stored_parts(
+    folders: dict[str, Path], names: dict[str, tuple[str, ...]], notes: list[str]
+) -> StoredParts[PictureFiles]:
+    """Returns the parts that lie in `folders`, with the classes of their pictures.
+
+    `names` are each part's, in its folder; in the listing the parts follow one another. Raises
+    SslcliError for an empty part, for parts in folders of training, and for an unknown class.
+    """
+    for part, of_part in names.items():
+        if not of_part:
             raise SslcliError(
                 f"there are no pictures in {folders[part]}",
                 f"it should hold files ending in {' '.join(SUFFIXES)}",
             )
-    refuse_nested_parts(folders["train"], found["train"].names)
-    class_of = {part: class_folders(listing.names) for part, listing in found.items()}
+    refuse_nested_parts(folders["train"], names["train"])
+    class_of = {part: class_folders(of_part) for part, of_part in names.items()}
     classes = None if class_of["train"] is None else tuple(sorted(set(class_of["train"])))
     files, start = {}, 0
-    for part, listing in found.items():
-        labels = labels_of(listing.root, class_of[part], classes)
-        files[part] = PictureFiles(np.arange(start, start + len(listing)), labels)
-        start += len(listing)
+    for part, of_part in names.items():
+        labels = labels_of(str(folders[part]), class_of[part], classes)
+        files[part] = PictureFiles(np.arange(start, start + len(of_part)), labels)
+        start += len(of_part)
     stored = StoredParts(
         files["train"], files.get("val"), files.get("test"), classes, warnings=tuple(notes)
     )
-    if classes is None and any(os.sep in name for name in found["train"].names):
+    if classes is None and any(os.sep in name for name in names["train"]):
         stored = stored.without_labels(
             f"some pictures lie beside the class folders of {folders['train']}"
         )
-    return _join(root, list(found.values())), stored
+    return stored
+
+
+def _fix_of_root(root: Path) -> str:
+    """Returns what to type: a file may be what another data= reads."""
+    others = {
+        "shards": (".tar", ".tgz", ".gz"),
+        "parquet": (".parquet",),
+        "table": (".csv", ".tsv", ".jsonl", ".ndjson", ".txt"),
+        "arrays": (".npz",),
+    }
+    kinds = [kind for kind, suffixes in others.items() if root.suffix.lower() in suffixes]
+    if root.is_file() and kinds:
+        return f"data={kinds[0]} reads such files: {hydra_path('data.root', root)}"
+    return "data.root=path/to/a/folder/of/pictures, or a zip file of one"
 
 
 def pictures_under(folder: Path) -> list[Path]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sslcli.choices import Misfit
-from sslcli.data.images import ImageSet, Splits
+from sslcli.data.images import ImageSet, Pixels, Splits, dtype_of, in_blocks
 from sslcli.data.split import StoredParts
+from sslcli.data.values import MOST_CHANNELS
+from sslcli.preprocessing import FULL_SCALE
 
 PARTS = {"train": "training", "val": "validation", "test": "test", "unlabelled": "unlabelled"}
 """What messages call the parts."""
@@ -33,11 +35,17 @@ def require_splits(splits: object, resolution: int | None, limit: int | None) ->
             "let load end with: return self.split_and_resize(stored, track)",
         )
     require_parts(splits)
-    shapes = {
-        name: part.images.shape[1:]
-        for key, name in PARTS.items()
-        if (part := getattr(splits, key)) is not None
-    }
+    there = {name: getattr(splits, key) for key, name in PARTS.items()}
+    images = {name: part.images for name, part in there.items() if part is not None}
+    kind = dtype_of(images["training"])
+    for name, pixels in images.items():
+        if dtype_of(pixels) == np.float32:
+            _require_unit(pixels, name)
+    for name, pixels in images.items():
+        if dtype_of(pixels) != kind:
+            message = f"its {name} pictures must be numbers of one type, got {dtype_of(pixels)}"
+            raise Misfit(f"{message}, and training's are {kind}", "give all parts as one type")
+    shapes = {name: pixels.shape[1:] for name, pixels in images.items()}
     height, width, _ = shapes["training"]
     asked = resolution or height
     by_split = "let load end with: return self.split_and_resize(stored, track)"
@@ -58,13 +66,28 @@ def _require_pictures(part: object, name: str) -> None:
         message = f"its {name} part is a {type(part).__name__}, no ImageSet"
         raise Misfit(message, "give ImageSet(images, labels)")
     shape = tuple(part.images.shape)
-    if len(shape) != 4 or shape[3] not in (1, 3):
-        message = f"its {name} pictures must be (N, H, W, 1 or 3), got shape {_by(shape)}"
+    if len(shape) != 4 or not 1 <= shape[3] <= MOST_CHANNELS or shape[1] < shape[2] == shape[3]:
+        of_channels = f"(N, H, W, C), of 1 to {MOST_CHANNELS} channels"
+        message = f"its {name} pictures must be {of_channels}, got shape {_by(shape)}"
         raise Misfit(message, "reorder the axes; grey pictures have one channel: images[..., None]")
-    found = part.images.dtype if isinstance(part.images, np.ndarray) else part.images[:1].dtype
-    if found != np.uint8:
-        fix = "convert them: (255 * images).round().astype(np.uint8), if they are from 0 to 1"
-        raise Misfit(f"its {name} pictures must be uint8, from 0 to 255, got {found}", fix)
+    found = dtype_of(part.images)
+    if str(found) not in FULL_SCALE:  # big-endian numbers have another name, and torch has none
+        fix = "convert them: (65535 * images).round().astype(np.uint16), if they are from 0 to 1"
+        must_be = "must be uint8, uint16, or float32 in [0, 1]"
+        raise Misfit(f"its {name} pictures {must_be}, got {found}", fix)
+
+
+def _require_unit(images: Pixels, name: str) -> None:
+    few, many = _range_of(images)
+    if not (few >= 0 and many <= 1):
+        fix = "convert them: (images - low) / (high - low), with the values of black and white"
+        raise Misfit(f"its {name} pictures must be in [0, 1], got {few:g} to {many:g}", fix)
+
+
+def _range_of(images: Pixels) -> tuple[float, float]:
+    """Returns the least and the largest value; NaN where there is one."""
+    ends = [(float(block.min()), float(block.max())) for block in in_blocks(images)]
+    return float(np.min([low for low, _ in ends])), float(np.max([high for _, high in ends]))
 
 
 def _require_labels(part: ImageSet, name: str, classes: tuple[str, ...] | None) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.folder import FolderConfig
+from sslcli.data.columns_config import ColumnsConfig
 from sslcli.data.groups import grouped, with_groups
+from sslcli.data.images import Track, untracked
 from sslcli.data.parts import ORDER, PARTS
 from sslcli.data.scan import Listing, PictureFiles, size_and_change
 from sslcli.data.split import StoredParts
@@ -28,7 +29,7 @@ MAX_NAMED = 3
 
 
 @dataclass(kw_only=True)
-class TableConfig(FolderConfig):
+class TableConfig(ColumnsConfig):
     """Reads pictures that a table lists: CSV, TSV, JSON lines, parquet, or a list of paths.
 
     A row is a picture: its path and, in columns of their own, its part (train, val or test), group,
@@ -44,44 +45,12 @@ class TableConfig(FolderConfig):
         None, "the folder in which relative paths begin; null: the table's", changes_results=False
     )
     path: str = setting("path", "the column of paths")
-    label: str | None = setting(
-        None, 'the column of classes; null: "label" if there is one, else no labels'
-    )
     part: str | None = setting(
         None,
         'the column that says train, val or test; null: "part" if there is one, else all are train',
     )
-    groups: str | None = setting(
-        None,
-        "the column of groups (a patient), each of which stays on one side of every split, or a "
-        "regular expression whose first brackets hold it in the path; "
-        'null: "group" if there is one',
-        added_later=True,
-    )
 
-    labels: str | None = setting(
-        None,
-        'the column of several classes a picture, with | between them; null: "labels" if there is '
-        "one, and no label",
-        added_later=True,
-    )
-    target: str | None = setting(
-        None,
-        'the column of numbers; null: "target" if there is one, and neither label nor labels',
-        added_later=True,
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        typed = [f"data.{kind}={column}" for kind, column in self._kinds().items() if column]
-        if len(typed) > 1:
-            message = f"{' and '.join(typed)}: a run learns from labels of one kind"
-            raise SslcliError(message, f"keep one, such as {typed[0]}")
-
-    def _kinds(self) -> dict[str, str | None]:
-        return {"label": self.label, "labels": self.labels, "target": self.target}
-
-    def list_files(self) -> tuple[Listing, StoredParts[PictureFiles]]:
+    def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
         table, listing = self.read_rows()
         stored = stored_parts(table)
         if "group" in table.columns:
@@ -95,18 +64,12 @@ class TableConfig(FolderConfig):
         from sslcli.data.table_file import read_table
 
         root = self.location()
-        kinds = self._kinds()
-        typed = {kind: column for kind, column in kinds.items() if column is not None}
-        optional = {**(typed or kinds), "part": self.part, "group": self._group_column()}
+        optional = {**self.kinds(), "part": self.part, "group": self.group_column()}
         table = read_table(root, self.path, optional)
         return table, self._listing(root, table.columns["path"])
 
     def picture_folder(self) -> Path:
         return Path(self.pictures or self.location().absolute().parent).expanduser().absolute()
-
-    def _group_column(self) -> str | None:
-        """Returns the column that `groups` names; None where it is a pattern, or left out."""
-        return None if self.groups is None or "(" in self.groups else self.groups
 
     def _listing(self, table: Path, paths: Sequence[str]) -> Listing:
         base = self.picture_folder()
@@ -129,6 +92,11 @@ def stored_parts(table: Table) -> StoredParts[PictureFiles]:
     without a label or target where others have one, or a class that training has not.
     """
     _require_each_once(table)
+    return parts_of(table)
+
+
+def parts_of(table: Table) -> StoredParts[PictureFiles]:
+    """Returns as `stored_parts`, of pictures that are known to differ."""
     parts = _parts(table)
     labels, classes = _labels(table, parts)
     targets, names = read_targets(table, parts)

@@ -18,6 +18,7 @@ from sslcli.data.images import Pixels
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Preprocessing, as_pictures
 from sslcli.nets.encoder import Encoder
+from sslcli.preprocessing import full_scale
 
 
 def features(
@@ -27,7 +28,7 @@ def features(
     device: torch.device,
     batch_size: int = 512,
 ) -> Tensor:
-    """Returns the features (N, D), float32 on `device`, of images (N, H, W, C) uint8.
+    """Returns the features (N, D), float32 on `device`, of images (N, H, W, C).
 
     In eval mode, which is then undone, and in float32: bf16 cannot resolve deep sigmoid codes.
     Raises SslcliError where the pictures do not fit, RunFailed where features are not finite.
@@ -87,10 +88,11 @@ LARGEST_PIXELS = 32
 def pixels(images: Pixels) -> Tensor:
     """Returns raw pixels (N, D), float32 in [0, 1] on the CPU, as features.
 
-    Larger images (N, H, W, C) uint8 are shrunk by averaging, so that D is at most 32 * 32 * C.
+    Larger images (N, H, W, C) are shrunk by averaging, so that D is at most 32 * 32 * C.
     """
     if max(images.shape[1:3]) <= LARGEST_PIXELS:
-        return torch.tensor(images[:]).flatten(1).float().div_(255)
+        whole = torch.tensor(images[:])
+        return whole.flatten(1).float().div_(full_scale(whole.dtype))
     shrunk = [
         interpolate(
             as_pictures(torch.tensor(images[rows])), size=LARGEST_PIXELS, mode="area"
@@ -107,7 +109,7 @@ FINE = 4
 def pixel_maps(images: Pixels, side: int, device: torch.device) -> Tensor:
     """Returns raw pixels as maps (N, D, side, side), float32 in [0, 1], on `device`.
 
-    A place holds FINE x FINE mean colours of images (N, H, W, C) uint8.
+    A place holds FINE x FINE mean colours of images (N, H, W, C).
     """
     shrunk = interpolate(as_pictures(torch.tensor(images[:])), size=FINE * side, mode="area")
     return pixel_unshuffle(shrunk, FINE).to(device)

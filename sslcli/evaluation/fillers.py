@@ -7,6 +7,7 @@ Every filler takes `pictures` (N, C, H, W) in [0, 1], with any values in the hol
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from sslcli.data.images import Pixels, Track, untracked
 from sslcli.errors import SslcliError
+from sslcli.preprocessing import full_scale
 
 BLOCK = 2**23
 """The largest number of values of the bank, and of distances, at a time: about 32 MiB each."""
@@ -75,9 +77,10 @@ def _nearest(known: Tensor, visible: Tensor, bank: Pixels) -> Tensor:
     return nearest
 
 
-def _pictures(images: NDArray[np.uint8], like: Tensor) -> Tensor:
-    """Converts images (M, H, W, C) uint8 to (M, C, H, W) in [0, 1].
+def _pictures(images: NDArray[Any], like: Tensor) -> Tensor:
+    """Converts images (M, H, W, C) to (M, C, H, W) in [0, 1].
 
     The dtype and the device are those of `like`.
     """
-    return torch.tensor(images, device=like.device).permute(0, 3, 1, 2).to(like.dtype) / 255
+    scale = full_scale(images.dtype)
+    return torch.tensor(images, device=like.device).permute(0, 3, 1, 2).to(like.dtype) / scale

@@ -74,7 +74,7 @@ def first_encoder(
 def data_preprocessing(splits: Splits) -> Preprocessing:
     """Returns what an encoder is fed by the statistics of the pictures at hand."""
     mean, std = channel_moments(splits.pretraining)
-    return Preprocessing(splits.train.resolution, splits.train.channels, mean, std)
+    return Preprocessing(splits.train.resolution, splits.train.channels, mean, std, splits.range)
 
 
 def given_encoder(config: EncoderConfig, session: Session, seed: int, what: str) -> EncoderFiles:

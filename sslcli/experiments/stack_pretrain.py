@@ -117,9 +117,8 @@ class Stacking:
                 "compare=[denoising], or fine-tune: finetune.epochs above 0, pictures with labels",
             )
         channels = splits.train.channels
-        plain = Preprocessing(
-            splits.train.resolution, channels, (0.0,) * channels, (1.0,) * channels
-        )
+        zeros, ones = (0.0,) * channels, (1.0,) * channels
+        plain = Preprocessing(splits.train.resolution, channels, zeros, ones, splits.range)
         return cls(config, session, labelled, plain)
 
     def train(self) -> list[Cell]:

@@ -12,6 +12,7 @@ from sslcli.errors import SslcliError
 from sslcli.method import Preprocessing
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
+from sslcli.preprocessing import Range
 
 FORMAT = 1
 JSON = "encoder.json"
@@ -50,7 +51,11 @@ def read_description(folder: Path) -> EncoderDescription:
         config = to_dataclass(ENCODERS[described["encoder"]], described["config"], "encoder")
         mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
         preprocessing = Preprocessing(
-            int(described["resolution"]), int(described["channels"]), mean, std
+            int(described["resolution"]),
+            int(described["channels"]),
+            mean,
+            std,
+            _range_of(described.get("range")),
         )
         seed, labels = int(described["seed"]), int(described.get("labels", 0))
         return EncoderDescription(config, preprocessing, seed, labels)
@@ -60,3 +65,11 @@ def read_description(folder: Path) -> EncoderDescription:
         raise SslcliError(
             f"{path} is damaged: {reason!r}", "restore it from the run that wrote it"
         ) from None
+
+
+def _range_of(described: list[float] | None) -> Range | None:
+    """Returns the values that mean 0 and 1; none are described where they are 0 and 255."""
+    if described is None:
+        return None
+    low, high = map(float, described)
+    return low, high

@@ -26,7 +26,7 @@ def sentences(found: Sequence[LabelEquivalent], pretraining: str, most: int) -> 
 def compared(found: Sequence[LabelEquivalent], preferred: Mapping[int, str]) -> list[str]:
     """Returns what the best given encoder does beside the one that was pretrained here.
 
-    `preferred`: by number of labels, the one that validation prefers of several; {} of a single one.
+    `preferred`: by number of labels, which of several validation prefers; {} of a single one.
     """
     said = [
         f"Of the given encoders, validation prefers {name} with {_labels(counts)} labels."

@@ -91,7 +91,7 @@ def load_own_data(files: EncoderFiles, track: Track, root: str | None = None) ->
 
 def require_present(data: DataConfig, fix: str) -> None:
     """Raises SslcliError where the data's root does not exist any more."""
-    if data.root is not None and not data.location().exists():
+    if not data.is_there():
         raise SslcliError(f"the run's data are not at {data.root} any more", fix)
 
 

@@ -90,6 +90,8 @@ def write_encoder(
         "mean": list(preprocessing.mean),
         "std": list(preprocessing.std),
     }
+    if preprocessing.range is not None:
+        description["range"] = list(preprocessing.range)
     state = {
         name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()
     }

@@ -96,7 +96,7 @@ def test_oblong_pictures_need_a_resolution(tmp_path: Path) -> None:
 
 
 WRONG = [
-    ({"x_train": GREY.astype(np.float32)}, r"x_train .* must be uint8, got float32 \(20, 8, 8\)"),
+    ({"x_train": GREY.astype(np.float32)}, r"x_train .* must be in \[0, 1\], .* got from 0 to 255"),
     ({"x_train": GREY[0]}, r"x_train .* got uint8 \(8, 8\)"),
     ({"x_train": COLOUR.transpose(0, 3, 1, 2)}, r"x_train .* got uint8 \(20, 3, 8, 8\)"),
     ({"x_train": GREY[:0]}, "x_train .* has no pictures"),
@@ -129,15 +129,13 @@ def test_a_wrong_key_is_named_with_what_was_found(
 
 
 def test_what_is_no_npz_is_an_error(tmp_path: Path) -> None:
-    np.save(tmp_path / "single.npy", GREY)
     np.savez(tmp_path / "whole.npz", x_train=GREY)
     (tmp_path / "text.npz").write_text("no zip")
     (tmp_path / "empty.npz").touch()
     (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:700])
     cases = {
         "nowhere.npz": "does not exist",
-        "": "is a folder",
-        "single.npy": "a single array",
+        "": "is a folder, and has no x_train.npy",
         "text.npz": "is not an .npz file",
         "empty.npz": "is not an .npz file",
         "cut.npz": "is not an .npz file",

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.arrays import ArraysConfig, image_keys, label_keys, read_npz
+from sslcli.data.array_files import image_keys, label_keys, read_arrays
+from sslcli.data.arrays import ArraysConfig
 from sslcli.data.data_config import DataConfig
 from sslcli.data.folder import FolderConfig
 from sslcli.data.group_split import SharedGroups
@@ -181,7 +182,7 @@ def _parts_of(table: Table) -> NDArray[np.int8]:
 
 
 def _of_arrays(config: ArraysConfig, track: Track) -> Catalogue:
-    arrays = read_npz(config.location())
+    arrays = read_arrays(config.location())
     found: dict[str, tuple[str, NDArray[Any]]] = {}
     labels: list[str] = []
     names = arrays.get("classes")

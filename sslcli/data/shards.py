@@ -1,0 +1,226 @@
+"""Loads pictures from tar shards, as WebDataset writes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslcli.data.columns_config import ColumnsConfig
+from sslcli.data.file_sets import BETWEEN, file_parts
+from sslcli.data.groups import grouped, with_groups
+from sslcli.data.images import Track, untracked
+from sslcli.data.scan import Listing, PictureFiles
+from sslcli.data.split import StoredParts
+from sslcli.data.table import parts_of
+from sslcli.data.table_file import Table
+from sslcli.errors import SslcliError, unknown
+from sslcli.settings import REQUIRED, setting
+from sslcli.text import printable, shell_path
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from sslcli.data.file_bytes import Archives
+    from sslcli.data.tar_samples import Samples
+
+SUFFIX = ".tar"
+COMPRESSED = {
+    ".tar.gz": "gunzip", ".tgz": "gunzip", ".tar.bz2": "bunzip2", ".tar.xz": "unxz",
+    ".tar.zst": "unzstd", ".tar.lz4": "unlz4",
+}  # fmt: skip
+"""Endings of compressed shards, and what unpacks them: in the middle of one nothing can be read."""
+CLASS = "cls"
+MAX_NAMED = 3
+
+
+@dataclass(frozen=True)
+class ShardListing(Listing):
+    """Lists N pictures in tar files: `shard` of each, and where it `starts` there, (N,) int64.
+
+    `pattern`: what names the shards.
+    """
+
+    archives: Archives
+    shard: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    pattern: str
+
+    @property
+    def kept_as(self) -> str:
+        return f"{self.root}{os.sep}{self.pattern}"
+
+    def read(self, row: int) -> bytes:
+        return self.archives.read(int(self.shard[row]), int(self.starts[row]), int(self.sizes[row]))
+
+
+@dataclass(frozen=True)
+class SampleTable(Table):
+    """Holds a row for each sample."""
+
+    def place(self, row: int) -> str:
+        return printable(self.columns["path"][row])
+
+
+@dataclass(kw_only=True)
+class ShardsConfig(ColumnsConfig):
+    """Reads pictures in tar files (shards), as WebDataset writes them; nothing is unpacked.
+
+    Members whose names are the same up to the first dot are a sample: a picture, and what is known
+    of it, in .cls (a class) or .json. What lies where is found once. Pictures are decoded as those
+    of data=folder are.
+    """
+
+    root: str | None = setting(
+        REQUIRED,
+        "the shards: a .tar file, a folder of them, a glob, or braces: train-{0000..0019}.tar; "
+        "where the names say train, val or test, these are the parts",
+    )
+    val: str | None = setting(None, "shards of validation, where the names of root's do not tell")
+    test: str | None = setting(None, "shards of the test part, where the names of root's do not")
+    picture: str | None = setting(
+        None, "what the pictures' names end in (jpg), where samples have several; null: any picture"
+    )
+    label: str | None = setting(
+        None,
+        "the class: the ending of the members that hold it (cls), or json.KEY; "
+        "null: cls where there is any, else no labels",
+    )
+    labels: str | None = setting(
+        None, "several classes a picture, as label: a list, or with | between them"
+    )
+    target: str | None = setting(None, "a number, as label")
+    groups: str | None = setting(
+        None,
+        "the group (a patient), which stays on one side of every split, as label; or a regular "
+        "expression whose first brackets hold it in SHARD/NAME; null: none",
+    )
+
+    def with_absolute_root(self) -> Self:
+        changes = {
+            name: None if pattern is None else _absolute(pattern)
+            for name, pattern in {"root": self.root, "val": self.val, "test": self.test}.items()
+        }
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def picture_folder(self) -> Path | None:
+        return None
+
+    def is_there(self) -> bool:
+        try:
+            return bool(self._files())
+        except SslcliError:
+            return False
+
+    def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
+        from sslcli.data.shard_cache import read_shards
+
+        files = self._files()
+        shards = [shard for of_part in files.values() for shard in of_part]
+        columns = {meaning: name for meaning, name in self._columns().items() if name is not None}
+        opened, samples = read_shards(shards, self.picture, columns, self.workers, track)
+        listing = _listing(self._pattern(), opened, samples)
+        parts = np.repeat(
+            np.array([part for part, of_part in files.items() for _ in of_part], dtype=object),
+            [len(found.names) for found in samples],
+        )
+        texts = {
+            meaning: [text for found in samples for text in found.columns[meaning]]
+            for meaning in columns
+        }
+        self._require_found(texts, samples)
+        table = SampleTable(
+            Path(self._pattern()),
+            {"path": list(listing.names), "part": parts.tolist(), **texts},
+            columns,
+        )
+        stored = parts_of(table)
+        if "group" in texts:
+            stored = grouped(stored, texts["group"])
+        elif self.groups is not None:
+            stored = with_groups(stored, listing, self.groups)
+        lacking = self._lacking_warnings(shards, samples)
+        return listing, replace(stored, warnings=(*stored.warnings, *lacking))
+
+    def _files(self) -> dict[str, list[str]]:
+        assert self.root is not None
+        root = str(Path(self.root).expanduser())
+        others = {"val": self.val, "test": self.test}
+        found = file_parts(root, others, (SUFFIX, *COMPRESSED))
+        for shard in (shard for of_part in found.values() for shard in of_part):
+            for ending, program in COMPRESSED.items():
+                if shard.lower().endswith(ending):
+                    fix = f"{program} {shell_path(shard)}; pictures are compressed already"
+                    raise SslcliError(f"{shard} is compressed, and cannot be read at random", fix)
+        return found
+
+    def _pattern(self) -> str:
+        named = [pattern for pattern in (self.root, self.val, self.test) if pattern is not None]
+        return BETWEEN.join(named)
+
+    def _columns(self) -> dict[str, str | None]:
+        kinds = self.kinds()
+        if not any(kinds.values()):
+            kinds = {"label": CLASS}
+        return {**kinds, "group": self.group_column()}
+
+    def _require_found(self, texts: dict[str, list[str]], samples: Sequence[Samples]) -> None:
+        """Raises SslcliError for a typed column of which no sample has anything.
+
+        A column that is not typed leaves `texts` then.
+        """
+        for meaning, column in [*texts.items()]:
+            if any(column):
+                continue
+            key = {"group": "groups"}.get(meaning, meaning)
+            typed = getattr(self, key)
+            if typed is not None:
+                there = sorted(set[str]().union(*(found.suffixes for found in samples)))
+                raise unknown(f"members of the samples for data.{key}:", typed, there)
+            del texts[meaning]
+
+    def _lacking_warnings(self, shards: list[str], samples: Sequence[Samples]) -> list[str]:
+        """Warns of samples without pictures; raises SslcliError for more than `max_bad` of them."""
+        named = [
+            f"{printable(key)} in {shard}"
+            for shard, found in zip(shards, samples, strict=True)
+            for key in found.lacking[:MAX_NAMED]
+        ]
+        lacking = sum(len(found.lacking) for found in samples)
+        total = lacking + sum(len(found.names) for found in samples)
+        more = ", ..." if lacking > MAX_NAMED else ""
+        said = f"{lacking} of {total} samples have no picture: {', '.join(named[:MAX_NAMED])}{more}"
+        if lacking > self.max_bad * total:
+            message = f"{said}; data.max_bad={self.max_bad} allows fewer"
+            raise SslcliError(message, "data.picture=… names the pictures' ending (input.jpg)")
+        return [said] if lacking else []
+
+
+def _absolute(pattern: str) -> str:
+    pieces = [str(Path(piece).expanduser().absolute()) for piece in pattern.split(BETWEEN)]
+    return BETWEEN.join(pieces)
+
+
+def _listing(pattern: str, archives: Archives, samples: Sequence[Samples]) -> ShardListing:
+    """Joins the shards' samples; names begin with the shard's, below the folder of all."""
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in archives.paths])  # noqa: PTH100, PTH120
+    names: list[str] = []
+    for path, found in zip(archives.paths, samples, strict=True):
+        prefix = os.path.relpath(path, root) + os.sep
+        names += [prefix + name for name in found.names]
+    counts = [len(found.names) for found in samples]
+    return ShardListing(
+        root=root,
+        names=tuple(names),
+        sizes=np.concatenate([found.sizes for found in samples]),
+        changed=np.repeat(np.array([state.changed for state in archives.states]), counts),
+        archives=archives,
+        shard=np.repeat(np.arange(len(samples)), counts),
+        starts=np.concatenate([found.starts for found in samples]),
+        pattern=pattern,
+    )
