@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -128,12 +130,12 @@ def test_a_word_is_no_flag_of_a_run(few: Path) -> None:
 
 
 def test_arrays_that_a_run_refuses_are_told_with_the_reason(tmp_path: Path, sslcli: Sslcli) -> None:
-    pixels = np.random.default_rng(0).random((4, 9, 8, 3)).astype(np.float32)
+    pixels = 5 * np.random.default_rng(0).random((4, 9, 8, 3)).astype(np.float32)
     np.savez(tmp_path / "a.npz", x_train=pixels)
     found = json.loads(sslcli("inspect", "a.npz", "--json", "-").out)
     assert found["depth"] == {"32-bit floats": 4}
     refused = next(one for one in found["findings"] if one["kind"] == "refused")
-    assert "must be uint8, got float32" in refused["text"]
+    assert "data.range" in refused["fix"]
 
 
 def test_a_set_that_comes_with_the_package_is_inspected_too(sslcli: Sslcli) -> None:
@@ -143,3 +145,36 @@ def test_a_set_that_comes_with_the_package_is_inspected_too(sslcli: Sslcli) -> N
     assert found["pictures"] == 12_000
     assert found["words"] == ["data=fashion_sample"]
     assert found["classes"]["test"]["Sandal"] == 200
+
+
+def test_arrays_of_many_channels_and_16_bits_have_nothing_to_mend(
+    tmp_path: Path, sslcli: Sslcli
+) -> None:
+    blots = np.random.default_rng(0).integers(0, 65_536, (5, 5, 5, 7), dtype=np.uint16)
+    np.save(tmp_path / "a.npy", blots.repeat(8, axis=1).repeat(8, axis=2))
+    found = json.loads(sslcli("inspect", "a.npy", "--json", "-").out)
+    assert found["channels"] == {"7": 5}
+    assert found["depth"] == {"16-bit numbers": 5}
+    assert found["findings"] == []
+    assert found["command"] == "sslcli pretrain data=arrays data.root=a.npy", "as stored"
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_is_inspected_as_its_folder(kind: str, few: Path, sslcli: Sslcli) -> None:
+    names = {
+        path: f"{number % 2}/{number}.png" for number, path in enumerate(sorted(few.iterdir()))
+    }
+    if kind == "zip":
+        with zipfile.ZipFile("a.zip", "w") as archive:
+            for path, name in names.items():
+                archive.write(path, name)
+    else:
+        with tarfile.open("a.tar", "w") as archive:
+            for path, name in names.items():
+                archive.add(path, name)
+    found = json.loads(sslcli("inspect", f"a.{kind}", "--json", "-").out)
+    assert found["words"][0] == {"zip": "data=folder", "tar": "data=shards"}[kind]
+    assert found["pictures"] == 3
+    assert found["sizes"]["longer side"] == {"smallest": 40, "median": 41, "largest": 42}
+    if kind == "zip":
+        assert found["classes"] == {"train": {"0": 2, "1": 1}}
