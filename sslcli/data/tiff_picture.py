@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ NO_ALPHA, ALPHAS = 0, (1, 2)
 PLACE_ON_EARTH = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 """GeoTIFF's tags, and GDAL's, which say where a picture lies, and which value means no data."""
 PACKAGE = "it needs tifffile: pip install 'sslcli[tiff]'"
+
+# Pillow logs what it cannot decode, as an error; without a handler it would be printed.
+logging.getLogger("PIL.TiffImagePlugin").addHandler(logging.NullHandler())
 
 
 def read_tiff(data: bytes) -> DeepPicture | None:
