@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from sslcli.cli.compose import composed_to_dataclass, register
-from sslcli.cli.explain import explained
+from sslcli.cli.explain import errors_explained
 from sslcli.cli.guard import guarded
 from sslcli.cli.help import show_help
 from sslcli.cli.launch import hand_to_hydra
@@ -29,8 +26,6 @@ from sslcli.text import shell_quoted
 
 def run_experiment(command: str, words: list[str], debug: bool) -> int:
     """Composes and runs one job, or a sweep with -m; returns the exit status."""
-    # With this Hydra raises its errors instead of printing them.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     register()
     for word in words:
         if word.startswith("="):
@@ -38,25 +33,13 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
                 f"{word!r} has no key before its =", "give key=value, without spaces around the ="
             )
     _require_chosen(command, words)
-    try:
+    with errors_explained(command, words, debug):
         if "--help" in words or "-h" in words:
             show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
             return 0
         if set(MULTIRUN) & set(words):
             return run_sweep(command, words, debug)
         return _run(command, words, debug)
-    except (HydraException, OmegaConfBaseException) as reason:
-        if debug:
-            raise
-        raise explained(reason, command, words) from reason
-    except ValueError as reason:
-        if debug or not str(reason).startswith("Config group override"):
-            raise
-        null = next((word for word in words if word.endswith("=null")), words[0])
-        group = null.partition("=")[0]
-        raise SslcliError(
-            f"{null}: {group} is chosen from a list", "leave it out, which means the same"
-        ) from reason
 
 
 def _require_chosen(command: str, words: list[str]) -> None:

@@ -34,7 +34,7 @@ def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: 
     batch = pictures.at(0)
     images: Tensor = batch[0] if isinstance(method, LabelReader) else batch
     seed_generators(seed)
-    views = views_one_by_one(_views(method, images), len(images))
+    views = views_one_by_one(sound_views(method, images), len(images))
     shown = slice(0, 12)
     shape = method.preprocessing
     if not method.views_are_normalized:
@@ -44,7 +44,7 @@ def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: 
     save_contact_sheet(path, pixels, drawn, shape.mean, shape.std, session.display)
 
 
-def _views(method: Method, images: Tensor) -> Views:
+def sound_views(method: Method, images: Tensor) -> Views:
     """Returns a batch's views; raises SslcliError where they are none."""
     views = method.views_of(images)
     for size in views_by_size(views):

@@ -26,7 +26,7 @@ from sslcli.report.curves import (
     y_limits,
 )
 from sslcli.report.display import AS_THEY_ARE, Display
-from sslcli.report.sheet import magnification, save_blocks
+from sslcli.report.sheet import magnification, save_blocks, text_width
 from sslcli.report.style import (
     INK,
     MAX_LINES,
@@ -60,21 +60,23 @@ def save_views(
     mean: Sequence[float],
     std: Sequence[float],
     display: Display = AS_THEY_ARE,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Draws the contact sheet: each of `images` (N, H, W, C), followed by its views.
 
     `views`, V tensors (N, C, H, W), are those that training gets; `mean` and `std` (C,) undo their
     normalisation. Pixels are magnified by a whole number, without smoothing; a small view stands in
-    the middle of its cell.
+    the middle of its cell. `names`: headings of the views, by default numbers.
     """
     side = max(images.shape[1], *(view.shape[-1] for view in views))
-    factor = magnification(side)
+    named = names or [f"view {view + 1}" for view in range(len(views))]
+    headings = ["original", *(drawable(name, 40) for name in named)]
+    factor = magnification(side, at_least=max(map(text_width, headings)))
     columns = [_resized(display(images), side * factor)]
     for view in views:
         column = _resized(_denormalized(view, mean, std, display), view.shape[-1] * factor)
         columns.append(_centred(column, side * factor))
     cells = np.stack(columns, axis=1)
-    headings = ["original", *(f"view {view + 1}" for view in range(len(views)))]
     save_blocks(path, cells, headings, GAP_AFTER_ORIGINAL, display.words)
 
 

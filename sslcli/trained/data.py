@@ -9,7 +9,7 @@ from pathlib import Path
 from sslcli.choices import answerable, package_of_part
 from sslcli.data import DATA
 from sslcli.data.data_config import DataConfig
-from sslcli.data.images import Splits, Track
+from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced
 from sslcli.data.soundness import require_splits
 from sslcli.errors import SslcliError
 from sslcli.runs.folder import Run, read_facts
@@ -27,6 +27,14 @@ def load_splits(config: DataConfig, track: Track) -> Splits:
         if package_of_part(DATA, config) is not None:
             require_splits(splits, config.resolution, config.limit)
     return splits
+
+
+def load_few(config: DataConfig, num: int, track: Track) -> ImageSet:
+    """Loads up to `num` training pictures; raises as `load_splits`."""
+    if package_of_part(DATA, config) is not None:
+        pictures = load_splits(config, track).pretraining
+        return pictures.subset(evenly_spaced(len(pictures), num))
+    return config.few(num, track)
 
 
 def run_data_config(
