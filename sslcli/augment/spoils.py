@@ -109,6 +109,7 @@ class ChannelDrop:
     """Makes each channel of a view 0 with `probability`; one at least is kept of each view."""
 
     probability: float
+    moves: ClassVar[bool] = False
 
     def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws (N, C) bool: the channels that are kept."""

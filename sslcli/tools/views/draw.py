@@ -11,10 +11,12 @@ from torch import Tensor
 from sslcli.augment.recorded import Recorded, recorded
 from sslcli.data.images import ImageSet
 from sslcli.data.statistics import channel_moments
+from sslcli.data.values_config import ValuesConfig
 from sslcli.experiments.figures import sound_views
 from sslcli.generators import seed_generators
 from sslcli.method import Method, views_one_by_one
 from sslcli.preprocessing import Preprocessing
+from sslcli.report.display import Display
 from sslcli.report.figures import save_views
 from sslcli.seeding import derive_seed
 from sslcli.text import printable, shell_path
@@ -48,7 +50,9 @@ def draw(variants: list[tuple[str, Any]], num: int, path: Path, console: Console
     names = [name for variant in made for name in _headings(variant, len(made) > 1)]
     plain = shape.without_normalization()
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_views(path, images.numpy(), views, plain.mean, plain.std, names)
+    shown = config.data.shown if isinstance(config.data, ValuesConfig) else None
+    display = Display.of(pictures.images, None if shown is None else tuple(shown))
+    save_views(path, images.numpy(), views, plain.mean, plain.std, display, names)
     for variant in made:
         _tell(variant, pictures, console)
     console.say(f"views: {shell_path(path)}")
