@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.depth import Depth, refuse_deep
+from sslcli.data.depth import depth_of as depth_of
 from sslcli.data.images import Pixels, Track
 from sslcli.data.resize import centre_square, map_in_threads
 from sslcli.data.stored_picture import FLOATS, is_grey, load_upright, to_grey_or_rgb

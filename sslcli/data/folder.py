@@ -197,7 +197,7 @@ class FolderConfig(ValuesConfig):
         return listing, stored if self.groups is None else with_groups(stored, listing, self.groups)
 
     def _depth(self, listing: Listing, rows: NDArray[np.int64]) -> tuple[Depth | None, list[str]]:
-        from sslcli.data.depth import depth_of
+        from sslcli.data.decode import depth_of
 
         return depth_of(listing, rows, self.channels, self.chosen_range(), self.depth)
 

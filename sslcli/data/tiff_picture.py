@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,28 @@ PLACE_ON_EARTH = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 """GeoTIFF's tags, and GDAL's, which say where a picture lies, and which value means no data."""
 PACKAGE = "it needs tifffile: pip install 'sslcli[tiff]'"
 
-# Pillow logs what it cannot decode, as an error; without a handler it would be printed.
-logging.getLogger("PIL.TiffImagePlugin").addHandler(logging.NullHandler())
+
+class Complaints(logging.Handler):
+    """Keeps what a library logs as errors, a thread's apart: without a handler it is printed."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._of_thread = threading.local()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.since_start().append(record.getMessage())
+
+    def since_start(self, start: bool = False) -> list[str]:
+        """Returns what this thread's reading was complained of; `start` begins anew."""
+        if start or not hasattr(self._of_thread, "lines"):
+            self._of_thread.lines = []
+        lines: list[str] = self._of_thread.lines
+        return lines
+
+
+COMPLAINTS = Complaints()
+for _library in ("PIL.TiffImagePlugin", "tifffile"):
+    logging.getLogger(_library).addHandler(COMPLAINTS)
 
 
 def read_tiff(data: bytes) -> DeepPicture | None:
@@ -37,6 +58,7 @@ def read_tiff(data: bytes) -> DeepPicture | None:
         import tifffile
     except ImportError:
         return _read_grey(data)
+    complaints = COMPLAINTS.since_start(start=True)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         series = file.series[0]
         page: Any = series.keyframe
@@ -44,6 +66,7 @@ def read_tiff(data: bytes) -> DeepPicture | None:
             raise ValueError(f"its pixels are {page.photometric.name}, which are no brightness")
         pixels, notes = _arranged(series.asarray(), series.axes)
         extra = tuple(map(int, page.extrasamples))
+        bits = int(page.bitspersample)
         is_white_0 = int(page.photometric) == MIN_IS_WHITE
         turn = page.tags[ORIENTATION].value if ORIENTATION in page.tags else 1
         tags = tuple(
@@ -51,6 +74,14 @@ def read_tiff(data: bytes) -> DeepPicture | None:
             for tag in page.tags
             if tag.code in PLACE_ON_EARTH
         )
+    if complaints:  # tifffile goes on without what it cannot read
+        raise ValueError(f"it is damaged: {complaints[0]}")
+    if 0 in pixels.shape or pixels.dtype == np.bool_:
+        raise ValueError(f"its {pixels.shape} values are {pixels.dtype}")
+    if 8 < bits < 16 and pixels.dtype == np.uint16:
+        most = 2**bits - 1
+        pixels = ((pixels.astype(np.int64) * 65535 + most // 2) // most).astype(np.uint16)
+        notes = (*notes, f"its {bits} bits a channel become 16")
     alpha = None
     if len(extra) == 1 and extra[0] in ALPHAS and pixels.shape[2] in (2, 4):
         if pixels.dtype.name not in ("uint8", "uint16"):
