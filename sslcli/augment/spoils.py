@@ -110,7 +110,6 @@ class ChannelDrop:
 
     moves: ClassVar[bool] = False
     probability: float
-    moves: ClassVar[bool] = False
 
     def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws (N, C) bool: the channels that are kept."""

@@ -194,6 +194,4 @@ def _warnings(samples: Sequence[_Sample], depth: Depth, bits: int | None) -> lis
     if kinds == ["uint16"] and depth.range is None and largest <= TWELVE_BITS:
         few = f"the largest value of {len(samples)} pictures is {largest:g}, of 65,535"
         said.append(f"{few}: if they have 12 bits, data.range=[0,{TWELVE_BITS}]")
-    if depth.channels not in (1, 3):
-        said.append(f"the pictures have {depth.channels} channels of {depth.kind}")
     return said

@@ -57,14 +57,20 @@ def read_tiff(data: bytes) -> DeepPicture | None:
     try:
         import tifffile
     except ImportError:
-        return _read_grey(data)
+        return _read_grey(data, PACKAGE)
     complaints = COMPLAINTS.since_start(start=True)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         series = file.series[0]
         page: Any = series.keyframe
         if int(page.photometric) not in OF_BRIGHTNESS:
             raise ValueError(f"its pixels are {page.photometric.name}, which are no brightness")
-        pixels, notes = _arranged(series.asarray(), series.axes)
+        try:
+            values = series.asarray()
+        except Exception as error:  # of several types, by the compression
+            if "imagecodecs" not in str(error):
+                raise
+            return _read_grey(data, f"{error}: pip install imagecodecs")
+        pixels, notes = _arranged(values, series.axes)
         extra = tuple(map(int, page.extrasamples))
         bits = int(page.bitspersample)
         is_white_0 = int(page.photometric) == MIN_IS_WHITE
@@ -79,9 +85,7 @@ def read_tiff(data: bytes) -> DeepPicture | None:
     if 0 in pixels.shape or pixels.dtype == np.bool_:
         raise ValueError(f"its {pixels.shape} values are {pixels.dtype}")
     if 8 < bits < 16 and pixels.dtype == np.uint16:
-        most = 2**bits - 1
-        pixels = ((pixels.astype(np.int64) * 65535 + most // 2) // most).astype(np.uint16)
-        notes = (*notes, f"its {bits} bits a channel become 16")
+        pixels, notes = _of_16_bits(pixels, bits), (*notes, f"its {bits} bits a channel become 16")
     alpha = None
     if len(extra) == 1 and extra[0] in ALPHAS and pixels.shape[2] in (2, 4):
         if pixels.dtype.name not in ("uint8", "uint16"):
@@ -122,13 +126,23 @@ def _arranged(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], tuple[str, 
     return np.moveaxis(array, names.index(channels[0]), -1), ()
 
 
-def _read_grey(data: bytes) -> DeepPicture:
-    """Reads what Pillow can: grey of 16 bits, or of floats."""
+def _of_16_bits(values: NDArray[Any], bits: int) -> NDArray[np.uint16]:
+    """Scales values of fewer bits, so that the largest is 65,535."""
+    most = 2**bits - 1
+    scaled: NDArray[np.int64] = (values.astype(np.int64) * 65535 + most // 2) // most
+    return scaled.astype(np.uint16)
+
+
+def _read_grey(data: bytes, otherwise: str) -> DeepPicture:
+    """Reads what Pillow can: grey of 12 or 16 bits, or of floats; else raises ValueError."""
     with Image.open(io.BytesIO(data)) as image:
         if image.mode not in ("I;16", "I;16B", "F"):
-            raise ValueError(PACKAGE)
+            raise ValueError(otherwise)
         kind = np.float32 if image.mode == "F" else np.uint16
+        bits = int(image.tag_v2.get(BITS, (16,))[0])
         pixels = np.asarray(image).astype(kind)[..., None]
+        if bits < 16:
+            pixels = _of_16_bits(pixels, bits)
         if image.tag_v2.get(PHOTOMETRIC) == MIN_IS_WHITE and image.mode != "F":
             pixels = np.uint16(65535) - pixels
         return DeepPicture(upright(pixels, orientation_of(image)))
