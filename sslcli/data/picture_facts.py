@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from sslcli.data.decode import reason_of, to_grey_or_rgb
+from sslcli.data.decode import reason_of
 from sslcli.data.near_duplicates import SIDE, SMALL, WINDOWS
-from sslcli.data.stored_picture import ORIENTATION, TURNS, load_upright
+from sslcli.data.stored_picture import ORIENTATION, TURNS, load_upright, to_grey_or_rgb
 
 COPY = 64
 """Side of the small copy: the whole picture, pressed into a square."""
