@@ -108,6 +108,7 @@ class Erasing:
 class ChannelDrop:
     """Makes each channel of a view 0 with `probability`; one at least is kept of each view."""
 
+    moves: ClassVar[bool] = False
     probability: float
 
     def sample(self, num_images: int, channels: int, side: int) -> Tensor:

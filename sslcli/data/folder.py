@@ -159,7 +159,7 @@ class FolderConfig(DataConfig):
 
     def few(self, num: int, track: Track = untracked) -> ImageSet:
         """Returns as `DataConfig.few`; decodes these alone."""
-        listing, stored = self.list_files()
+        listing, stored = self.list_files(track)
         train = self.divided(stored).train
         some = train.subset(evenly_spaced(len(train), num))
         decoded = replace(self, cache=Cache.memory)._decode(listing, some.rows, track)

@@ -57,7 +57,8 @@ def draw(variants: list[tuple[str, Any]], num: int, path: Path, console: Console
 def _made(name: str, config: Any, shape: Preprocessing, images: Tensor) -> Made:
     """Makes the views that the first step of a run would make of these pictures."""
     augmentations: list[Recorded] = []
-    built = build_method(config.method, config.encoder, shape, config.seed)
+    fed = config.method.fed(shape)
+    built = build_method(config.method, config.encoder, fed, config.seed)
     method: Method = recorded(built, augmentations)
     seed_generators(derive_seed(config.seed, PHASE, 0))
     views = views_one_by_one(sound_views(method, images), len(images))
