@@ -39,6 +39,7 @@ from sslcli.data.pixel_cache import (
 from sslcli.data.scan import Listing
 from sslcli.errors import SslcliError
 from sslcli.files import replacing
+from sslcli.system import write_at
 
 SAVE_EVERY = 10.0
 """Seconds of decoding that may be lost when the process is killed."""
@@ -127,7 +128,7 @@ class PixelFile:
             data = self.listing.read(row)
             pixels, kind = decoded_pixels(io.BytesIO(data), resolution, channels)
             try:
-                os.pwrite(file.fileno(), pixels.tobytes(), header + row * size)
+                write_at(file.fileno(), pixels.tobytes(), header + row * size)
             except OSError as error:
                 raise WriteFailed(*error.args) from error
             return record_of(data, kind)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -19,9 +17,11 @@ from sslcli.data.groups import with_groups
 from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, select, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import StoredParts
+from sslcli.data.zip_file import scan_zip
 from sslcli.errors import SslcliError, require
 from sslcli.processes import size
 from sslcli.settings import REQUIRED, setting
+from sslcli.system import memory_bytes
 from sslcli.text import printable
 
 if TYPE_CHECKING:
@@ -175,8 +175,6 @@ class FolderConfig(DataConfig):
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
         """Returns the files, and the parts that they belong to; opens none."""
-        from sslcli.data.zip_file import scan_zip
-
         root = self.location()
         listing, stored = scan_zip(root) if self._is_zip() else scan(root)
         return listing, stored if self.groups is None else with_groups(stored, listing, self.groups)
@@ -249,15 +247,7 @@ def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: Deco
     """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
     num_bytes = len(rows) * options.resolution**2 * (options.channels or 3)
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
-    return quick and num_bytes <= MEMORY_SHARE * memory_bytes()
-
-
-def memory_bytes() -> int:
-    """Returns the machine's memory, or what the container may use of it."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # no such file outside Linux's containers; or it says "max"
-        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return found
+    return quick and num_bytes <= MEMORY_SHARE * (memory_bytes() or 0)
 
 
 def bad_picture_warnings(bad: list[str]) -> list[str]:

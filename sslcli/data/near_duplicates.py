@@ -107,10 +107,8 @@ def _bits(values: NDArray[np.uint64]) -> NDArray[np.int64]:
     values = values - ((values >> np.uint64(1)) & pairs)
     values = (values & fours) + ((values >> np.uint64(2)) & fours)
     values = (values + (values >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    counts: NDArray[np.int64] = ((values * np.uint64(0x0101010101010101)) >> np.uint64(56)).astype(
-        np.int64
-    )
-    return counts
+    sums: NDArray[np.uint64] = (values * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return sums.astype(np.int64)
 
 
 def _alike(small: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:

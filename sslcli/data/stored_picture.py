@@ -40,7 +40,7 @@ def load_upright(image: Image.Image) -> Image.Image:
     # Outside of what is forgiven: the second time it is asked, Pillow accepts a broken picture.
     image.load()
     picture = _correct(image, stored_as, low_bytes)
-    turn = TURNS.get(_orientation(image))
+    turn = TURNS.get(orientation_of(image))
     return picture if turn is None else picture.transpose(turn)
 
 
@@ -58,7 +58,7 @@ def _storage_mode(image: Image.Image) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # broken EXIF makes Pillow raise almost anything

@@ -42,7 +42,7 @@ def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: 
         shape = shape.without_normalization()
     path = session.figures / "views.png"
     pixels, drawn = images[shown].cpu().numpy(), [view[shown].cpu() for view in views]
-    save_contact_sheet(path, pixels, drawn, shape.mean, shape.std)
+    save_contact_sheet(path, pixels, drawn, shape.mean, shape.std, session.display)
 
 
 def sound_views(method: Method, images: Tensor) -> Views:
@@ -71,8 +71,8 @@ def save_figures(session: Session, method: Method, records: Records) -> None:
     save_curves(figures / "curves.png", records, normal)
     save_snapshots(figures / "snapshots.png", records, kept_snapshots(session.run.folder))
     if isinstance(method, Restorer):
-        save_restorations(figures, method, val, compute)
+        save_restorations(figures, method, val, compute, session.display)
     if isinstance(method.encoder, Attending):
-        save_attention(figures / "attention.png", method, val, compute)
+        save_attention(figures / "attention.png", method, val, compute, session.display)
     if isinstance(method, Clusterer):
-        save_prototypes(figures / "prototypes.png", method, val, compute)
+        save_prototypes(figures / "prototypes.png", method, val, compute, session.display)

@@ -258,7 +258,8 @@ def report(session: Session) -> None:
     rows += [
         ("images/s", f"{facts.get('images_per_second', 0):.0f}"),
         ("time", duration(facts["seconds"])),
-        ("peak memory", f"{facts['peak_memory_bytes'] / 2**20:.0f} MiB"),
     ]
+    if facts["peak_memory_bytes"] is not None:
+        rows.append(("peak memory", f"{facts['peak_memory_bytes'] / 2**20:.0f} MiB"))
     session.console.table("", ("pretrained", ""), rows)
     session.console.say(f"run: {session.run.folder}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -27,6 +28,7 @@ from sslcli.engine.trial import fastest_threads
 from sslcli.evaluation.features import require_fit
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.method import Evaluate, Learner
+from sslcli.report.display import Display
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
 from sslcli.text import shell_path
@@ -61,6 +63,11 @@ class Session:
         """Returns the run's folder of pictures, which is created on first use."""
         self.run.figures.mkdir(exist_ok=True)
         return self.run.figures
+
+    @cached_property
+    def display(self) -> Display:
+        """Returns how the pictures are shown."""
+        return Display.of(self.splits.val.images, self.splits.shown)
 
     @property
     def classes(self) -> list[str]:

@@ -21,6 +21,7 @@ from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.input_files import with_absolute_files
 from sslcli.jobs.changed_code import Provenance, note_provenance, require_same_provenance
+from sslcli.jobs.requeue import begun_before, job_facts, queue_again
 from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
@@ -39,7 +40,11 @@ def start(
     _require_fit_for_processes(command)
     if launched_as().rank:
         return _follow(command, config)
-    folder = create(command, config, overrides, folder)
+    before = begun_before(command, config, overrides) if folder is None else None
+    if before is not None and read_facts(before).get("status") == "finished":
+        console.say(f"finished before this job was queued again: {before}")
+        return before
+    folder = before or create(command, config, overrides, folder)
     resume(folder, console)
     return folder
 
@@ -61,6 +66,7 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
         "identity": identity(command, config, provenance.files),
         **asdict(provenance),
         "started": time.time(),
+        **job_facts(),
     }
     try:
         outputs = Path(config.runtime.outputs).expanduser()
@@ -180,6 +186,8 @@ def _run(module: Any, config: Any, run: Run, console: Console) -> None:
             module.run(config, run, console)
     except Interrupted as stop:
         _record_end(run, "interrupted", stop)
+        if launched_as().rank == 0:
+            queue_again(stop, console)
         raise
     except KeyboardInterrupt:
         by_hand = Interrupted("stopped by Ctrl-C", fix, signal.SIGINT)

@@ -29,6 +29,8 @@ REQUIRED = {
     "data/arrays": ["data.root=file.npz"],
     "data/amat": ["data.root=rotated"],
     "data/table": ["data.root=pictures.csv"],
+    "data/shards": ["data.root=train.tar"],
+    "data/parquet": ["data.root=train.parquet"],
     "method/distillation": ["method.teacher=run"],
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from sslcli.data.duplicates import Duplicates
+from sslcli.data.folder import FolderConfig
 from sslcli.tools.inspect.catalogue import Catalogue
 from sslcli.tools.inspect.copies import Copies, across
 from sslcli.tools.inspect.summary import Summary
@@ -35,7 +36,7 @@ def advise(asked: Asked, catalogue: Catalogue, summary: Summary, copies: Copies)
     resolution, reason = _resolution(summary)
     if asked.config.resolution is not None:
         resolution = asked.config.resolution
-    elif resolution is not None:
+    elif resolution is not None and not _is_default(asked, summary):
         words.append(f"data.resolution={resolution}")
         reasons.append(f"data.resolution={resolution}: {reason}")
     if _only_grey(summary) and "channels" in known and "data.channels" not in typed:
@@ -67,6 +68,12 @@ def _resolution(summary: Summary) -> tuple[int | None, str]:
         times = (side / TRY_FIRST) ** 2
         reason += f"; {TRY_FIRST}, to try first, has {times:.0f} times fewer pixels"
     return side, reason
+
+
+def _is_default(asked: Asked, summary: Summary) -> bool:
+    """Tells whether pictures are of one size, square, and taken as they are."""
+    sides, longer = set(summary.sides.tolist()), set(summary.longer.tolist())
+    return not isinstance(asked.config, FolderConfig) and sides == longer and len(sides) == 1
 
 
 def _only_grey(summary: Summary) -> bool:

@@ -13,12 +13,22 @@ import yaml
 
 from sslcli.config import to_dataclass
 from sslcli.data import DATA
+from sslcli.data.array_files import image_keys
 from sslcli.data.data_config import DataConfig
 from sslcli.data.idx import find_idx
 from sslcli.data.table_file import READERS
 from sslcli.errors import SslcliError, unknown
 from sslcli.text import hydra_path, shell_quoted
 
+KINDS = {
+    ".npz": "arrays",
+    ".npy": "arrays",
+    ".zip": "folder",
+    ".tar": "shards",
+    ".amat": "amat",
+    **dict.fromkeys(READERS, "table"),
+}
+"""Kinds of data by the ending of their file."""
 EXAMPLES = "sslcli inspect FOLDER, or sslcli inspect data=table data.root=FILE"
 
 
@@ -94,14 +104,22 @@ def guessed(path: Path) -> str:
     if not path.exists():
         raise SslcliError(f"there is no file or folder {str(path)!r}", EXAMPLES)
     if path.is_dir():
-        if find_idx([path, path / "MNIST" / "raw"]) is not None:
-            return "fashion_mnist" if "fashion" in str(path.absolute()).lower() else "mnist"
-        if find_idx([path / "FashionMNIST" / "raw"]) is not None:
-            return "fashion_mnist"
-        return "amat" if any(path.glob("*.amat")) else "folder"
-    kinds = {".npz": "arrays", ".amat": "amat", **dict.fromkeys(READERS, "table")}
-    kind = kinds.get(path.suffix.lower())
+        return _guessed_folder(path)
+    kind = KINDS.get(path.suffix.lower())
     if kind is None:
         message = f"{path} is no folder, and no file of pictures that can be read"
-        raise SslcliError(message, f"give a folder, or a file that ends in {', '.join(kinds)}")
+        raise SslcliError(message, f"give a folder, or a file that ends in {', '.join(KINDS)}")
     return kind
+
+
+def _guessed_folder(path: Path) -> str:
+    if find_idx([path, path / "MNIST" / "raw"]) is not None:
+        return "fashion_mnist" if "fashion" in str(path.absolute()).lower() else "mnist"
+    if find_idx([path / "FashionMNIST" / "raw"]) is not None:
+        return "fashion_mnist"
+    if any((path / f"{key}.npy").is_file() for key in image_keys("train")):
+        return "arrays"
+    for pattern, kind in {"*.amat": "amat", "*.tar": "shards"}.items():
+        if any(path.glob(pattern)):
+            return kind
+    return "folder"
