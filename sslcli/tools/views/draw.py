@@ -15,6 +15,7 @@ from sslcli.experiments.figures import sound_views
 from sslcli.generators import seed_generators
 from sslcli.method import Method, views_one_by_one
 from sslcli.preprocessing import Preprocessing
+from sslcli.report.display import Display
 from sslcli.report.figures import save_views
 from sslcli.seeding import derive_seed
 from sslcli.text import printable, shell_path
@@ -48,7 +49,9 @@ def draw(variants: list[tuple[str, Any]], num: int, path: Path, console: Console
     names = [name for variant in made for name in _headings(variant, len(made) > 1)]
     plain = shape.without_normalization()
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_views(path, images.numpy(), views, plain.mean, plain.std, names)
+    shown = getattr(config.data, "shown", None)
+    display = Display.of(pictures.images, None if shown is None else tuple(shown))
+    save_views(path, images.numpy(), views, plain.mean, plain.std, display, names)
     for variant in made:
         _tell(variant, pictures, console)
     console.say(f"views: {shell_path(path)}")
