@@ -7,6 +7,7 @@ import io
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def _continue(
         note_provenance(run, command, config)
         run.update(status="running", error=None)
         config = _with_moved_data(config, run.facts.get("data_root"))
-        _run(EXPERIMENTS[command].load_work(), config, run, console)
+        _run(EXPERIMENTS[command].load_work, config, run, console)
 
 
 def _with_moved_data(config: Any, root: str | None) -> Any:
@@ -177,13 +178,16 @@ def config_of(saved: Saved) -> Any:
     return to_config(EXPERIMENTS[saved.command].load_config().Config, saved, GROUPS)
 
 
-def _run(module: Any, config: Any, run: Run, console: Console) -> None:
-    """Runs the command, and writes into run.json how it ended."""
+def _run(load_work: Callable[[], Any], config: Any, run: Run, console: Console) -> None:
+    """Runs the command, and writes into run.json how it ended.
+
+    A signal that comes while the command is imported ends it in the same way.
+    """
     fix = f"go on: sslcli resume {shell_path(run.folder)}"
     try:
         log = run.folder / "log.txt"
         with interrupted_by_signals(fix), console.logged(log), name_lost_processes():
-            module.run(config, run, console)
+            load_work().run(config, run, console)
     except Interrupted as stop:
         _record_end(run, "interrupted", stop)
         if launched_as().rank == 0:

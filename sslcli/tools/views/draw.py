@@ -11,6 +11,7 @@ from torch import Tensor
 from sslcli.augment.recorded import Recorded, recorded
 from sslcli.data.images import ImageSet
 from sslcli.data.statistics import channel_moments
+from sslcli.data.values_config import ValuesConfig
 from sslcli.experiments.figures import sound_views
 from sslcli.generators import seed_generators
 from sslcli.method import Method, views_one_by_one
@@ -49,7 +50,7 @@ def draw(variants: list[tuple[str, Any]], num: int, path: Path, console: Console
     names = [name for variant in made for name in _headings(variant, len(made) > 1)]
     plain = shape.without_normalization()
     path.parent.mkdir(parents=True, exist_ok=True)
-    shown = getattr(config.data, "shown", None)
+    shown = config.data.shown if isinstance(config.data, ValuesConfig) else None
     display = Display.of(pictures.images, None if shown is None else tuple(shown))
     save_views(path, images.numpy(), views, plain.mean, plain.std, display, names)
     for variant in made:
@@ -60,8 +61,7 @@ def draw(variants: list[tuple[str, Any]], num: int, path: Path, console: Console
 def _made(name: str, config: Any, shape: Preprocessing, images: Tensor) -> Made:
     """Makes the views that the first step of a run would make of these pictures."""
     augmentations: list[Recorded] = []
-    fed = config.method.fed(shape)
-    built = build_method(config.method, config.encoder, fed, config.seed)
+    built = build_method(config.method, config.encoder, shape, config.seed)
     method: Method = recorded(built, augmentations)
     seed_generators(derive_seed(config.seed, PHASE, 0))
     views = views_one_by_one(sound_views(method, images), len(images))
