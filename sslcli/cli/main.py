@@ -67,7 +67,7 @@ def dispatch(arguments: list[str], debug: bool) -> int:
         work, experiment = TOOLS[name].load().main, TOOLS[name].of
         if experiment is None:
             return int(work(rest, Console()))
-        from sslcli.cli.composed import composer
+        from sslcli.cli.experiment import composer
 
         return int(work(rest, Console(), composer(experiment, debug)))
     if name in EXPERIMENTS:

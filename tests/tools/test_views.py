@@ -10,7 +10,7 @@ import pytest
 from doubles import contains, pixels
 from PIL import Image
 
-from sslcli.cli.composed import composer
+from sslcli.cli.experiment import composer
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.tools.views.main import main
