@@ -122,8 +122,10 @@ def test_every_tool_understands_its_arguments(
         raise Parsed
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_intermixed_args", only_parse)
+    tool = TOOLS[words[0]]
+    compose = [] if tool.of is None else [lambda typed: []]
     with pytest.raises(Parsed):
-        TOOLS[words[0]].load().main(list(words[1:]), Console())
+        tool.load().main(list(words[1:]), Console(), *compose)
 
 
 def test_every_command_exists() -> None:

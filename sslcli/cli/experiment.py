@@ -1,23 +1,21 @@
-"""Runs an experiment's command line: help, one job or a sweep."""
+"""Runs an experiment's command line: help, one job or a sweep; or composes for a tool."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from sslcli.cli.compose import composed_to_dataclass, register
-from sslcli.cli.explain import explained
+from sslcli.cli.compose import compose, composed_to_dataclass, config_loader, register
+from sslcli.cli.explain import errors_explained
 from sslcli.cli.guard import guarded
 from sslcli.cli.help import show_help
 from sslcli.cli.launch import hand_to_hydra
-from sslcli.cli.sweep import run_sweep
-from sslcli.cli.words import require_text
+from sslcli.cli.sweep import jobs_planned, run_sweep
+from sslcli.cli.words import require_text, split_words
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
@@ -25,12 +23,11 @@ from sslcli.experiments.table import EXPERIMENTS
 from sslcli.jobs.job import start
 from sslcli.jobs.sweep import MULTIRUN
 from sslcli.text import shell_quoted
+from sslcli.tools.table import Compose
 
 
 def run_experiment(command: str, words: list[str], debug: bool) -> int:
     """Composes and runs one job, or a sweep with -m; returns the exit status."""
-    # With this Hydra raises its errors instead of printing them.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     register()
     for word in words:
         if word.startswith("="):
@@ -38,25 +35,13 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
                 f"{word!r} has no key before its =", "give key=value, without spaces around the ="
             )
     _require_chosen(command, words)
-    try:
+    with errors_explained(command, words, debug):
         if "--help" in words or "-h" in words:
             show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
             return 0
         if set(MULTIRUN) & set(words):
             return run_sweep(command, words, debug)
         return _run(command, words, debug)
-    except (HydraException, OmegaConfBaseException) as reason:
-        if debug:
-            raise
-        raise explained(reason, command, words) from reason
-    except ValueError as reason:
-        if debug or not str(reason).startswith("Config group override"):
-            raise
-        null = next((word for word in words if word.endswith("=null")), words[0])
-        group = null.partition("=")[0]
-        raise SslcliError(
-            f"{null}: {group} is chosen from a list", "leave it out, which means the same"
-        ) from reason
 
 
 def _require_chosen(command: str, words: list[str]) -> None:
@@ -95,3 +80,28 @@ def _run(command: str, words: list[str], debug: bool) -> int:
 
     hand_to_hydra(command, words, job)
     return max(statuses)
+
+
+def composer(command: str, debug: bool) -> Compose:
+    """Returns what composes words as a sweep of the command would."""
+
+    def composed(words: list[str]) -> list[tuple[str, Any]]:
+        with errors_explained(command, words, debug):
+            return _composed(command, words)
+
+    return composed
+
+
+def _composed(command: str, words: list[str]) -> list[tuple[str, Any]]:
+    register()
+    overrides, _ = split_words([*words, "-m"])
+    with config_loader([]) as loader:
+        sweep = loader.load_configuration(command, overrides, RunMode.MULTIRUN)
+        jobs = jobs_planned(sweep, loader)
+    found: list[tuple[str, Any]] = []
+    for job in jobs:
+        config = composed_to_dataclass(compose(command, job))
+        require_text(job, config)
+        own = [word for word in job if not all(word in other for other in jobs)]
+        found.append((" ".join(own), config))
+    return found

@@ -19,6 +19,7 @@ from sslcli.data.scan import SUFFIXES
 from sslcli.data.table_file import as_text
 from sslcli.data.tar_index import TarIndex, read_at
 from sslcli.errors import SslcliError
+from sslcli.system import READ_ONLY
 from sslcli.text import hydra_word, printable
 
 PICTURES = frozenset(suffix.removeprefix(".") for suffix in SUFFIXES)
@@ -201,7 +202,7 @@ class Texts:
                 message = f"{place} has {size:,} bytes, and is to be read as a text"
                 raise SslcliError(message, "name another ending, or a key: json.KEY")
             if self._number is None:
-                self._number = os.open(self._shard, os.O_RDONLY | os.O_CLOEXEC)
+                self._number = os.open(self._shard, READ_ONLY)
             data = read_at(self._number, size, int(self._index.starts[row]))
         try:
             return data.decode()

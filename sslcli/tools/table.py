@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+
+Compose = Callable[[list[str]], list[tuple[str, Any]]]
+"""Maps `key=value` words to configs, one for each combination of values `a,b`.
+
+Each comes with its own words where there are several, else with "".
+"""
 
 
 @dataclass(frozen=True)
 class Tool:
     """Describes a command that reads runs and takes ordinary arguments.
 
-    Its module has `main(arguments, console)`, which returns the exit status.
+    Its module has `main(arguments, console)`, which returns the exit status. Where it is `of` an
+    experiment, it takes this one's `key=value` words too, and is `main(arguments, console,
+    compose)`.
     """
 
     module: str
     summary: str
+    of: str | None = None
 
     def load(self) -> Any:
         """Imports and returns the tool's module."""
@@ -41,6 +51,9 @@ TOOLS: dict[str, Tool] = {
     ),
     "compare": Tool(
         "compare", "say in which settings runs differ and what each measured, and plot their curves"
+    ),
+    "views": Tool(
+        "views.main", "draw what a method's views are like, without training", of="pretrain"
     ),
     "runs": Tool("runs", "list the runs, newest first"),
     "inspect": Tool(
