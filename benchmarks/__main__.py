@@ -28,6 +28,7 @@ NAMES = (
     "large_batch",
     "processes",
     "folder",
+    "shards",
 )
 AGAINST_LIGHTLY = ("losses", "methods")
 
