@@ -102,7 +102,7 @@ def drop(files: Sequence[str]) -> None:
 
 
 def read_whole(files: Sequence[str]) -> None:
-    from sslcli.data.resize import consume, map_in_threads
+    from sslcli.threads import consume, map_in_threads
 
     def read(number: int) -> None:
         buffer = bytearray(2**22)

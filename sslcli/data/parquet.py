@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,11 @@ from numpy.typing import NDArray
 from sslcli.data.folder import Cache
 from sslcli.data.images import Track, untracked
 from sslcli.data.packed_config import PackedConfig, names_below
+from sslcli.data.parquet_file import ParquetBytes, ParquetPart, read_parts
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
 from sslcli.settings import REQUIRED, setting
-
-if TYPE_CHECKING:
-    from sslcli.data.parquet_file import ParquetBytes, ParquetPart
 
 SUFFIX = ".parquet"
 
@@ -65,8 +62,6 @@ class ParquetConfig(PackedConfig):
     suffixes = (SUFFIX,)
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
-        from sslcli.data.parquet_file import read_parts
-
         files = self.files()
         paths = [path for of_part in files.values() for path in of_part]
         optional = {**self.kinds(), **self.group_column()}

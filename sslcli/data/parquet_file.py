@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.file_bytes import FileState
+from sslcli.archives.file_bytes import FileState
 from sslcli.data.images import Track
-from sslcli.data.resize import map_in_threads
 from sslcli.data.table_file import as_text
 from sslcli.errors import SslcliError, unknown
 from sslcli.text import hydra_word, printable
+from sslcli.threads import map_in_threads
 
 MOST_KEPT = 2**28
 """Bytes of row groups that stay in memory: a picture cannot be read without its group."""

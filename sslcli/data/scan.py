@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.file_bytes import read_bytes
+from sslcli.archives.file_bytes import read_bytes
 from sslcli.data.parts import is_ignored, part_folders, refuse_nested_parts
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError

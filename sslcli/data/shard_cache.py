@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from sslcli.archives.file_bytes import Archives, FileState
+from sslcli.archives.tar_index import TarIndex, index_tar
 from sslcli.data.data_config import cache_folder
-from sslcli.data.file_bytes import Archives, FileState
 from sslcli.data.images import Track
 from sslcli.data.pixel_cache import STABLE_AFTER, UNREADABLE
-from sslcli.data.resize import map_in_threads
-from sslcli.data.tar_index import TarIndex, index_tar
 from sslcli.data.tar_samples import Samples, samples_of
 from sslcli.errors import SslcliError
 from sslcli.files import replacing
+from sslcli.threads import map_in_threads
 
 VERSION = 1
 """Of the index files: another is not read."""

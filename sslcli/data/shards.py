@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from sslcli.data.images import Track, untracked
 from sslcli.data.packed_config import PackedConfig, names_below
 from sslcli.data.scan import Listing, PictureFiles
+from sslcli.data.shard_cache import read_shards
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError, unknown
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import printable, shell_path
 
 if TYPE_CHECKING:
-    from sslcli.data.file_bytes import Archives
+    from sslcli.archives.file_bytes import Archives
     from sslcli.data.tar_samples import Samples
 
 SUFFIX = ".tar"
@@ -87,8 +88,6 @@ class ShardsConfig(PackedConfig):
     suffixes = (SUFFIX, *COMPRESSED)
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
-        from sslcli.data.shard_cache import read_shards
-
         files = self.files()
         shards = [shard for of_part in files.values() for shard in of_part]
         columns = {meaning: name for meaning, name in self._columns().items() if name is not None}

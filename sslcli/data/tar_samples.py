@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.archives.tar_index import TarIndex, read_at
 from sslcli.data.parts import is_ignored
 from sslcli.data.scan import SUFFIXES
 from sslcli.data.table_file import as_text
-from sslcli.data.tar_index import TarIndex, read_at
 from sslcli.errors import SslcliError
 from sslcli.system import READ_ONLY
 from sslcli.text import hydra_word, printable

@@ -16,10 +16,10 @@ from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.decode import to_grey_or_rgb
 from sslcli.data.deep_files import read_deep
-from sslcli.data.resize import available_cores
 from sslcli.data.scan import Listing
 from sslcli.data.stored_picture import load_upright, orientation_of
 from sslcli.preprocessing import full_scale
+from sslcli.threads import available_cores
 
 Box = tuple[int, ...]
 """Left, top, right, bottom, in pixels of the picture seen upright."""

@@ -14,9 +14,9 @@ from tars import picture
 from sslcli.data import parquet_file
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.parquet import ParquetConfig
-from sslcli.data.resize import map_in_threads
 from sslcli.data.table import TableConfig
 from sslcli.errors import RunFailed, SslcliError
+from sslcli.threads import map_in_threads
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.tar_extensions import extended
+from sslcli.archives.tar_extensions import extended
 from sslcli.errors import SslcliError
 from sslcli.system import READ_ONLY, read_piece
 from sslcli.text import printable

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sslcli.data import tar_index
-from sslcli.data.tar_index import index_tar, octal
+from sslcli.archives import tar_index
+from sslcli.archives.tar_index import index_tar, octal
 from sslcli.errors import SslcliError
 
 RNG = np.random.default_rng(0)
