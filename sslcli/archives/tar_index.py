@@ -45,7 +45,7 @@ class TarIndex:
     """Lists the M files in a tar file: where each starts, and its size in bytes, (M,) int64.
 
     `text`: their names, with \\0 between them. `labels`: the content of the small files whose name
-    ends in .cls, by number.
+    ends in .cls, by number, and of others that were asked for.
     """
 
     text: bytes
@@ -67,15 +67,16 @@ class Members(NamedTuple):
     labels: dict[int, bytes]
 
 
-def index_tar(path: Path) -> TarIndex:
+def index_tar(path: Path, called: str | None = None) -> TarIndex:
     """Reads all headers of a tar file; raises SslcliError where it is damaged, or cut off.
 
+    `called`: what errors call it; None: its path.
     A checksum of every header is compared. OSError where it cannot be read.
     """
     names: list[bytes] = []
     starts, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     labels: dict[int, bytes] = {}
-    for members in TarWalk(path):
+    for members in TarWalk(path, called or str(path)):
         labels.update((len(names) + number, text) for number, text in members.labels.items())
         names += members.names
         starts.append(members.starts)
@@ -86,8 +87,9 @@ def index_tar(path: Path) -> TarIndex:
 class TarWalk:
     """Yields the members of a tar file, some at a time, from its begin to its end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, called: str) -> None:
         self._path = path
+        self._called = called
         self._position = 0
 
     def __iter__(self) -> Iterator[Members]:
@@ -185,10 +187,10 @@ class TarWalk:
             kind = bytes(header[156:157])
             name = printable(os.fsdecode(_names(header[None])[0]))
             if kind in LINKS:
-                message = f"{self._path} holds a link, {name}, and no file of this name"
+                message = f"{self._called} holds a link, {name}, and no file of this name"
                 raise SslcliError(message, WRONG_KINDS["links"])
             if kind not in OTHERS:
-                message = f"{self._path} holds {name} of an unknown kind, {kind!r}"
+                message = f"{self._called} holds {name} of an unknown kind, {kind!r}"
                 raise SslcliError(message, WRONG_KINDS["sparse"])
 
     def _add_labels(
@@ -216,7 +218,7 @@ class TarWalk:
             where += len(rest)
 
     def _damaged(self, what: str, where: int, fix: str = FIX) -> SslcliError:
-        return SslcliError(f"{self._path} {what}, at byte {where:,} of {self._size:,}", fix)
+        return SslcliError(f"{self._called} {what}, at byte {where:,} of {self._size:,}", fix)
 
 
 def read_at(number: int, count: int, start: int) -> bytes:

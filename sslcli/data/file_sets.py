@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sslcli.archives.remote import is_remote, remote_glob
 from sslcli.data.parts import ORDER, PARTS, is_ignored
 from sslcli.errors import SslcliError
 from sslcli.text import hydra_word, printable
@@ -28,14 +29,19 @@ def file_parts(
     Raises SslcliError for a pattern that names nothing, for names of which some tell and others do
     not, for a file in two parts, and where nothing is left for training.
     """
-    found = _by_name(root, expanded("data.root", root, suffixes))
-    for part, pattern in others.items():
-        if pattern is None:
-            continue
+    named = {"root": root, **others}
+    files = {
+        key: expanded(f"data.{key}", pattern, suffixes)
+        for key, pattern in named.items()
+        if pattern is not None
+    }
+    _require_one_kind([file for of_key in files.values() for file in of_key])
+    found = _by_name(root, files.pop("root"))
+    for part, of_part in files.items():
         if part in found:
             message = f"data.root names {part} files too: {_named(found[part])}"
             raise SslcliError(message, f"leave out data.{part}, or name training files alone")
-        found[part] = expanded(f"data.{part}", pattern, suffixes)
+        found[part] = of_part
     _require_apart(found)
     return {part: found[part] for part in ORDER if part in found}
 
@@ -46,10 +52,11 @@ def expanded(key: str, pattern: str, suffixes: tuple[str, ...]) -> list[str]:
     A file, a folder of files that end in `suffixes`, a glob, or braces: {0000..0019}, {a,b}.
     """
     names: list[str] = []
-    for piece in pattern.split(BETWEEN):
+    for typed in pattern.split(BETWEEN):
+        piece = typed if is_remote(typed) else str(Path(typed).expanduser())
         for name in [piece] if Path(piece).exists() else braces(piece):
             names += _files(key, name, suffixes)
-    missing = [name for name in names if not Path(name).is_file()]
+    missing = [name for name in names if not is_remote(name) and not Path(name).is_file()]
     if missing and len(names) == 1:
         what = "is not a file" if Path(missing[0]).exists() else "does not exist"
         message = f"{key} {what}: {missing[0]}"
@@ -83,6 +90,11 @@ def braces(pattern: str) -> list[str]:
 
 def _files(key: str, name: str, suffixes: tuple[str, ...]) -> list[str]:
     path = Path(name)
+    if is_remote(name):
+        found = remote_glob(name) if glob.has_magic(name) else [name]
+        if not found:
+            raise SslcliError(f"{hydra_word(key, name)} matches no file", "see to the pattern")
+        return found
     if path.is_dir():
         found = [
             str(file)
@@ -101,6 +113,14 @@ def _files(key: str, name: str, suffixes: tuple[str, ...]) -> list[str]:
         message = f"{hydra_word(key, name)} matches no file"
         raise SslcliError(message, "see to the pattern, and quote it: the shell must not expand it")
     return found
+
+
+def _require_one_kind(files: list[str]) -> None:
+    away = [file for file in files if is_remote(file)]
+    here = [file for file in files if not is_remote(file)]
+    if away and here:
+        message = f"{away[0]} is remote, and {here[0]} is not"
+        raise SslcliError(message, f"name files of one kind; file://{here[0]} counts as remote")
 
 
 def _by_name(pattern: str, files: list[str]) -> dict[str, list[str]]:

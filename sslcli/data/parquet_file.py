@@ -8,6 +8,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -222,15 +223,35 @@ class ParquetBytes:
         self._kept: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self._lock = Lock()
 
-    def require_all_kept(self) -> None:
-        """Raises SslcliError where row groups would be read again for nearly every picture."""
-        taken = sum(int(part.sizes.sum()) for part in self.parts)
-        if taken > MOST_KEPT:
+    def require_kept(self, mixed: int | None) -> None:
+        """Raises SslcliError where row groups would be read again for nearly every picture.
+
+        `mixed`: how many of them are used at once; None: all.
+        """
+        taken = [
+            int(part.sizes[start:stop].sum())
+            for part in self.parts
+            for start, stop in pairwise(part.group_starts.tolist())
+        ]
+        needed = sum(taken) if mixed is None else min(sum(taken), (mixed + 1) * max(taken))
+        if needed > MOST_KEPT:
             message = (
-                f"data.cache=none would read whole row groups for every picture: {taken / 1e9:.1f} "
-                "GB of pictures do not stay in memory"
+                "data.cache=none would read whole row groups for every picture: "
+                f"{needed / 1e9:.2f} GB of them do not stay in memory"
             )
-            raise SslcliError(message, "data.cache=disk decodes them once, in their order")
+            fix = "data.cache=disk decodes them once, in their order"
+            raise SslcliError(
+                message, f"{fix}; or fewer at once: data.mixed=8" if not mixed else fix
+            )
+
+    def groups(self, files: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns the number of each row's row group among those of all files, (N,)."""
+        numbers, before = np.zeros(len(rows), dtype=np.int64), 0
+        for number, part in enumerate(self.parts):
+            here = files == number
+            numbers[here] = before + part.group_starts.searchsorted(rows[here], "right") - 1
+            before += len(part.group_starts) - 1
+        return numbers
 
     def read(self, number: int, row: int) -> bytes:
         """Returns the bytes in row `row` of file `number`; raises OSError where there are none."""

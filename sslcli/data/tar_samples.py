@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,12 +46,17 @@ class Samples:
 
 
 def samples_of(
-    shard: str, index: TarIndex, picture: str | None, columns: Mapping[str, str]
+    shard: str,
+    index: TarIndex,
+    picture: str | None,
+    columns: Mapping[str, str],
+    place: Callable[[], Path],
 ) -> Samples:
     """Returns the samples in the order of the file.
 
     `picture`: what the pictures' names end in; None: any of SUFFIXES. `columns`: by what they
-    mean, the ending of members (cls), or json. and a key. Raises SslcliError for a member that is
+    mean, the ending of members (cls), or json. and a key; texts that the index lacks are read at
+    `place`, and added to it. Raises SslcliError for a member that is
     there twice, a sample with two pictures, and a text that cannot be read.
     """
     names = index.names
@@ -58,7 +64,7 @@ def samples_of(
     pictures = _pictures(shard, members, picture)
     rows = np.fromiter(pictures.values(), np.int64, len(pictures))
     keys = list(pictures)
-    with Texts(shard, index) as texts:
+    with Texts(shard, index, place) as texts:
         found = {
             meaning: texts.column(members, name, keys, several=meaning == "labels")
             for meaning, name in columns.items()
@@ -149,8 +155,9 @@ def _no_pictures(
 class Texts:
     """Reads texts of samples from a shard, which is opened where the index does not hold them."""
 
-    def __init__(self, shard: str, index: TarIndex) -> None:
+    def __init__(self, shard: str, index: TarIndex, place: Callable[[], Path]) -> None:
         self._shard = shard
+        self._place = place
         self._index = index
         self._number: int | None = None
 
@@ -202,8 +209,9 @@ class Texts:
                 message = f"{place} has {size:,} bytes, and is to be read as a text"
                 raise SslcliError(message, "name another ending, or a key: json.KEY")
             if self._number is None:
-                self._number = os.open(self._shard, READ_ONLY)
+                self._number = os.open(self._place(), READ_ONLY)
             data = read_at(self._number, size, int(self._index.starts[row]))
+            self._index.labels[row] = data
         try:
             return data.decode()
         except UnicodeDecodeError as reason:
