@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +62,24 @@ def remote_state(url: str) -> FileState:
 
 def _system(url: str) -> tuple[Any, str]:
     """Returns fsspec's file system for a URL, and the path in it."""
+    system = _system_of(url.rpartition("/")[0])
+    return system, str(system._strip_protocol(url))
+
+
+@lru_cache(maxsize=64)
+def _system_of(folder: str) -> Any:
+    """Returns a file system, one for all threads: fsspec would make one for each."""
     try:
         from fsspec.core import url_to_fs
     except ImportError as reason:
         fix = "pip install 'sslcli[remote]'"
-        raise SslcliError(f"{url}: reading remote files needs fsspec", fix) from reason
+        raise SslcliError(f"{folder}: reading remote files needs fsspec", fix) from reason
     try:
-        system, path = url_to_fs(url)
+        return url_to_fs(folder)[0]
     except (ImportError, ValueError) as reason:  # of a protocol that is not installed, or unknown
-        message = f"{url} cannot be read: {reason}"
-        raise SslcliError(
-            message, "install what fsspec needs for it: s3fs, gcsfs, aiohttp"
-        ) from reason
-    return system, str(path)
+        message = f"{folder} cannot be read: {reason}"
+        fix = "install what fsspec needs for it: s3fs, gcsfs, aiohttp"
+        raise SslcliError(message, fix) from reason
 
 
 def _unreachable(url: str, reason: OSError) -> SslcliError:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from sslcli.archives.patterns import BETWEEN
 from sslcli.archives.remote import is_remote
 from sslcli.data.columns_config import ColumnsConfig
-from sslcli.data.file_sets import BETWEEN, file_parts
+from sslcli.data.file_sets import file_parts
 from sslcli.data.groups import grouped, with_groups
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts

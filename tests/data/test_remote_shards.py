@@ -182,8 +182,9 @@ def test_what_cannot_be_fetched_is_refused(
     with pytest.raises(SslcliError, match="copies may have") as caught:
         config(f"{bucket}/train-0.tar", shard_cache=1e-6).list_files()
     assert caught.value.fix.startswith("data.shard_cache=")
+    system = type(fsspec.filesystem("memory"))
     monkeypatch.setattr(
-        fsspec.filesystem("memory"), "get_file", lambda url, path: Path(path).write_bytes(b"half")
+        system, "get_file", lambda self, name, path: Path(path).write_bytes(b"half")
     )
     with pytest.raises(SslcliError, match="came with 4 of"):
         config(f"{bucket}/train-0.tar").list_files()
