@@ -266,13 +266,13 @@ def waits(roots: dict[str, str], rounds: int) -> None:
 
 
 def parquet(path: str) -> None:
-    from sslcli.data import parquet_file
+    from sslcli.data import parquet_bytes
 
     listing, _ = config("parquet", path, "disk").list_files()
     count = min(2_000, len(listing))
     rates = []
     for rows in (range(count), np.random.default_rng(0).permutation(len(listing))[: count // 10]):
-        parquet_file.MOST_KEPT = 0  # but for two groups
+        parquet_bytes.MOST_KEPT = 0  # but for two groups
         seconds = timed(lambda rows=rows: [listing.read(int(row)) for row in rows])
         rates.append(len(rows) / seconds)
     print(

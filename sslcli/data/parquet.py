@@ -14,7 +14,8 @@ from sslcli.data.blocks import Blocks
 from sslcli.data.folder import Cache
 from sslcli.data.images import Track, untracked
 from sslcli.data.packed_config import PackedConfig, names_below
-from sslcli.data.parquet_file import ParquetBytes, ParquetPart, read_parts
+from sslcli.data.parquet_bytes import ParquetBytes, read_parts
+from sslcli.data.parquet_file import ParquetPart
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
