@@ -1,6 +1,6 @@
 """Tar shards and parquet files: how soon they can be trained on, how fast pictures are read, and how long a step waits.
 
-    python -m benchmarks.shards [index] [start] [decode] [wait] [parquet] [--num 100000] [--shards 20] [--rounds 5]
+    python -m benchmarks.shards [index] [start] [decode] [wait] [parquet] [--num 100000] [--shards 20] [--rounds 3]
 
 index: finding what lies where, beside reading the same files whole and doing nothing, in as many threads, in turn. Cold: the
 files are dropped from the system's cache before each; warm: they are in it.
@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-SIDE, BATCH, ROUND = 64, 256, 20_000
+SIDE, BATCH, ROUND = 64, 256, 8_000
 CHILD = "import sys; from benchmarks import shards; shards.measure(*sys.argv[1:])"
 DISTINCT = 2_000
 
@@ -289,7 +289,7 @@ def main() -> None:
     parser.add_argument("what", nargs="*", default=every)
     parser.add_argument("--num", type=int, default=100_000)
     parser.add_argument("--shards", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

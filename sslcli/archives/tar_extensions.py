@@ -23,22 +23,26 @@ class Extended:
 def extended(
     blocks: NDArray[np.uint8],
     headers: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
     extensions: NDArray[np.bool_],
     sizes: NDArray[np.int64],
 ) -> Extended:
     """Returns what the headers that are `extensions` (N,) say of the next that is none.
 
-    `blocks` (B, 512), of which `headers` (N,) are headers of members of `sizes` (N,) bytes.
+    `blocks` (B, 512), of which `headers` (N,) are headers of members of `kinds` and `sizes` (N,).
     """
     found = Extended()
     rows = np.flatnonzero(extensions)
-    rows = rows[~_tells_only_a_time(blocks, headers[rows], sizes[rows])]
+    bodies = blocks[np.minimum(headers[rows] + 1, len(blocks) - 1), :9]
+    rows = rows[~((kinds[rows] == ord("x")) & _tells_only_a_time(bodies, sizes[rows]))]
+    if not len(rows):
+        return found
     members = np.flatnonzero(~extensions)
     for row in rows.tolist():
         member = int(members[np.searchsorted(members, row)])
         first = int(headers[row]) + 1
         body = blocks[first : first - (-int(sizes[row]) // BLOCK)].tobytes()[: int(sizes[row])]
-        kind = bytes(blocks[headers[row], 156:157])
+        kind = bytes(kinds[row : row + 1])
         if kind == b"L":
             found.names[member] = body.rstrip(b"\0")
         elif kind in b"xX" and any(word in body for word in (b"path=", b"size=", b"GNU.sparse")):
@@ -46,18 +50,15 @@ def extended(
     return found
 
 
-def _tells_only_a_time(
-    blocks: NDArray[np.uint8], headers: NDArray[np.int64], sizes: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Tells of which headers the text is one record of two digits of length, the time of change.
+def _tells_only_a_time(bodies: NDArray[np.uint8], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tells which texts are one record of two digits of length, the time of change.
 
-    Python's tarfile, and by it WebDataset, writes such before every member.
+    `bodies` (N, 9) are their begins. Python's tarfile, and by it WebDataset, writes such before
+    every member.
     """
-    bodies = blocks[np.minimum(headers + 1, len(blocks) - 1)]
     length = (bodies[:, 0].astype(np.int64) - 48) * 10 + bodies[:, 1] - 48
     says_mtime = (bodies[:, 2:9] == np.frombuffer(b" mtime=", np.uint8)).all(axis=1)
     alone: NDArray[np.bool_] = says_mtime & (length == sizes)
-    alone &= blocks[headers, 156] == ord("x")
     return alone
 
 

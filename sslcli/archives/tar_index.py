@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from sslcli.archives.tar_extensions import extended
 from sslcli.errors import SslcliError
-from sslcli.system import READ_ONLY, read_piece
+from sslcli.system import READ_ONLY, read_ahead, read_piece
 from sslcli.text import printable
 
 BLOCK = 512
 SMALLEST, LARGEST = 2**14, 2**20
 """Bytes that are read at once: few where members are large and jumped over."""
+MARK = np.frombuffer(b"star", np.uint8)
+"""Follows a u in every header."""
 SPARSE = 2**18
 """Bytes between two members from which on the next is jumped to."""
 LABEL, LONGEST_LABEL = b".cls", 64
@@ -64,7 +66,6 @@ class Members(NamedTuple):
     names: list[bytes]
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    labels: dict[int, bytes]
 
 
 def index_tar(path: Path, called: str | None = None) -> TarIndex:
@@ -75,22 +76,56 @@ def index_tar(path: Path, called: str | None = None) -> TarIndex:
     """
     names: list[bytes] = []
     starts, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    labels: dict[int, bytes] = {}
-    for members in TarWalk(path, called or str(path)):
-        labels.update((len(names) + number, text) for number, text in members.labels.items())
+    walk = TarWalk(path, called or str(path))
+    for members in walk:
         names += members.names
         starts.append(members.starts)
         sizes.append(members.sizes)
-    return TarIndex(b"\0".join(names), np.concatenate(starts), np.concatenate(sizes), labels)
+    return TarIndex(b"\0".join(names), np.concatenate(starts), np.concatenate(sizes), walk.labels)
+
+
+@dataclass(frozen=True)
+class Headers:
+    """Holds N headers: the `numbers` of their blocks, `content` (N, 512), and members' `sizes`."""
+
+    numbers: NDArray[np.int64]
+    content: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.int64], content: NDArray[np.uint8]) -> Headers:
+        return cls(numbers, content, _sizes(content[:, 124:136]))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def chosen(self, which: NDArray[np.bool_]) -> Headers:
+        return Headers(self.numbers[which], self.content[which], self.sizes[which])
+
+    def first(self, count: int) -> Headers:
+        return Headers(self.numbers[:count], self.content[:count], self.sizes[:count])
+
+
+def _count_whole(headers: Headers) -> int:
+    """Counts headers up to the last whose extensions, and what they belong to, are there."""
+    whole = len(headers)
+    while whole and headers.content[whole - 1, 156] in EXTENSIONS:
+        whole -= 1
+    return whole
 
 
 class TarWalk:
-    """Yields the members of a tar file, some at a time, from its begin to its end."""
+    """Yields the members of a tar file, some at a time, from its begin to its end.
+
+    `labels`: as in `TarIndex`, of the members so far.
+    """
 
     def __init__(self, path: Path, called: str) -> None:
         self._path = path
         self._called = called
         self._position = 0
+        self._count = 0
+        self.labels: dict[int, bytes] = {}
 
     def __iter__(self) -> Iterator[Members]:
         number = os.open(self._path, READ_ONLY)
@@ -107,11 +142,13 @@ class TarWalk:
             if base + BLOCK > self._size:
                 raise self._damaged("ends without the mark of its end: it was cut off", base)
             data = read_at(number, length, base)
+            if length == LARGEST:
+                read_ahead(number, LARGEST, base + length)
             blocks = np.frombuffer(data, np.uint8, len(data) // BLOCK * BLOCK).reshape(-1, BLOCK)
             headers, end = self._headers(blocks)
-            whole = self._whole_members(blocks, headers)
+            whole = _count_whole(headers)
             if whole < len(headers):  # what belongs to the last one lies behind these blocks
-                end = int(headers[whole])
+                end = int(headers.numbers[whole])
                 if end == 0 and base + len(data) < self._size:
                     length = 4 * max(length, len(data))
                     continue
@@ -121,64 +158,55 @@ class TarWalk:
             if ended:
                 self._require_end(number, base + end * BLOCK)
             if whole:
-                yield self._members(number, blocks, headers[:whole])
+                yield self._members(number, blocks, headers.first(whole))
             self._position = base + end * BLOCK
             sparse = end > len(blocks) + SPARSE // BLOCK
             length = SMALLEST if sparse else min(LARGEST, 4 * length)
 
-    def _headers(self, blocks: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
-        """Returns the numbers of the blocks that are headers, and of the one that comes next."""
+    def _headers(self, blocks: NDArray[np.uint8]) -> tuple[Headers, int]:
+        """Returns the headers among the blocks, and the number of the one that comes next."""
         marked = np.flatnonzero(blocks[:, 257] == ord("u"))
-        marked = marked[(blocks[marked, 258:262] == np.frombuffer(b"star", np.uint8)).all(axis=1)]
-        following = marked + 1 + -(-_sizes(blocks[marked, 124:136]) // BLOCK)
-        if len(marked) and marked[0] == 0 and (following[:-1] == marked[1:]).all():
-            chain, end = marked, int(following[-1])
+        marked = marked[(blocks[marked, 258:262] == MARK).all(axis=1)]
+        found = Headers.of(marked, blocks[marked])
+        following = found.numbers + 1 + -(-found.sizes // BLOCK)
+        if len(found) and found.numbers[0] == 0 and (following[:-1] == found.numbers[1:]).all():
+            end = int(following[-1])
         else:  # what looks like a header may lie within a file
-            after = dict(zip(marked.tolist(), following.tolist(), strict=True))
-            numbers, end = [], 0
+            after = dict(zip(found.numbers.tolist(), following.tolist(), strict=True))
+            chain, end = [], 0
             while end in after:
-                numbers.append(end)
+                chain.append(end)
                 end = after[end]
-            chain = np.array(numbers, dtype=np.int64)
-        self._require_sound(blocks, chain)
+            found = found.chosen(np.isin(found.numbers, chain))
+        wrong = np.flatnonzero(_sums(found.content) != octal(found.content[:, 148:156]))
+        if len(wrong):
+            where = self._position + int(found.numbers[wrong[0]]) * BLOCK
+            raise self._damaged("is damaged: a header's checksum is wrong", where)
         if end < len(blocks) and blocks[end].any():
             where = self._position + end * BLOCK
             raise self._damaged("is damaged, or no tar file: there is no header", where)
-        return chain, end
+        return found, end
 
-    def _require_sound(self, blocks: NDArray[np.uint8], headers: NDArray[np.int64]) -> None:
-        wrong = np.flatnonzero(_sums(blocks[headers]) != octal(blocks[headers, 148:156]))
-        if len(wrong):
-            where = self._position + int(headers[wrong[0]]) * BLOCK
-            raise self._damaged("is damaged: a header's checksum is wrong", where)
-
-    def _whole_members(self, blocks: NDArray[np.uint8], headers: NDArray[np.int64]) -> int:
-        """Counts headers up to the last whose extensions, and what they belong to, are there."""
-        kinds = blocks[headers, 156]
-        whole = len(headers)
-        while whole and kinds[whole - 1] in EXTENSIONS:
-            whole -= 1
-        return whole
-
-    def _members(
-        self, number: int, blocks: NDArray[np.uint8], headers: NDArray[np.int64]
-    ) -> Members:
-        kinds = blocks[headers, 156]
-        sizes = _sizes(blocks[headers, 124:136])
+    def _members(self, number: int, blocks: NDArray[np.uint8], headers: Headers) -> Members:
+        kinds = headers.content[:, 156]
         files, extensions = IS_FILE[kinds], IS_EXTENSION[kinds]
-        self._require_kinds(blocks[headers[~files & ~extensions]])
-        names = _names(blocks[headers[files]])
-        starts = self._position + (headers[files] + 1) * BLOCK
-        told = extended(blocks, headers, extensions, sizes)
+        others = ~files & ~extensions
+        if others.any():
+            self._require_kinds(headers.content[others])
+        of_files = headers.chosen(files)
+        names = _names(of_files.content)
+        told = extended(blocks, headers.numbers, kinds, extensions, headers.sizes)
         for wrong, row in told.refused:
-            where = self._position + int(headers[row]) * BLOCK
+            where = self._position + int(headers.numbers[row]) * BLOCK
             raise self._damaged(wrong, where, WRONG_KINDS.get("sparse", FIX))
         ranks = np.cumsum(files) - 1
         for row, name in told.names.items():
             if files[row]:
                 names[ranks[row]] = name
-        members = Members(names, starts, sizes[files], {})
-        self._add_labels(number, blocks, headers[files], members)
+        starts = self._position + (of_files.numbers + 1) * BLOCK
+        members = Members(names, starts, of_files.sizes)
+        self._add_labels(number, blocks, of_files.numbers, members)
+        self._count += len(names)
         return members
 
     def _require_kinds(self, others: NDArray[np.uint8]) -> None:
@@ -200,14 +228,13 @@ class TarWalk:
         rows = [row for row, name in enumerate(members.names) if name.endswith(LABEL)]
         rows = [row for row in rows if sizes[row] <= LONGEST_LABEL]
         places = headers[rows] + 1
-        texts = blocks[np.minimum(places, len(blocks) - 1), :LONGEST_LABEL].tobytes()
-        behind = places.searchsorted(len(blocks))
-        for index, row in enumerate(rows):
-            if index < behind:
-                start = index * LONGEST_LABEL
-                members.labels[row] = texts[start : start + sizes[row]]
-            else:
-                members.labels[row] = read_at(number, sizes[row], int(members.starts[row]))
+        near = int(places.searchsorted(len(blocks)))
+        texts = blocks[places[:near], :LONGEST_LABEL].tobytes()
+        for row, start in zip(rows, range(0, len(texts), LONGEST_LABEL), strict=False):
+            self.labels[self._count + row] = texts[start : start + sizes[row]]
+        for row in rows[near:]:
+            text = read_at(number, sizes[row], int(members.starts[row]))
+            self.labels[self._count + row] = text
 
     def _require_end(self, number: int, where: int) -> None:
         """Raises SslcliError where anything but zeros follows the mark of the end."""
@@ -234,7 +261,8 @@ def _sizes(fields: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Returns the sizes that (N, 12) characters tell; the largest are not written in digits."""
     sizes = octal(fields)
     for row in np.flatnonzero(fields[:, 0] & 0x80).tolist():
-        sizes[row] = int.from_bytes(fields[row, 1:].tobytes(), "big")
+        # No file has more; what only looks like a header may tell anything.
+        sizes[row] = min(int.from_bytes(fields[row, 1:].tobytes(), "big"), 2**60)
     return sizes
 
 

@@ -166,19 +166,20 @@ def _labels(
     if "label" not in table.columns:
         return None, None
     column = table.columns["label"]
-    seen = {text for text, part in zip(column, parts.tolist(), strict=True) if part == 0} - {""}
+    texts = {text: number for number, text in enumerate(dict.fromkeys(column))}
+    codes = np.fromiter(map(texts.__getitem__, column), np.int64, len(column))
+    known = list(texts)
+    seen = {known[code] for code in np.unique(codes[parts == 0]).tolist()} - {""}
     if not seen:
         message = f"{table.file}: no training row has a label"
         raise SslcliError(message, "data.label=COLUMN names the column of classes")
     classes = in_order(seen)
     numbers = {name: number for number, name in enumerate(classes)}
-    labels = np.full(len(table), -1, dtype=np.int64)
-    for row, text in enumerate(column):
-        if text in numbers:
-            labels[row] = numbers[text]
-        elif text:
-            raise unknown_class(table.place(row), text, classes)
-        elif parts[row] > 0:
+    labels = np.array([numbers.get(text, -1) for text in known], dtype=np.int64)[codes]
+    for row in np.flatnonzero(labels < 0).tolist():
+        if column[row]:
+            raise unknown_class(table.place(row), column[row], classes)
+        if parts[row] > 0:
             message = f"{table.place(row)}: a {ORDER[parts[row]]} row without a label"
             raise SslcliError(message, "give it one, or leave the row out")
     return labels, tuple(classes)
