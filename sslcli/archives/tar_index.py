@@ -24,8 +24,11 @@ from sslcli.text import printable
 BLOCK = 512
 SMALLEST, LARGEST = 2**14, 2**20
 """Bytes that are read at once: few where members are large and jumped over."""
-MARK = np.frombuffer(b"star", np.uint8)
+MARK = int.from_bytes(b"star", "little")
 """Follows a u in every header."""
+MODULUS = 2**16
+AHEAD = 2**23
+"""Bytes that the system reads meanwhile."""
 SPARSE = 2**18
 """Bytes between two members from which on the next is jumped to."""
 LABEL, LONGEST_LABEL = b".cls", 64
@@ -143,7 +146,7 @@ class TarWalk:
                 raise self._damaged("ends without the mark of its end: it was cut off", base)
             data = read_at(number, length, base)
             if length == LARGEST:
-                read_ahead(number, LARGEST, base + length)
+                read_ahead(number, AHEAD, base + length)
             blocks = np.frombuffer(data, np.uint8, len(data) // BLOCK * BLOCK).reshape(-1, BLOCK)
             headers, end = self._headers(blocks)
             whole = _count_whole(headers)
@@ -166,7 +169,7 @@ class TarWalk:
     def _headers(self, blocks: NDArray[np.uint8]) -> tuple[Headers, int]:
         """Returns the headers among the blocks, and the number of the one that comes next."""
         marked = np.flatnonzero(blocks[:, 257] == ord("u"))
-        marked = marked[(blocks[marked, 258:262] == MARK).all(axis=1)]
+        marked = marked[blocks[marked, 258:262].view("<u4")[:, 0] == MARK]
         found = Headers.of(marked, blocks[marked])
         following = found.numbers + 1 + -(-found.sizes // BLOCK)
         if len(found) and found.numbers[0] == 0 and (following[:-1] == found.numbers[1:]).all():
@@ -178,7 +181,7 @@ class TarWalk:
                 chain.append(end)
                 end = after[end]
             found = found.chosen(np.isin(found.numbers, chain))
-        wrong = np.flatnonzero(_sums(found.content) != octal(found.content[:, 148:156]))
+        wrong = np.flatnonzero(_sums(found.content) != octal(found.content[:, 148:156]) % MODULUS)
         if len(wrong):
             where = self._position + int(found.numbers[wrong[0]]) * BLOCK
             raise self._damaged("is damaged: a header's checksum is wrong", where)
@@ -224,9 +227,8 @@ class TarWalk:
     def _add_labels(
         self, number: int, blocks: NDArray[np.uint8], headers: NDArray[np.int64], members: Members
     ) -> None:
-        sizes = members.sizes.tolist()
-        rows = [row for row, name in enumerate(members.names) if name.endswith(LABEL)]
-        rows = [row for row in rows if sizes[row] <= LONGEST_LABEL]
+        sizes, small = members.sizes.tolist(), members.sizes <= LONGEST_LABEL
+        rows = [row for row in np.flatnonzero(small).tolist() if members.names[row].endswith(LABEL)]
         places = headers[rows] + 1
         near = int(places.searchsorted(len(blocks)))
         texts = blocks[places[:near], :LONGEST_LABEL].tobytes()
@@ -267,16 +269,25 @@ def _sizes(fields: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _sums(headers: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Returns the checksums of (N, 512) headers: all bytes, the sum itself being eight spaces."""
-    # Two sums of bytes in each half of a word: as fast as the headers can be read.
-    pairs = headers.view("<u8")
-    odd = pairs >> 8
+    """Returns the checksums of (N, 512) headers: all bytes, the sum itself being eight spaces.
+
+    They are so modulo `MODULUS`.
+    """
+    words = headers.view("<u8")
+    sums = _pairs(words).sum(axis=1, dtype=np.uint64)
+    sums -= _pairs(headers[:, 148:156].copy().view("<u8")[:, 0])
+    # Four sums of 16 bits each are added in the upper bits of the product.
+    sums *= np.uint64(0x0001000100010001)
+    whole: NDArray[np.int64] = (sums >> 48).astype(np.int64)
+    return (whole + 8 * ord(" ")) % MODULUS
+
+
+def _pairs(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Returns each word's bytes as sums of two, in 16 bits each."""
+    odd: NDArray[np.uint64] = words >> np.uint64(8)
     odd &= 0x00FF00FF00FF00FF
-    odd += pairs & 0x00FF00FF00FF00FF
-    lanes = odd.sum(axis=1, dtype=np.uint64).view("<u2").reshape(-1, 4)
-    written = headers[:, 148:156].sum(axis=1, dtype=np.int64)
-    sums: NDArray[np.int64] = lanes.sum(axis=1, dtype=np.int64) - written + 8 * ord(" ")
-    return sums
+    odd += words & 0x00FF00FF00FF00FF
+    return odd
 
 
 def octal(fields: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -57,8 +57,7 @@ def read_shards(
     try:
         looks = map_in_threads(lambda number: look(shards[number]), len(shards), workers)
         states += track(looks, total=len(shards), label="looking for the shards")
-        # One thread: of headers there are so many small things to do that two hinder each other.
-        each = map_in_threads(read, len(shards), workers or 1)
+        each = map_in_threads(read, len(shards), workers)
         samples = [*track(each, total=len(shards), label="finding what lies in the shards")]
     except OSError as reason:
         message = f"{reason.filename or 'a shard'} cannot be read: {reason.strerror or reason}"
