@@ -162,14 +162,14 @@ def _shared_groups(seen: Seen) -> list[Finding]:
 def copies_within(seen: Seen) -> list[Finding]:
     """Finds the same picture more than once in a part, and in different classes."""
     found = []
-    differing = contradictions(seen.catalogue, seen.copies)
+    differing = contradictions(seen.catalogue, seen.copies.exact)
     if differing:
-        labels = seen.catalogue.labels or []
-        first = differing[0][:MOST_NAMED]
-        named = ", ".join(f"{seen.name(row)} ({printable(labels[row])})" for row in first)
         verb = "is" if len(differing) == 1 else "are"
-        text = f"{several(len(differing), 'picture')} {verb} in more than one class: {named}"
-        fix = "keep each in the class that is right"
+        what = f"{several(len(differing), 'picture')} {verb} in more than one class"
+        text, fix = (
+            f"{what}: {_classed(seen, differing[0])}",
+            "keep each in the class that is right",
+        )
         found.append(Finding(Severity.wrong, "two classes", text, fix, _shown(differing)))
     parts = seen.catalogue.parts
     same = [rows for rows in within(seen.copies.exact, parts) if rows not in differing]
@@ -179,13 +179,34 @@ def copies_within(seen: Seen) -> list[Finding]:
         text = f"{what} of another in the same part, byte for byte: {seen.named(same[0])}"
         fix = "remove them: a validation that is drawn from them would hold what training holds"
         found.append(Finding(Severity.doubtful, "copies", text, fix, _shown(same)))
-    alike = within(seen.copies.near, parts)
+    return [*found, *_near_copies(seen)]
+
+
+def _near_copies(seen: Seen) -> list[Finding]:
+    found = []
+    alike = within(seen.copies.near, seen.catalogue.parts)
+    differing = contradictions(seen.catalogue, alike)
+    if differing:
+        number = sum(map(len, differing))
+        what = f"{number:,} pictures look like one of another class"
+        text, fix = (
+            f"{what}: {_classed(seen, differing[0])}",
+            "keep each in the class that is right",
+        )
+        found.append(Finding(Severity.doubtful, "alike in classes", text, fix, _shown(differing)))
+    alike = [rows for rows in alike if rows not in differing]
     if alike:
         number = sum(map(len, alike))
         text = f"{number:,} pictures look like another of their part: {seen.named(alike[0])}"
         fix = "see whether they are one picture saved twice; frames of one film are a group"
         found.append(Finding(Severity.note, "near copies", text, fix, _shown(alike)))
     return found
+
+
+def _classed(seen: Seen, rows: Sequence[int]) -> str:
+    labels = seen.catalogue.labels or []
+    named = [f"{seen.name(row)} ({printable(labels[row])})" for row in rows[:MOST_NAMED]]
+    return ", ".join(named)
 
 
 def _shown(clusters: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

@@ -80,6 +80,10 @@ def resave_within(folder: Path) -> None:
     picture(103).save(folder / "train/b/again.jpg", quality=80)
 
 
+def resave_into_other_class(folder: Path) -> None:
+    picture(103).save(folder / "train/a/again.jpg", quality=80)
+
+
 def put_into_two_classes(folder: Path) -> None:
     shutil.copy(folder / "train/a/3.png", folder / "train/b/also.png")
 
@@ -167,6 +171,7 @@ FAULTS: list[tuple[Callable[[Path], None], list[str]]] = [
     (copy_within, ["copies"]),
     (resave_within, ["near copies"]),
     (put_into_two_classes, ["two classes"]),
+    (resave_into_other_class, ["alike in classes"]),
     (cut_off, ["broken"]),
     (put_text, ["broken"]),
     (put_blank, ["blank"]),
