@@ -36,7 +36,9 @@ def advise(asked: Asked, catalogue: Catalogue, summary: Summary, copies: Copies)
     typed = {word.partition("=")[0] for word in asked.further}
     known = {field.name for field in fields(asked.config)}
     resolution, reason = _resolution(summary)
-    if asked.config.resolution is not None:
+    if getattr(asked.config, "tile", None) is not None:
+        resolution = None
+    elif asked.config.resolution is not None:
         resolution = asked.config.resolution
     elif resolution is not None and not _is_default(asked, summary):
         words.append(f"data.resolution={resolution}")

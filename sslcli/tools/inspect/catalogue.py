@@ -14,6 +14,7 @@ from sslcli.data.array_files import image_keys, label_keys, read_arrays
 from sslcli.data.array_images import ArrayMeaning, read_images
 from sslcli.data.arrays import ArraysConfig
 from sslcli.data.data_config import DataConfig
+from sslcli.data.depth import CHOICE, depth_of
 from sslcli.data.folder import FolderConfig
 from sslcli.data.group_split import SharedGroups
 from sslcli.data.groups import group_finder
@@ -39,8 +40,7 @@ class Catalogue:
     `parts` (N,) are numbers in PART_NAMES. `content` gives a row's file, or its pixels. `labels`:
     a class each, or `several` with | between, "" where there is none; `groups` likewise; `targets`:
     the numbers that are known. `refusal`: why a run would not begin; `notes`: what it warns of.
-    `held_out`: validation is a draw of ours, and not brought. `keeps_depth`: a run keeps more than
-    8 bits, and more than 3 channels. `root`: the folder of files.
+    `held_out`: validation is a draw of ours, and not brought. `root`: the folder of files.
     """
 
     names: Sequence[str]
@@ -54,7 +54,6 @@ class Catalogue:
     refusal: SslcliError | None = None
     notes: tuple[str, ...] = field(default=())
     held_out: bool = False
-    keeps_depth: bool = False
     root: Path | None = None
 
     def __len__(self) -> int:
@@ -91,7 +90,18 @@ def _of_folder(config: FolderConfig, track: Track) -> Catalogue:
         groups = _found_groups(listing, config.groups, has_parts)
         refusal = refusal or _other_refusal(config)
     found = replace(_of_stored(listing, stored), groups=groups, refusal=refusal)
-    return replace(found, root=config.picture_folder())
+    return _with_depth(replace(found, root=config.picture_folder()), listing, config)
+
+
+def _with_depth(found: Catalogue, listing: Listing, config: FolderConfig) -> Catalogue:
+    """Returns the catalogue with what a run says of the depth of its files."""
+    rows = np.arange(len(listing))
+    try:
+        _, said = depth_of(listing, rows, config.channels, config.chosen_range(), config.depth)
+    except SslcliError as reason:
+        return replace(found, refusal=found.refusal or reason)
+    notes = [line for line in said if CHOICE not in line]  # that is a finding of its own
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def _of_archives(config: FolderConfig, track: Track) -> Catalogue:
@@ -184,7 +194,7 @@ def _of_table(config: TableConfig) -> Catalogue:
         groups = _found_groups(listing, config.groups, has_parts=False)
     several = "labels" in table.columns
     labels = table.columns.get("labels" if several else "label")
-    return Catalogue(
+    found = Catalogue(
         listing.names,
         _parts_of(table),
         listing.read,
@@ -195,6 +205,7 @@ def _of_table(config: TableConfig) -> Catalogue:
         num_bytes=int(listing.sizes[listing.sizes > 0].sum()),
         refusal=_other_refusal(config),
     )
+    return _with_depth(found, listing, config)
 
 
 def _targets_of(table: Table) -> NDArray[np.float64] | None:
@@ -238,7 +249,6 @@ def _of_arrays(config: ArraysConfig, track: Track) -> Catalogue:
         num_bytes=sum(arrays[key].nbytes for key, _ in found.values()),
         refusal=refusal,
         notes=tuple(note for note in notes if ALSO not in note),
-        keeps_depth=True,
     )
 
 
@@ -293,7 +303,6 @@ def _of_sets(config: DataConfig, track: Track) -> Catalogue:
         labels=labels if any(labels) else None,
         notes=tuple(note for note in splits.warnings if ALSO not in note),
         held_out=True,
-        keeps_depth=True,
     )
 
 

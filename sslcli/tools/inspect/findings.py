@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from sslcli.data.data_config import DataConfig
 from sslcli.text import printable
 from sslcli.tools.inspect.advice import Advice
 from sslcli.tools.inspect.catalogue import PART_NAMES, Catalogue
@@ -14,6 +15,8 @@ from sslcli.tools.inspect.summary import Summary
 from sslcli.tools.inspect.survey import Survey
 
 MOST_NAMED = 3
+MAX_BAD = 0.01
+"""The share of broken pictures that is too many, where the data say none."""
 MOST_SHOWN = 60
 """Rows of a finding that are handed on to be drawn."""
 
@@ -57,7 +60,7 @@ class Seen:
     summary: Summary
     copies: Copies
     advice: Advice
-    max_bad: float
+    config: DataConfig
     others: dict[str, int]
     """Files that are read by no one, by their ending."""
 
@@ -107,9 +110,10 @@ def broken(seen: Seen) -> list[Finding]:
     text = (
         f"{len(bad):,} of {several(total, 'picture')} cannot be decoded: {'; '.join(named)}{more}"
     )
-    too_many = len(bad) > seen.max_bad * total
+    max_bad = getattr(seen.config, "max_bad", MAX_BAD)
+    too_many = len(bad) > max_bad * total
     fix = "repair or remove them"
-    fix += f"; a run refuses more than data.max_bad={seen.max_bad}" if too_many else ""
+    fix += f"; a run refuses more than data.max_bad={max_bad}" if too_many else ""
     return [Finding(Severity.wrong if too_many else Severity.doubtful, "broken", text, fix)]
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 TABLES_BESIDE = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt", ".json", ".md")
 """Endings of files that describe pictures, and are none."""
-MAX_BAD = 0.01
 
 
 def inspect(given: argparse.Namespace, console: Console) -> None:
@@ -65,8 +64,8 @@ def look(asked: Asked, at_most: int, workers: int | None, console: Console) -> S
     summary = summary_of(catalogue, survey)
     copies = find_copies(survey)
     advice = advise(asked, catalogue, summary, copies)
-    max_bad = getattr(asked.config, "max_bad", MAX_BAD)
-    return Seen(catalogue, survey, summary, copies, advice, max_bad, other_files(catalogue))
+    others = other_files(catalogue)
+    return Seen(catalogue, survey, summary, copies, advice, asked.config, others)
 
 
 def _require_new(target: Path | None, file: Path | None) -> None:
