@@ -133,7 +133,7 @@ def _shown(pixels: NDArray[Any]) -> Image.Image:
     """
     shown = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
     if pixels.dtype != np.uint8:
-        numbers = np.nan_to_num(shown.astype(np.float64))
+        numbers = np.nan_to_num(shown.astype(np.float64), posinf=0, neginf=0)
         low, high = numbers.min(), numbers.max()
         shown = np.round((numbers - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(shown[..., 0] if shown.shape[2] == 1 else shown))

@@ -38,6 +38,8 @@ def advise(asked: Asked, catalogue: Catalogue, summary: Summary, copies: Copies)
     resolution, reason = _resolution(summary)
     if getattr(asked.config, "tile", None) is not None:
         resolution = None
+    elif catalogue.refusal is not None and not isinstance(asked.config, FolderConfig):
+        resolution = None  # what is not understood has no size
     elif asked.config.resolution is not None:
         resolution = asked.config.resolution
     elif resolution is not None and not _is_default(asked, summary):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tarfile
 import zipfile
@@ -136,6 +137,32 @@ def test_arrays_that_a_run_refuses_are_told_with_the_reason(tmp_path: Path, sslc
     assert found["depth"] == {"32-bit floats": 4}
     refused = next(one for one in found["findings"] if one["kind"] == "refused")
     assert "data.range" in refused["fix"]
+    assert "data.resolution" not in found["command"], "what is not understood has no size"
+
+
+def test_a_folder_of_broken_files_is_told_as_one(tmp_path: Path, sslcli: Sslcli) -> None:
+    (tmp_path / "bad").mkdir()
+    for number in range(3):
+        (tmp_path / f"bad/{number}.jpg").write_text("no picture")
+    outcome = sslcli("inspect", "bad", "--to", "found")
+    assert outcome.status == 0, outcome.err
+    assert "3 of 3 pictures cannot be decoded" in outcome.out
+    assert "to train on it, once what stops it is mended" in outcome.out
+    assert Path("found/inspection.html").is_file()
+
+
+def test_names_that_are_no_text_are_told_all_the_same(tmp_path: Path, sslcli: Sslcli) -> None:
+    (tmp_path / "odd").mkdir()
+    blots = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    for name in (b"\xff.png", b"a\nb.png", b"\x1b[31m.png"):
+        Image.fromarray(blots).save(tmp_path / "odd/plain.png")
+        (tmp_path / "odd/plain.png").rename(tmp_path / "odd" / os.fsdecode(name))
+    outcome = sslcli("inspect", "odd", "--to", "found", "--json", "found.json")
+    assert outcome.status == 0, outcome.err
+    assert "\x1b" not in outcome.out
+    assert "\\x1b[31m.png" in outcome.out
+    (copies,) = json.loads(Path("found.json").read_text(encoding="utf-8"))["copies"]
+    assert sorted(copies) == sorted(["\\xff.png", "a\nb.png", "\x1b[31m.png"])
 
 
 def test_a_set_that_comes_with_the_package_is_inspected_too(sslcli: Sslcli) -> None:
