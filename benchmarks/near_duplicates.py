@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sslcli.data.near_duplicates import SMALL, WINDOWS, near_pairs, perceptual_hashes
-from sslcli.data.picture_facts import Look, look_at_bytes, look_at_pixels
 from sslcli.data.sample import FILE
 from sslcli.data.scan import list_folder
+from sslcli.tools.inspect.near_duplicates import SMALL, WINDOWS, near_pairs, perceptual_hashes
+from sslcli.tools.inspect.picture_facts import Look, look_at_bytes, look_at_pixels
 
 CHANGED = 600
 """Pictures that are changed in each way."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from sslcli.data.duplicates import Duplicates
 from sslcli.data.folder import FolderConfig
-from sslcli.tools.inspect.catalogue import Catalogue
 from sslcli.tools.inspect.copies import Copies, across
+from sslcli.tools.inspect.pictures import Catalogue
 from sslcli.tools.inspect.summary import Summary
 from sslcli.tools.inspect.words import Asked
 

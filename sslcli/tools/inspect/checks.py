@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.depth import CHOICE
-from sslcli.data.near_duplicates import FLATTEST
 from sslcli.text import printable
 from sslcli.tools.inspect.findings import (
     MOST_NAMED,
@@ -24,6 +23,7 @@ from sslcli.tools.inspect.findings import (
     refused,
     several,
 )
+from sslcli.tools.inspect.near_duplicates import FLATTEST
 
 FEW = 10
 """Training pictures of a class below which it is named: a split leaves nothing to judge it by."""

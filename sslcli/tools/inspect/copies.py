@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.near_duplicates import clusters, near_pairs
-from sslcli.tools.inspect.catalogue import PART_NAMES, Catalogue
+from sslcli.tools.inspect.near_duplicates import clusters, near_pairs
+from sslcli.tools.inspect.pictures import PART_NAMES, Catalogue
 from sslcli.tools.inspect.survey import Survey
 
 JUDGED = ("val", "test")

@@ -9,8 +9,8 @@ from enum import IntEnum
 from sslcli.data.data_config import DataConfig
 from sslcli.text import printable
 from sslcli.tools.inspect.advice import Advice
-from sslcli.tools.inspect.catalogue import PART_NAMES, Catalogue
 from sslcli.tools.inspect.copies import Copies, across, contradictions, within
+from sslcli.tools.inspect.pictures import PART_NAMES, Catalogue
 from sslcli.tools.inspect.summary import Summary
 from sslcli.tools.inspect.survey import Survey
 

@@ -16,10 +16,11 @@ from sslcli.files import write_atomically
 from sslcli.tools.inspect.advice import advise
 from sslcli.tools.inspect.as_text import show
 from sslcli.tools.inspect.as_values import values
-from sslcli.tools.inspect.catalogue import Catalogue, catalogue_of
+from sslcli.tools.inspect.catalogue import catalogue_of
 from sslcli.tools.inspect.checks import CHECKS
 from sslcli.tools.inspect.copies import find_copies
 from sslcli.tools.inspect.findings import Seen, in_order
+from sslcli.tools.inspect.pictures import Catalogue
 from sslcli.tools.inspect.summary import summary_of
 from sslcli.tools.inspect.survey import survey_of
 from sslcli.tools.inspect.words import Asked, understand

@@ -13,13 +13,13 @@ from PIL import Image, TiffImagePlugin
 from sslcli.data.decode import reason_of
 from sslcli.data.deep_files import read_deep
 from sslcli.data.deep_picture import DeepPicture
-from sslcli.data.near_duplicates import SIDE, SMALL, WINDOWS
 from sslcli.data.stored_picture import (
     TURNS,
     load_upright,
     orientation_of,
     to_grey_or_rgb,
 )
+from sslcli.tools.inspect.near_duplicates import SIDE, SMALL, WINDOWS
 
 COPY = 64
 """Side of the small copy: the whole picture, pressed into a square."""
