@@ -27,16 +27,17 @@ from sslcli.tools.inspect.words import Asked, understand
 
 if TYPE_CHECKING:
     from sslcli.console import Console
+    from sslcli.tools.table import Compose
 
 TABLES_BESIDE = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt", ".json", ".md")
 """Endings of files that describe pictures, and are none."""
 
 
-def inspect(given: argparse.Namespace, console: Console) -> None:
+def inspect(given: argparse.Namespace, console: Console, compose: Compose) -> None:
     require(given.at_most > 0, "--at-most", given.at_most, "positive", "leave it out")
     workers = given.workers
     require(workers is None or workers > 0, "--workers", workers, "positive", "leave it out")
-    asked = understand(given.words)
+    asked = understand(given.words, compose)
     target = None if given.to is None else Path(given.to).expanduser()
     file = None if given.json in (None, "-") else Path(given.json).expanduser()
     _require_new(target, file)

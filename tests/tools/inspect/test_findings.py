@@ -45,7 +45,7 @@ def sound(sound_source: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def inspect(sslcli: Sslcli) -> Callable[..., dict[str, Any]]:
+def inspect(sslcli: Sslcli, plainly: None) -> Callable[..., dict[str, Any]]:
     def run(*words: str | Path) -> dict[str, Any]:
         outcome = sslcli("inspect", *map(str, words), "--json", "-")
         assert outcome.status == 0, outcome.err
