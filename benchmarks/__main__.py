@@ -28,6 +28,8 @@ NAMES = (
     "large_batch",
     "processes",
     "folder",
+    "table_rows",
+    "near_duplicates",
 )
 AGAINST_LIGHTLY = ("losses", "methods")
 
