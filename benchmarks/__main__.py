@@ -30,6 +30,7 @@ NAMES = (
     "folder",
     "table_rows",
     "near_duplicates",
+    "shards",
 )
 AGAINST_LIGHTLY = ("losses", "methods")
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslcli.data.blocks import Blocks
 from sslcli.data.images import ImageSet
 from sslcli.data.prefetch import Prefetcher
 from sslcli.errors import require
@@ -37,7 +38,7 @@ class Batches:
         self.steps_per_epoch = len(images) // batch_size
         # Asked here once: batches are read ahead while the processes may be doing something else.
         self._rank, self._own_size = rank(), batch_size // size()
-        self._images = images.images
+        self._images, self._blocks = images.images, images.blocks
         self._prefetcher: Prefetcher[Tensor] | None = None
         if isinstance(self._images, np.ndarray) and self._images.dtype != np.uint16:
             # torch warns about arrays it may not write to
@@ -54,7 +55,8 @@ class Batches:
         """Returns which pictures `at(step)` returns: (N,) int64."""
         epoch, position = divmod(step, self.steps_per_epoch)
         start = position * self.batch_size + self._rank * self._own_size
-        return _epoch_order(len(self._images), self.seed, epoch)[start : start + self._own_size]
+        order = _epoch_order(len(self._images), self.seed, epoch, self._blocks)
+        return order[start : start + self._own_size]
 
     def _read(self, step: int) -> Tensor:
         chosen = self.indices(step)
@@ -81,8 +83,10 @@ def _require_batch_size(batch_size: int, num: int) -> None:
 
 
 @lru_cache(maxsize=4)
-def _epoch_order(num: int, seed: int, epoch: int) -> Tensor:
+def _epoch_order(num: int, seed: int, epoch: int, blocks: Blocks | None) -> Tensor:
     """Returns an epoch's permutation, cached while batches of two epochs are prepared."""
+    if blocks is not None:
+        return torch.from_numpy(blocks.order(seed, epoch))
     generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
     return torch.randperm(num, generator=generator)
 

@@ -17,8 +17,9 @@ from PIL import Image, UnidentifiedImageError
 from sslcli.data.depth import Depth, refuse_deep
 from sslcli.data.depth import depth_of as depth_of
 from sslcli.data.images import Pixels, Track
-from sslcli.data.resize import centre_square, map_in_threads
+from sslcli.data.resize import centre_square
 from sslcli.data.stored_picture import FLOATS, is_grey, load_upright, to_grey_or_rgb
+from sslcli.threads import map_in_threads
 
 T = TypeVar("T")
 

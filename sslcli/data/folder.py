@@ -269,7 +269,8 @@ def _decoded_set(
     paths = tuple(listing.path(row) for row in part.rows.tolist())
     digests = decoded.records[start:stop, :-1]
     pixels = select(decoded.images, slice(start, stop))
-    whole = ImageSet(pixels, part.labels, paths, digests, part.groups, part.targets)
+    blocks = listing.blocks_of(part.rows)
+    whole = ImageSet(pixels, part.labels, paths, digests, part.groups, part.targets, blocks)
     good = [i - start for i in range(start, stop) if i not in decoded.bad]
     if not good:
         message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.data.blocks import Blocks, joined
 from sslcli.preprocessing import Range
 
 T = TypeVar("T")
@@ -145,7 +146,8 @@ class ImageSet:
     `images` (N, H, W, C), `labels` (N,) int64 or None; `paths` of the files they came from,
     and `digests` (N, 16) uint8 of these files' bytes. `groups` (N,) int64: those of one number stay
     on one side of every split. `targets` in place of labels: (N, T) bool, which of T classes each
-    picture has, or (N, 1) float64, its number.
+    picture has, or (N, 1) float64, its number. `blocks`: in which order they are trained on, where
+    not all can be at hand.
     """
 
     images: Pixels
@@ -154,6 +156,7 @@ class ImageSet:
     digests: NDArray[np.uint8] | None = None
     groups: NDArray[np.int64] | None = None
     targets: NDArray[np.bool_] | NDArray[np.float64] | None = None
+    blocks: Blocks | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -172,7 +175,9 @@ class ImageSet:
         digests = None if self.digests is None else self.digests[indices]
         groups = None if self.groups is None else self.groups[indices]
         targets = None if self.targets is None else self.targets[indices]
-        return ImageSet(select(self.images, indices), labels, paths, digests, groups, targets)
+        blocks = None if self.blocks is None else self.blocks.subset(indices)
+        images = select(self.images, indices)
+        return ImageSet(images, labels, paths, digests, groups, targets, blocks)
 
     def without_labels(self) -> ImageSet:
         return replace(self, labels=None, targets=None)
@@ -255,7 +260,9 @@ class Splits:
         """Returns pictures for pretraining: `train` and `unlabelled`, never the others."""
         if self.unlabelled is None:
             return self.train
-        return ImageSet(JoinedPixels((self.train.images, self.unlabelled.images)))
+        parts = self.train, self.unlabelled
+        images = JoinedPixels(tuple(part.images for part in parts))
+        return ImageSet(images, blocks=joined([part.blocks for part in parts]))
 
     @cached_property
     def fingerprint(self) -> str:

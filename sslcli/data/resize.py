@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -16,15 +12,9 @@ from PIL import Image
 from sslcli.data.images import FittedPixels, ImageSet, Splits, Track, dtype_of
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import full_scale
-from sslcli.processes import num_sharing_cores
+from sslcli.threads import consume, map_in_threads
 
 T = TypeVar("T")
-
-CHUNK = 32
-"""Pictures handed to a thread at once, where every thread gets some.
-
-Small ones take less time than handing them over.
-"""
 
 
 def centre_square(
@@ -110,35 +100,3 @@ def splits_at(splits: Splits, side: int) -> Splits:
         test=splits.test and at_resolution(splits.test, side),
         unlabelled=splits.unlabelled and at_resolution(splits.unlabelled, side),
     )
-
-
-def map_in_threads(
-    function: Callable[[int], T], count: int, workers: int | None = None
-) -> Iterator[T]:
-    """Yields function(0), ..., function(count - 1) in order, from several threads.
-
-    `workers` None: one a core. Threads, because PIL lets go of Python's lock while it decodes and
-    resizes: they were as fast as processes, which must also be started and send the pixels back.
-    """
-    workers = workers or available_cores()
-    step = min(CHUNK, math.ceil(count / workers) or 1)
-    chunks = [range(start, min(start + step, count)) for start in range(0, count, step)]
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for results in pool.map(lambda chunk: [function(index) for index in chunk], chunks):
-                yield from results
-        finally:  # interrupted: do not work off the rest first
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def available_cores() -> int:
-    """Returns this process's share of the machine's cores, at least one."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, cores // num_sharing_cores())
-
-
-def consume(items: Iterable[None]) -> None:
-    for _ in items:
-        pass

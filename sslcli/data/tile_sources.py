@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.deep_files import read_deep
-from sslcli.data.resize import available_cores
 from sslcli.data.scan import Listing
 from sslcli.data.stored_picture import load_upright, orientation_of, to_grey_or_rgb
 from sslcli.preprocessing import full_scale
+from sslcli.threads import available_cores
 
 Box = tuple[int, ...]
 """Left, top, right, bottom, in pixels of the picture seen upright."""
