@@ -20,17 +20,19 @@ NUM_ATTEMPTS = 10
 class RandomCrop:
     """Draws boxes of a random area and shape.
 
-    `scale` is the part of the area, `ratio` width over height: from, to; a crop has `size` times
-    the picture's side. Source: torchvision's RandomResizedCrop, whose distribution this is.
+    `scale` is the part of the area, `ratio` width over height: from, to. A crop has `size` times
+    `of` pixels a side; None: the picture's. Source: torchvision's RandomResizedCrop, whose
+    distribution this is.
     """
 
     scale: tuple[float, float]
     ratio: tuple[float, float]
     size: float = 1.0
+    of: int | None = None
 
     def side(self, resolution: int) -> int:
         """Returns the pixels of a crop's side."""
-        return max(1, round(self.size * resolution))
+        return max(1, round(self.size * (self.of or resolution)))
 
     def sample(self, num_images: int, resolution: int) -> Tensor:
         """Draws (N, 4) int64 on the CPU: top, left, height, width."""

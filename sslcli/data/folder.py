@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.data.cut_config import CutConfig
 from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
 from sslcli.data.groups import with_groups
 from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, select, untracked
@@ -57,7 +58,7 @@ class Cache(Enum):
 
 
 @dataclass(kw_only=True)
-class FolderConfig(ValuesConfig):
+class FolderConfig(ValuesConfig, CutConfig):
     """Reads JPEG, PNG, WebP, BMP, GIF and TIFF pictures from a folder, or a zip file of one.
 
     They lie in class folders or not, in train/, val/ and test/ or not.
@@ -69,8 +70,8 @@ class FolderConfig(ValuesConfig):
     root: str | None = setting(REQUIRED, "the folder of pictures, or a zip file of one")
     resolution: int | None = setting(
         None,
-        "side in pixels that every picture is resized and cut to; null: 64, or what an encoder "
-        "was trained on",
+        "side in pixels that every picture is resized and cut to; null: what an encoder was "
+        "trained on, else that of a tile, else 64",
     )
     channels: int | None = setting(
         None,
@@ -139,7 +140,7 @@ class FolderConfig(ValuesConfig):
 
         `limit` comes before decoding: a bad picture among those is one fewer.
         """
-        listing, stored = self.list_files(track)
+        listing, stored = self._cut_files(track)
         chosen = self.divided(stored)
         files = {
             "train": chosen.train,
@@ -174,7 +175,7 @@ class FolderConfig(ValuesConfig):
 
     def few(self, num: int, track: Track = untracked) -> ImageSet:
         """Returns as `DataConfig.few`; decodes these alone."""
-        listing, stored = self.list_files()
+        listing, stored = self._cut_files(track)
         train = self.divided(stored).train
         some = train.subset(evenly_spaced(len(train), num))
         in_memory = replace(self, cache=Cache.memory)
@@ -196,6 +197,13 @@ class FolderConfig(ValuesConfig):
         listing, stored = scan_zip(root) if self._is_zip() else scan(root)
         return listing, stored if self.groups is None else with_groups(stored, listing, self.groups)
 
+    def _cut_files(self, track: Track) -> tuple[Listing, StoredParts[PictureFiles]]:
+        """Returns the files as `list_files`, or their tiles where they are to be cut."""
+        if self.tile is not None and self.cache is Cache.none:
+            message = "data.cache=none would decode a whole picture for every tile of a batch"
+            raise SslcliError(message, "leave it out, or data.cache=disk")
+        return self.cut(*self.list_files(track), self.workers, track)
+
     def _depth(self, listing: Listing, rows: NDArray[np.int64]) -> tuple[Depth | None, list[str]]:
         from sslcli.data.decode import depth_of
 
@@ -208,9 +216,9 @@ class FolderConfig(ValuesConfig):
         from sslcli.data.disk import decode_to_disk
         from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
 
-        resolution = self.resolution or DEFAULT_RESOLUTION
+        side = self.resolution or self.tile or DEFAULT_RESOLUTION
         cuts = self.depth is not None
-        options = DecodeOptions(resolution, self.channels, self.workers, depth, cuts)
+        options = DecodeOptions(side, self.channels, self.workers, depth, cuts)
         place = {
             Cache.auto: decode_to_memory
             if size() == 1 and _is_quick_and_small(listing, rows, options)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sslcli.data.resize import at_resolution
 from sslcli.engine.train import Pictures
 from sslcli.errors import SslcliError
 from sslcli.experiments.session import Session
@@ -64,7 +65,8 @@ def _is_views(size: object, num: int) -> bool:
 
 def save_figures(session: Session, method: Method, records: Records) -> None:
     """Draws the curves, and what the method can show of what it learned."""
-    figures, val, compute = session.figures, session.splits.val, session.compute
+    figures, compute = session.figures, session.compute
+    val = at_resolution(session.splits.val, method.preprocessing.resolution)
     normal = session.run.facts.get("derived", {}).get("normal_loss", {})
     save_curves(figures / "curves.png", records, normal)
     save_snapshots(figures / "snapshots.png", records, kept_snapshots(session.run.folder))

@@ -14,6 +14,7 @@ from sslcli import processes
 from sslcli.data.data_config import DataConfig
 from sslcli.data.images import Splits
 from sslcli.data.needs import require_labels, require_test
+from sslcli.data.resize import splits_at
 from sslcli.engine.device import Compute
 from sslcli.engine.environment import environment
 from sslcli.engine.minimize import Minimizer
@@ -171,6 +172,8 @@ def open_evaluation(
         if chosen is None:
             fix = "name the data to evaluate on with data=…"
             require_same_data(source.folder, session.splits, fix)
+            fitted = splits_at(session.splits, sources[0].preprocessing.resolution)
+            session = replace(session, splits=fitted)
         require_fit(session.splits.train.images, source.preprocessing)
     return session
 

@@ -88,7 +88,8 @@ def evaluation_folder_label(run: str, choices: dict[str, str]) -> str:
 def load_own_data(files: EncoderFiles, track: Track, root: str | None = None) -> Splits:
     """Loads the data that the run was trained on, from `root` if they moved.
 
-    Raises SslcliError where they are missing or have changed.
+    Where its views were smaller, they are larger than what the encoder is fed (`splits_at`). Raises
+    SslcliError where they are missing or have changed.
     """
     config = run_data_config(files, None, root)
     require_present(config, "--data-root FOLDER says where they are now")

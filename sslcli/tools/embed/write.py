@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sslcli.data.images import ImageSet, Splits, evenly_spaced
+from sslcli.data.resize import splits_at
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
@@ -45,6 +46,7 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     if given.output and Path(given.output).expanduser().is_file():
         raise SslcliError(f"{given.output} is a file", "name a folder: --output FOLDER")
     splits = load_own_data(files, console.track, given.data_root)
+    splits = splits_at(splits, files.preprocessing.resolution)
     part, pictures = _part(splits, given.part)
     chosen_map.require_pictures(len(pictures))
     target = (

@@ -10,7 +10,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sslcli.choices import name_in
 from sslcli.errors import SslcliError, require
+from sslcli.experiments.groups import GROUPS
 from sslcli.tools.arguments import parse, require_free
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def main(arguments: list[str], console: Console, compose: Compose) -> int:
     given = parse(_parser(), arguments)
     must_be, fix = f"from 1 to {MOST_PICTURES}", "8 is the default"
     require(1 <= given.pictures <= MOST_PICTURES, "--pictures", given.pictures, must_be, fix)
-    variants = compose(given.words)
+    variants = compose("pretrain", given.words)
     _require_alike(variants)
     path = _free_path(variants[0][1]) if given.to is None else Path(given.to).expanduser()
     if path.suffix.lower() != ".png":
@@ -53,9 +55,6 @@ def _require_alike(variants: list[tuple[str, Any]]) -> None:
 
 def _free_path(config: Any) -> Path:
     """Returns a new path below the folder of runs."""
-    from sslcli.choices import name_in
-    from sslcli.experiments.groups import GROUPS
-
     names = [name_in(GROUPS[group], getattr(config, group)) for group in ("method", "data")]
     folder = Path(config.runtime.outputs).expanduser() / FOLDER
     numbers = ["", *(f"-{number}" for number in range(2, 10_000))]
