@@ -15,6 +15,7 @@ from sslcli.data.data_config import DataConfig
 from sslcli.data.images import Splits
 from sslcli.data.needs import require_labels, require_test
 from sslcli.data.resize import splits_at
+from sslcli.data.values import is_whole
 from sslcli.engine.device import Compute
 from sslcli.engine.environment import environment
 from sslcli.engine.minimize import Minimizer
@@ -27,7 +28,7 @@ from sslcli.engine.train import Periods, Pictures, ProgressListener, train
 from sslcli.engine.trial import fastest_threads
 from sslcli.evaluation.features import require_fit
 from sslcli.experiments.recording_config import RecordingConfig
-from sslcli.method import Evaluate, Learner
+from sslcli.method import Evaluate, Learner, Preprocessing
 from sslcli.report.display import Display
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
@@ -175,7 +176,20 @@ def open_evaluation(
             fitted = splits_at(session.splits, sources[0].preprocessing.resolution)
             session = replace(session, splits=fitted)
         require_fit(session.splits.train.images, source.preprocessing)
+        warn_of_other_range(session, source.preprocessing)
     return session
+
+
+def warn_of_other_range(session: Session, fed: Preprocessing) -> None:
+    """Warns where other values of the files mean black and white than in the encoder's training."""
+    given = session.splits.range
+    if given != fed.range and not (is_whole(given) and is_whole(fed.range)):
+        (low, high), (before_low, before_high) = given or (0, 255), fed.range or (0, 255)
+        session.console.warn(
+            f"the encoder was trained with values from {before_low:g}, black, to {before_high:g}, "
+            f"white, and these pictures are read from {low:g} to {high:g}; "
+            f"data.range=[{before_low:g},{before_high:g}] reads them as in training"
+        )
 
 
 def train_phase(
