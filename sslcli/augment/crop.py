@@ -118,7 +118,8 @@ def _magnified(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
     mirrored = torch.where(flipped.unsqueeze(1), side - 1 - forward, forward)
     # Bilinear is separable, and whole rows of a matrix are quickly copied: so first the pictures'
     # columns, which are rows of C·S numbers; then, turned once, their rows.
-    source = images.permute(0, 2, 3, 1).to(torch.float32, memory_format=torch.contiguous_format)
+    turned_over = images.permute(0, 2, 3, 1)
+    source = turned_over.to(torch.float32, memory_format=torch.contiguous_format).contiguous()
     picture = torch.arange(num_crops, device=images.device).remainder_(num_images)
     columns = _interpolate(
         source.div_(full_scale(images.dtype)).view(num_images * side, channels * side),

@@ -57,7 +57,9 @@ def _read(data: bytes, range_: Range | None) -> DeepPicture | None:
 def _read_npy(data: bytes) -> DeepPicture:
     array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     if array.ndim not in (2, 3) or 0 in array.shape:
-        raise ValueError(f"it holds {array.shape}, and a picture is (H, W) or (H, W, C)")
+        many = "; data=arrays reads arrays of pictures" if array.ndim == 4 else ""
+        message = f"it holds {array.shape}, and a picture is (H, W) or (H, W, C)"
+        raise ValueError(message + many)
     if kind_of(array.dtype) == "bool" or array.dtype.kind not in "uif":
         raise ValueError(f"its values are {array.dtype}, which are no brightness")
     pixels = array[..., None] if array.ndim == 2 else array

@@ -17,6 +17,8 @@ from sslcli.data.groups import with_groups
 from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, select, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import StoredParts
+from sslcli.data.values import used_range
+from sslcli.data.values_config import ValuesConfig
 from sslcli.data.zip_file import scan_zip
 from sslcli.errors import SslcliError, require
 from sslcli.processes import size
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from sslcli.data.decode import Decoded, DecodeOptions
+    from sslcli.data.depth import Depth
 
 DEFAULT_RESOLUTION = 64
 MAX_NAMED = 20
@@ -55,7 +58,7 @@ class Cache(Enum):
 
 
 @dataclass(kw_only=True)
-class FolderConfig(CutConfig):
+class FolderConfig(ValuesConfig, CutConfig):
     """Reads JPEG, PNG, WebP, BMP, GIF and TIFF pictures from a folder, or a zip file of one.
 
     They lie in class folders or not, in train/, val/ and test/ or not.
@@ -71,7 +74,8 @@ class FolderConfig(CutConfig):
         "trained on, else that of a tile, else 64",
     )
     channels: int | None = setting(
-        None, "1 grey, 3 colour; null: 1 if every picture is grey, else 3"
+        None,
+        "1 grey, 3 colour; null: 1 if every picture is grey, else 3, or as many as the files have",
     )
     max_bad: float = setting(
         0.01,
@@ -97,6 +101,12 @@ class FolderConfig(CutConfig):
         "brackets hold the group, searched for in the path below data.root; null: none",
         added_later=True,
     )
+    depth: int | None = setting(
+        None,
+        "bits that are kept of a channel, 8 or 16; null: as many as the files have",
+        added_later=True,
+        before=8,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,6 +117,8 @@ class FolderConfig(CutConfig):
             "1, 3 or null",
             "leave it out",
         )
+        fix = "leave it out"
+        require(self.depth in (None, 8, 16), "data.depth", self.depth, "8, 16 or null", fix)
         bad = self.max_bad
         require(
             0 <= bad < 1,
@@ -120,7 +132,8 @@ class FolderConfig(CutConfig):
 
     def for_encoder(self, resolution: int, channels: int) -> Self:
         fitted = super().for_encoder(resolution, channels)
-        return replace(fitted, channels=channels) if fitted.channels is None else fitted
+        is_left_open = fitted.channels is None and channels in (1, 3)
+        return replace(fitted, channels=channels) if is_left_open else fitted
 
     def load(self, track: Track = untracked) -> Splits:
         """Loads as `DataConfig.load`.
@@ -136,7 +149,8 @@ class FolderConfig(CutConfig):
             "unlabelled": chosen.unlabelled,
         }
         rows = np.concatenate([part.rows for part in files.values() if part is not None])
-        decoded = self._decode(listing, rows, track)
+        depth, said = self._depth(listing, rows)
+        decoded = self._decode(listing, rows, depth, track)
         bad = [
             f"{printable(listing.names[rows[i]])}: {reason}"
             for i, reason in sorted(decoded.bad.items())
@@ -155,14 +169,18 @@ class FolderConfig(CutConfig):
             no_labels=chosen.no_labels,
             target_names=chosen.target_names,
         )
-        return handle_duplicates(splits, self.duplicates)
+        kind = np.dtype("uint8" if depth is None else depth.kind)
+        meant = self.with_meaning(splits, used_range(kind, self.chosen_range()), said)
+        return handle_duplicates(meant, self.duplicates)
 
     def few(self, num: int, track: Track = untracked) -> ImageSet:
         """Returns as `DataConfig.few`; decodes these alone."""
         listing, stored = self._cut_files(track)
         train = self.divided(stored).train
         some = train.subset(evenly_spaced(len(train), num))
-        decoded = replace(self, cache=Cache.memory)._decode(listing, some.rows, track)
+        in_memory = replace(self, cache=Cache.memory)
+        depth, _ = self._depth(listing, some.rows)
+        decoded = in_memory._decode(listing, some.rows, depth, track)
         found = split_decoded(listing, {"train": some}, decoded)["train"]
         assert found is not None
         return found
@@ -186,13 +204,21 @@ class FolderConfig(CutConfig):
             raise SslcliError(message, "leave it out, or data.cache=disk")
         return self.cut(*self.list_files(track), self.workers, track)
 
-    def _decode(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
+    def _depth(self, listing: Listing, rows: NDArray[np.int64]) -> tuple[Depth | None, list[str]]:
+        from sslcli.data.decode import depth_of
+
+        return depth_of(listing, rows, self.channels, self.chosen_range(), self.depth)
+
+    def _decode(
+        self, listing: Listing, rows: NDArray[np.int64], depth: Depth | None, track: Track
+    ) -> Decoded:
         from sslcli.data.decode import DecodeOptions
         from sslcli.data.disk import decode_to_disk
         from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
 
         side = self.resolution or self.tile or DEFAULT_RESOLUTION
-        options = DecodeOptions(side, self.channels, self.workers)
+        cuts = self.depth is not None
+        options = DecodeOptions(side, self.channels, self.workers, depth, cuts)
         place = {
             Cache.auto: decode_to_memory
             if size() == 1 and _is_quick_and_small(listing, rows, options)
@@ -253,7 +279,7 @@ def _decoded_set(
 
 def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
     """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
-    num_bytes = len(rows) * options.resolution**2 * (options.channels or 3)
+    num_bytes = len(rows) * options.picture_bytes
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
     return quick and num_bytes <= MEMORY_SHARE * (memory_bytes() or 0)
 

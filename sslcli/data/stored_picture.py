@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+FLOATS = "its pixels are floating-point numbers, of unknown range"
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,6 +49,19 @@ def is_grey(image: Image.Image) -> bool:
     """Tells whether an opened picture is stored as grey, whatever its pixels are."""
     grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
     return grey or _storage_mode(image) == "LA;16B"  # which Pillow makes RGBA
+
+
+def to_grey_or_rgb(image: Image.Image) -> Image.Image:
+    """Converts to mode L if grey, else RGB; lays transparent pixels on white."""
+    if image.mode == "F":
+        raise ValueError(FLOATS)
+    mode = "L" if is_grey(image) else "RGB"
+    if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):
+        with_alpha = image.convert("LA" if mode == "L" else "RGBA")
+        canvas = Image.new(mode, image.size, "white")
+        canvas.paste(with_alpha.convert(mode), mask=with_alpha.getchannel("A"))
+        return canvas
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _storage_mode(image: Image.Image) -> str:

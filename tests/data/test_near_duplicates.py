@@ -35,7 +35,10 @@ def test_no_pair_of_close_hashes_is_missed_and_none_is_added() -> None:
     hashes = planted(200)
     ramp = np.arange(SMALL**2, dtype=np.uint8).reshape(SMALL, SMALL)
     small = np.repeat(ramp[None], len(hashes), axis=0)
-    found = {tuple(pair) for pair in near_pairs(hashes, small, np.arange(len(hashes))).tolist()}
+    found = {
+        tuple(pair)
+        for pair in near_pairs(hashes[:, None], small[:, None], np.arange(len(hashes))).tolist()
+    }
     numbers = [int(value) for value in hashes]
     slow = {
         (i, j)
@@ -53,19 +56,21 @@ def test_pictures_of_one_hash_that_do_not_correlate_are_no_pair() -> None:
     small[2] = np.clip(small[0].astype(int) + rng.integers(-9, 10, small[0].shape), 0, 255)
     assert np.corrcoef(small[0].ravel(), small[2].ravel())[0, 1] > LEAST_ALIKE
     hashes = np.zeros(3, dtype=np.uint64)
-    assert near_pairs(hashes, small, np.arange(3)).tolist() == [[0, 2]]
-    assert near_pairs(hashes, small, np.array([1, 2])).tolist() == []
+    assert near_pairs(hashes[:, None], small[:, None], np.arange(3)).tolist() == [[0, 2]]
+    assert near_pairs(hashes[:, None], small[:, None], np.array([1, 2])).tolist() == []
 
 
 def test_flat_pictures_have_no_pair() -> None:
     small = np.full((50, SMALL, SMALL), 7, dtype=np.uint8)
-    assert len(near_pairs(np.zeros(50, dtype=np.uint64), small, np.arange(50))) == 0
+    assert len(near_pairs(np.zeros((50, 1), dtype=np.uint64), small[:, None], np.arange(50))) == 0
 
 
 def test_many_copies_make_few_pairs_and_one_cluster() -> None:
     ramp = np.arange(SMALL**2, dtype=np.uint8).reshape(SMALL, SMALL)
     pairs = near_pairs(
-        np.full(1000, 5, dtype=np.uint64), np.repeat(ramp[None], 1000, axis=0), np.arange(1000)
+        np.full((1000, 1), 5, dtype=np.uint64),
+        np.repeat(ramp[None, None], 1000, axis=0),
+        np.arange(1000),
     )
     assert len(pairs) == 999
     assert clusters(pairs) == [list(range(1000))]
@@ -78,7 +83,16 @@ def test_clusters_join_over_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["quality 50", "half the size", "twice the size", "grey", "darker"]
+    "change",
+    [
+        "quality 50",
+        "half the size",
+        "twice the size",
+        "grey",
+        "darker",
+        "2 % cropped",
+        "5 % cropped",
+    ],
 )
 def test_a_picture_saved_again_is_near(change: str) -> None:
     rng = np.random.default_rng(0)
@@ -88,6 +102,8 @@ def test_a_picture_saved_again_is_near(change: str) -> None:
         "half the size": picture.resize((60, 45)),
         "twice the size": picture.resize((240, 180)),
         "grey": picture.convert("L"),
+        "2 % cropped": picture.crop((2, 2, 118, 88)),
+        "5 % cropped": picture.crop((6, 4, 114, 86)),
         "darker": picture.point(lambda level: level * 0.8),
     }.get(change, picture)
     looks = [look_at_bytes(encoded(picture, 95)), look_at_bytes(encoded(changed, 50))]

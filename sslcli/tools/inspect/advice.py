@@ -17,6 +17,8 @@ SIDES = (32, 64, 96, 128, 160, 192, 224)
 """Resolutions that are suggested where sizes differ; the largest is that of most published runs."""
 SHARE = 0.1
 """The share of pictures that may be smaller than the resolution, and are enlarged."""
+USUAL = 0.5
+"""The share of pictures of one size from which it is a resolution too."""
 TRY_FIRST = 64
 
 
@@ -58,7 +60,9 @@ def _resolution(summary: Summary) -> tuple[int | None, str]:
     if smallest == largest <= SIDES[-1]:
         return smallest, f"all have a shorter side of {smallest} px"
     low = int(np.quantile(sides, SHARE, method="lower"))
-    fitting = [side for side in SIDES if side <= low]
+    usual = int(np.bincount(sides).argmax())
+    own = [usual] if (sides == usual).mean() >= USUAL and usual <= SIDES[-1] else []
+    fitting = sorted(side for side in (*SIDES, *own) if side <= low)
     if not fitting:
         return max(8, int(np.median(sides))), "the median of the shorter sides"
     side = fitting[-1]

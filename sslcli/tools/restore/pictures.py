@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from sslcli.data.picture_file import PictureFile, format_of, read_picture, suffix_that_holds
-from sslcli.data.scan import SUFFIXES, is_picture, pictures_under
+from sslcli.data.scan import DEEP_SUFFIXES, SUFFIXES, is_picture, pictures_under
 from sslcli.errors import SslcliError
 
 Hidden = NDArray[np.bool_]
@@ -88,7 +88,7 @@ def _jobs_of(source: Path, folder: Path | None) -> list[Job]:
     if not names:
         raise SslcliError(
             f"there are no pictures in {source}",
-            f"it should hold files ending in {' '.join(SUFFIXES)}",
+            f"it should hold files ending in {' '.join((*SUFFIXES, *DEEP_SUFFIXES))}",
         )
     return [
         Job(source / name, name, (folder / name).with_suffix(suffix_that_holds(source / name)))

@@ -159,6 +159,19 @@ def test_arrays_of_many_channels_and_16_bits_have_nothing_to_mend(
     assert found["command"] == "sslcli pretrain data=arrays data.root=a.npy", "as stored"
 
 
+def test_parquet_is_told_from_a_table_by_its_columns(few: Path, sslcli: Sslcli) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    paths = sorted(few.iterdir())
+    content = [path.read_bytes() for path in paths]
+    parquet.write_table(arrow.table({"image": content, "label": [0, 1, 0]}), "bytes.parquet")
+    parquet.write_table(arrow.table({"path": list(map(str, paths))}), "paths.parquet")
+    for name, kind in {"bytes.parquet": "parquet", "paths.parquet": "table"}.items():
+        found = json.loads(sslcli("inspect", name, "--json", "-").out)
+        assert found["words"][0] == f"data={kind}"
+        assert found["format"] == {"PNG": 3}
+
+
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_an_archive_is_inspected_as_its_folder(kind: str, few: Path, sslcli: Sslcli) -> None:
     names = {
