@@ -19,7 +19,6 @@ from sslcli.data.resize import available_cores
 from sslcli.data.scan import Listing
 from sslcli.data.stored_picture import load_upright, orientation_of
 from sslcli.data.tiled_tiff import TiledTiff
-from sslcli.preprocessing import full_scale
 
 Box = tuple[int, ...]
 """Left, top, right, bottom, in pixels of the picture seen upright."""
@@ -101,7 +100,8 @@ class Sources:
         down, across = (max(1, length // LOOKED_AT) for length in pixels.shape[:2])
         pixels = pixels[::down, ::across]
         values = pixels.reshape(-1, pixels.shape[2]).astype(np.float32)
-        scale = full_scale(pixels.dtype) if pixels.dtype.name in ("uint8", "uint16") else 1.0
+        # What means white is known of 8 bits alone; too low a guess leaves no tile out.
+        scale = 255.0 if pixels.dtype == np.uint8 else float(np.abs(values).max()) or 1.0
         away = np.abs(values - np.median(values, axis=0)) / scale
         return float((away <= NEAR).all(axis=1).mean())
 

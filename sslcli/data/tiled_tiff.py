@@ -89,4 +89,13 @@ def _is_plain(page: Any) -> bool:
     extra = not page.extrasamples or set(map(int, page.extrasamples)) == {0}
     plain = int(page.photometric) in (MIN_IS_BLACK, RGB) and page.dtype is not None
     contiguous = page.planarconfig == 1 and page.imagedepth == 1
-    return bool(page.is_tiled and turned == 1 and compression and extra and plain and contiguous)
+    whole_bytes = page.bitspersample in (8, 16, 32)
+    return bool(
+        whole_bytes
+        and page.is_tiled
+        and turned == 1
+        and compression
+        and extra
+        and plain
+        and contiguous
+    )

@@ -266,5 +266,15 @@ def test_a_tile_that_the_file_has_lost_is_named(tmp_path: Path) -> None:
         stored(tmp_path / "cut", f"{number}.tif", noise(64, 64, number), tile=(32, 32))
     path = tmp_path / "cut" / "1.tif"
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(SslcliError, match=r"1 of 27 pictures could not be decoded.*1\.tif#x="):
+    with pytest.raises(SslcliError, match=r"9 of 48 pictures .*1\.tif#x=20,y=20: the file ends"):
         loaded(tmp_path / "cut")
+
+
+def test_a_tile_of_12_bits_is_empty_only_where_it_has_one_colour(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 4096, (32, 64)).astype(np.uint16)
+    pixels[:, 32:] = rng.integers(4000, 4040, (32, 32))
+    stored(tmp_path / "a", "a.tif", pixels, photometric="minisblack")
+    sources = Sources(scan(tmp_path / "a")[0], None)
+    assert sources.empty_part(0, (0, 0, 32, 32)) < 0.2
+    assert sources.empty_part(0, (32, 0, 64, 32)) == 1.0
