@@ -1,4 +1,4 @@
-"""Configures how pictures are cut into tiles before they are resized."""
+"""Configures how pictures are cut into tiles, and made square."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sslcli.data.data_config import DataConfig
 from sslcli.data.images import Track
 from sslcli.data.scan import Listing, PictureFiles
+from sslcli.data.shape import Shape
 from sslcli.data.split import StoredParts
 from sslcli.errors import require
 from sslcli.settings import setting
@@ -14,7 +15,17 @@ from sslcli.settings import setting
 
 @dataclass(kw_only=True)
 class CutConfig(DataConfig):
-    """Holds how pictures are cut into tiles."""
+    """Holds how pictures are cut into tiles, and made square."""
+
+    shape: Shape = setting(
+        Shape.square,
+        "what is stored of pictures that are not square: square, their middle; pad, all, with "
+        "borders; cover, all, squeezed: crops are drawn as from the whole picture, not squeezed",
+        added_later=True,
+    )
+    fill: float = setting(
+        0.0, "the borders that shape=pad adds, from 0, black, to 1, white", added_later=True
+    )
 
     tile: int | None = setting(
         None,
@@ -39,6 +50,8 @@ class CutConfig(DataConfig):
         require(tile is None or tile >= 8, "data.tile", tile, "at least 8, or null", "try 256")
         must_be, fix = f"at least 0 and below data.tile={tile}", "try 0, or a quarter of data.tile"
         require(0 <= overlap < (tile or 1), "data.tile_overlap", overlap, must_be, fix)
+        fill = self.fill
+        require(0 <= fill <= 1, "data.fill", fill, "from 0 to 1", "0 is black, 1 white")
         require(0 < empty <= 1, "data.tile_empty", empty, "above 0, up to 1", "try 0.95")
 
     def cut(

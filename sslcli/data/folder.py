@@ -64,7 +64,8 @@ class FolderConfig(ValuesConfig, CutConfig):
     They lie in class folders or not, in train/, val/ and test/ or not.
 
     Each is turned upright (EXIF), laid on white where transparent, shrunk or enlarged (bicubic,
-    antialiased) until its shorter side is `resolution`, and cut to its middle square.
+    antialiased) until its shorter side is `resolution`, and cut to its middle square, or made
+    square as `shape` says.
     """
 
     root: str | None = setting(REQUIRED, "the folder of pictures, or a zip file of one")
@@ -215,10 +216,12 @@ class FolderConfig(ValuesConfig, CutConfig):
         from sslcli.data.decode import DecodeOptions
         from sslcli.data.disk import decode_to_disk
         from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
+        from sslcli.data.resize import Framing
 
         side = self.resolution or self.tile or DEFAULT_RESOLUTION
         cuts = self.depth is not None
-        options = DecodeOptions(side, self.channels, self.workers, depth, cuts)
+        framing = Framing(self.shape, self.fill)
+        options = DecodeOptions(side, self.channels, self.workers, depth, cuts, framing)
         place = {
             Cache.auto: decode_to_memory
             if size() == 1 and _is_quick_and_small(listing, rows, options)

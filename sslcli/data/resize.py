@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sslcli.data.images import FittedPixels, ImageSet, Splits, Track, dtype_of
+from sslcli.data.shape import Shape
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import full_scale
 from sslcli.processes import num_sharing_cores
@@ -44,6 +45,39 @@ def centre_square(
     )
 
 
+@dataclass(frozen=True)
+class Framing:
+    """Makes pictures square: as `shape` says, borders having `fill`, 0 black to 1 white."""
+
+    shape: Shape = Shape.square
+    fill: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Names it in names of files; empty for what was always done."""
+        if self.shape is Shape.square:
+            return ""
+        return f"_{self.shape.value}{f'{self.fill:g}' if self.shape is Shape.pad else ''}"
+
+    def __call__(self, picture: Image.Image, side: int, white: float = 255.0) -> Image.Image:
+        """Returns a picture `side` square; `white`: the value that means it."""
+        if self.shape is Shape.square:
+            return centre_square(picture, side)
+        if self.shape is Shape.cover:
+            return picture.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        scale = side / max(picture.size)
+        width, height = (max(1, round(length * scale)) for length in picture.size)
+        small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        value = self.fill * white if picture.mode == "F" else round(self.fill * 255)
+        bands = len(picture.getbands())
+        canvas = Image.new(picture.mode, (side, side), (value,) * bands if bands > 1 else value)
+        canvas.paste(small, ((side - width) // 2, (side - height) // 2))
+        return canvas
+
+
+MIDDLE = Framing()
+
+
 def resize(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     """Returns `part` with its pictures, (N, H, W, C), square at `resolution`."""
     images = part.images
@@ -64,8 +98,8 @@ def resize(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     return replace(part, images=small)
 
 
-def resized(picture: NDArray[Any], side: int) -> NDArray[Any]:
-    """Returns the middle square of a picture (H, W, C), (side, side, C), bicubic, antialiased.
+def resized(picture: NDArray[Any], side: int, framing: Framing = MIDDLE) -> NDArray[Any]:
+    """Returns a picture (H, W, C) as a square, (side, side, C), bicubic, antialiased.
 
     Pillow resizes grey and RGB of 8 bits as they are; other channels one by one, as float32, which
     are then rounded to whole numbers, and cut to what their type holds, floats to [0, 1].
@@ -73,12 +107,13 @@ def resized(picture: NDArray[Any], side: int) -> NDArray[Any]:
     channels = picture.shape[2]
     if picture.dtype == np.uint8 and channels in (1, 3):
         image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
-        return np.asarray(centre_square(image, side)).reshape(side, side, channels)
+        return np.asarray(framing(image, side)).reshape(side, side, channels)
+    white = full_scale(picture.dtype)
     planes = [
-        np.asarray(centre_square(Image.fromarray(plane.astype(np.float32)), side))
+        np.asarray(framing(Image.fromarray(plane.astype(np.float32)), side, white))
         for plane in np.moveaxis(picture, 2, 0)
     ]
-    values = np.stack(planes, axis=2).clip(0, full_scale(picture.dtype))
+    values = np.stack(planes, axis=2).clip(0, white)
     whole = values.round() if picture.dtype.kind == "u" else values
     return whole.astype(picture.dtype)
 
