@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sslcli.data.data_config import DataConfig
 from sslcli.data.images import Track
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.shape import Shape
 from sslcli.data.split import StoredParts
-from sslcli.errors import require
+from sslcli.errors import SslcliError, require
 from sslcli.settings import setting
 
 
@@ -52,7 +55,20 @@ class CutConfig(DataConfig):
         require(0 <= overlap < (tile or 1), "data.tile_overlap", overlap, must_be, fix)
         fill = self.fill
         require(0 <= fill <= 1, "data.fill", fill, "from 0 to 1", "0 is black, 1 white")
+        if tile is not None and self.shape is Shape.cover:
+            message = "data.shape=cover of tiles, which are square already"
+            raise SslcliError(message, "leave it out")
         require(0 < empty <= 1, "data.tile_empty", empty, "above 0, up to 1", "try 0.95")
+
+    def aspects(
+        self, listing: Listing, rows: NDArray[np.int64], workers: int | None, track: Track
+    ) -> NDArray[np.float64] | None:
+        """Returns (N,) width over height of pictures that are squeezed; None where none are."""
+        if self.shape is not Shape.cover:
+            return None
+        from sslcli.data.tiles import aspects_of
+
+        return aspects_of(listing, rows, workers, track)
 
     def cut(
         self,

@@ -157,7 +157,8 @@ class FolderConfig(ValuesConfig, CutConfig):
             for i, reason in sorted(decoded.bad.items())
         ]
         self._refuse_too_many(bad, len(rows))
-        sets = split_decoded(listing, files, decoded)
+        aspects = self.aspects(listing, rows, self.workers, track)
+        sets = split_decoded(listing, files, decoded, aspects)
         assert sets["train"] is not None
         assert sets["val"] is not None
         splits = Splits(
@@ -182,7 +183,8 @@ class FolderConfig(ValuesConfig, CutConfig):
         in_memory = replace(self, cache=Cache.memory)
         depth, _ = self._depth(listing, some.rows)
         decoded = in_memory._decode(listing, some.rows, depth, track)
-        found = split_decoded(listing, {"train": some}, decoded)["train"]
+        aspects = self.aspects(listing, some.rows, self.workers, track)
+        found = split_decoded(listing, {"train": some}, decoded, aspects)["train"]
         assert found is not None
         return found
 
@@ -253,26 +255,41 @@ class FolderConfig(ValuesConfig, CutConfig):
 
 
 def split_decoded(
-    listing: Listing, files: dict[str, PictureFiles | None], decoded: Decoded
+    listing: Listing,
+    files: dict[str, PictureFiles | None],
+    decoded: Decoded,
+    aspects: NDArray[np.float64] | None = None,
 ) -> dict[str, ImageSet | None]:
-    """Returns each part's pictures, cut from those of all parts, without bad ones."""
+    """Returns each part's pictures, cut from those of all parts, without bad ones.
+
+    `aspects`: width over height of all parts' pictures, where they were squeezed.
+    """
     sets: dict[str, ImageSet | None] = {}
     start = 0
     for name, part in files.items():
-        sets[name] = None if part is None else _decoded_set(name, part, listing, decoded, start)
-        start += 0 if part is None else len(part)
+        if part is None:
+            sets[name] = None
+            continue
+        own = None if aspects is None else aspects[start : start + len(part)]
+        sets[name] = _decoded_set(name, part, listing, decoded, start, own)
+        start += len(part)
     return sets
 
 
 def _decoded_set(
-    name: str, part: PictureFiles, listing: Listing, decoded: Decoded, start: int
+    name: str,
+    part: PictureFiles,
+    listing: Listing,
+    decoded: Decoded,
+    start: int,
+    aspects: NDArray[np.float64] | None,
 ) -> ImageSet:
     """Returns the good pictures of a part, whose first is `start` in `decoded`."""
     stop = start + len(part)
     paths = tuple(listing.path(row) for row in part.rows.tolist())
     digests = decoded.records[start:stop, :-1]
     pixels = select(decoded.images, slice(start, stop))
-    whole = ImageSet(pixels, part.labels, paths, digests, part.groups, part.targets)
+    whole = ImageSet(pixels, part.labels, paths, digests, part.groups, part.targets, aspects)
     good = [i - start for i in range(start, stop) if i not in decoded.bad]
     if not good:
         message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"

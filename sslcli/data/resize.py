@@ -98,7 +98,25 @@ def resize(part: ImageSet, resolution: int | None, track: Track) -> ImageSet:
     return replace(part, images=small)
 
 
-def resized(picture: NDArray[Any], side: int, framing: Framing = MIDDLE) -> NDArray[Any]:
+@dataclass(frozen=True)
+class MiddleOfSqueezed:
+    """Cuts the middle square of a picture that was squeezed, of which `aspect` is told."""
+
+    aspect: float
+
+    def __call__(self, picture: Image.Image, side: int, white: float) -> Image.Image:
+        squeezed = picture.size[0]
+        width, height = squeezed * min(1, 1 / self.aspect), squeezed * min(1, self.aspect)
+        left, top = (squeezed - width) / 2, (squeezed - height) / 2
+        box = (left, top, left + width, top + height)
+        return picture.resize((side, side), Image.Resampling.BICUBIC, box, reducing_gap=2.0)
+
+
+ToSquare = Callable[[Image.Image, int, float], Image.Image]
+"""Makes a picture square, given its side and the value that means white."""
+
+
+def resized(picture: NDArray[Any], side: int, framing: ToSquare = MIDDLE) -> NDArray[Any]:
     """Returns a picture (H, W, C) as a square, (side, side, C), bicubic, antialiased.
 
     Pillow resizes grey and RGB of 8 bits as they are; other channels one by one, as float32, which
@@ -107,7 +125,7 @@ def resized(picture: NDArray[Any], side: int, framing: Framing = MIDDLE) -> NDAr
     channels = picture.shape[2]
     if picture.dtype == np.uint8 and channels in (1, 3):
         image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
-        return np.asarray(framing(image, side)).reshape(side, side, channels)
+        return np.asarray(framing(image, side, 255.0)).reshape(side, side, channels)
     white = full_scale(picture.dtype)
     planes = [
         np.asarray(framing(Image.fromarray(plane.astype(np.float32)), side, white))
@@ -118,22 +136,43 @@ def resized(picture: NDArray[Any], side: int, framing: Framing = MIDDLE) -> NDAr
     return whole.astype(picture.dtype)
 
 
-def resized_all(pictures: NDArray[Any], side: int) -> NDArray[Any]:
-    """Returns pictures (N, H, W, C) as `resized`, (N, side, side, C), made in threads."""
+def resized_all(
+    pictures: NDArray[Any], aspects: NDArray[np.float64] | None, side: int
+) -> NDArray[Any]:
+    """Returns pictures (N, H, W, C) as squares, (N, side, side, C), made in threads.
+
+    Of pictures that were squeezed, `aspects` tell their middle.
+    """
     small = np.empty((len(pictures), side, side, pictures.shape[3]), dtype=pictures.dtype)
 
     def fill(index: int) -> None:
-        small[index] = resized(pictures[index], side)
+        framing = MIDDLE if aspects is None else MiddleOfSqueezed(float(aspects[index]))
+        small[index] = resized(pictures[index], side, framing)
 
     consume(map_in_threads(fill, len(pictures)))
     return small
 
 
+def letterboxed(pictures: NDArray[Any], aspects: NDArray[np.float64]) -> NDArray[Any]:
+    """Returns squeezed pictures (N, S, S, C) in their own shapes, on white, to be looked at."""
+    side, boxed = pictures.shape[1], np.full_like(pictures, full_scale(pictures.dtype))
+    for picture, aspect, canvas in zip(pictures, aspects.tolist(), boxed, strict=True):
+        height, width = (max(1, round(side * min(1, part))) for part in (1 / aspect, aspect))
+        top, left = (side - height) // 2, (side - width) // 2
+        rows, columns = (np.arange(n) * side // n for n in (height, width))
+        canvas[top : top + height, left : left + width] = picture[rows][:, columns]
+    return boxed
+
+
 def at_resolution(part: ImageSet, side: int) -> ImageSet:
-    """Returns pictures (N, S, S, C) with `side`, resized when asked for; all of each is seen."""
-    if part.resolution == side:
+    """Returns pictures (N, S, S, C) with `side`, resized when asked for.
+
+    All of each is seen, or, where they were squeezed, their middle square.
+    """
+    if part.resolution == side and part.aspects is None:
         return part
-    return replace(part, images=FittedPixels(part.images, side, resized_all))
+    fitted = FittedPixels(part.images, side, resized_all, part.aspects)
+    return replace(part, images=fitted, aspects=None)
 
 
 def splits_at(splits: Splits, side: int) -> Splits:

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sslcli.data.decode import to_grey_or_rgb
 from sslcli.data.deep_files import read_deep
 from sslcli.data.resize import available_cores
 from sslcli.data.scan import Listing
-from sslcli.data.stored_picture import load_upright, orientation_of
+from sslcli.data.stored_picture import load_upright, orientation_of, to_grey_or_rgb
 from sslcli.data.tiled_tiff import TiledTiff
 
 Box = tuple[int, ...]

@@ -78,8 +78,8 @@ class TiledTiff:
             data = file.read(length)
         if len(data) < length:
             raise ValueError("the file ends before its pixels do")
-        decoded: NDArray[Any] = self.page.decode(data, index)[0]
-        return decoded[0]
+        piece: NDArray[Any] = self.page.decode(data, index)[0][0]
+        return piece
 
 
 def _is_plain(page: Any) -> bool:
