@@ -60,6 +60,15 @@ class CutConfig(DataConfig):
             raise SslcliError(message, "leave it out")
         require(0 < empty <= 1, "data.tile_empty", empty, "above 0, up to 1", "try 0.95")
 
+    def require_middle_squares(self, what: str) -> None:
+        """Raises SslcliError where anything else is stored of pictures; `what` needs them."""
+        if self.tile is not None or self.shape is not Shape.square:
+            stored = f"data.shape={self.shape.name}" if self.tile is None else "data.tile"
+            message = (
+                f"{what} lie on the middle squares of whole pictures, and {stored} stores others"
+            )
+            raise SslcliError(message, "evaluate on data=… without it, data.shape=square")
+
     def aspects(
         self, listing: Listing, rows: NDArray[np.int64], workers: int | None, track: Track
     ) -> NDArray[np.float64] | None:

@@ -190,3 +190,12 @@ def test_settings_that_cannot_be_honoured_are_refused(
 ) -> None:
     with pytest.raises(SslcliError, match=message):
         FolderConfig(root="x", **settings)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"shape": Shape.pad}, {"shape": Shape.cover}, {"tile": 16}], ids=str
+)
+def test_what_needs_middle_squares_is_refused_others(settings: dict[str, Any]) -> None:
+    FolderConfig(root="x").require_middle_squares("masks")
+    with pytest.raises(SslcliError, match="masks lie on the middle squares"):
+        FolderConfig(root="x", **settings).require_middle_squares("masks")
