@@ -29,12 +29,7 @@ from sslcli.tools.table import Compose
 def run_experiment(command: str, words: list[str], debug: bool) -> int:
     """Composes and runs one job, or a sweep with -m; returns the exit status."""
     register()
-    for word in words:
-        if word.startswith("="):
-            raise SslcliError(
-                f"{word!r} has no key before its =", "give key=value, without spaces around the ="
-            )
-    _require_chosen(command, words)
+    _require_words(command, words)
     with errors_explained(command, words, debug):
         if "--help" in words or "-h" in words:
             show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
@@ -44,11 +39,16 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
         return _run(command, words, debug)
 
 
-def _require_chosen(command: str, words: list[str]) -> None:
-    """Raises SslcliError for a key of a group of which no choice is given or default.
+def _require_words(command: str, words: list[str]) -> None:
+    """Raises SslcliError for a word without a key, or a key of a group that is not chosen.
 
     For example `data.root=x` without `data=folder` in linear-eval.
     """
+    for word in words:
+        if word.startswith("="):
+            raise SslcliError(
+                f"{word!r} has no key before its =", "give key=value, without spaces around the ="
+            )
     fields = dataclasses.fields(EXPERIMENTS[command].load_config().Config)
     unchosen = {field.name for field in fields if field.default is None}
     chosen = {word.partition("=")[0].lstrip("+") for word in words}
@@ -82,10 +82,12 @@ def _run(command: str, words: list[str], debug: bool) -> int:
     return max(statuses)
 
 
-def composer(command: str, debug: bool) -> Compose:
-    """Returns what composes words as a sweep of the command would."""
+def composer(debug: bool) -> Compose:
+    """Returns what composes a command's words as a sweep of it would."""
 
-    def composed(words: list[str]) -> list[tuple[str, Any]]:
+    def composed(command: str, words: list[str]) -> list[tuple[str, Any]]:
+        register()
+        _require_words(command, words)
         with errors_explained(command, words, debug):
             return _composed(command, words)
 
@@ -93,7 +95,6 @@ def composer(command: str, debug: bool) -> Compose:
 
 
 def _composed(command: str, words: list[str]) -> list[tuple[str, Any]]:
-    register()
     overrides, _ = split_words([*words, "-m"])
     with config_loader([]) as loader:
         sweep = loader.load_configuration(command, overrides, RunMode.MULTIRUN)

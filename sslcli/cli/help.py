@@ -71,7 +71,7 @@ def completions(line: str) -> list[str]:
     if len(words) <= 2:
         start = words[1] if len(words) > 1 else ""
         return [name for name in [*EXPERIMENTS, *TOOLS] if name.startswith(start)]
-    command = TOOLS[words[1]].of if words[1] in TOOLS else words[1]
+    command = "pretrain" if words[1] in TOOLS and TOOLS[words[1]].composes else words[1]
     if command not in EXPERIMENTS:
         return []
     overrides, flags = split_words(words[2:])

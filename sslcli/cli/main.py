@@ -64,12 +64,12 @@ def dispatch(arguments: list[str], debug: bool) -> int:
                 f"{launched_as().size} processes were started together, and {name} is done by one"
             )
             raise SslcliError(message, f"start it without torchrun or srun: sslcli {name} …")
-        work, experiment = TOOLS[name].load().main, TOOLS[name].of
-        if experiment is None:
-            return int(work(rest, Console()))
+        tool = TOOLS[name]
+        if not tool.composes:
+            return int(tool.load().main(rest, Console()))
         from sslcli.cli.experiment import composer
 
-        return int(work(rest, Console(), composer(experiment, debug)))
+        return int(tool.load().main(rest, Console(), composer(debug)))
     if name in EXPERIMENTS:
         from sslcli.cli.experiment import run_experiment
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-Compose = Callable[[list[str]], list[tuple[str, Any]]]
-"""Maps `key=value` words to configs, one for each combination of values `a,b`.
+Compose = Callable[[str, list[str]], list[tuple[str, Any]]]
+"""Maps a command and its `key=value` words to configs, one for each combination of values `a,b`.
 
 Each comes with its own words where there are several, else with "".
 """
@@ -18,14 +18,13 @@ Each comes with its own words where there are several, else with "".
 class Tool:
     """Describes a command that reads runs and takes ordinary arguments.
 
-    Its module has `main(arguments, console)`, which returns the exit status. Where it is `of` an
-    experiment, it takes this one's `key=value` words too, and is `main(arguments, console,
-    compose)`.
+    Its module has `main(arguments, console)`, which returns the exit status. Where it `composes`,
+    it takes `key=value` words of a command too, and is `main(arguments, console, compose)`.
     """
 
     module: str
     summary: str
-    of: str | None = None
+    composes: bool = False
 
     def load(self) -> Any:
         """Imports and returns the tool's module."""
@@ -53,7 +52,7 @@ TOOLS: dict[str, Tool] = {
         "compare", "say in which settings runs differ and what each measured, and plot their curves"
     ),
     "views": Tool(
-        "views.main", "draw what a method's views are like, without training", of="pretrain"
+        "views.main", "draw what a method's views are like, without training", composes=True
     ),
     "runs": Tool("runs", "list the runs, newest first"),
     "inspect": Tool(

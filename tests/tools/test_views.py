@@ -30,7 +30,7 @@ def photos(tmp_path: Path) -> Path:
 
 def views(*words: str) -> str:
     output = io.StringIO()
-    main(list(words), Console(output, io.StringIO()), composer("pretrain", False))
+    main(list(words), Console(output, io.StringIO()), composer(False))
     return output.getvalue()
 
 
@@ -81,4 +81,4 @@ def test_what_cannot_be_drawn_is_refused(words: list[str], message: str) -> None
 
 def test_more_kinds_than_a_sheet_holds_are_refused() -> None:
     with pytest.raises(SslcliError, match="9 kinds of views do not fit on one sheet"):
-        main([], Console(), lambda words: [("", None)] * 9)
+        main([], Console(), lambda command, words: [("", None)] * 9)

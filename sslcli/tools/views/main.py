@@ -28,7 +28,7 @@ def main(arguments: list[str], console: Console, compose: Compose) -> int:
     given = parse(_parser(), arguments)
     must_be, fix = f"from 1 to {MOST_PICTURES}", "8 is the default"
     require(1 <= given.pictures <= MOST_PICTURES, "--pictures", given.pictures, must_be, fix)
-    variants = compose(given.words)
+    variants = compose("pretrain", given.words)
     _require_alike(variants)
     path = _free_path(variants[0][1]) if given.to is None else Path(given.to).expanduser()
     if path.suffix.lower() != ".png":
