@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -11,13 +14,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sslcli.cli.compose import composed_to_dataclass, register
+from sslcli.cli.compose import compose, composed_to_dataclass, register
 from sslcli.cli.explain import explained
 from sslcli.cli.guard import guarded
 from sslcli.cli.help import show_help
 from sslcli.cli.launch import hand_to_hydra
 from sslcli.cli.sweep import run_sweep
-from sslcli.cli.words import require_text
+from sslcli.cli.words import require_text, split_words
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
@@ -29,6 +32,27 @@ from sslcli.text import shell_quoted
 
 def run_experiment(command: str, words: list[str], debug: bool) -> int:
     """Composes and runs one job, or a sweep with -m; returns the exit status."""
+    with _explained(command, words, debug):
+        if "--help" in words or "-h" in words:
+            show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
+            return 0
+        if set(MULTIRUN) & set(words):
+            return run_sweep(command, words, debug)
+        return _run(command, words, debug)
+
+
+def config_of_words(command: str, words: Sequence[str]) -> Any:
+    """Returns the config that a command would run with, of its words; they hold no flag."""
+    with _explained(command, list(words), debug=False):
+        overrides, _ = split_words(words)
+        config = composed_to_dataclass(compose(command, overrides))
+        require_text(overrides, config)
+        return config
+
+
+@contextlib.contextmanager
+def _explained(command: str, words: list[str], debug: bool) -> Iterator[None]:
+    """Prepares Hydra, and raises its errors as SslcliError."""
     # With this Hydra raises its errors instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register()
@@ -39,12 +63,7 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
             )
     _require_chosen(command, words)
     try:
-        if "--help" in words or "-h" in words:
-            show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
-            return 0
-        if set(MULTIRUN) & set(words):
-            return run_sweep(command, words, debug)
-        return _run(command, words, debug)
+        yield
     except (HydraException, OmegaConfBaseException) as reason:
         if debug:
             raise

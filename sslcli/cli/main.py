@@ -64,7 +64,12 @@ def dispatch(arguments: list[str], debug: bool) -> int:
                 f"{launched_as().size} processes were started together, and {name} is done by one"
             )
             raise SslcliError(message, f"start it without torchrun or srun: sslcli {name} …")
-        return int(TOOLS[name].load().main(rest, Console()))
+        tool = TOOLS[name]
+        if tool.composes:
+            from sslcli.cli.experiment import config_of_words
+
+            return int(tool.load().main(rest, Console(), config_of_words))
+        return int(tool.load().main(rest, Console()))
     if name in EXPERIMENTS:
         from sslcli.cli.experiment import run_experiment
 

@@ -11,11 +11,13 @@ from typing import Any
 class Tool:
     """Describes a command that reads runs and takes ordinary arguments.
 
-    Its module has `main(arguments, console)`, which returns the exit status.
+    Its module has `main(arguments, console)`, which returns the exit status. Where it `composes`,
+    `main` takes a third argument: what makes a command's config of the words behind it.
     """
 
     module: str
     summary: str
+    composes: bool = False
 
     def load(self) -> Any:
         """Imports and returns the tool's module."""
@@ -23,6 +25,7 @@ class Tool:
 
 
 TOOLS: dict[str, Tool] = {
+    "plan": Tool("plan.main", "say what a run will take: steps, memory, work, disk", composes=True),
     "resume": Tool("resume", "continue a run that was interrupted, bit for bit"),
     "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
     "restore": Tool(
