@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import pytest
 from doubles import Outcome
 
+from sslcli.cli.experiment import config_of_words
 from sslcli.console import Console
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.methods.simclr import SimCLRConfig
@@ -123,7 +124,9 @@ def test_every_tool_understands_its_arguments(
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_intermixed_args", only_parse)
     with pytest.raises(Parsed):
-        TOOLS[words[0]].load().main(list(words[1:]), Console())
+        tool = TOOLS[words[0]]
+        further = [] if tool.work is None else [config_of_words]
+        tool.load().main(list(words[1:]), Console(), *further)
 
 
 def test_every_command_exists() -> None:

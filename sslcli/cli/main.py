@@ -65,7 +65,7 @@ def dispatch(arguments: list[str], debug: bool) -> int:
             )
             raise SslcliError(message, f"start it without torchrun or srun: sslcli {name} …")
         tool = TOOLS[name]
-        if tool.composes:
+        if tool.work is not None:
             from sslcli.cli.experiment import config_of_words
 
             return int(tool.load().main(rest, Console(), config_of_words))

@@ -157,6 +157,17 @@ class FolderConfig(DataConfig):
         )
         return handle_duplicates(splits, self.duplicates)
 
+    def bytes_on_disk(self) -> int:
+        """Returns the bytes of the decoded pictures that a run keeps on disk; opens none."""
+        from sslcli.data.decode import DecodeOptions
+
+        options = DecodeOptions(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
+        listing, _ = self.list_files()
+        quick = _is_quick_and_small(listing, np.arange(len(listing)), options)
+        if self.cache in (Cache.memory, Cache.none) or (self.cache is Cache.auto and quick):
+            return 0
+        return len(listing) * options.resolution**2 * (options.channels or 3)
+
     def picture_folder(self) -> Path | None:
         return None if self._is_zip() else self.location()
 

@@ -21,7 +21,7 @@ IN_PLACE = {
 """Updates that change their tensors and make none; some lack a kernel for meta tensors."""
 
 
-class LiveMemory(TorchDispatchMode):
+class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of meta tensors that are alive, and their operations.
 
     Views share a storage, which counts once, from the operation that made it until nothing holds
@@ -31,7 +31,7 @@ class LiveMemory(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = self.flops = 0
         self._alive: dict[int, weakref.ref[Any]] = {}
 

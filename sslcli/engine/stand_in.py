@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 META = torch.device("meta")
-DEVICE_OF = Tensor.device.__get__  # type: ignore[attr-defined]
+DEVICE_OF = Tensor.device.__get__
 HALVED = {
     F.linear, F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d,
     F.conv_transpose3d, F.bilinear, torch.matmul, torch.mm, torch.bmm, torch.addmm, torch.baddbmm,
@@ -87,7 +87,7 @@ class StandIn(TorchFunctionMode):
 
         torch's own `backward` would be handed to this mode once more.
         """
-        run = torch.autograd.Variable._execution_engine.run_backward  # type: ignore[attr-defined]
+        run = torch.autograd.Variable._execution_engine.run_backward
         ones = torch.ones_like(loss)
         with self:
             run((loss,), (ones,), False, False, tuple(inputs), True, True)
@@ -130,9 +130,11 @@ def _attention(queries: Tensor, keys: Tensor, values: Tensor, *more: Any, **name
 
     On meta tensors torch would choose the formula, which keeps three.
     """
-    fused: Callable[..., tuple[Tensor, Tensor]]
-    fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    fused: Callable[..., tuple[Tensor, Tensor]] = (
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    )
     dropout = more[1] if len(more) > 1 else named.pop("dropout_p", 0.0)
     causal = more[2] if len(more) > 2 else named.pop("is_causal", False)
     mask = more[0] if more else named.pop("attn_mask", None)
-    return fused(queries, keys, values, dropout, causal, attn_mask=mask, **named)[0]
+    mixed: Tensor = fused(queries, keys, values, dropout, causal, attn_mask=mask, **named)[0]
+    return mixed

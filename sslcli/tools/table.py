@@ -11,21 +11,28 @@ from typing import Any
 class Tool:
     """Describes a command that reads runs and takes ordinary arguments.
 
-    Its module has `main(arguments, console)`, which returns the exit status. Where it `composes`,
-    `main` takes a third argument: what makes a command's config of the words behind it.
+    Its module has `main(arguments, console)`, which returns the exit status. Where there is `work`,
+    a module that imports torch, `main` takes a third argument: what makes a command's config of
+    the words behind it.
     """
 
     module: str
     summary: str
-    composes: bool = False
+    work: str | None = None
 
     def load(self) -> Any:
         """Imports and returns the tool's module."""
         return import_module(f"sslcli.tools.{self.module}")
 
+    def load_work(self) -> Any:
+        """Imports and returns the module that does the work, with torch."""
+        return import_module(f"sslcli.tools.{self.work}")
+
 
 TOOLS: dict[str, Tool] = {
-    "plan": Tool("plan.main", "say what a run will take: steps, memory, work, disk", composes=True),
+    "plan": Tool(
+        "plan.main", "say what a run will take: steps, memory, work, disk", work="plan.report"
+    ),
     "resume": Tool("resume", "continue a run that was interrupted, bit for bit"),
     "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
     "restore": Tool(

@@ -154,6 +154,7 @@ def test_the_command_trains_nothing_and_says_what_is_needed(sslcli: Sslcli) -> N
         (["pretrain", "--memory", "24"], "--memory must be"),
         (["pretrain", "--processes", "0"], "--processes must be at least 1"),
         (["pretrain", "-m", "seed=1,2"], "unrecognized arguments: -m"),
+        (["pretrain", "--device-tflops", "9", "--measure"], "a GPU that is not here"),
         (["pretrain", "batch_size=1"], "batch_size must be at least 2"),
         (["pretrain", "data=folder", "data.root=nowhere"], "nowhere"),
     ],
@@ -168,6 +169,17 @@ def test_ten_real_steps_are_measured(sslcli: Sslcli) -> None:
     assert said.status == 0, said.err
     assert "images/s" in said.out
     assert torch.get_num_threads() == 1
+
+
+def test_pictures_in_a_folder_are_counted_and_none_is_opened(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number}.png").write_bytes(b"no picture")
+    data = ["data=folder", f"data.root={tmp_path}", "data.resolution=32"]
+    words = ["data.limit=null", "batch_size=2"]
+    subject = plan_of(Machine(), *data, *words).subject
+    assert (subject.num_images, subject.shape, subject.cached) == (18, (32, 32, 3), 0)
+    subject = plan_of(Machine(), *data, *words, "data.cache=disk", "data.channels=1").subject
+    assert (subject.shape, subject.cached) == ((32, 32, 1), 20 * 32 * 32)
 
 
 @pytest.mark.slow

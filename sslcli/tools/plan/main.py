@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sslcli.errors import SslcliError
 from sslcli.tools.arguments import parse
 from sslcli.tools.plan.machine import Machine
+from sslcli.tools.table import TOOLS
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -33,13 +34,8 @@ def main(arguments: list[str], console: Console, compose: Compose) -> int:
         )
     machine = Machine.of(given.memory, given.device_tflops, given.processes)
     config = compose(given.command, words)
-
-    from sslcli.tools.plan.needed import Plan  # imports torch
-    from sslcli.tools.plan.report import report
-    from sslcli.tools.plan.subjects import subject_of
-
-    subject = subject_of(given.command, config, machine.teraflops is not None, console.track)
-    report(Plan(subject, machine), given.measure, console)
+    work = TOOLS["plan"].load_work()
+    work.report(given.command, config, machine, given.measure, console)
     return 0
 
 

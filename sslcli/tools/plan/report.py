@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sslcli.text import duration
-from sslcli.tools.plan.measure import images_per_second
+from sslcli.tools.plan.machine import Machine
+from sslcli.tools.plan.measure import images_per_second, require_here
 from sslcli.tools.plan.needed import Plan
+from sslcli.tools.plan.subjects import subject_of
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -17,8 +19,15 @@ UNCOUNTED = (
 )
 
 
-def report(plan: Plan, measure: bool, console: Console) -> None:
-    """Prints the plan; `measure`: takes real steps for it."""
+def report(command: str, config: Any, machine: Machine, measure: bool, console: Console) -> None:
+    """Prints the plan of a command; `measure`: takes real steps for it.
+
+    Raises SslcliError where the command would at its start, or where none can be measured here.
+    """
+    subject = subject_of(command, config, machine.teraflops is not None, console.track)
+    if measure:
+        require_here(subject)
+    plan = Plan(subject, machine)
     console.say(plan.in_words)
     console.columns(f"plan of {plan.subject.title}", rows(plan))
     for sentence in sentences(plan):
