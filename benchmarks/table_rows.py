@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -39,12 +40,13 @@ def main() -> None:
         folder = Path(place)
         make_pictures(folder, rows)
         few, many = write_table(folder, "few", 100), write_table(folder, "many", rows)
-        base, _ = trained(few, folder)
-        print(f"100 rows: peak {base:.0f} MB", flush=True)
+        base = trained(few, folder)
+        print(f"100 rows: peak {base.peak:.0f} MB, while training {base.held:.0f} MB", flush=True)
         for start in ("first start", "second start"):
-            peak, seconds = trained(many, folder)
+            found = trained(many, folder)
             print(
-                f"{rows:,} rows, {start}: {seconds:.0f} s to {STEPS} steps, peak {peak:.0f} MB, {peak - base:.0f} MB above",
+                f"{rows:,} rows, {start}: {found.seconds:.0f} s to {STEPS} steps; above 100 rows: "
+                f"peak {found.peak - base.peak:.0f} MB, while training {found.held - base.held:.0f} MB",
                 flush=True,
             )
 
@@ -73,8 +75,16 @@ def write_table(folder: Path, name: str, rows: int) -> Path:
     return path
 
 
-def trained(table: Path, folder: Path) -> tuple[float, float]:
-    """Trains until the first record; returns the peak in MB, and seconds."""
+class Cost(NamedTuple):
+    """MB at the most, MB at the first record, and the seconds until then."""
+
+    peak: float
+    held: float
+    seconds: float
+
+
+def trained(table: Path, folder: Path) -> Cost:
+    """Trains until the first record, which is written after STEPS steps."""
     outputs = folder / "outputs" / str(time.monotonic_ns())
     words = [*WORDS, f"data.root={table}", "data=table", f"runtime.outputs={outputs}"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
@@ -91,12 +101,13 @@ def trained(table: Path, folder: Path) -> tuple[float, float]:
     if run.poll() is not None:
         assert run.stderr is not None
         sys.exit(f"it ended before its first record: {run.stderr.read().decode()[-2000:]}")
-    peak = [
-        line for line in Path(f"/proc/{run.pid}/status").read_text().splitlines() if "VmHWM" in line
-    ]
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{run.pid}/status").read_text().splitlines()
+    )
     run.send_signal(signal.SIGINT)
     run.communicate()
-    return int(peak[0].split()[1]) / 1000, seconds
+    peak, held = (int(status[name].split()[0]) / 1000 for name in ("VmHWM", "VmRSS"))
+    return Cost(peak, held, seconds)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from omegaconf.errors import (
 )
 
 from sslcli.errors import SslcliError, require, unknown
+from sslcli.settings import NOTHING
 from sslcli.text import escape_interpolation, first_line
 
 T = TypeVar("T")
@@ -205,7 +206,8 @@ def _essence(config: Any, files: Mapping[str, str], key: str = "") -> Any:
         if field.metadata.get("changes_results", True)
         and not (
             field.metadata.get("added_later", False)
-            and getattr(config, field.name) == _default(field)
+            and getattr(config, field.name)
+            in (_default(field), field.metadata.get("before", NOTHING))
         )
     ]
     return {

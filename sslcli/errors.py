@@ -34,6 +34,7 @@ class Interrupted(SslcliError):
 
     def __init__(self, message: str, fix: str, signal_number: int) -> None:
         super().__init__(message, fix)
+        self.signal_number = signal_number
         self.exit_code = 128 + signal_number
 
 

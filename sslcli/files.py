@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sslcli.errors import SslcliError
+from sslcli.system import is_alive, sync_folder
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -38,15 +39,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     if durable:
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -85,18 +78,8 @@ def remove_abandoned(folder: Path, name: str) -> None:
     """Removes what dead processes left behind while they wrote `name` into `folder`."""
     for path in folder.glob(f".{glob.escape(name)}.*.tmp"):
         writer = path.name.rsplit(".", 2)[1]
-        if writer.isdigit() and not _is_alive(int(writer)):
+        if writer.isdigit() and not is_alive(int(writer)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from inspect import signature
 from typing import (
     TYPE_CHECKING,
@@ -136,6 +136,17 @@ class MethodConfig:
         Parts and plain values go in.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no build")
+
+    def fed(self, preprocessing: Preprocessing) -> Preprocessing:
+        """Returns what its encoder is fed, of pictures stored with the resolution given.
+
+        That is the size of the views, where the config has `views` that say one. Raises SslcliError
+        where the stored pictures are smaller.
+        """
+        views: Any = getattr(self, "views", None)
+        if getattr(views, "size", None) is None:
+            return preprocessing
+        return replace(preprocessing, resolution=views.fed(preprocessing).resolution)
 
     def known_to_fail(self, batch_size: int) -> str | None:
         """Returns what is known to fail with these settings, and the better choice.

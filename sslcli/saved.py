@@ -18,7 +18,7 @@ import yaml
 from sslcli.choices import missing, name_in, package_in
 from sslcli.config import Groups, flat, node, to_dataclass, values_of
 from sslcli.errors import SslcliError, unknown
-from sslcli.settings import REQUIRED
+from sslcli.settings import NOTHING, REQUIRED
 from sslcli.text import first_line
 
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -215,7 +215,13 @@ def _class_and_values(group: str, saved: Saved, groups: Groups) -> tuple[type[An
             "restore it from a copy",
         )
     _require_keys(table[choice], values, saved, f"{group}.")
-    return table[choice], values
+    return table[choice], {**_meant_before(table[choice]), **values}
+
+
+def _meant_before(cls: type[Any]) -> dict[str, Any]:
+    """Returns what configs did that lack a key, where that is not its default."""
+    found = {f.name: f.metadata.get("before", NOTHING) for f in dataclasses.fields(cls)}
+    return {name: value for name, value in found.items() if value is not NOTHING}
 
 
 def _require_keys(cls: type[Any], values: dict[str, Any], saved: Saved, prefix: str = "") -> None:

@@ -11,6 +11,9 @@ T = TypeVar("T")
 REQUIRED: Any = "???"
 """The default of a required field: composing a config without it is an error that names it."""
 
+NOTHING: Any = object()
+"""Stands for a value that is not given."""
+
 
 def setting(
     default: T,
@@ -21,12 +24,14 @@ def setting(
     file: bool = False,
     inside: tuple[str, ...] = (),
     words: tuple[str, ...] = (),
+    before: Any = NOTHING,
 ) -> T:
     """Returns a dataclass field.
 
     `changes_results=False` keeps it out of the run's identity: it says where and how a run
     computes, not what. `added_later`: configs saved before lack it, and did what its default does:
-    at its default it is no part of the identity either.
+    at its default it is no part of the identity either. `before`: what those did, where that is
+    another value than the default; they are read so, and it is no part of the identity either.
 
     `file`: the text, or each of the texts, is the path of a file or folder that is read. It is made
     absolute, must be there, and its content counts in the identity, not its name. A run that is
@@ -41,6 +46,7 @@ def setting(
         "file": file,
         "words": words,
         "inside": inside,
+        "before": before,
     }
     if isinstance(default, list):
         field: Any = dataclasses.field(default_factory=lambda: list(default), metadata=metadata)

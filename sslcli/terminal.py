@@ -8,6 +8,8 @@ import signal
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
+from sslcli.system import HANGUP
+
 
 class _Terminal:
     """Passes text on to a terminal; a closed one is a SIGHUP, which stops and saves."""
@@ -36,7 +38,8 @@ def _hanging_up() -> Iterator[None]:
         if reason.errno != errno.EIO:
             raise
         # The system's own SIGHUP may come later, or to another process only.
-        signal.raise_signal(signal.SIGHUP)
+        if HANGUP is not None:
+            signal.raise_signal(HANGUP)
 
 
 def open_stream(stream: IO[str]) -> IO[str]:

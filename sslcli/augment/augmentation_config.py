@@ -5,7 +5,7 @@ Importing this module does not import torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sslcli import augment
@@ -95,6 +95,13 @@ class ViewConfig:
         [0.3, 3.3], "height over width of the rectangle: from, to", added_later=True
     )
 
+    size: int | None = setting(
+        None,
+        "side in pixels of a view, and of what the encoder is fed, cut from a larger stored "
+        "picture (data.resolution); null: the stored picture's",
+        added_later=True,
+    )
+
     def __post_init__(self) -> None:
         self._check_further()
         _require_range(
@@ -138,6 +145,8 @@ class ViewConfig:
 
     def _check_further(self) -> None:
         """Raises SslcliError for a value out of range of the settings that came later."""
+        size = self.size
+        require(size is None or size > 0, _key("size"), size, "positive, or null", "try 128")
         unbounded = float("inf")
         _require_range(
             "noise_std", self.noise_std, 1.0, "two positive parts of white", "[0.02, 0.1]"
@@ -155,8 +164,21 @@ class ViewConfig:
             require(0 < value < unbounded, _key(name), value, "positive", f"try {example}")
 
     def fed(self, preprocessing: Preprocessing) -> Preprocessing:
-        """Returns what the views feed an encoder with: normalised pictures or not."""
+        """Returns what the views feed an encoder with: their size, normalised or not.
+
+        Raises SslcliError where the stored pictures are smaller.
+        """
+        if self.size is not None:
+            stored = preprocessing.resolution
+            must_be = f"at most the stored pictures' side, {stored}"
+            fix = f"store larger ones: data.resolution={self.size}"
+            require(self.size <= stored, _key("size"), self.size, must_be, fix)
+            preprocessing = replace(preprocessing, resolution=self.size)
         return preprocessing if self.normalize else preprocessing.without_normalization()
+
+    def beside(self, large: ViewConfig) -> ViewConfig:
+        """Returns it for small views: `crop_size` is of the large ones' side."""
+        return self if self.size is not None else replace(self, size=large.size)
 
     def build(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Augmentation:
         """Builds it for pictures in [0, 1] with this `mean` and `std`, a number a channel."""
@@ -165,6 +187,7 @@ class ViewConfig:
                 (self.crop_scale[0], self.crop_scale[1]),
                 (self.crop_ratio[0], self.crop_ratio[1]),
                 self.crop_size,
+                self.size,
             ),
             flip=self.flip,
             jitter=augment.ColourJitter(

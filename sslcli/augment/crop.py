@@ -20,17 +20,19 @@ NUM_ATTEMPTS = 10
 class RandomCrop:
     """Draws boxes of a random area and shape.
 
-    `scale` is the part of the area, `ratio` width over height: from, to; a crop has `size` times
-    the picture's side. Source: torchvision's RandomResizedCrop, whose distribution this is.
+    `scale` is the part of the area, `ratio` width over height: from, to. A crop has `size` times
+    `of` pixels a side; None: the picture's. Source: torchvision's RandomResizedCrop, whose
+    distribution this is.
     """
 
     scale: tuple[float, float]
     ratio: tuple[float, float]
     size: float = 1.0
+    of: int | None = None
 
     def side(self, resolution: int) -> int:
         """Returns the pixels of a crop's side."""
-        return max(1, round(self.size * resolution))
+        return max(1, round(self.size * (self.of or resolution)))
 
     def sample(self, num_images: int, resolution: int) -> Tensor:
         """Draws (N, 4) int64 on the CPU: top, left, height, width."""
@@ -116,7 +118,8 @@ def _magnified(images: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
     mirrored = torch.where(flipped.unsqueeze(1), side - 1 - forward, forward)
     # Bilinear is separable, and whole rows of a matrix are quickly copied: so first the pictures'
     # columns, which are rows of C·S numbers; then, turned once, their rows.
-    source = images.permute(0, 2, 3, 1).to(torch.float32, memory_format=torch.contiguous_format)
+    turned_over = images.permute(0, 2, 3, 1)
+    source = turned_over.to(torch.float32, memory_format=torch.contiguous_format).contiguous()
     picture = torch.arange(num_crops, device=images.device).remainder_(num_images)
     columns = _interpolate(
         source.div_(full_scale(images.dtype)).view(num_images * side, channels * side),

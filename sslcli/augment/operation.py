@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
 
 class Operation(Protocol):
     """Changes some of the views at random: (N, C, S, S) floats in [0, 1], of any C."""
+
+    moves: ClassVar[bool]
+    """Whether it moves pixels; else it changes their values."""
 
     def sample(self, num_images: int, channels: int, side: int) -> Tensor:
         """Draws what is done to each of N views of `side` pixels on the CPU: a row a view."""

@@ -6,6 +6,7 @@ N views, C channels, S pixels a side.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ class AutoContrast:
     Equals torchvision's `autocontrast`: a channel of one value stays as it is.
     """
 
+    moves: ClassVar[bool] = False
     probability: float
 
     def sample(self, num_images: int, channels: int, side: int) -> Tensor:
@@ -46,6 +48,7 @@ class Noise:
     A view's deviation is drawn from `std`: from, to; 1 is white. What leaves [0, 1] is cut off.
     """
 
+    moves: ClassVar[bool] = False
     probability: float
     std: tuple[float, float]
 
@@ -74,6 +77,7 @@ class Erasing:
     by torchvision's RandomErasing, whose distribution this is. Differs: torchvision fills with 0.
     """
 
+    moves: ClassVar[bool] = False
     probability: float
     scale: tuple[float, float]
     ratio: tuple[float, float]
@@ -104,6 +108,7 @@ class Erasing:
 class ChannelDrop:
     """Makes each channel of a view 0 with `probability`; one at least is kept of each view."""
 
+    moves: ClassVar[bool] = False
     probability: float
 
     def sample(self, num_images: int, channels: int, side: int) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from sslcli.augment.picture_noise import draw_seeds, uniform
 class VerticalFlip:
     """Mirrors top and bottom, with `probability`."""
 
+    moves: ClassVar[bool] = True
     probability: float
 
     def sample(self, num_images: int, channels: int, side: int) -> Tensor:
@@ -36,6 +38,7 @@ class VerticalFlip:
 class QuarterTurns:
     """Turns, with `probability`, by 90, 180 or 270 degrees, each as often."""
 
+    moves: ClassVar[bool] = True
     probability: float
 
     def sample(self, num_images: int, channels: int, side: int) -> Tensor:
@@ -61,6 +64,7 @@ class Warp:
     `alpha` / 2 pixels, as torchvision's ElasticTransform does.
     """
 
+    moves: ClassVar[bool] = True
     degrees: float
     elastic: float
     alpha: float

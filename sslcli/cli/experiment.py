@@ -1,25 +1,20 @@
-"""Runs an experiment's command line: help, one job or a sweep."""
+"""Runs an experiment's command line: help, one job or a sweep; or composes for a tool."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from sslcli.cli.compose import compose, composed_to_dataclass, register
-from sslcli.cli.explain import explained
+from sslcli.cli.compose import compose, composed_to_dataclass, config_loader, register
+from sslcli.cli.explain import errors_explained
 from sslcli.cli.guard import guarded
 from sslcli.cli.help import show_help
 from sslcli.cli.launch import hand_to_hydra
-from sslcli.cli.sweep import run_sweep
+from sslcli.cli.sweep import jobs_planned, run_sweep
 from sslcli.cli.words import require_text, split_words
 from sslcli.console import Console
 from sslcli.errors import SslcliError
@@ -28,11 +23,14 @@ from sslcli.experiments.table import EXPERIMENTS
 from sslcli.jobs.job import start
 from sslcli.jobs.sweep import MULTIRUN
 from sslcli.text import shell_quoted
+from sslcli.tools.table import Compose
 
 
 def run_experiment(command: str, words: list[str], debug: bool) -> int:
     """Composes and runs one job, or a sweep with -m; returns the exit status."""
-    with _explained(command, words, debug):
+    register()
+    _require_words(command, words)
+    with errors_explained(command, words, debug):
         if "--help" in words or "-h" in words:
             show_help(command, [word for word in words if word not in ("--help", "-h")], Console())
             return 0
@@ -41,48 +39,16 @@ def run_experiment(command: str, words: list[str], debug: bool) -> int:
         return _run(command, words, debug)
 
 
-def config_of_words(command: str, words: Sequence[str]) -> Any:
-    """Returns the config that a command would run with, of its words; they hold no flag."""
-    with _explained(command, list(words), debug=False):
-        overrides, _ = split_words(words)
-        config = composed_to_dataclass(compose(command, overrides))
-        require_text(overrides, config)
-        return config
+def _require_words(command: str, words: list[str]) -> None:
+    """Raises SslcliError for a word without a key, or a key of a group that is not chosen.
 
-
-@contextlib.contextmanager
-def _explained(command: str, words: list[str], debug: bool) -> Iterator[None]:
-    """Prepares Hydra, and raises its errors as SslcliError."""
-    # With this Hydra raises its errors instead of printing them.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    register()
+    For example `data.root=x` without `data=folder` in linear-eval.
+    """
     for word in words:
         if word.startswith("="):
             raise SslcliError(
                 f"{word!r} has no key before its =", "give key=value, without spaces around the ="
             )
-    _require_chosen(command, words)
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as reason:
-        if debug:
-            raise
-        raise explained(reason, command, words) from reason
-    except ValueError as reason:
-        if debug or not str(reason).startswith("Config group override"):
-            raise
-        null = next((word for word in words if word.endswith("=null")), words[0])
-        group = null.partition("=")[0]
-        raise SslcliError(
-            f"{null}: {group} is chosen from a list", "leave it out, which means the same"
-        ) from reason
-
-
-def _require_chosen(command: str, words: list[str]) -> None:
-    """Raises SslcliError for a key of a group of which no choice is given or default.
-
-    For example `data.root=x` without `data=folder` in linear-eval.
-    """
     fields = dataclasses.fields(EXPERIMENTS[command].load_config().Config)
     unchosen = {field.name for field in fields if field.default is None}
     chosen = {word.partition("=")[0].lstrip("+") for word in words}
@@ -114,3 +80,29 @@ def _run(command: str, words: list[str], debug: bool) -> int:
 
     hand_to_hydra(command, words, job)
     return max(statuses)
+
+
+def composer(debug: bool) -> Compose:
+    """Returns what composes a command's words as a sweep of it would."""
+
+    def composed(command: str, words: list[str]) -> list[tuple[str, Any]]:
+        register()
+        _require_words(command, words)
+        with errors_explained(command, words, debug):
+            return _composed(command, words)
+
+    return composed
+
+
+def _composed(command: str, words: list[str]) -> list[tuple[str, Any]]:
+    overrides, _ = split_words([*words, "-m"])
+    with config_loader([]) as loader:
+        sweep = loader.load_configuration(command, overrides, RunMode.MULTIRUN)
+        jobs = jobs_planned(sweep, loader)
+    found: list[tuple[str, Any]] = []
+    for job in jobs:
+        config = composed_to_dataclass(compose(command, job))
+        require_text(job, config)
+        own = [word for word in job if not all(word in other for other in jobs)]
+        found.append((" ".join(own), config))
+    return found

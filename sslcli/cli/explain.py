@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -21,6 +24,27 @@ from sslcli.text import hydra_word, shell_quoted
 
 KEY = r"[+~]{0,2}[\w./@:-]+"
 """A key as Hydra's grammar takes it, such as hydra/launcher or ++method.width."""
+
+
+@contextmanager
+def errors_explained(command: str, words: list[str], debug: bool) -> Iterator[None]:
+    """Turns errors of Hydra and OmegaConf that arise inside into two lines."""
+    # With this Hydra raises its errors instead of printing them.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as reason:
+        if debug:
+            raise
+        raise explained(reason, command, words) from reason
+    except ValueError as reason:
+        if debug or not str(reason).startswith("Config group override"):
+            raise
+        null = next((word for word in words if word.endswith("=null")), words[0])
+        group = null.partition("=")[0]
+        raise SslcliError(
+            f"{null}: {group} is chosen from a list", "leave it out, which means the same"
+        ) from reason
 
 
 def explained(reason: Exception, command: str, words: list[str]) -> SslcliError:

@@ -71,12 +71,13 @@ def completions(line: str) -> list[str]:
     if len(words) <= 2:
         start = words[1] if len(words) > 1 else ""
         return [name for name in [*EXPERIMENTS, *TOOLS] if name.startswith(start)]
-    if words[1] not in EXPERIMENTS:
+    command = "pretrain" if words[1] in TOOLS and TOOLS[words[1]].composes else words[1]
+    if command not in EXPERIMENTS:
         return []
     overrides, flags = split_words(words[2:])
     register()
     with config_loader(flags) as loader:
-        proposed: list[str] = BashCompletion(loader)._query(words[1], " ".join(overrides))
+        proposed: list[str] = BashCompletion(loader)._query(command, " ".join(overrides))
     return [word for word in proposed if not word.startswith(("hydra", "schema"))]
 
 

@@ -65,11 +65,11 @@ def dispatch(arguments: list[str], debug: bool) -> int:
             )
             raise SslcliError(message, f"start it without torchrun or srun: sslcli {name} …")
         tool = TOOLS[name]
-        if tool.work is not None:
-            from sslcli.cli.experiment import config_of_words
+        if not tool.composes:
+            return int(tool.load().main(rest, Console()))
+        from sslcli.cli.experiment import composer
 
-            return int(tool.load().main(rest, Console(), config_of_words))
-        return int(tool.load().main(rest, Console()))
+        return int(tool.load().main(rest, Console(), composer(debug)))
     if name in EXPERIMENTS:
         from sslcli.cli.experiment import run_experiment
 

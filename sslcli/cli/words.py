@@ -10,6 +10,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -24,6 +25,8 @@ from sslcli.jobs.sweep import MULTIRUN
 from sslcli.text import hydra_quoted
 
 VALUE_FLAGS = ("--cfg", "-c", "--config-dir", "-cd", "--package", "-p", "--info", "-i")
+FILES = ("data.root", "data.val", "data.test")
+"""Keys whose values the shell may multiply: it expands {0000..0019}."""
 QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 
 
@@ -39,6 +42,7 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
     The user may give them in any order; Hydra wants its overrides in one piece.
     """
+    _require_unexpanded(words)
     overrides: list[str] = []
     flags: list[str] = []
     fields = text_fields(words)
@@ -52,6 +56,17 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
         if word in VALUE_FLAGS:
             flags += [value for value in [next(rest, None)] if value is not None]
     return overrides, flags
+
+
+def _require_unexpanded(words: Sequence[str]) -> None:
+    """Raises SslcliError where the shell has made several words of one: Hydra takes the last."""
+    for word, following in pairwise(words):
+        key = word.partition("=")[0]
+        if key in FILES and word != following and following.startswith(f"{key}="):
+            message = f"{key} is given several times: {word}, {following}"
+            raise SslcliError(
+                message, f"quote braces from the shell: {key}='train-{{0000..0019}}.tar'"
+            )
 
 
 def text_fields(words: Sequence[str]) -> dict[str, TextField]:

@@ -11,6 +11,7 @@ from sslcli.data.arrays import ArraysConfig
 from sslcli.data.data_config import DataConfig
 from sslcli.data.folder import FolderConfig
 from sslcli.data.mnist import FashionMNISTConfig, MNISTConfig
+from sslcli.data.parquet import ParquetConfig
 from sslcli.data.sample import FashionSampleConfig
 from sslcli.data.shards import ShardsConfig
 from sslcli.data.table import TableConfig
@@ -30,6 +31,7 @@ DATA: Choices[DataConfig] = Choices(
         "folder": FolderConfig,
         "table": TableConfig,
         "shards": ShardsConfig,
+        "parquet": ParquetConfig,
         "arrays": ArraysConfig,
         "amat": AmatConfig,
     },

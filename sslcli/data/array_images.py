@@ -67,7 +67,7 @@ def _channels_last(array: NDArray[Any], name: str, got: str, layout: Layout | No
     if images.ndim == 4 and array.ndim == 4 and layout is Layout.channels_first:
         images = np.moveaxis(images, 1, -1)
     must_be = "must be (N, H, W) or (N, H, W, C)"
-    if images.ndim != 4 or (layout is None and _is_in_doubt(images.shape)):
+    if images.ndim != 4 or (layout is None and in_doubt(images.shape)):
         what, fix = _explain_shape(images.shape)
         raise SslcliError(f"{name} {must_be} with C 1 or 3, or up to 64, {got}{what}", fix)
     if images.shape[3] > MOST_CHANNELS:
@@ -76,7 +76,7 @@ def _channels_last(array: NDArray[Any], name: str, got: str, layout: Layout | No
     return images
 
 
-def _is_in_doubt(shape: tuple[int, ...]) -> bool:
+def in_doubt(shape: tuple[int, ...]) -> bool:
     """Tells whether (N, H, W, C) may as well be channels that come first, or a volume."""
     _, height, width, channels = shape
     cube = height == width == channels

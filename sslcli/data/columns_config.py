@@ -48,6 +48,6 @@ class ColumnsConfig(FolderConfig):
         kinds = {"label": self.label, "labels": self.labels, "target": self.target}
         return {kind: column for kind, column in kinds.items() if column is not None} or kinds
 
-    def group_column(self) -> str | None:
-        """Returns the column that `groups` names; None where it is a pattern, or left out."""
-        return None if self.groups is None or "(" in self.groups else self.groups
+    def group_column(self) -> dict[str, str | None]:
+        """Returns the column that `groups` names, by its meaning; {} where it is a pattern."""
+        return {} if self.groups is not None and "(" in self.groups else {"group": self.groups}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.data.images import ImageSet, Splits, Track, untracked
+from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, untracked
 from sslcli.data.soundness import require_parts
 from sslcli.data.split import P, StoredParts, divide, hold_out_test
 from sslcli.errors import require
@@ -72,6 +72,11 @@ class DataConfig:
         Raises SslcliError where files are missing or are not what they should be.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no load")
+
+    def few(self, num: int, track: Track = untracked) -> ImageSet:
+        """Returns up to `num` training pictures, evenly spaced; raises as `load`."""
+        pictures = self.load(track).pretraining
+        return pictures.subset(evenly_spaced(len(pictures), num))
 
     def location(self) -> Path:
         """Returns `root`, or the cache where it is left out; `~` is expanded."""

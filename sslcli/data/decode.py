@@ -8,20 +8,21 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from sslcli.data.depth import Depth, refuse_deep
+from sslcli.data.depth import depth_of as depth_of
 from sslcli.data.images import Pixels, Track
 from sslcli.data.resize import centre_square, map_in_threads
-from sslcli.data.stored_picture import is_grey, load_upright
+from sslcli.data.stored_picture import FLOATS, is_grey, load_upright, to_grey_or_rgb
 
 T = TypeVar("T")
 
 GREY, COLOUR = 1, 2
-FLOATS = "its pixels are floating-point numbers, of unknown range"
 RECORD = 17
 """Bytes that are kept of a file that was read: the first 16 of its SHA-256, and GREY or COLOUR.
 
@@ -33,12 +34,34 @@ Zeros: not known.
 class DecodeOptions:
     """Says how pictures are decoded.
 
-    `channels` None: 1 where every picture is grey, else 3; `workers` None: a thread a core.
+    `channels` None: 1 where every picture is grey, else 3; `workers` None: a thread a core. `depth`
+    None: they are grey or RGB of 8 bits. `cuts`: others become so; else they are refused.
     """
 
     resolution: int
     channels: int | None
     workers: int | None
+    depth: Depth | None = None
+    cuts: bool = True
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype("uint8" if self.depth is None else self.depth.kind)
+
+    @property
+    def stored_channels(self) -> int:
+        """Returns how many channels there is room for: grey pictures are found out later."""
+        return (self.channels or 3) if self.depth is None else self.depth.channels
+
+    @property
+    def picture_bytes(self) -> int:
+        return self.resolution**2 * self.stored_channels * self.dtype.itemsize
+
+    @property
+    def name(self) -> str:
+        """Names what is decoded, in the names of caches."""
+        plain = f"{self.resolution}x{self.stored_channels}"
+        return plain if self.depth is None else f"{plain}_{self.depth.name}"
 
 
 @dataclass(frozen=True)
@@ -61,28 +84,29 @@ def decode_files(
 
     The result is alike for any number of threads.
     """
-    images = np.empty(
-        (count, options.resolution, options.resolution, options.channels or 3), dtype=np.uint8
-    )
+    shape = (count, options.resolution, options.resolution, options.stored_channels)
+    images = np.empty(shape, dtype=options.dtype)
     records = np.zeros((count, RECORD), dtype=np.uint8)
     bad: dict[int, str] = {}
 
     def fill(index: int) -> bytes:
         data = read(index)
-        images[index], kind = decoded_pixels(io.BytesIO(data), options.resolution, images.shape[3])
+        images[index], kind = decoded(data, options, images.shape[3])
         return record_of(data, kind)
 
     outcomes = read_each(fill, count, options.workers)
     for index, outcome in enumerate(track(outcomes, total=count, label="decoding pictures")):
         store_outcome(outcome, index, records, bad)
-    if num_channels(records, options.channels) != images.shape[3]:
+    if num_channels(records, options) != images.shape[3]:
         images = images[..., :1].copy()
     return Decoded(images, records, bad)
 
 
-def num_channels(records: NDArray[np.uint8], channels: int | None) -> int:
-    """Returns `channels`; if None, 1 where every good picture is grey, else 3."""
-    return channels or (3 if num_coloured(records) else 1)
+def num_channels(records: NDArray[np.uint8], options: DecodeOptions) -> int:
+    """Returns the channels asked for; if None, 1 where every good picture is grey, else 3."""
+    if options.depth is not None:
+        return options.depth.channels
+    return options.channels or (3 if num_coloured(records) else 1)
 
 
 def num_coloured(records: NDArray[np.uint8]) -> int:
@@ -121,6 +145,28 @@ def read_each(read: Callable[[int], T], count: int, workers: int | None) -> Iter
         yield from map_in_threads(attempt, count, workers)
 
 
+def decoded(data: bytes, options: DecodeOptions, channels: int) -> tuple[NDArray[Any], int]:
+    """Returns pixels (R, R, C), and GREY or COLOUR, of a file's content.
+
+    Raises what Pillow and other readers raise, and ValueError for pixels that cannot be kept.
+    """
+    if options.depth is not None:
+        pixels = options.depth.pixels(data, options.resolution)
+        return pixels, GREY if pixels.shape[2] == 1 else COLOUR
+    if not options.cuts:
+        refuse_deep(data)
+    return decoded_pixels(io.BytesIO(data), options.resolution, channels)
+
+
+def looked_at(data: bytes, options: DecodeOptions) -> int:
+    """Returns GREY or COLOUR without decoding, where that suffices; raises as `decoded`."""
+    if options.depth is not None:
+        return decoded(data, options, options.depth.channels)[1]
+    if not options.cuts:
+        refuse_deep(data)
+    return kind_of(io.BytesIO(data))
+
+
 def decoded_pixels(
     source: str | Path | IO[bytes], resolution: int, channels: int
 ) -> tuple[NDArray[np.uint8], int]:
@@ -149,19 +195,6 @@ def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
         # A JPEG much larger is decoded at 1/2, 1/4 or 1/8.
         image.draft(None, (2 * resolution, 2 * resolution))
         return centre_square(to_grey_or_rgb(load_upright(image)), resolution)
-
-
-def to_grey_or_rgb(image: Image.Image) -> Image.Image:
-    """Converts to mode L if grey, else RGB; lays transparent pixels on white."""
-    if image.mode == "F":
-        raise ValueError(FLOATS)
-    mode = "L" if is_grey(image) else "RGB"
-    if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):
-        with_alpha = image.convert("LA" if mode == "L" else "RGBA")
-        canvas = Image.new(mode, image.size, "white")
-        canvas.paste(with_alpha.convert(mode), mask=with_alpha.getchannel("A"))
-        return canvas
-    return image if image.mode == mode else image.convert(mode)
 
 
 def reason_of(error: Exception) -> str:

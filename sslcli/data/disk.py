@@ -5,7 +5,6 @@ It is a .npy file at the training resolution.
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import time
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from sslcli.data.decode import (
     RECORD,
     Decoded,
     DecodeOptions,
-    decoded_pixels,
+    decoded,
     num_channels,
     read_each,
     record_of,
@@ -39,6 +39,7 @@ from sslcli.data.pixel_cache import (
 from sslcli.data.scan import Listing
 from sslcli.errors import SslcliError
 from sslcli.files import replacing
+from sslcli.system import write_at
 
 SAVE_EVERY = 10.0
 """Seconds of decoding that may be lost when the process is killed."""
@@ -52,21 +53,21 @@ def decode_to_disk(
     Raises SslcliError where it cannot be written.
     """
     folder = picture_cache_folder(listing.kept_as)
-    stem, key = f"{options.resolution}x{options.channels or 3}", cache_key(listing)
+    stem, key = options.name, cache_key(listing)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{stem}.lock", track):
             remove_older(folder, stem, key)
             file = PixelFile.open_or_create(folder / f"{stem}-{key}.npy", listing, options)
             missing = rows[file.records.rows[rows, -1] == 0]
-            bad = file.add(missing, options.workers, track) if len(missing) else {}
+            bad = file.add(missing, options, track) if len(missing) else {}
     except OSError as error:
         message = f"decoded pictures cannot be kept in {folder}: {error.strerror or error}"
         raise SslcliError(
             message, "set XDG_CACHE_HOME to another place, or choose data.cache=memory or none"
         ) from error
     found = file.records.rows[rows]
-    images = file.images[..., : num_channels(found, options.channels)]
+    images = file.images[..., : num_channels(found, options)]
     bad_by_index = {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad}
     return Decoded(LazySubset(images, rows), found, bad_by_index)
 
@@ -80,32 +81,35 @@ class PixelFile:
 
     path: Path
     listing: Listing
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     records: Records
 
     @classmethod
     def open_or_create(cls, path: Path, listing: Listing, options: DecodeOptions) -> PixelFile:
         """Maps the file, or a new one without content, which takes room as it is filled."""
-        shape = (len(listing), options.resolution, options.resolution, options.channels or 3)
+        side, dtype = options.resolution, options.dtype
+        shape = (len(listing), side, side, options.stored_channels)
         records = Records(path.with_suffix(".records"), listing, RECORD)
-        images = _map_file(path, shape)
+        images = _map_file(path, shape, dtype)
         if images is None:
             records.rows[:] = 0
             records.save()  # first: records of pixels that are gone would be believed
             with replacing(path, durable=False) as temporary:
-                np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            images = _map_file(path, shape)
+                np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+            images = _map_file(path, shape, dtype)
         assert images is not None
         return cls(path, listing, images, records)
 
-    def add(self, missing: NDArray[np.int64], workers: int | None, track: Track) -> dict[int, str]:
+    def add(
+        self, missing: NDArray[np.int64], options: DecodeOptions, track: Track
+    ) -> dict[int, str]:
         """Decodes the rows into the file; returns why some could not be, by row."""
         needed = len(missing) * self.images[0].nbytes
         require_room(self.path.parent, needed)
         bad: dict[int, str] = {}
         saved = time.monotonic()
         label = f"decoding pictures, once, into {self.path} ({_format_size(needed)})"
-        for row, outcome in track(self._decode(missing, workers), total=len(missing), label=label):
+        for row, outcome in track(self._decode(missing, options), total=len(missing), label=label):
             if isinstance(outcome, WriteFailed):
                 raise OSError(*outcome.args)
             store_outcome(outcome, row, self.records.rows, bad)
@@ -116,24 +120,26 @@ class PixelFile:
         return bad
 
     def _decode(
-        self, missing: NDArray[np.int64], workers: int | None
+        self, missing: NDArray[np.int64], options: DecodeOptions
     ) -> Iterator[tuple[int, bytes | Exception]]:
         """Decodes and writes the rows; through the map, a full disk would kill the run."""
-        size, (resolution, channels) = self.images[0].nbytes, self.images.shape[2:]
+        size, channels = self.images[0].nbytes, self.images.shape[3]
         header = self.path.stat().st_size - self.images.nbytes
 
         def fill(index: int) -> bytes:
             row = int(missing[index])
             data = self.listing.read(row)
-            pixels, kind = decoded_pixels(io.BytesIO(data), resolution, channels)
+            pixels, kind = decoded(data, options, channels)
             try:
-                os.pwrite(file.fileno(), pixels.tobytes(), header + row * size)
+                write_at(file.fileno(), pixels.tobytes(), header + row * size)
             except OSError as error:
                 raise WriteFailed(*error.args) from error
             return record_of(data, kind)
 
         with self.path.open("r+b") as file:
-            yield from zip(missing.tolist(), read_each(fill, len(missing), workers), strict=True)
+            yield from zip(
+                missing.tolist(), read_each(fill, len(missing), options.workers), strict=True
+            )
 
     def _save(self) -> None:
         with self.path.open("rb") as file:
@@ -145,10 +151,10 @@ class WriteFailed(Exception):
     """Means that the disk has failed, and not the picture."""
 
 
-def _map_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+def _map_file(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
     with suppress(*UNREADABLE):
         images = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-        if images.shape == shape and images.dtype == np.uint8:
+        if images.shape == shape and images.dtype == dtype:
             return images
     return None
 

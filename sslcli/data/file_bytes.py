@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from sslcli.system import READ_ONLY, read_piece
+
 MOST_OPEN = 64
 """Large files that stay open: systems allow a process 256 or 1,024."""
 
@@ -21,7 +23,7 @@ def read_bytes(path: str | Path) -> bytes:
     Raises OSError for what is no file: reading a pipe or device would hang.
     """
     # Unbuffered: twice as fast for small files.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:  # noqa: PTH123
+    with open(os.open(path, READ_ONLY), "rb", buffering=0) as file:  # noqa: PTH123
         kind = os.fstat(file.fileno()).st_mode
         if not stat.S_ISREG(kind):
             number = errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL
@@ -51,7 +53,7 @@ class OpenFile:
     """Keeps a file open for as long as anyone refers to this."""
 
     def __init__(self, path: str) -> None:
-        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.number = os.open(path, READ_ONLY)
 
     def __del__(self) -> None:
         if hasattr(self, "number"):  # it could be opened
@@ -78,7 +80,7 @@ class Archives:
             raise OSError(errno.ESTALE, "it has changed since it was listed", self.paths[file])
         pieces, missing = [], count
         while missing:
-            piece = os.pread(opened.number, missing, start + count - missing)
+            piece = read_piece(opened.number, missing, start + count - missing)
             if not piece:
                 raise OSError(errno.EIO, "it ends too early", self.paths[file])
             pieces.append(piece)

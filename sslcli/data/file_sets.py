@@ -50,6 +50,10 @@ def expanded(key: str, pattern: str, suffixes: tuple[str, ...]) -> list[str]:
         for name in [piece] if Path(piece).exists() else braces(piece):
             names += _files(key, name, suffixes)
     missing = [name for name in names if not Path(name).is_file()]
+    if missing and len(names) == 1:
+        what = "is not a file" if Path(missing[0]).exists() else "does not exist"
+        message = f"{key} {what}: {missing[0]}"
+        raise SslcliError(message, f"{key}=a file, a folder of such files, or a pattern")
     if missing:
         message = f"{key}: {len(missing)} of {len(names)} files are not there: {_named(missing)}"
         raise SslcliError(message, "see to the names; quote braces: 'train-{0000..0019}.tar'")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -13,21 +11,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.data_config import DataConfig
+from sslcli.data.cut_config import CutConfig
 from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
 from sslcli.data.groups import with_groups
-from sslcli.data.images import ImageSet, Splits, Track, select, untracked
+from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, select, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import StoredParts
+from sslcli.data.values import used_range
+from sslcli.data.values_config import ValuesConfig
+from sslcli.data.zip_file import scan_zip
 from sslcli.errors import SslcliError, require
 from sslcli.processes import size
 from sslcli.settings import REQUIRED, setting
+from sslcli.system import memory_bytes
 from sslcli.text import printable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from sslcli.data.decode import Decoded, DecodeOptions
+    from sslcli.data.depth import Depth
 
 DEFAULT_RESOLUTION = 64
 MAX_NAMED = 20
@@ -55,7 +58,7 @@ class Cache(Enum):
 
 
 @dataclass(kw_only=True)
-class FolderConfig(DataConfig):
+class FolderConfig(ValuesConfig, CutConfig):
     """Reads JPEG, PNG, WebP, BMP, GIF and TIFF pictures from a folder, or a zip file of one.
 
     They lie in class folders or not, in train/, val/ and test/ or not.
@@ -67,11 +70,12 @@ class FolderConfig(DataConfig):
     root: str | None = setting(REQUIRED, "the folder of pictures, or a zip file of one")
     resolution: int | None = setting(
         None,
-        "side in pixels that every picture is resized and cut to; null: 64, or what an encoder "
-        "was trained on",
+        "side in pixels that every picture is resized and cut to; null: what an encoder was "
+        "trained on, else that of a tile, else 64",
     )
     channels: int | None = setting(
-        None, "1 grey, 3 colour; null: 1 if every picture is grey, else 3"
+        None,
+        "1 grey, 3 colour; null: 1 if every picture is grey, else 3, or as many as the files have",
     )
     max_bad: float = setting(
         0.01,
@@ -97,6 +101,12 @@ class FolderConfig(DataConfig):
         "brackets hold the group, searched for in the path below data.root; null: none",
         added_later=True,
     )
+    depth: int | None = setting(
+        None,
+        "bits that are kept of a channel, 8 or 16; null: as many as the files have",
+        added_later=True,
+        before=8,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,6 +117,8 @@ class FolderConfig(DataConfig):
             "1, 3 or null",
             "leave it out",
         )
+        fix = "leave it out"
+        require(self.depth in (None, 8, 16), "data.depth", self.depth, "8, 16 or null", fix)
         bad = self.max_bad
         require(
             0 <= bad < 1,
@@ -120,14 +132,15 @@ class FolderConfig(DataConfig):
 
     def for_encoder(self, resolution: int, channels: int) -> Self:
         fitted = super().for_encoder(resolution, channels)
-        return replace(fitted, channels=channels) if fitted.channels is None else fitted
+        is_left_open = fitted.channels is None and channels in (1, 3)
+        return replace(fitted, channels=channels) if is_left_open else fitted
 
     def load(self, track: Track = untracked) -> Splits:
         """Loads as `DataConfig.load`.
 
         `limit` comes before decoding: a bad picture among those is one fewer.
         """
-        listing, stored = self.list_files(track)
+        listing, stored = self._cut_files(track)
         chosen = self.divided(stored)
         files = {
             "train": chosen.train,
@@ -136,7 +149,8 @@ class FolderConfig(DataConfig):
             "unlabelled": chosen.unlabelled,
         }
         rows = np.concatenate([part.rows for part in files.values() if part is not None])
-        decoded = self._decode(listing, rows, track)
+        depth, said = self._depth(listing, rows)
+        decoded = self._decode(listing, rows, depth, track)
         bad = [
             f"{printable(listing.names[rows[i]])}: {reason}"
             for i, reason in sorted(decoded.bad.items())
@@ -155,18 +169,21 @@ class FolderConfig(DataConfig):
             no_labels=chosen.no_labels,
             target_names=chosen.target_names,
         )
-        return handle_duplicates(splits, self.duplicates)
+        kind = np.dtype("uint8" if depth is None else depth.kind)
+        meant = self.with_meaning(splits, used_range(kind, self.chosen_range()), said)
+        return handle_duplicates(meant, self.duplicates)
 
-    def bytes_on_disk(self) -> int:
-        """Returns the bytes of the decoded pictures that a run keeps on disk; opens none."""
-        from sslcli.data.decode import DecodeOptions
-
-        options = DecodeOptions(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
-        listing, _ = self.list_files()
-        quick = _is_quick_and_small(listing, np.arange(len(listing)), options)
-        if self.cache in (Cache.memory, Cache.none) or (self.cache is Cache.auto and quick):
-            return 0
-        return len(listing) * options.resolution**2 * (options.channels or 3)
+    def few(self, num: int, track: Track = untracked) -> ImageSet:
+        """Returns as `DataConfig.few`; decodes these alone."""
+        listing, stored = self._cut_files(track)
+        train = self.divided(stored).train
+        some = train.subset(evenly_spaced(len(train), num))
+        in_memory = replace(self, cache=Cache.memory)
+        depth, _ = self._depth(listing, some.rows)
+        decoded = in_memory._decode(listing, some.rows, depth, track)
+        found = split_decoded(listing, {"train": some}, decoded)["train"]
+        assert found is not None
+        return found
 
     def picture_folder(self) -> Path | None:
         return None if self._is_zip() else self.location()
@@ -176,21 +193,35 @@ class FolderConfig(DataConfig):
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
         """Returns the files, and the parts that they belong to; opens none."""
-        from sslcli.data.zip_file import scan_zip
-
         root = self.location()
         listing, stored = scan_zip(root) if self._is_zip() else scan(root)
         return listing, stored if self.groups is None else with_groups(stored, listing, self.groups)
 
-    def _decode(self, listing: Listing, rows: NDArray[np.int64], track: Track) -> Decoded:
+    def _cut_files(self, track: Track) -> tuple[Listing, StoredParts[PictureFiles]]:
+        """Returns the files as `list_files`, or their tiles where they are to be cut."""
+        if self.tile is not None and self.cache is Cache.none:
+            message = "data.cache=none would decode a whole picture for every tile of a batch"
+            raise SslcliError(message, "leave it out, or data.cache=disk")
+        return self.cut(*self.list_files(track), self.workers, track)
+
+    def _depth(self, listing: Listing, rows: NDArray[np.int64]) -> tuple[Depth | None, list[str]]:
+        from sslcli.data.decode import depth_of
+
+        return depth_of(listing, rows, self.channels, self.chosen_range(), self.depth)
+
+    def _decode(
+        self, listing: Listing, rows: NDArray[np.int64], depth: Depth | None, track: Track
+    ) -> Decoded:
         from sslcli.data.decode import DecodeOptions
         from sslcli.data.disk import decode_to_disk
         from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
 
-        options = DecodeOptions(self.resolution or DEFAULT_RESOLUTION, self.channels, self.workers)
+        side = self.resolution or self.tile or DEFAULT_RESOLUTION
+        cuts = self.depth is not None
+        options = DecodeOptions(side, self.channels, self.workers, depth, cuts)
         place = {
             Cache.auto: decode_to_memory
-            if size() == 1 and _is_quick_and_small(listing, rows, options)
+            if size() == 1 and is_quick_and_small(listing, rows, options)
             else decode_to_disk,
             Cache.memory: decode_to_memory,
             Cache.disk: decode_to_disk,
@@ -246,19 +277,11 @@ def _decoded_set(
     return whole if len(good) == len(part) else whole.subset(np.array(good, dtype=np.int64))
 
 
-def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
+def is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
     """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
-    num_bytes = len(rows) * options.resolution**2 * (options.channels or 3)
+    num_bytes = len(rows) * options.picture_bytes
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
-    return quick and num_bytes <= MEMORY_SHARE * memory_bytes()
-
-
-def memory_bytes() -> int:
-    """Returns the machine's memory, or what the container may use of it."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # no such file outside Linux's containers; or it says "max"
-        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return found
+    return quick and num_bytes <= MEMORY_SHARE * (memory_bytes() or 0)
 
 
 def bad_picture_warnings(bad: list[str]) -> list[str]:

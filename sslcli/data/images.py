@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -62,6 +62,28 @@ class LazySubset:
         return self.source[self.rows[chosen]]
 
 
+@dataclass(frozen=True)
+class FittedPixels:
+    """Gives pictures of `source` as an encoder is fed them, when asked for.
+
+    `fit` maps (N, H, W, C) to (N, side, side, C) of the same type.
+    """
+
+    source: Pixels
+    side: int
+    fit: Callable[[NDArray[Any], int], NDArray[Any]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.source), self.side, self.side, self.source.shape[3])
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[Any]:
+        return self.fit(self.source[chosen], self.side)
+
+
 def dtype_of(images: Pixels) -> np.dtype[Any]:
     """Returns the type of the values, without reading a picture."""
     return images.dtype if isinstance(images, np.ndarray) else images[:0].dtype
@@ -76,6 +98,8 @@ def in_blocks(images: Pixels) -> Iterator[NDArray[Any]]:
 
 def select(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
     """Returns some of the pictures; of a `LazySubset` without reading them."""
+    if isinstance(images, FittedPixels):
+        return replace(images, source=select(images.source, chosen))
     if isinstance(images, LazySubset):
         return LazySubset(images.source, images.rows[chosen])
     return images[chosen]
@@ -158,13 +182,15 @@ class ImageSet:
         """Returns 16 hex digits of SHA-256 over shape, pixels, labels and targets.
 
         They are equal exactly where the training data are equal. Of pictures from files the files'
-        bytes stand for the pixels, so that none needs to be decoded.
+        bytes stand for the pixels, so that none needs to be decoded. What is fitted for an encoder
+        is the same data.
         """
-        digest = hashlib.sha256(repr(self.images.shape).encode())
-        kind = dtype_of(self.images).name
+        images = self.images.source if isinstance(self.images, FittedPixels) else self.images
+        digest = hashlib.sha256(repr(images.shape).encode())
+        kind = dtype_of(images).name
         if kind != "uint8":
             digest.update(kind.encode())
-        stored = in_blocks(self.images) if self.digests is None else [self.digests]
+        stored = in_blocks(images) if self.digests is None else [self.digests]
         for block in stored:
             digest.update(np.ascontiguousarray(block).data)
         if self.labels is not None:

@@ -1,8 +1,8 @@
-"""Finds pictures that look alike: saved again, resized, made grey, cropped by a hair.
+"""Finds pictures that look alike: saved again, resized, made grey, cropped a little.
 
-Two pictures are near where their perceptual hashes differ in at most MOST_BITS of 64 bits, and
-their small grey copies correlate with LEAST_ALIKE or more. `benchmarks.near_duplicates` measures
-what is found so, and what is found wrongly.
+Two pictures are near where the perceptual hash of the one, and of a window of the other, differ in
+at most MOST_BITS of 64 bits, and their small grey copies correlate with LEAST_ALIKE or more.
+`benchmarks.near_duplicates` measures what is found so, and what is found wrongly.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 SIDE, SMALL = 32, 16
 """Sides of the grey copies: that which is hashed, and that which is compared."""
+WINDOWS = (0.0, 0.02, 0.04, 0.06)
+"""Shares of the width and height left out at each side: the whole picture, and its middle."""
 LOWEST = 8
 """Waves a side that are hashed."""
 MOST_BITS = 7
@@ -27,7 +29,7 @@ BLOCK = 4096
 
 
 def perceptual_hashes(grey: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """Returns a hash of 64 bits for each of (N, SIDE, SIDE) grey pictures.
+    """Returns a hash of 64 bits for each of (…, SIDE, SIDE) grey pictures.
 
     A bit says whether a wave's amplitude, of the lowest 8 by 8 of the cosine transform, is above
     the median of all but the mean's. Source: Zauner 2010, "Implementation and Benchmarking of
@@ -35,10 +37,10 @@ def perceptual_hashes(grey: NDArray[np.float32]) -> NDArray[np.uint64]:
     """
     places = np.arange(SIDE)
     waves = np.cos(np.pi * np.outer(np.arange(LOWEST), 2 * places + 1) / (2 * SIDE))
-    amplitudes = (waves @ grey @ waves.T).reshape(len(grey), LOWEST**2)
-    middle = np.median(amplitudes[:, 1:], axis=1, keepdims=True)
-    packed = np.packbits(amplitudes > middle, axis=1)
-    hashes: NDArray[np.uint64] = packed.view(np.uint64)[:, 0]
+    amplitudes = (waves @ grey @ waves.T).reshape(*grey.shape[:-2], LOWEST**2)
+    middle = np.median(amplitudes[..., 1:], axis=-1, keepdims=True)
+    packed = np.packbits(amplitudes > middle, axis=-1)
+    hashes: NDArray[np.uint64] = packed.view(np.uint64)[..., 0]
     return hashes
 
 
@@ -47,42 +49,61 @@ def near_pairs(
 ) -> NDArray[np.int64]:
     """Returns the pairs among `rows` that look alike: (P, 2), each with the smaller row first.
 
-    `hashes` (N,), `small` (N, SMALL, SMALL) grey. Flat pictures have no pair. Of more than two with
-    one hash, each is compared with the first of them, so that many copies do not make many more
-    pairs.
+    `hashes` (N, W) and `small` (N, W, SMALL, SMALL) grey are of the WINDOWS of each picture: the
+    whole of one is compared with every window of the other. Flat pictures have no pair. Of more
+    than two with one hash, each is compared with the first of them, so that many copies do not
+    make many more pairs.
     """
-    rows = rows[small[rows].std(axis=(1, 2)) >= FLATTEST]
-    unique, numbers = np.unique(hashes[rows], return_inverse=True)
-    order = np.argsort(numbers, kind="stable")
-    starts = np.searchsorted(numbers[order], np.arange(len(unique)))
-    first = rows[order[starts]]
-    same = np.stack([first[numbers], rows], axis=1)
-    candidates = np.concatenate([same[same[:, 0] < same[:, 1]], first[_close(unique)]])
-    alike = [pairs[_alike(small, pairs)] for pairs in _blocks(candidates)]
-    found = np.sort(np.concatenate([*alike, np.empty((0, 2), dtype=np.int64)]), axis=1)
-    return np.unique(found, axis=0).astype(np.int64)
+    rows = rows[small[rows, 0].std(axis=(1, 2)) >= FLATTEST]
+    whole, first, numbers = _unique(hashes[rows, 0])
+    found = [_alike_pairs(small, 0, rows[np.stack([first[numbers], np.arange(len(rows))], 1)])]
+    for window in range(hashes.shape[1]):
+        inside, of_inside, _ = _unique(hashes[rows, window])
+        close = _close(whole, inside)
+        both = np.stack([first[close[:, 0]], of_inside[close[:, 1]]], axis=1)
+        found.append(_alike_pairs(small, window, rows[both]))
+    pairs = np.sort(np.concatenate(found), axis=1)
+    return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0).astype(np.int64)
 
 
-def _blocks(pairs: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _unique(
+    hashes: NDArray[np.uint64],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the different hashes, where the first of each is, and the number of each hash."""
+    unique, first, numbers = np.unique(hashes, return_index=True, return_inverse=True)
+    return unique, first, numbers
+
+
+def _alike_pairs(
+    small: NDArray[np.uint8], window: int, pairs: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Returns the pairs of which the whole of the one is like the window of the other."""
+    kept = [np.empty((0, 2), dtype=np.int64)]
     for start in range(0, len(pairs), BLOCK):
-        yield pairs[start : start + BLOCK]
+        some = pairs[start : start + BLOCK]
+        left, right = _normed(small[some[:, 0], 0]), _normed(small[some[:, 1], window])
+        kept.append(some[(left * right).sum(axis=1) >= LEAST_ALIKE])
+    return np.concatenate(kept)
 
 
-def _close(unique: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Returns the pairs of different hashes that differ in at most MOST_BITS: (P, 2) indices."""
+def _close(whole: NDArray[np.uint64], inside: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Returns the pairs (i, j) of hashes that differ in at most MOST_BITS, (P, 2)."""
     flips = np.array([0, *(1 << bit for bit in range(BAND))], dtype=np.uint64)
     found = [np.empty((0, 2), dtype=np.int64)]
     for band in range(NUM_BANDS):
-        keys = (unique >> np.uint64(BAND * band)) & np.uint64(2**BAND - 1)
-        order = np.argsort(keys, kind="stable")
-        in_order = keys[order]
+        left, right = (
+            (hashes >> np.uint64(BAND * band)) & np.uint64(2**BAND - 1)
+            for hashes in (whole, inside)
+        )
+        order = np.argsort(right, kind="stable")
+        counts = np.bincount(right.astype(np.int64), minlength=2**BAND)
+        edges = np.concatenate([[0], np.cumsum(counts)])
         for flip in flips:
-            starts = np.searchsorted(in_order, keys ^ flip, side="left")
-            counts = np.searchsorted(in_order, keys ^ flip, side="right") - starts
-            for left, right in _pairs_of_ranges(starts, counts):
-                pairs = np.stack([left, order[right]], axis=1)
-                pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-                apart = _bits(unique[pairs[:, 0]] ^ unique[pairs[:, 1]])
+            keys = left ^ flip
+            starts = edges[keys]
+            for ones, others in _pairs_of_ranges(starts, edges[keys + np.uint64(1)] - starts):
+                pairs = np.stack([ones, order[others]], axis=1)
+                apart = _bits(whole[pairs[:, 0]] ^ inside[pairs[:, 1]])
                 found.append(pairs[apart <= MOST_BITS])
     return np.unique(np.concatenate(found), axis=0)
 
@@ -107,22 +128,15 @@ def _bits(values: NDArray[np.uint64]) -> NDArray[np.int64]:
     values = values - ((values >> np.uint64(1)) & pairs)
     values = (values & fours) + ((values >> np.uint64(2)) & fours)
     values = (values + (values >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    counts: NDArray[np.int64] = ((values * np.uint64(0x0101010101010101)) >> np.uint64(56)).astype(
-        np.int64
-    )
-    return counts
-
-
-def _alike(small: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
-    left, right = (_normed(small[pairs[:, side]]) for side in (0, 1))
-    alike: NDArray[np.bool_] = (left * right).sum(axis=1) >= LEAST_ALIKE
-    return alike
+    sums: NDArray[np.uint64] = (values * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return sums.astype(np.int64)
 
 
 def _normed(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     flat = pictures.reshape(len(pictures), SMALL**2).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
-    normed: NDArray[np.float32] = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    lengths = np.linalg.norm(flat, axis=1, keepdims=True)
+    normed: NDArray[np.float32] = flat / np.maximum(lengths, 1e-6)  # a window may be flat
     return normed
 
 

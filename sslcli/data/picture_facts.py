@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from sslcli.data.decode import reason_of, to_grey_or_rgb
-from sslcli.data.near_duplicates import SIDE, SMALL
-from sslcli.data.stored_picture import ORIENTATION, TURNS, load_upright
+from sslcli.data.decode import reason_of
+from sslcli.data.near_duplicates import SIDE, SMALL, WINDOWS
+from sslcli.data.stored_picture import ORIENTATION, TURNS, load_upright, to_grey_or_rgb
 
 COPY = 64
 """Side of the small copy: the whole picture, pressed into a square."""
@@ -37,6 +37,7 @@ FACTS = np.dtype(
 """Of a picture: width and height upright; channels without alpha, and the bits of each, as stored;
 whether EXIF turns it; whether any pixel is coloured; mean and deviation of the small copy's grey.
 """
+NO_WINDOWS = np.zeros((len(WINDOWS), 0, 0), dtype=np.uint8)
 TIFF_BITS, TIFF_CHANNELS, TIFF_FORMAT, TIFF_WIDTH, TIFF_HEIGHT = 258, 277, 339, 256, 257
 TIFF_FLOATS = 3
 LYING = 5
@@ -49,9 +50,9 @@ CHANNELS = {"1": 1, "L": 1, "LA": 1, "La": 1, "F": 1, "CMYK": 4}
 class Look(NamedTuple):
     """Holds what one look at a picture gave.
 
-    `facts`: one of FACTS. `copy` (COPY, COPY, 3), `grey` (SIDE, SIDE), `small` (SMALL, SMALL)
-    uint8; `digest` 16 bytes, of the file's or the array's bytes. `broken`: why the pixels cannot
-    be had, though the header can; the copies are black then.
+    `facts`: one of FACTS. uint8: `copy` (COPY, COPY, 3), and of WINDOWS `grey` (W, SIDE, SIDE) and
+    `small` (W, SMALL, SMALL). `digest`: 16 bytes, of the file's or the array's bytes. `broken`: why
+    the pixels cannot be had, though the header can; the copies mean nothing then.
     """
 
     facts: NDArray[Any]
@@ -76,8 +77,7 @@ def look_at_bytes(data: bytes) -> Look:
         if not facts["width"]:
             raise
         nothing = np.zeros((COPY, COPY, 3), dtype=np.uint8)
-        grey, small = nothing[:SIDE, :SIDE, 0], nothing[:SMALL, :SMALL, 0]
-        return Look(facts, nothing, grey, small, digest, reason_of(reason))
+        return Look(facts, nothing, NO_WINDOWS, NO_WINDOWS, digest, reason_of(reason))
     return _looked(facts, upright, digest)
 
 
@@ -131,8 +131,15 @@ def _looked(facts: NDArray[Any], upright: Image.Image, digest: bytes) -> Look:
     levels = np.asarray(grey)
     facts["coloured"] = copy.mode == "RGB" and int(np.ptp(colours, axis=2).max()) >= LEAST_COLOUR
     facts["mean"], facts["deviation"] = levels.mean(), levels.std()
-    reduced, small = grey.reduce(COPY // SIDE), grey.reduce(COPY // SMALL)
-    return Look(facts, colours, np.asarray(reduced), np.asarray(small), digest)
+    windows = [_window(grey, share) for share in WINDOWS]
+    small = np.stack([np.asarray(window.reduce(SIDE // SMALL)) for window in windows])
+    return Look(facts, colours, np.stack([np.asarray(window) for window in windows]), small, digest)
+
+
+def _window(grey: Image.Image, share: float) -> Image.Image:
+    """Returns the middle of a picture, without a share of it at each side."""
+    low, high = share * COPY, (1 - share) * COPY
+    return grey.resize((SIDE, SIDE), Image.Resampling.BOX, box=(low, low, high, high))
 
 
 def _read_header(facts: NDArray[Any], image: Image.Image, data: bytes) -> None:

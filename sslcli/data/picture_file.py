@@ -14,10 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from sslcli.data.deep_encoding import encoded_deep, is_deep, require_holds
+from sslcli.data.deep_files import read_deep
+from sslcli.data.deep_picture import DeepPicture
 from sslcli.data.file_bytes import read_bytes
 from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright
+from sslcli.data.tiff_picture import is_plain_tiff
 from sslcli.errors import SslcliError
 from sslcli.files import replacing
+from sslcli.preprocessing import full_scale
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
@@ -26,6 +31,7 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".tiff": ("TIFF", {}),
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".npy": ("NPY", {}),
 }
 """What can be written, by suffix: PIL's name and how it is encoded.
 
@@ -50,33 +56,46 @@ In a new TIFF they would corrupt it.
 
 @dataclass(frozen=True)
 class PictureFile:
-    """Holds a picture upright: `pixels` (H, W, C) uint8, C 1 (grey) or 3.
+    """Holds a picture upright: `pixels` (H, W, C), as a rule uint8, C 1 (grey) or 3.
 
-    `alpha` (H, W) uint8, 255 = opaque, None where there is none. `exif` says that nothing is to be
-    turned any more; `format` is PIL's name of the file's; `notes`: what the user should know, a
-    line each.
+    `alpha` (H, W) of their type, its largest number = opaque, None where there is none. `exif` says
+    that nothing is to be turned any more; `format` is PIL's name of the file's; `notes`: what the
+    user should know, a line each; `tags`, `is_unit` as in `DeepPicture`.
     """
 
-    pixels: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None
+    pixels: NDArray[Any]
+    alpha: NDArray[Any] | None
     icc_profile: bytes | None
     exif: bytes | None
     format: str
     notes: tuple[str, ...] = ()
+    tags: tuple[tuple[Any, ...], ...] = ()
+    is_unit: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
         """Returns (H, W)."""
         return self.pixels.shape[:2]
 
+    @property
+    def opaque(self) -> int:
+        """Returns the value of alpha that lets nothing shine through."""
+        return full_scale(self.pixels.dtype)
+
     def require_savable(self, path: Path) -> None:
-        """Raises SslcliError where `path`'s format is unknown, or loses transparency."""
-        if format_of(path) == "JPEG" and self.alpha is not None and bool((self.alpha < 255).any()):
+        """Raises SslcliError where `path`'s format is unknown, or would not hold everything."""
+        kind = format_of(path)
+        if kind == "NPY" or is_deep(self.pixels):
+            require_holds(path, kind, self._deep(self.pixels))
+        if kind == "JPEG" and self.alpha is not None and bool((self.alpha < 255).any()):
             raise SslcliError(
                 f"{path}: JPEG cannot hold the picture's transparency", "write .png, .webp or .tif"
             )
 
-    def save(self, path: Path, pixels: NDArray[np.uint8]) -> None:
+    def _deep(self, pixels: NDArray[Any]) -> DeepPicture:
+        return DeepPicture(pixels, self.alpha, self.tags, icc_profile=self.icc_profile)
+
+    def save(self, path: Path, pixels: NDArray[Any]) -> None:
         """Writes `pixels` (H, W, C) with this file's alpha, colour profile and EXIF.
 
         Whole or not at all. Raises SslcliError where the suffix's format cannot hold the picture.
@@ -84,6 +103,11 @@ class PictureFile:
         self.require_savable(path)
         name, options = FORMATS[path.suffix.lower()]
         assert pixels.shape == self.pixels.shape, f"{pixels.shape} for {self.pixels.shape}"
+        if name == "NPY" or is_deep(pixels):
+            content = encoded_deep(name, self._deep(pixels), self.exif)
+            with replacing(path, durable=False) as temporary:
+                temporary.write_bytes(content)
+            return
         keep_alpha = self.alpha is not None and name != "JPEG"
         channels = np.dstack([pixels, self.alpha]) if keep_alpha else pixels  # type: ignore[list-item]
         image = Image.fromarray(channels[..., 0] if channels.shape[2] == 1 else channels)
@@ -112,17 +136,29 @@ def format_of(path: Path) -> str:
     return FORMATS[suffix][0]
 
 
+def suffix_that_holds(source: Path) -> str:
+    """Returns how a restored picture's name ends: .png, where a PNG holds all of the picture."""
+    suffix = source.suffix.lower()
+    if suffix in (".tif", ".tiff"):
+        with suppress(OSError):
+            return ".png" if is_plain_tiff(read_bytes(source)) else ".tif"
+    return ".npy" if suffix in (".npy", ".dcm") else ".png"
+
+
 def read_picture(path: Path) -> PictureFile:
     """Reads a picture file whole.
 
-    16 bits a channel become 8, a palette its colours; of an animation the first frame is taken.
-    Raises SslcliError for what is missing, is no picture, is damaged, or has pixels of a kind that
-    cannot be kept.
+    A palette becomes its colours; of an animation the first frame is taken. Raises SslcliError for
+    what is missing, is no picture, is damaged, or has pixels of a kind that cannot be kept.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(read_bytes(path))) as image:
+            data = read_bytes(path)
+            deep = read_deep(data)
+            if deep is not None:
+                return _of_deep(deep, data)
+            with Image.open(io.BytesIO(data)) as image:
                 return _read(image, path)
     except SslcliError:
         raise
@@ -161,12 +197,21 @@ def _read(image: Image.Image, path: Path) -> PictureFile:
         frames > 1 and image.format != "MPO"
     ):  # a telephone's JPEG with a second picture for its depth
         notes.append(f"only the first of its {frames} frames is taken")
-    if image.mode.startswith("I") or "16" in str([tile[3] for tile in getattr(image, "tile", [])]):
+    if image.mode.startswith("I"):
         notes.append("its 16 bits a channel become 8")
     upright = load_upright(image)
     icc_profile, exif = image.info.get("icc_profile"), _upright_exif(image)
     pixels, alpha = _split_alpha(upright)
     return PictureFile(pixels, alpha, icc_profile, exif, image.format or "", tuple(notes))
+
+
+def _of_deep(deep: DeepPicture, data: bytes) -> PictureFile:
+    exif = None
+    with suppress(Exception), Image.open(io.BytesIO(data)) as image:  # NPY and DICOM have none
+        exif = _upright_exif(image)
+    return PictureFile(
+        deep.pixels, deep.alpha, deep.icc_profile, exif, "", deep.notes, deep.tags, deep.is_unit
+    )
 
 
 def _upright_exif(image: Image.Image) -> bytes | None:

@@ -6,9 +6,9 @@ that are wanted, how they are decoded, and a track.
 
 from __future__ import annotations
 
-import io
 import warnings
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,8 @@ from sslcli.data.decode import (
     Decoded,
     DecodeOptions,
     decode_files,
-    decoded_pixels,
-    kind_of,
+    decoded,
+    looked_at,
     num_channels,
     read_each,
     reason_of,
@@ -50,31 +50,34 @@ def decode_on_demand(
     folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
     records = Records(folder / f"checked-{key}.records", listing, RECORD)
     missing = rows[records.rows[rows, -1] == 0]
-    bad = _check(listing, missing, records, options.workers, track)
+    bad = _check(listing, missing, records, options, track)
     if len(missing) > len(bad):
         with suppress(OSError):  # then it is done again the next time
             folder.mkdir(parents=True, exist_ok=True)
             remove_older(folder, "checked", key)
             records.save()
     found = records.rows[rows]
-    channels = num_channels(found, options.channels)
-    files = FilePixels(listing, options.resolution, channels, options.workers)
+    files = FilePixels(listing, options, num_channels(found, options))
     bad_by_index = {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad}
     return Decoded(LazySubset(files, rows), found, bad_by_index)
 
 
 def _check(
-    listing: Listing, rows: NDArray[np.int64], records: Records, workers: int | None, track: Track
+    listing: Listing,
+    rows: NDArray[np.int64],
+    records: Records,
+    options: DecodeOptions,
+    track: Track,
 ) -> dict[int, str]:
     """Adds the rows' records; returns why some are no pictures, by row."""
 
     def check(index: int) -> bytes:
         data = listing.read(int(rows[index]))
-        return record_of(data, kind_of(io.BytesIO(data)))
+        return record_of(data, looked_at(data, options))
 
     bad: dict[int, str] = {}
     outcomes = track(
-        read_each(check, len(rows), workers), total=len(rows), label="checking pictures"
+        read_each(check, len(rows), options.workers), total=len(rows), label="checking pictures"
     )
     for row, outcome in zip(rows.tolist(), outcomes, strict=True):
         store_outcome(outcome, row, records.rows, bad)
@@ -87,12 +90,11 @@ class FilePixels:
     Raises RunFailed for one that is broken.
     """
 
-    def __init__(
-        self, listing: Listing, resolution: int, channels: int, workers: int | None
-    ) -> None:
-        self.shape: tuple[int, ...] = (len(listing), resolution, resolution, channels)
+    def __init__(self, listing: Listing, options: DecodeOptions, channels: int) -> None:
+        side = options.resolution
+        self.shape: tuple[int, ...] = (len(listing), side, side, channels)
         self._listing = listing
-        self._workers = workers
+        self._options = options
         # For good: what is filtered for a time is so for all threads, and would be seen to be
         # undone by them.
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -100,20 +102,19 @@ class FilePixels:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[np.uint8]:
+    def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[Any]:
         rows = np.arange(len(self))[chosen]
-        images = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+        images = np.empty((len(rows), *self.shape[1:]), dtype=self._options.dtype)
 
         def fill(index: int) -> None:
             images[index] = self._decode(int(rows[index]))
 
-        consume(map_in_threads(fill, len(rows), self._workers))
+        consume(map_in_threads(fill, len(rows), self._options.workers))
         return images
 
-    def _decode(self, row: int) -> NDArray[np.uint8]:
+    def _decode(self, row: int) -> NDArray[Any]:
         try:
-            data = io.BytesIO(self._listing.read(row))
-            return decoded_pixels(data, self.shape[1], self.shape[3])[0]
+            return decoded(self._listing.read(row), self._options, self.shape[3])[0]
         except Exception as error:
             raise RunFailed(
                 f"{self._listing.path(row)} could not be decoded: {reason_of(error)}",

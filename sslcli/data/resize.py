@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sslcli.data.images import ImageSet, Track, dtype_of
+from sslcli.data.images import FittedPixels, ImageSet, Splits, Track, dtype_of
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import full_scale
 from sslcli.processes import num_sharing_cores
@@ -81,6 +81,35 @@ def resized(picture: NDArray[Any], side: int) -> NDArray[Any]:
     values = np.stack(planes, axis=2).clip(0, full_scale(picture.dtype))
     whole = values.round() if picture.dtype.kind == "u" else values
     return whole.astype(picture.dtype)
+
+
+def resized_all(pictures: NDArray[Any], side: int) -> NDArray[Any]:
+    """Returns pictures (N, H, W, C) as `resized`, (N, side, side, C), made in threads."""
+    small = np.empty((len(pictures), side, side, pictures.shape[3]), dtype=pictures.dtype)
+
+    def fill(index: int) -> None:
+        small[index] = resized(pictures[index], side)
+
+    consume(map_in_threads(fill, len(pictures)))
+    return small
+
+
+def at_resolution(part: ImageSet, side: int) -> ImageSet:
+    """Returns pictures (N, S, S, C) with `side`, resized when asked for; all of each is seen."""
+    if part.resolution == side:
+        return part
+    return replace(part, images=FittedPixels(part.images, side, resized_all))
+
+
+def splits_at(splits: Splits, side: int) -> Splits:
+    """Returns all parts with `side`: whole pictures for an encoder that is trained on crops."""
+    return replace(
+        splits,
+        train=at_resolution(splits.train, side),
+        val=at_resolution(splits.val, side),
+        test=splits.test and at_resolution(splits.test, side),
+        unlabelled=splits.unlabelled and at_resolution(splits.unlabelled, side),
+    )
 
 
 def map_in_threads(

@@ -9,6 +9,7 @@ import hashlib
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from sslcli.errors import SslcliError
 from sslcli.text import hydra_path
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+DEEP_SUFFIXES = (".npy", ".dcm", ".dicom")
+"""Of pictures that are read where a folder has no others: beside pictures they may be anything."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def stored_parts(
         if not of_part:
             raise SslcliError(
                 f"there are no pictures in {folders[part]}",
-                f"it should hold files ending in {' '.join(SUFFIXES)}",
+                f"it should hold files ending in {' '.join((*SUFFIXES, *DEEP_SUFFIXES))}",
             )
     refuse_nested_parts(folders["train"], names["train"])
     class_of = {part: class_folders(of_part) for part, of_part in names.items()}
@@ -166,7 +169,11 @@ def list_folder(folder: Path) -> Listing:
         _collect(str(folder), "", names, numbers, set())
     except OSError as error:
         raise _unreadable_error(error) from error
-    sizes, changed = np.array(numbers, dtype=np.int64).reshape(-1, 2).T.copy()
+    states = np.array(numbers, dtype=np.int64).reshape(-1, 2)
+    ordinary = np.array([is_picture(name.rpartition(os.sep)[2]) for name in names], dtype=bool)
+    if ordinary.any() and not ordinary.all():
+        states, names = states[ordinary], list(compress(names, ordinary))
+    sizes, changed = states.T.copy()
     return Listing(str(folder), tuple(names), sizes, changed)
 
 
@@ -199,7 +206,7 @@ def _collect(
                     _collect(
                         f"{folder}{os.sep}{name}", f"{prefix}{name}{os.sep}", names, numbers, seen
                     )
-            elif is_picture(name):
+            elif is_picture(name) or is_deep_picture(name):
                 names.append(prefix + name)
                 numbers += size_and_change(name, here)
     finally:
@@ -224,6 +231,10 @@ def size_and_change(name: str, folder: int | None = None) -> tuple[int, int]:
 
 def is_picture(name: str) -> bool:
     return not is_ignored(name) and name.lower().endswith(SUFFIXES)
+
+
+def is_deep_picture(name: str) -> bool:
+    return not is_ignored(name) and name.lower().endswith(DEEP_SUFFIXES)
 
 
 def class_folders(names: tuple[str, ...]) -> list[str] | None:

@@ -96,7 +96,11 @@ def _keep(path: Path, state: FileState, index: TarIndex) -> None:
 
 def _read_kept(path: Path, state: FileState) -> TarIndex | None:
     """Returns the index at `path`; None where there is none, or of another state."""
-    with suppress(*UNREADABLE, KeyError, zipfile.BadZipFile), np.load(path) as kept:
+    with (
+        suppress(*UNREADABLE, KeyError, zipfile.BadZipFile),
+        path.open("rb") as file,
+        np.load(file) as kept,
+    ):
         if kept["state"].tolist() != [VERSION, *state]:
             return None
         text = kept["labels"].tobytes()

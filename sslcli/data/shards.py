@@ -5,27 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.columns_config import ColumnsConfig
-from sslcli.data.file_sets import BETWEEN, file_parts
-from sslcli.data.groups import grouped, with_groups
 from sslcli.data.images import Track, untracked
+from sslcli.data.packed_config import PackedConfig, names_below
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
-from sslcli.data.table import parts_of
-from sslcli.data.table_file import Table
 from sslcli.errors import SslcliError, unknown
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import printable, shell_path
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from sslcli.data.file_bytes import Archives
     from sslcli.data.tar_samples import Samples
 
@@ -59,16 +52,8 @@ class ShardListing(Listing):
         return self.archives.read(int(self.shard[row]), int(self.starts[row]), int(self.sizes[row]))
 
 
-@dataclass(frozen=True)
-class SampleTable(Table):
-    """Holds a row for each sample."""
-
-    def place(self, row: int) -> str:
-        return printable(self.columns["path"][row])
-
-
 @dataclass(kw_only=True)
-class ShardsConfig(ColumnsConfig):
+class ShardsConfig(PackedConfig):
     """Reads pictures in tar files (shards), as WebDataset writes them; nothing is unpacked.
 
     Members whose names are the same up to the first dot are a sample: a picture, and what is known
@@ -81,8 +66,6 @@ class ShardsConfig(ColumnsConfig):
         "the shards: a .tar file, a folder of them, a glob, or braces: train-{0000..0019}.tar; "
         "where the names say train, val or test, these are the parts",
     )
-    val: str | None = setting(None, "shards of validation, where the names of root's do not tell")
-    test: str | None = setting(None, "shards of the test part, where the names of root's do not")
     picture: str | None = setting(
         None, "what the pictures' names end in (jpg), where samples have several; null: any picture"
     )
@@ -101,57 +84,28 @@ class ShardsConfig(ColumnsConfig):
         "expression whose first brackets hold it in SHARD/NAME; null: none",
     )
 
-    def with_absolute_root(self) -> Self:
-        changes = {
-            name: None if pattern is None else _absolute(pattern)
-            for name, pattern in {"root": self.root, "val": self.val, "test": self.test}.items()
-        }
-        return replace(self, **changes)  # type: ignore[arg-type]
-
-    def picture_folder(self) -> Path | None:
-        return None
-
-    def is_there(self) -> bool:
-        try:
-            return bool(self._files())
-        except SslcliError:
-            return False
+    suffixes = (SUFFIX, *COMPRESSED)
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
         from sslcli.data.shard_cache import read_shards
 
-        files = self._files()
+        files = self.files()
         shards = [shard for of_part in files.values() for shard in of_part]
         columns = {meaning: name for meaning, name in self._columns().items() if name is not None}
-        opened, samples = read_shards(shards, self.picture, columns, self.workers, track)
-        listing = _listing(self._pattern(), opened, samples)
-        parts = np.repeat(
-            np.array([part for part, of_part in files.items() for _ in of_part], dtype=object),
-            [len(found.names) for found in samples],
-        )
+        archives, samples = read_shards(shards, self.picture, columns, self.workers, track)
+        listing = _listing(self.pattern(), archives, samples)
         texts = {
             meaning: [text for found in samples for text in found.columns[meaning]]
             for meaning in columns
         }
         self._require_found(texts, samples)
-        table = SampleTable(
-            Path(self._pattern()),
-            {"path": list(listing.names), "part": parts.tolist(), **texts},
-            columns,
-        )
-        stored = parts_of(table)
-        if "group" in texts:
-            stored = grouped(stored, texts["group"])
-        elif self.groups is not None:
-            stored = with_groups(stored, listing, self.groups)
+        counts = [len(found.names) for found in samples]
+        stored = self.parts_of_files(listing, files, counts, texts, columns)
         lacking = self._lacking_warnings(shards, samples)
         return listing, replace(stored, warnings=(*stored.warnings, *lacking))
 
-    def _files(self) -> dict[str, list[str]]:
-        assert self.root is not None
-        root = str(Path(self.root).expanduser())
-        others = {"val": self.val, "test": self.test}
-        found = file_parts(root, others, (SUFFIX, *COMPRESSED))
+    def files(self) -> dict[str, list[str]]:
+        found = super().files()
         for shard in (shard for of_part in found.values() for shard in of_part):
             for ending, program in COMPRESSED.items():
                 if shard.lower().endswith(ending):
@@ -159,15 +113,11 @@ class ShardsConfig(ColumnsConfig):
                     raise SslcliError(f"{shard} is compressed, and cannot be read at random", fix)
         return found
 
-    def _pattern(self) -> str:
-        named = [pattern for pattern in (self.root, self.val, self.test) if pattern is not None]
-        return BETWEEN.join(named)
-
     def _columns(self) -> dict[str, str | None]:
         kinds = self.kinds()
         if not any(kinds.values()):
             kinds = {"label": CLASS}
-        return {**kinds, "group": self.group_column()}
+        return {**kinds, **self.group_column()}
 
     def _require_found(self, texts: dict[str, list[str]], samples: Sequence[Samples]) -> None:
         """Raises SslcliError for a typed column of which no sample has anything.
@@ -201,18 +151,9 @@ class ShardsConfig(ColumnsConfig):
         return [said] if lacking else []
 
 
-def _absolute(pattern: str) -> str:
-    pieces = [str(Path(piece).expanduser().absolute()) for piece in pattern.split(BETWEEN)]
-    return BETWEEN.join(pieces)
-
-
 def _listing(pattern: str, archives: Archives, samples: Sequence[Samples]) -> ShardListing:
     """Joins the shards' samples; names begin with the shard's, below the folder of all."""
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in archives.paths])  # noqa: PTH100, PTH120
-    names: list[str] = []
-    for path, found in zip(archives.paths, samples, strict=True):
-        prefix = os.path.relpath(path, root) + os.sep
-        names += [prefix + name for name in found.names]
+    root, names = names_below(archives.paths, [found.names for found in samples])
     counts = [len(found.names) for found in samples]
     return ShardListing(
         root=root,

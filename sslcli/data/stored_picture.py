@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+FLOATS = "its pixels are floating-point numbers, of unknown range"
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,7 +41,7 @@ def load_upright(image: Image.Image) -> Image.Image:
     # Outside of what is forgiven: the second time it is asked, Pillow accepts a broken picture.
     image.load()
     picture = _correct(image, stored_as, low_bytes)
-    turn = TURNS.get(_orientation(image))
+    turn = TURNS.get(orientation_of(image))
     return picture if turn is None else picture.transpose(turn)
 
 
@@ -48,6 +49,19 @@ def is_grey(image: Image.Image) -> bool:
     """Tells whether an opened picture is stored as grey, whatever its pixels are."""
     grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
     return grey or _storage_mode(image) == "LA;16B"  # which Pillow makes RGBA
+
+
+def to_grey_or_rgb(image: Image.Image) -> Image.Image:
+    """Converts to mode L if grey, else RGB; lays transparent pixels on white."""
+    if image.mode == "F":
+        raise ValueError(FLOATS)
+    mode = "L" if is_grey(image) else "RGB"
+    if "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba"):
+        with_alpha = image.convert("LA" if mode == "L" else "RGBA")
+        canvas = Image.new(mode, image.size, "white")
+        canvas.paste(with_alpha.convert(mode), mask=with_alpha.getchannel("A"))
+        return canvas
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _storage_mode(image: Image.Image) -> str:
@@ -58,7 +72,7 @@ def _storage_mode(image: Image.Image) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # broken EXIF makes Pillow raise almost anything

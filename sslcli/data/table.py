@@ -64,7 +64,7 @@ class TableConfig(ColumnsConfig):
         from sslcli.data.table_file import read_table
 
         root = self.location()
-        optional = {**self.kinds(), "part": self.part, "group": self.group_column()}
+        optional = {**self.kinds(), "part": self.part, **self.group_column()}
         table = read_table(root, self.path, optional)
         return table, self._listing(root, table.columns["path"])
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sslcli.data.tar_extensions import extended
 from sslcli.errors import SslcliError
+from sslcli.system import READ_ONLY, read_piece
 from sslcli.text import printable
 
 BLOCK = 512
@@ -84,7 +85,7 @@ class TarWalk:
         self._position = 0
 
     def __iter__(self) -> Iterator[Members]:
-        number = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        number = os.open(self._path, READ_ONLY)
         try:
             self._size = os.fstat(number).st_size
             yield from self._walk(number)
@@ -205,7 +206,7 @@ class TarWalk:
 
     def _require_end(self, number: int, where: int) -> None:
         """Raises SslcliError where anything but zeros follows the mark of the end."""
-        while rest := os.pread(number, LARGEST, where):
+        while rest := read_piece(number, LARGEST, where):
             if rest.count(0) != len(rest):
                 fix = "pack it again, whole; archives that are joined by cat must be unpacked first"
                 raise self._damaged("goes on behind the mark of its end", where, fix)
@@ -218,7 +219,7 @@ class TarWalk:
 def read_at(number: int, count: int, start: int) -> bytes:
     """Returns up to `count` bytes of an open file; fewer only where it ends."""
     pieces, done = [], 0
-    while done < count and (piece := os.pread(number, count - done, start + done)):
+    while done < count and (piece := read_piece(number, count - done, start + done)):
         pieces.append(piece)
         done += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -19,6 +19,7 @@ from sslcli.data.scan import SUFFIXES
 from sslcli.data.table_file import as_text
 from sslcli.data.tar_index import TarIndex, read_at
 from sslcli.errors import SslcliError
+from sslcli.system import READ_ONLY
 from sslcli.text import hydra_word, printable
 
 PICTURES = frozenset(suffix.removeprefix(".") for suffix in SUFFIXES)
@@ -58,7 +59,10 @@ def samples_of(
     rows = np.fromiter(pictures.values(), np.int64, len(pictures))
     keys = list(pictures)
     with Texts(shard, index) as texts:
-        found = {meaning: texts.column(members, name, keys) for meaning, name in columns.items()}
+        found = {
+            meaning: texts.column(members, name, keys, several=meaning == "labels")
+            for meaning, name in columns.items()
+        }
     return Samples(
         [names[row].removeprefix("./") for row in rows.tolist()],
         index.starts[rows],
@@ -139,7 +143,12 @@ class Texts:
             os.close(self._number)
 
     def column(
-        self, members: Mapping[str, Mapping[str, int]], name: str, keys: list[str]
+        self,
+        members: Mapping[str, Mapping[str, int]],
+        name: str,
+        keys: list[str],
+        *,
+        several: bool,
     ) -> list[str]:
         """Returns the texts of the samples `keys`, "" where there is no such member.
 
@@ -156,7 +165,9 @@ class Texts:
                 continue
             place = f"{key}.{suffix} in {self._shard}"
             text = self._text(row, place)
-            texts.append(_json_text(text, json_key, place) if is_json else text.strip())
+            if is_json:
+                text = as_text(_json_value(text, json_key, place), place, several)
+            texts.append(text.strip())
         return texts
 
     def _text(self, row: int, place: str) -> str:
@@ -167,7 +178,7 @@ class Texts:
                 message = f"{place} has {size:,} bytes, and is to be read as a text"
                 raise SslcliError(message, "name another ending, or a key: json.KEY")
             if self._number is None:
-                self._number = os.open(self._shard, os.O_RDONLY | os.O_CLOEXEC)
+                self._number = os.open(self._shard, READ_ONLY)
             data = read_at(self._number, size, int(self._index.starts[row]))
         try:
             return data.decode()
@@ -176,18 +187,18 @@ class Texts:
             raise SslcliError(message, "name an ending whose members are texts") from reason
 
 
-def _json_text(text: str, key: str, place: str) -> str:
+def _json_value(text: str, key: str, place: str) -> Any:
     """Returns the value of `key`, which may have dots between keys inside one another."""
     try:
         value: Any = json.loads(text)
     except ValueError as reason:
         raise SslcliError(f"{place} is no JSON: {reason}", "mend it") from reason
     if isinstance(value, dict) and key in value:
-        return as_text(value[key], place, several=True).strip()
+        return value[key]
     for inner in key.split("."):
         if not isinstance(value, dict) or inner not in value:
             there = ", ".join(map(printable, value)) if isinstance(value, dict) else "no keys"
             message = f"{place} lacks {inner!r}: it has {there[:100]}"
             raise SslcliError(message, "give every sample the key, with null where unknown")
         value = value[inner]
-    return as_text(value, place, several=True).strip()
+    return value

@@ -190,3 +190,66 @@ def needs_conversion(dtype: np.dtype[Any], range_: Range | None) -> bool:
     """Tells whether the values are to be brought to [0, 1]: not where their type says the range."""
     full = FULL_SCALE.get(kind_of(dtype))
     return range_ is not None and range_ != (0, full)
+
+
+def canonical(pixels: NDArray[Any], range_: Range | None) -> NDArray[Any]:
+    """Returns a file's values as uint8, uint16, or float32 in [0, 1].
+
+    Raises ValueError where they are not finite, or which mean black and white is not known.
+    """
+    kind = kind_of(pixels.dtype)
+    if kind not in FULL_SCALE and kind not in NEED_RANGE:
+        raise ValueError(f"its values are {kind}, which cannot be read")
+    if not np.isfinite(pixels).all():
+        raise ValueError(f"{int((~np.isfinite(pixels)).sum()):,} of its values are NaN or infinite")
+    if needs_conversion(pixels.dtype, range_):
+        assert range_ is not None, "there is none to convert by"
+        return to_unit(pixels, range_)
+    least, largest = float(pixels.min()), float(pixels.max())
+    if kind in NEED_RANGE or (kind == "float32" and (least < 0 or largest > 1)):
+        said = f"its values are {kind} from {least:g} to {largest:g}"
+        raise ValueError(
+            f"{said}: say what is black and white: data.range={outward(least, largest)}"
+        )
+    return pixels
+
+
+def to_kind(pixels: NDArray[Any], kind: str) -> NDArray[Any]:
+    """Converts uint8, uint16, or float32 in [0, 1], to another of them; exact to a larger one."""
+    have = kind_of(pixels.dtype)
+    if have == kind:
+        return pixels
+    if (have, kind) == ("uint8", "uint16"):
+        larger: NDArray[np.uint16] = pixels.astype(np.uint16) * np.uint16(257)
+        return larger
+    unit: NDArray[np.float64] = pixels.astype(np.float64) / FULL_SCALE[have]
+    if kind == "float32":
+        return unit.astype(np.float32)
+    whole: NDArray[np.float64] = (unit.clip(0, 1) * FULL_SCALE[kind]).round()
+    return whole.astype(kind)
+
+
+def is_whole(range_: Range | None) -> bool:
+    """Tells whether a range is all that a type of numbers holds: that of uint8, uint16, floats."""
+    return range_ is None or range_ in [(0.0, float(full)) for full in FULL_SCALE.values()]
+
+
+def file_range(pixels: NDArray[Any], range_: Range | None) -> Range:
+    """Returns which values of a file mean 0 and 1, to what was trained on `range_`.
+
+    Where that is all that a type of numbers holds, it is all that this type holds. Raises
+    SslcliError for values that are not finite, or where their meaning is not known.
+    """
+    kind = kind_of(pixels.dtype)
+    if not np.isfinite(pixels).all():
+        count = int((~np.isfinite(pixels)).sum())
+        fix = "fill them first: numpy.nan_to_num"
+        raise SslcliError(f"{count:,} values of the picture are NaN or infinite", fix)
+    if range_ is not None and not is_whole(range_):
+        return range_
+    least, largest = float(pixels.min()), float(pixels.max())
+    if kind not in FULL_SCALE or (kind == "float32" and (least < 0 or largest > 1)):
+        message = f"the picture's values are {kind} from {least:g} to {largest:g}"
+        fix = "bring them to [0, 1], as float32, or train with data.range=…"
+        raise SslcliError(f"{message}: which mean black and white is not known", fix)
+    return 0.0, float(FULL_SCALE[kind])

@@ -6,14 +6,13 @@ import contextlib
 import ctypes
 import os
 import platform
-import resource
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from sslcli import system
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.processes import launched_as, size
@@ -74,12 +73,11 @@ class Compute:
             return str(torch.cuda.get_device_name(self.device))
         return f"{self.device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
 
-    def peak_memory_bytes(self) -> int:
-        """Returns the peak memory: torch's on a CUDA device, else the process's."""
+    def peak_memory_bytes(self) -> int | None:
+        """Returns the peak memory: torch's on a CUDA device, else the process's, if known."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return system.peak_memory_bytes()
 
 
 def share_batch_norm(module: nn.Module) -> None:

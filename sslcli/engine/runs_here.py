@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sslcli.errors import SslcliError
 from sslcli.runs.lock import LOCK_FILE, Lock, is_open
+from sslcli.system import user_number
 
 STALE = 60.0
 """Seconds after which the folder of a process that has ended is deleted."""
@@ -22,10 +23,10 @@ def runs_here() -> int:
     Each holds the lock of a folder named by its process, in one folder under the system's temporary
     one, for as long as the process lives. 1 where that folder cannot be used.
     """
-    folder = Path(tempfile.gettempdir()) / f"sslcli-{os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / f"sslcli-{user_number()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        if folder.is_symlink() or folder.stat().st_uid != user_number():
             return 1  # another user's, who may write into the temporary folder too
         _announce(folder)
         others = [path for path in folder.iterdir() if path.name != str(os.getpid())]

@@ -1,6 +1,7 @@
-"""Turns Ctrl-C, SIGTERM and SIGHUP into requests to stop a run.
+"""Turns Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 into requests to stop a run.
 
-SIGHUP means a closed terminal. The loop answers the requests between two steps.
+SIGHUP means a closed terminal; SIGUSR1, from a queue, that the job's time is over. The loop answers
+the requests between two steps.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from dataclasses import dataclass
 from types import FrameType
 
 from sslcli.errors import Interrupted
+from sslcli.system import HANGUP, REQUEUE
+
+FROM_OUTSIDE = tuple(number for number in (signal.SIGTERM, HANGUP, REQUEUE) if number is not None)
+"""Signals by which the system or a queue asks a program to stop."""
 
 
 @dataclass
@@ -34,26 +39,26 @@ def stop_requests() -> Iterator[StopRequest]:
     def note(number: int) -> None:
         if request.signal_number is None:
             request.signal_number = number
-        elif number != signal.SIGHUP:
+        elif number != HANGUP:
             raise KeyboardInterrupt
 
-    with _handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), note):
+    with _handled((signal.SIGINT, *FROM_OUTSIDE), note):
         yield request
 
 
 @contextlib.contextmanager
 def interrupted_by_signals(fix: str) -> Iterator[None]:
-    """Makes SIGTERM and SIGHUP raise Interrupted, as Ctrl-C raises KeyboardInterrupt."""
+    """Makes signals from outside raise Interrupted, as Ctrl-C raises KeyboardInterrupt."""
 
     def interrupt(number: int) -> None:
         raise Interrupted(f"stopped by signal {number}", fix, number)
 
-    with _handled((signal.SIGTERM, signal.SIGHUP), interrupt):
+    with _handled(FROM_OUTSIDE, interrupt):
         yield
 
 
 @contextlib.contextmanager
-def _handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int], None]) -> Iterator[None]:
+def _handled(numbers: tuple[int, ...], handle: Callable[[int], None]) -> Iterator[None]:
     """Makes signals call `handle` inside the context, in the main thread alone."""
     if threading.current_thread() is not threading.main_thread():
         yield  # other threads cannot catch signals
@@ -65,8 +70,8 @@ def _handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int], None])
         handle(number)
 
     # An ignored SIGHUP, as under nohup, stays ignored.
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    caught = [number for number in numbers if not (number is signal.SIGHUP and ignored)]
+    ignored = HANGUP is not None and signal.getsignal(HANGUP) is signal.SIG_IGN
+    caught = [number for number in numbers if not (number == HANGUP and ignored)]
     before = {number: signal.signal(number, on_signal) for number in caught}
     try:
         yield

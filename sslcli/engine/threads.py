@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from sslcli.engine.runs_here import runs_here
+from sslcli.system import busy_seconds
 
 SAMPLE = 0.25
 """Seconds over which the load of the cores is measured."""
@@ -76,9 +77,9 @@ def choose_threads(at_once: int = 1) -> Threads:
 
 def measure_cores() -> Cores:
     allowed = allowed_cores()
-    before, own_before, began = _busy_seconds(), time.process_time(), time.monotonic()
+    before, own_before, began = busy_seconds(), time.process_time(), time.monotonic()
     time.sleep(SAMPLE)
-    after, own = _busy_seconds(), time.process_time() - own_before
+    after, own = busy_seconds(), time.process_time() - own_before
     if before is None or after is None:  # not on Linux
         return Cores(allowed, 0.0)
     return Cores(allowed, max(0.0, (after - before - own) / (time.monotonic() - began)))
@@ -93,18 +94,3 @@ def allowed_cores() -> int:
         return max(1, min(cores, int(quota) // int(period)))
     except (OSError, ValueError):  # no container, no quota ("max"), or another system
         return cores
-
-
-def _busy_seconds() -> float | None:
-    """Returns the seconds that the allowed cores were busy since boot, if known."""
-    try:
-        lines = Path("/proc/stat").read_text().splitlines()
-    except OSError:
-        return None
-    cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
-    ticks = 0
-    for name, *values in (line.split() for line in lines if line.startswith("cpu")):
-        if name in cores:
-            user, nice, system, _idle, _iowait, irq, softirq = map(int, values[:7])
-            ticks += user + nice + system + irq + softirq
-    return ticks / os.sysconf("SC_CLK_TCK")

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sslcli.data.resize import at_resolution
 from sslcli.engine.train import Pictures
 from sslcli.errors import SslcliError
 from sslcli.experiments.session import Session
@@ -34,17 +35,17 @@ def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: 
     batch = pictures.at(0)
     images: Tensor = batch[0] if isinstance(method, LabelReader) else batch
     seed_generators(seed)
-    views = views_one_by_one(_views(method, images), len(images))
+    views = views_one_by_one(sound_views(method, images), len(images))
     shown = slice(0, 12)
     shape = method.preprocessing
     if not method.views_are_normalized:
         shape = shape.without_normalization()
     path = session.figures / "views.png"
     pixels, drawn = images[shown].cpu().numpy(), [view[shown].cpu() for view in views]
-    save_contact_sheet(path, pixels, drawn, shape.mean, shape.std)
+    save_contact_sheet(path, pixels, drawn, shape.mean, shape.std, session.display)
 
 
-def _views(method: Method, images: Tensor) -> Views:
+def sound_views(method: Method, images: Tensor) -> Views:
     """Returns a batch's views; raises SslcliError where they are none."""
     views = method.views_of(images)
     for size in views_by_size(views):
@@ -64,13 +65,14 @@ def _is_views(size: object, num: int) -> bool:
 
 def save_figures(session: Session, method: Method, records: Records) -> None:
     """Draws the curves, and what the method can show of what it learned."""
-    figures, val, compute = session.figures, session.splits.val, session.compute
+    figures, compute = session.figures, session.compute
+    val = at_resolution(session.splits.val, method.preprocessing.resolution)
     normal = session.run.facts.get("derived", {}).get("normal_loss", {})
     save_curves(figures / "curves.png", records, normal)
     save_snapshots(figures / "snapshots.png", records, kept_snapshots(session.run.folder))
     if isinstance(method, Restorer):
-        save_restorations(figures, method, val, compute)
+        save_restorations(figures, method, val, compute, session.display)
     if isinstance(method.encoder, Attending):
-        save_attention(figures / "attention.png", method, val, compute)
+        save_attention(figures / "attention.png", method, val, compute, session.display)
     if isinstance(method, Clusterer):
-        save_prototypes(figures / "prototypes.png", method, val, compute)
+        save_prototypes(figures / "prototypes.png", method, val, compute, session.display)

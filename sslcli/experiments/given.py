@@ -18,7 +18,7 @@ from sslcli.errors import SslcliError
 from sslcli.evaluation.features import require_fit
 from sslcli.experiments.session import Need, Session, open_session
 from sslcli.files import write_atomically
-from sslcli.method import Preprocessing
+from sslcli.method import MethodConfig, Preprocessing
 from sslcli.nets.description import JSON, WEIGHTS
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import EncoderConfig
@@ -52,15 +52,22 @@ class GivenConfig(Protocol):
 
 
 def first_encoder(
-    config: EncoderConfig, session: Session, seed: int, what: str = "encoder"
+    config: EncoderConfig,
+    session: Session,
+    seed: int,
+    what: str = "encoder",
+    method: MethodConfig | None = None,
 ) -> tuple[Encoder, Preprocessing, int]:
     """Returns the encoder that a run begins with, and what it is fed, on the CPU.
+
+    `method`: what trains it, whose views may be smaller than the stored pictures.
 
     The third is the number of labels that its weights are known to have learned from. `what`:
     names given weights in the record.
     """
     splits = session.splits
     shape = data_preprocessing(splits)
+    shape = shape if method is None else method.fed(shape)
     encoder = build_initial(config, shape.channels, shape.resolution, seed)
     if config.weights is None:
         return encoder, shape, 0

@@ -15,7 +15,7 @@ from sslcli.data.images import evenly_spaced
 from sslcli.engine.train import ProgressListener
 from sslcli.evaluation.fillers import biharmonic, mean_fill, nearest_patch
 from sslcli.evaluation.restoration import gradient_magnitude, restoration_scores
-from sslcli.evaluation.restoration_monitor import as_images, damage, restore, some_of
+from sslcli.evaluation.restoration_monitor import damage, restore, some_of
 from sslcli.experiments.inpaint_config import Config
 from sslcli.experiments.pretrain import Trained, finish, train_method
 from sslcli.experiments.session import Session, open_session
@@ -173,9 +173,11 @@ class Filling:
         write_results(session.run.folder, Results("inpaint", protocol, self.rows))
         shown = evenly_spaced(len(self.truth), NUM_SHOWN)
         columns = {"masked": self.damaged, **self.filled, "true": self.truth}
+        display = session.display
         save_grid(
             session.figures / "fillings.png",
-            {name: as_images(column[shown]) for name, column in columns.items()},
+            {name: display.of_pictures(column[shown]) for name, column in columns.items()},
+            display.words,
         )
 
     def report(self, session: Session) -> None:

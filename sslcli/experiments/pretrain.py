@@ -14,6 +14,7 @@ from sslcli import processes
 from sslcli.data.batches import Batches, LabelledBatches
 from sslcli.data.images import evenly_spaced
 from sslcli.data.needs import require_labels
+from sslcli.data.resize import splits_at
 from sslcli.engine.profile import Profiling, require_enough
 from sslcli.engine.train import Pictures, ProgressListener
 from sslcli.errors import SslcliError
@@ -173,7 +174,9 @@ def build(config: Config, session: Session) -> tuple[Method, int]:
 
     And the number of labels that its first weights are known to have learned from.
     """
-    encoder, shape, labels = first_encoder(config.encoder, session, config.seed)
+    encoder, shape, labels = first_encoder(
+        config.encoder, session, config.seed, method=config.method
+    )
     method = method_of(config.method, encoder, shape, config.seed)
     warn_of_wide_code(config, method, session.console)
     for module in method.modules().values():
@@ -209,8 +212,9 @@ def count_labels(method: Method, session: Session) -> int:
 
 def evaluation(session: Session, method: Method, knn_every: int, num_steps: int) -> Evaluate:
     """Returns the measurement of validation during training; `knn_every` counts steps."""
-    compute, splits = session.compute, session.splits
-    viewed = evenly_spaced(len(splits.val), NUM_VIEWED)
+    compute, stored = session.compute, session.splits
+    splits = splits_at(stored, method.preprocessing.resolution)
+    viewed = evenly_spaced(len(stored.val), NUM_VIEWED)
     monitor = Monitor(
         method.encoder,
         method.preprocessing,
@@ -220,7 +224,7 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
         num_steps,
         compute.device,
         session.console.warn,
-        lambda num: view_features(method, splits.val.images[viewed], compute.device, num),
+        lambda num: view_features(method, stored.val.images[viewed], compute.device, num),
     )
     if not isinstance(method, Restorer):
         return monitor
@@ -257,7 +261,8 @@ def report(session: Session) -> None:
     rows += [
         ("images/s", f"{facts.get('images_per_second', 0):.0f}"),
         ("time", duration(facts["seconds"])),
-        ("peak memory", f"{facts['peak_memory_bytes'] / 2**20:.0f} MiB"),
     ]
+    if facts["peak_memory_bytes"] is not None:
+        rows.append(("peak memory", f"{facts['peak_memory_bytes'] / 2**20:.0f} MiB"))
     session.console.table("", ("pretrained", ""), rows)
     session.console.say(f"run: {session.run.folder}")

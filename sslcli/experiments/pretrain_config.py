@@ -13,7 +13,7 @@ from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import require
 from sslcli.experiments.recording_config import RecordingConfig
-from sslcli.method import MethodConfig
+from sslcli.method import MethodConfig, Preprocessing
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.settings import REQUIRED, setting
 from sslcli.trained.encoder_files import with_weights_found
@@ -61,6 +61,7 @@ class Config(RecordingConfig):
             self.knn_every >= 0, "knn_every", self.knn_every, "0 or more", "0 never measures it"
         )
         self._check_snapshots()
+        self._check_size()
         if isinstance(self.encoder, EncoderConfig):
             frozen = self.encoder.frozen_epochs
             must_be = f"below epochs={self.epochs}"
@@ -76,6 +77,13 @@ class Config(RecordingConfig):
         every, fix = self.snapshot_every, "0 keeps no more than `snapshots` names"
         must_be = f"from 0 to epochs={self.epochs}"
         require(0 <= every <= self.epochs, "snapshot_every", every, must_be, fix)
+
+    def _check_size(self) -> None:
+        """Raises SslcliError, before any picture is read, for views larger than what is stored."""
+        if isinstance(self.data, DataConfig) and isinstance(self.method, MethodConfig):
+            side = self.data.resolution
+            if side is not None:
+                self.method.fed(Preprocessing(side, 1, (0.0,), (1.0,)))
 
     def keeps(self, epoch: int) -> bool:
         """Tells whether the encoder is kept after that many epochs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,6 +14,7 @@ from sslcli import processes
 from sslcli.data.data_config import DataConfig
 from sslcli.data.images import Splits
 from sslcli.data.needs import require_labels, require_test
+from sslcli.data.resize import splits_at
 from sslcli.engine.device import Compute
 from sslcli.engine.environment import environment
 from sslcli.engine.minimize import Minimizer
@@ -26,6 +28,7 @@ from sslcli.engine.trial import fastest_threads
 from sslcli.evaluation.features import require_fit
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.method import Evaluate, Learner
+from sslcli.report.display import Display
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
 from sslcli.text import shell_path
@@ -60,6 +63,11 @@ class Session:
         """Returns the run's folder of pictures, which is created on first use."""
         self.run.figures.mkdir(exist_ok=True)
         return self.run.figures
+
+    @cached_property
+    def display(self) -> Display:
+        """Returns how the pictures are shown."""
+        return Display.of(self.splits.val.images, self.splits.shown)
 
     @property
     def classes(self) -> list[str]:
@@ -164,6 +172,8 @@ def open_evaluation(
         if chosen is None:
             fix = "name the data to evaluate on with data=…"
             require_same_data(source.folder, session.splits, fix)
+            fitted = splits_at(session.splits, sources[0].preprocessing.resolution)
+            session = replace(session, splits=fitted)
         require_fit(session.splits.train.images, source.preprocessing)
     return session
 

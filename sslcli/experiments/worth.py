@@ -8,13 +8,14 @@ network. That is what a person who has these labels could do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.needs import require_labels, require_test
+from sslcli.data.resize import splits_at
 from sslcli.evaluation.label_equivalents import LabelEquivalent, label_equivalents
 from sslcli.experiments.label_curve import LabelCurve
 from sslcli.experiments.label_curve_cells import Cell
@@ -53,7 +54,10 @@ def run(config: Config, run: Run, console: Console) -> None:
     trained = train_method(config, session, labels_may_be_seen=False)
     if trained is None:
         return
-    curve = LabelCurve.of(config.curve(str(run.folder)), session, [read_encoder(run.folder)])
+    encoder = read_encoder(run.folder)
+    fitted = splits_at(session.splits, encoder.preprocessing.resolution)
+    session = replace(session, splits=fitted)
+    curve = LabelCurve.of(config.curve(str(run.folder)), session, [encoder])
     cells = measured(config, curve, session)
     finish_pretraining(trained, **report(curve, cells))
     console.say(f"run: {run.folder}")

@@ -7,6 +7,7 @@ import io
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.input_files import with_absolute_files
 from sslcli.jobs.changed_code import Provenance, note_provenance, require_same_provenance
+from sslcli.jobs.requeue import begun_before, job_facts, queue_again
 from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
@@ -39,7 +41,11 @@ def start(
     _require_fit_for_processes(command)
     if launched_as().rank:
         return _follow(command, config)
-    folder = create(command, config, overrides, folder)
+    before = begun_before(command, config, overrides) if folder is None else None
+    if before is not None and read_facts(before).get("status") == "finished":
+        console.say(f"finished before this job was queued again: {before}")
+        return before
+    folder = before or create(command, config, overrides, folder)
     resume(folder, console)
     return folder
 
@@ -61,6 +67,7 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
         "identity": identity(command, config, provenance.files),
         **asdict(provenance),
         "started": time.time(),
+        **job_facts(),
     }
     try:
         outputs = Path(config.runtime.outputs).expanduser()
@@ -135,7 +142,7 @@ def _continue(
         note_provenance(run, command, config)
         run.update(status="running", error=None)
         config = _with_moved_data(config, run.facts.get("data_root"))
-        _run(EXPERIMENTS[command].load_work(), config, run, console)
+        _run(EXPERIMENTS[command].load_work, config, run, console)
 
 
 def _with_moved_data(config: Any, root: str | None) -> Any:
@@ -171,15 +178,20 @@ def config_of(saved: Saved) -> Any:
     return to_config(EXPERIMENTS[saved.command].load_config().Config, saved, GROUPS)
 
 
-def _run(module: Any, config: Any, run: Run, console: Console) -> None:
-    """Runs the command, and writes into run.json how it ended."""
+def _run(load_work: Callable[[], Any], config: Any, run: Run, console: Console) -> None:
+    """Runs the command, and writes into run.json how it ended.
+
+    A signal that comes while the command is imported ends it in the same way.
+    """
     fix = f"go on: sslcli resume {shell_path(run.folder)}"
     try:
         log = run.folder / "log.txt"
         with interrupted_by_signals(fix), console.logged(log), name_lost_processes():
-            module.run(config, run, console)
+            load_work().run(config, run, console)
     except Interrupted as stop:
         _record_end(run, "interrupted", stop)
+        if launched_as().rank == 0:
+            queue_again(stop, console)
         raise
     except KeyboardInterrupt:
         by_hand = Interrupted("stopped by Ctrl-C", fix, signal.SIGINT)

@@ -36,6 +36,7 @@ from sslcli.input_files import file_hashes
 from sslcli.jobs.changed_code import note_provenance
 from sslcli.jobs.job import create, refused_by_system, resolved, saved_config
 from sslcli.jobs.job_state import states
+from sslcli.jobs.own_device import own_device
 from sslcli.jobs.process import POLL, call, continue_run
 from sslcli.jobs.sweep_results import (
     JOB_NAME,
@@ -239,7 +240,8 @@ def run_job(
                 return None
             time.sleep(POLL)
         if read_facts(folder).get("status") != "finished":
-            continue_run(folder, stopping, at_once)
+            with own_device(sweep, at_once) as environment:
+                continue_run(folder, stopping, at_once, environment)
     return folder
 
 

@@ -104,7 +104,9 @@ class DINOConfig(MethodConfig):
             teacher=nets.MovingAverage(encoder, projector, prototypes),
             centre=nets.RunningMean(self.num_prototypes),
             crops=augment.MultiCrop(
-                self.views.build(mean, std), self.small_views.build(mean, std), self.num_small_views
+                self.views.build(mean, std),
+                self.small_views.beside(self.views).build(mean, std),
+                self.num_small_views,
             ),
             temperatures=(self.student_temperature, self.teacher_temperature),
             momentum=self.momentum,

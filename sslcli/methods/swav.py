@@ -79,7 +79,9 @@ class SwAVConfig(MethodConfig):
             prototypes=nets.Prototypes(self.projector.out, self.num_prototypes),
             queue=nets.Queue(self.queue, self.projector.out) if self.queue else None,
             crops=augment.MultiCrop(
-                self.views.build(mean, std), self.small_views.build(mean, std), self.num_small_views
+                self.views.build(mean, std),
+                self.small_views.beside(self.views).build(mean, std),
+                self.num_small_views,
             ),
             assignment=Assignment(self.temperature, self.epsilon, self.sinkhorn_iterations),
             queue_from=self.queue_from,

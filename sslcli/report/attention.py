@@ -15,6 +15,7 @@ from sslcli.engine.device import Compute
 from sslcli.evaluation.features import eval_mode
 from sslcli.evaluation.restoration_monitor import as_images, some_of
 from sslcli.method import Method
+from sslcli.report.display import AS_THEY_ARE, Display
 from sslcli.report.pictures import save_grid
 
 NUM_SHOWN = 12
@@ -30,7 +31,13 @@ class Attending(Protocol):
         ...
 
 
-def save_attention(path: Path, method: Method, val: ImageSet, compute: Compute) -> None:
+def save_attention(
+    path: Path,
+    method: Method,
+    val: ImageSet,
+    compute: Compute,
+    display: Display = AS_THEY_ARE,
+) -> None:
     """Draws pictures, each beside the attention of every head of the last block.
 
     White is the patch that a head looks at most, in each picture.
@@ -42,11 +49,11 @@ def save_attention(path: Path, method: Method, val: ImageSet, compute: Compute) 
     with torch.no_grad(), eval_mode(encoder):
         weights = encoder.attention(method.preprocessing.normalized(pictures)).float()
     weights = weights / weights.amax(dim=(2, 3), keepdim=True).clamp(min=1e-12)
-    shown = as_images(pictures)
+    shown = display.of_pictures(pictures)
     columns = {"picture": shown}
     for head in range(weights.shape[1]):
         columns[f"head {head + 1}"] = _enlarged(as_images(weights[:, head : head + 1]), shown)
-    save_grid(path, columns)
+    save_grid(path, columns, display.words)
 
 
 def _enlarged(maps: NDArray[np.uint8], pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -25,7 +25,8 @@ from sslcli.report.curves import (
     title_of,
     y_limits,
 )
-from sslcli.report.sheet import magnification, save_blocks
+from sslcli.report.display import AS_THEY_ARE, Display
+from sslcli.report.sheet import magnification, save_blocks, text_width
 from sslcli.report.style import (
     INK,
     MAX_LINES,
@@ -58,22 +59,25 @@ def save_views(
     views: Sequence[Tensor],
     mean: Sequence[float],
     std: Sequence[float],
+    display: Display = AS_THEY_ARE,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Draws the contact sheet: each of `images` (N, H, W, C), followed by its views.
 
     `views`, V tensors (N, C, H, W), are those that training gets; `mean` and `std` (C,) undo their
     normalisation. Pixels are magnified by a whole number, without smoothing; a small view stands in
-    the middle of its cell.
+    the middle of its cell. `names`: headings of the views, by default numbers.
     """
     side = max(images.shape[1], *(view.shape[-1] for view in views))
-    factor = magnification(side)
-    columns = [_resized(images, side * factor)]
+    named = names or [f"view {view + 1}" for view in range(len(views))]
+    headings = ["original", *(drawable(name, 40) for name in named)]
+    factor = magnification(side, at_least=max(map(text_width, headings)))
+    columns = [_resized(display(images), side * factor)]
     for view in views:
-        column = _resized(_denormalized(view, mean, std), view.shape[-1] * factor)
+        column = _resized(_denormalized(view, mean, std, display), view.shape[-1] * factor)
         columns.append(_centred(column, side * factor))
     cells = np.stack(columns, axis=1)
-    headings = ["original", *(f"view {view + 1}" for view in range(len(views)))]
-    save_blocks(path, cells, headings, GAP_AFTER_ORIGINAL)
+    save_blocks(path, cells, headings, GAP_AFTER_ORIGINAL, display.words)
 
 
 def save_curves(
@@ -173,12 +177,12 @@ def save_confusion(
     figure.savefig(path_png, bbox_inches="tight", pad_inches=0.15)
 
 
-def _denormalized(views: Tensor, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
-    """Converts normalised (N, C, H, W) to (N, H, W, C) uint8."""
+def _denormalized(
+    views: Tensor, mean: Sequence[float], std: Sequence[float], display: Display
+) -> NDArray[np.uint8]:
+    """Converts normalised (N, C, H, W) to (N, H, W, 1 or 3) uint8."""
     normalized = views.float().cpu().numpy().transpose(0, 2, 3, 1)
-    values = np.clip(normalized * np.asarray(std) + np.asarray(mean), 0, 1)
-    pictures: NDArray[np.uint8] = (values * 255).round().astype(np.uint8)
-    return pictures
+    return display.of_unit(np.clip(normalized * np.asarray(std) + np.asarray(mean), 0, 1))
 
 
 def _resized(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -186,7 +190,7 @@ def _resized(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     rows = np.arange(size) * pictures.shape[1] // size
     columns = np.arange(size) * pictures.shape[2] // size
     resized = pictures[:, rows][:, :, columns]
-    return resized.repeat(3, axis=3) if resized.shape[3] == 1 else resized[..., :3]
+    return resized.repeat(3, axis=3) if resized.shape[3] == 1 else resized
 
 
 def _centred(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -22,6 +22,7 @@ from sslcli.report.sheet import (
     draw_sheet,
     magnification,
     magnify,
+    note_below,
     save_blocks,
     text_width,
     tile,
@@ -36,15 +37,15 @@ LONGEST_NAME, LONGEST_TITLE = 48, 80
 """Characters."""
 
 
-def save_grid(path: Path, columns: Mapping[str, NDArray[np.uint8]]) -> None:
-    """Draws a row for each of N pictures; `columns`: name -> (N, H, W, C)."""
+def save_grid(path: Path, columns: Mapping[str, NDArray[np.uint8]], note: str = "") -> None:
+    """Draws a row for each of N pictures; `columns`: name -> (N, H, W, C), C 1 or 3."""
     assert len({pictures.shape for pictures in columns.values()}) == 1, (
         "columns show the same pictures"
     )
     cells = np.stack(list(columns.values()), axis=1)
     headings = [drawable(name) for name in columns]
     factor = magnification(cells.shape[3], at_least=max(map(text_width, headings)))
-    save_blocks(path, magnify(cells, factor), headings)
+    save_blocks(path, magnify(cells, factor), headings, note=note)
 
 
 def save_filters(path: Path, filters: NDArray[np.float32]) -> None:
@@ -74,6 +75,7 @@ def save_strips(
     row_names: Sequence[str],
     title: str,
     ends: tuple[str, str],
+    note: str = "",
 ) -> None:
     """Draws R strips (R, S, H, W, C), each changing from `ends[0]` to `ends[1]`."""
     assert len(row_names) == len(strips), f"{len(row_names)} names of {len(strips)} strips"
@@ -95,6 +97,7 @@ def save_strips(
     for row, name in enumerate(names):
         middle = top + row * (height * factor + GAP_OF_STRIPS) + height * factor / 2
         labels.append(Label(name, left - GAP_OF_WORDS, middle, "right"))
+    labels += note_below(note, top + tiles.shape[0], left)
     figure = draw_sheet(tiles, labels, top, left)
     ends_of_arrow = (
         left + text_width(start) + GAP_OF_WORDS,

@@ -6,8 +6,8 @@ Shapes: N pictures, K prototypes.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from sslcli.engine.device import Compute
 from sslcli.evaluation.features import eval_mode
 from sslcli.evaluation.restoration_monitor import pictures_of
 from sslcli.method import Clusterer, Method
+from sslcli.report.display import AS_THEY_ARE, Display
 from sslcli.report.pictures import save_strips
 
 NUM_SEARCHED, BATCH = 2048, 128
@@ -25,7 +26,13 @@ NUM_PROTOTYPES, NUM_NEAREST = 8, 10
 """Rows and columns of the figure."""
 
 
-def save_prototypes(path: Path, method: Method, val: ImageSet, compute: Compute) -> None:
+def save_prototypes(
+    path: Path,
+    method: Method,
+    val: ImageSet,
+    compute: Compute,
+    display: Display = AS_THEY_ARE,
+) -> None:
     """Draws, for some prototypes, the validation pictures that score highest.
 
     The prototypes are those that are most pictures' highest, the commonest first.
@@ -44,11 +51,11 @@ def save_prototypes(path: Path, method: Method, val: ImageSet, compute: Compute)
     ]
     used = f"{num_used:,} of {num_prototypes:,} are some picture's highest"
     title = f"the commonest prototypes; {used}"
-    strips = images[nearest.cpu().numpy()]
-    save_strips(path, strips, names, title, ("highest score", "lower"))
+    strips = display(images[nearest.cpu().numpy()])
+    save_strips(path, strips, names, title, ("highest score", "lower"), display.words)
 
 
-def _scores(method: Method, images: NDArray[np.uint8], compute: Compute) -> Tensor:
+def _scores(method: Method, images: NDArray[Any], compute: Compute) -> Tensor:
     """Returns the scores (N, K) of images (N, H, W, C), in eval mode."""
     assert isinstance(method, Clusterer)
     found = []

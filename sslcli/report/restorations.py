@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from sslcli.data.images import ImageSet
 from sslcli.engine.device import Compute
 from sslcli.evaluation.features import eval_mode
-from sslcli.evaluation.restoration_monitor import NUM_WATCHED, as_images, damage, restore, some_of
+from sslcli.evaluation.restoration_monitor import NUM_WATCHED, damage, restore, some_of
 from sslcli.method import Method, Restorer
 from sslcli.nets.encoder import Encoder
+from sslcli.report.display import AS_THEY_ARE, Display
 from sslcli.report.pictures import save_filters, save_grid, save_strips
 
 NUM_SHOWN, NUM_STRIPS, NUM_STEPS = 18, 6, 9
@@ -30,7 +31,13 @@ class Decoding(Protocol):
     def decode(self, codes: Tensor) -> Tensor: ...
 
 
-def save_restorations(figures: Path, method: Method, val: ImageSet, compute: Compute) -> None:
+def save_restorations(
+    figures: Path,
+    method: Method,
+    val: ImageSet,
+    compute: Compute,
+    display: Display = AS_THEY_ARE,
+) -> None:
     """Draws clean, damaged and restored pictures, filters, and walks among codes.
 
     Filters are drawn where `first_filters` finds some, walks where codes can be decoded.
@@ -41,15 +48,15 @@ def save_restorations(figures: Path, method: Method, val: ImageSet, compute: Com
     damaged, hidden = damage(method, pictures)
     restored = torch.where(hidden, restore(method, modules, damaged, hidden, compute), pictures)
     columns = {"clean": pictures, "damaged": damaged, "restored": restored}
-    save_grid(
-        figures / "restorations.png", {name: as_images(column) for name, column in columns.items()}
-    )
+    shown = {name: display.of_pictures(column) for name, column in columns.items()}
+    save_grid(figures / "restorations.png", shown, display.words)
     filters = first_filters(method.encoder, pictures.shape[1:])
     if filters is not None:
         save_filters(figures / "filters.png", filters)
     if isinstance(method, Decoding):
         with torch.no_grad(), eval_mode(modules):
-            _save_walks(figures, method.encoder, method, some_of(val, NUM_WATCHED, compute.device))
+            some = some_of(val, NUM_WATCHED, compute.device)
+            _save_walks(figures, method.encoder, method, some, display)
 
 
 def first_filters(encoder: Encoder, shape: torch.Size) -> NDArray[np.float32] | None:
@@ -71,7 +78,9 @@ def first_filters(encoder: Encoder, shape: torch.Size) -> NDArray[np.float32] | 
     return None
 
 
-def _save_walks(figures: Path, encoder: Encoder, method: Decoding, pictures: Tensor) -> None:
+def _save_walks(
+    figures: Path, encoder: Encoder, method: Decoding, pictures: Tensor, display: Display
+) -> None:
     """Draws codes moved in principal directions, and from picture to picture.
 
     Of one picture there is neither.
@@ -95,23 +104,31 @@ def _save_walks(figures: Path, encoder: Encoder, method: Decoding, pictures: Ten
     title = "codes moved along their principal directions, decoded"
     save_strips(
         figures / "traversals.png",
-        _decode_walks(method, moved, codes),
+        _decode_walks(method, moved, codes, display),
         names,
         title,
         ("−3 sd", "+3 sd"),
+        display.words,
     )
 
     num_pairs = min(NUM_STRIPS, len(flat) // 2)
     way = torch.linspace(0, 1, NUM_STEPS, dtype=flat.dtype, device=flat.device).view(1, -1, 1)
     starts, ends = flat[:num_pairs, None], flat[num_pairs : 2 * num_pairs, None]
-    between = _decode_walks(method, starts + way * (ends - starts), codes)
+    between = _decode_walks(method, starts + way * (ends - starts), codes, display)
     title = "from one picture's code to another's, decoded"
     save_strips(
-        figures / "interpolations.png", between, [""] * num_pairs, title, ("one", "another")
+        figures / "interpolations.png",
+        between,
+        [""] * num_pairs,
+        title,
+        ("one", "another"),
+        display.words,
     )
 
 
-def _decode_walks(method: Decoding, walks: Tensor, codes: Tensor) -> NDArray[np.uint8]:
-    """Decodes codes (R, S, D) to pictures (R, S, H, W, C)."""
-    pictures = as_images(method.decode(walks.to(codes.dtype).view(-1, *codes.shape[1:])))
+def _decode_walks(
+    method: Decoding, walks: Tensor, codes: Tensor, display: Display
+) -> NDArray[np.uint8]:
+    """Decodes codes (R, S, D) to pictures (R, S, H, W, 1 or 3)."""
+    pictures = display.of_pictures(method.decode(walks.to(codes.dtype).view(-1, *codes.shape[1:])))
     return pictures.reshape(*walks.shape[:2], *pictures.shape[1:])

@@ -69,9 +69,16 @@ def tile(cells: NDArray[np.uint8], row_gap: int = GAP, first_gap: int = GAP) -> 
 
 
 def save_blocks(
-    path: Path, cells: NDArray[np.uint8], headings: Sequence[str], first_gap: int = GAP
+    path: Path,
+    cells: NDArray[np.uint8],
+    headings: Sequence[str],
+    first_gap: int = GAP,
+    note: str = "",
 ) -> None:
-    """Draws a row of cells a picture, in as many blocks as shape the sheet well."""
+    """Draws a row of cells a picture, in as many blocks as shape the sheet well.
+
+    The `note` stands below.
+    """
     num_pictures, num_columns, height, width, _ = cells.shape
     num_rows = _num_rows(num_pictures, num_columns * width / height)
     missing = np.full((-num_pictures % num_rows, *cells.shape[1:]), 255, np.uint8)
@@ -86,18 +93,26 @@ def save_blocks(
         for start in starts
         for words, left in zip(headings, cell_lefts(num_columns, width, first_gap), strict=True)
     ]
+    labels += note_below(note, MARGIN + HEADING + sheet.shape[0], MARGIN)
     draw_sheet(sheet, labels, top=MARGIN + HEADING).savefig(path)
+
+
+def note_below(note: str, bottom: int, left: int) -> list[Label]:
+    """Returns the label of a note below the tiles, which end at `bottom`; none of an empty one."""
+    return [Label(note, left, bottom + HEADING / 2 + GAP, "left")] if note else []
 
 
 def draw_sheet(
     tiles: NDArray[np.uint8], labels: Sequence[Label], top: int, left: int = MARGIN
 ) -> Figure:
-    """Returns a figure of `tiles` at (`left`, `top`), wide enough for every label."""
+    """Returns a figure of `tiles` at (`left`, `top`), large enough for every label."""
     ends = [
         label.x + text_width(label.words, label.title) for label in labels if label.align == "left"
     ]
     right = max([MARGIN, *(math.ceil(end) + MARGIN - left - tiles.shape[1] for end in ends)])
-    sheet = np.pad(tiles, ((top, MARGIN), (left, right), (0, 0)), constant_values=255)
+    lowest = max([0.0, *(label.y + HEADING / 2 for label in labels)])
+    below = max(MARGIN, math.ceil(lowest) - top - tiles.shape[0])
+    sheet = np.pad(tiles, ((top, below), (left, right), (0, 0)), constant_values=255)
     height, width = sheet.shape[:2]
     figure = bare_figure(width / DPI, height / DPI)
     figure.figimage(sheet, origin="upper")

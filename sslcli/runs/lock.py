@@ -7,15 +7,13 @@ each other's locks, but they see the file's time.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import platform
 import threading
 import time
 from pathlib import Path
-from typing import IO
 
 from sslcli.errors import SslcliError
+from sslcli.system import HeldFile
 
 LOCK_FILE = ".lock"
 HOST = platform.node()
@@ -30,33 +28,33 @@ class Lock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = (folder / LOCK_FILE).open("ab")
+        self._file = HeldFile(folder / LOCK_FILE)
         self._released = threading.Event()
         self._toucher = threading.Thread(target=self._touch, daemon=True)
         for _ in range(5):
-            if _lock(self._file, fcntl.LOCK_EX):
+            if self._file.take():
                 return
             time.sleep(0.02)  # `is_open` holds it too, for a moment
-        self._file.close()
+        self._file.release()
         raise SslcliError(
             f"another process is working on {folder}", "wait for it to end, or stop it"
         )
 
     def keep_touched(self) -> None:
         """Touches the lock file every TOUCH_EVERY seconds until `release`."""
-        os.utime(self._file.fileno())
+        self._file.touch()
         self._toucher.start()
 
     def release(self) -> None:
         self._released.set()
         if self._toucher.is_alive():
             self._toucher.join()
-        self._file.close()
+        self._file.release()
 
     def _touch(self) -> None:
         while not self._released.wait(TOUCH_EVERY):
             with contextlib.suppress(OSError):  # the next one may succeed
-                os.utime(self._file.fileno())
+                self._file.touch()
 
 
 def is_open(folder: Path, host: str | None = None) -> bool:
@@ -67,18 +65,13 @@ def is_open(folder: Path, host: str | None = None) -> bool:
     in the future, which another clock may show, counts.
     """
     try:
-        with (folder / LOCK_FILE).open("rb") as file:
-            if not _lock(file, fcntl.LOCK_SH):
-                return True
-            silent = time.time() - os.fstat(file.fileno()).st_mtime
+        file = HeldFile(folder / LOCK_FILE, shared=True)
     except OSError:  # there is no lock, or it cannot be read
         return False
-    return host not in (None, HOST) and silent < SILENT_AFTER
-
-
-def _lock(file: IO[bytes], kind: int) -> bool:
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        if not file.take():
+            return True
+        silent = time.time() - file.changed
+    finally:
+        file.release()
+    return host not in (None, HOST) and silent < SILENT_AFTER

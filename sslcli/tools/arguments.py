@@ -58,14 +58,14 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Nam
     return parser.parse_intermixed_args(arguments)
 
 
-def require_free(targets: list[Path], force: bool) -> None:
+def require_free(targets: list[Path], force: bool, option: str = "--output") -> None:
     """Raises SslcliError where a target is a folder, or exists and `force` is false."""
     for target in targets:
         if target.is_dir():
-            raise SslcliError(f"{target} is a folder", "choose another --output")
+            raise SslcliError(f"{target} is a folder", f"choose another {option}")
     taken = [target for target in targets if target.exists()]
     if taken and not force:
         more = f", and {len(taken) - 1} more" if len(taken) > 1 else ""
         raise SslcliError(
-            f"{taken[0]} exists already{more}", "--force overwrites; --output names another place"
+            f"{taken[0]} exists already{more}", f"--force overwrites; {option} names another place"
         )

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+
+Compose = Callable[[str, list[str]], list[tuple[str, Any]]]
+"""Maps a command and its `key=value` words to configs, one for each combination of values `a,b`.
+
+Each comes with its own words where there are several, else with "".
+"""
 
 
 @dataclass(frozen=True)
 class Tool:
     """Describes a command that reads runs and takes ordinary arguments.
 
-    Its module has `main(arguments, console)`, which returns the exit status. Where there is `work`,
-    a module that imports torch, `main` takes a third argument: what makes a command's config of
-    the words behind it.
+    Its module has `main(arguments, console)`, which returns the exit status. Where it `composes`,
+    it takes `key=value` words of a command too, and is `main(arguments, console, compose)`.
+    `work`: a module of it that imports torch, for `load_work`.
     """
 
     module: str
     summary: str
-    work: str | None = None
+    composes: bool = False
+    work: str = ""
 
     def load(self) -> Any:
         """Imports and returns the tool's module."""
@@ -31,7 +39,10 @@ class Tool:
 
 TOOLS: dict[str, Tool] = {
     "plan": Tool(
-        "plan.main", "say what a run will take: steps, memory, work, disk", work="plan.report"
+        "plan.main",
+        "say what a run will take: steps, memory, work, disk",
+        composes=True,
+        work="plan.report",
     ),
     "resume": Tool("resume", "continue a run that was interrupted, bit for bit"),
     "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
@@ -51,6 +62,9 @@ TOOLS: dict[str, Tool] = {
     ),
     "compare": Tool(
         "compare", "say in which settings runs differ and what each measured, and plot their curves"
+    ),
+    "views": Tool(
+        "views.main", "draw what a method's views are like, without training", composes=True
     ),
     "runs": Tool("runs", "list the runs, newest first"),
     "inspect": Tool(

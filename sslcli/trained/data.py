@@ -9,7 +9,7 @@ from pathlib import Path
 from sslcli.choices import answerable, package_of_part
 from sslcli.data import DATA
 from sslcli.data.data_config import DataConfig
-from sslcli.data.images import Splits, Track
+from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced
 from sslcli.data.soundness import require_splits
 from sslcli.errors import SslcliError
 from sslcli.runs.folder import Run, read_facts
@@ -27,6 +27,14 @@ def load_splits(config: DataConfig, track: Track) -> Splits:
         if package_of_part(DATA, config) is not None:
             require_splits(splits, config.resolution, config.limit)
     return splits
+
+
+def load_few(config: DataConfig, num: int, track: Track) -> ImageSet:
+    """Loads up to `num` training pictures; raises as `load_splits`."""
+    if package_of_part(DATA, config) is not None:
+        pictures = load_splits(config, track).pretraining
+        return pictures.subset(evenly_spaced(len(pictures), num))
+    return config.few(num, track)
 
 
 def run_data_config(
@@ -80,7 +88,8 @@ def evaluation_folder_label(run: str, choices: dict[str, str]) -> str:
 def load_own_data(files: EncoderFiles, track: Track, root: str | None = None) -> Splits:
     """Loads the data that the run was trained on, from `root` if they moved.
 
-    Raises SslcliError where they are missing or have changed.
+    Where its views were smaller, they are larger than what the encoder is fed (`splits_at`). Raises
+    SslcliError where they are missing or have changed.
     """
     config = run_data_config(files, None, root)
     require_present(config, "--data-root FOLDER says where they are now")

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from sslcli.data.decode import to_grey_or_rgb
 from sslcli.data.resize import centre_square
-from sslcli.data.stored_picture import load_upright
+from sslcli.data.stored_picture import load_upright, to_grey_or_rgb
 from sslcli.evaluation.features import feature_maps, features, require_fit
 from sslcli.method import Preprocessing, as_pictures
 from sslcli.nets.description import JSON

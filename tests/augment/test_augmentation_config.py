@@ -11,6 +11,7 @@ import torch
 
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import SslcliError
+from sslcli.preprocessing import Preprocessing
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ from sslcli.errors import SslcliError
         ("erasing", 1.5),
         ("erasing_scale", [0.5]),
         ("erasing_ratio", [3.0, 0.3]),
+        ("size", 0),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_its_key(name: str, value: object) -> None:
@@ -108,3 +110,17 @@ def test_the_config_is_read_without_torch() -> None:
 
 def test_every_field_says_what_it_means() -> None:
     assert all(field.metadata["meaning"] for field in dataclasses.fields(ViewConfig))
+
+
+def test_a_size_is_of_the_views_and_small_crops_are_a_part_of_it() -> None:
+    images = torch.randint(0, 256, (4, 40, 40, 3), dtype=torch.uint8)
+    config, mean, std = ViewConfig(size=24), (0.5,) * 3, (0.25,) * 3
+    assert config.build(mean, std)(images).shape == (4, 3, 24, 24)
+    small = ViewConfig(crop_size=0.5).beside(config)
+    assert small.build(mean, std)(images).shape == (4, 3, 12, 12)
+    assert ViewConfig(size=10).beside(config).build(mean, std)(images).shape == (4, 3, 10, 10)
+    fed = config.fed(Preprocessing(40, 3, mean, std))
+    assert (fed.resolution, fed.mean) == (24, mean)
+    assert config.fed(fed) == fed
+    with pytest.raises(SslcliError, match="at most the stored pictures' side, 20, got 24"):
+        config.fed(Preprocessing(20, 3, mean, std))

@@ -168,3 +168,12 @@ def test_the_fields_are_those_that_hold_text() -> None:
     assert fields["runs"].is_list
     assert "labels" not in fields
     assert LabelCurveConfig.__dataclass_fields__["runs"].type == "list[str]"
+
+
+def test_braces_that_the_shell_expanded_are_refused_as_the_last_alone_would_count() -> None:
+    typed = ["data=shards", "data.root=a-0.tar", "data.root=a-1.tar", "epochs=1"]
+    with pytest.raises(
+        SslcliError, match=r"several times: data\.root=a-0\.tar, data\.root=a-1\.tar"
+    ):
+        split_words(typed)
+    split_words(["data.root=a-{0..1}.tar", "data.val=b.tar", "data.root=a-0.tar"])

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from sslcli.data.arrays import ArraysConfig
-from sslcli.data.decode import to_grey_or_rgb
 from sslcli.data.images import Splits
 from sslcli.data.needs import require_labels
+from sslcli.data.stored_picture import to_grey_or_rgb
 from sslcli.errors import SslcliError
 
 RNG = np.random.default_rng(0)

@@ -109,7 +109,7 @@ def test_a_config_saved_before_there_was_the_setting_loads() -> None:
     }  # fmt: skip
     saved = Saved("pretrain", {"data": "folder"}, {"data": values})
     config = group_to_config("data", saved, {"data": DATA})
-    assert config == FolderConfig(root="/a", resolution=8)
+    assert config == FolderConfig(root="/a", resolution=8, depth=8)
 
 
 @pytest.mark.parametrize("cache", [Cache.memory, Cache.disk, Cache.none])

@@ -37,7 +37,7 @@ from sslcli.methods.mae import MAEConfig
 from sslcli.methods.simclr import SimCLRConfig
 from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, EncoderConfig, MLPConfig
 from sslcli.nets.vit_config import ViTConfig
-from sslcli.runs.folder import Run
+from sslcli.report.display import AS_THEY_ARE
 
 
 def test_leaves_everything_in_the_run_folder(sslcli: Sslcli, tmp_path: Path) -> None:
@@ -254,8 +254,8 @@ def test_the_sheet_of_views_shows_pictures_as_they_are(
     shown: list[dict[str, Any]] = []
     sheet = double_of(figures.save_contact_sheet, shown.append)
     monkeypatch.setattr(figures, "save_contact_sheet", sheet)
-    with Run(tmp_path) as run:
-        figures.save_views(run, build_method(config, encoder), Batches(pictures(), 8, 0, "cpu"), 0)
+    session: Any = SimpleNamespace(figures=tmp_path, display=AS_THEY_ARE)
+    figures.save_views(session, build_method(config, encoder), Batches(pictures(), 8, 0, "cpu"), 0)
     (given,) = shown
     mean, std = (torch.tensor(given[name]).view(-1, 1, 1) for name in ("mean", "std"))
     drawn = as_images(given["views"][0] * std + mean)
@@ -279,7 +279,7 @@ def test_the_sheet_shows_views_as_pictures(
     sheet = double_of(figures.save_contact_sheet, drawn.update)
     monkeypatch.setattr(figures, "save_contact_sheet", sheet)
     method = build_method(config, encoder)
-    session: Any = SimpleNamespace(figures=tmp_path)
+    session: Any = SimpleNamespace(figures=tmp_path, display=AS_THEY_ARE)
     figures.save_views(session, method, Batches(pictures(), 8, 0, "cpu"), 3)
     mean, std = (torch.tensor(drawn[name]).view(-1, 1, 1) for name in ("mean", "std"))
     views = torch.stack(list(drawn["views"])) * std + mean

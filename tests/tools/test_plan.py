@@ -9,7 +9,7 @@ import pytest
 import torch
 from doubles import MADE, Sslcli, require_refused
 
-from sslcli.cli.experiment import config_of_words
+from sslcli.cli.experiment import composer
 from sslcli.errors import SslcliError
 from sslcli.experiments.pretrain_config import Config
 from sslcli.tools.plan.fit import largest_chunks, largest_fitting
@@ -28,9 +28,14 @@ def untracked(items, *, total, label):  # type: ignore[no-untyped-def]
     return items
 
 
-def plan_of(machine: Machine = Machine(), *words: str) -> Plan:  # noqa: B008
-    config = config_of_words("pretrain", [*QUICK, *words])
+def config_of(*words: str) -> Config:
+    ((_, config),) = composer(debug=False)("pretrain", list(words))
     assert isinstance(config, Config)
+    return config
+
+
+def plan_of(machine: Machine = Machine(), *words: str) -> Plan:  # noqa: B008
+    config = config_of(*QUICK, *words)
     return Plan(pretraining("pretrain", config, False, untracked), machine)
 
 
@@ -95,7 +100,7 @@ def test_the_run_says_how_long_and_how_large_it_is(made: Path) -> None:
 
 def test_what_is_on_disk_is_what_a_run_leaves(made: Path) -> None:
     """Made of two parts of the same settings: what the files hold, and zip's own bytes."""
-    config = config_of_words("pretrain", MADE)
+    config = config_of(*MADE)
     plan = Plan(pretraining("pretrain", config, False, untracked), Machine())
     files = [*made.rglob("*.pt"), made / "encoder.safetensors"]
     left = sum(file.stat().st_size for file in files)

@@ -384,8 +384,13 @@ def test_a_run_that_cannot_be_loaded_ends_it_also_in_a_folder(
     refused(outcome._replace(err=told), "is damaged")
 
 
-def test_16_bits_are_warned_of(run: Restore) -> None:
-    Image.fromarray(np.full((16, 16), 30_000, dtype=np.uint16)).save("a.png")
-    outcome = run("last", "a.png")
-    assert outcome.status == 0
-    assert "a.png: its 16 bits a channel become 8" in outcome.err
+def test_16_bits_stay_16(run: Restore, filler: MeanFiller) -> None:
+    filler.preprocessing = Preprocessing(16, 1, (0.0,), (1.0,))
+    picture = RNG.integers(0, 65536, (24, 30), dtype=np.uint16)
+    save("a.png", picture)
+    save("mask.png", hole())
+    assert run("last", "a.png", "--mask", "mask.png") == (0, "restored: a_restored.png\n", "")
+    result = pixels("a_restored.png")
+    assert result.dtype == np.uint16
+    np.testing.assert_array_equal(result[hole() == 0], picture[hole() == 0])
+    assert (result[hole() > 0] != picture[hole() > 0]).all()

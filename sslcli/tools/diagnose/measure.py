@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from sslcli.data.images import ImageSet, evenly_spaced
+from sslcli.data.resize import at_resolution
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
@@ -86,6 +87,7 @@ def diagnose(
 def _measure_pictures(files: EncoderFiles, pictures: ImageSet, compute: Compute) -> FeatureScores:
     encoder = load_trained(files)
     compute.to_device(encoder)
+    pictures = at_resolution(pictures, files.preprocessing.resolution)
     h = features(encoder, pictures.images, files.preprocessing, compute.device)
     return FeatureScores(
         feature_std=feature_std(h),

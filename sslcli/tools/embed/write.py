@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sslcli.data.images import ImageSet, Splits, evenly_spaced
+from sslcli.data.resize import splits_at
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
@@ -19,6 +20,7 @@ from sslcli.evaluation.features import features
 from sslcli.evaluation.knn import neighbours
 from sslcli.evaluation.maps import MAPS
 from sslcli.files import written_whole
+from sslcli.report.display import Display
 from sslcli.report.embedding import class_names, save_map
 from sslcli.report.page import save_page
 from sslcli.report.pictures import save_grid
@@ -44,6 +46,7 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     if given.output and Path(given.output).expanduser().is_file():
         raise SslcliError(f"{given.output} is a file", "name a folder: --output FOLDER")
     splits = load_own_data(files, console.track, given.data_root)
+    splits = splits_at(splits, files.preprocessing.resolution)
     part, pictures = _part(splits, given.part)
     chosen_map.require_pictures(len(pictures))
     target = (
@@ -60,6 +63,9 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     title = f"{chosen_map.name} of {len(shown):,} {part} pictures"
     after = _after(files, given.pool)
     trained = f"Features of {run.parent.name}/{run.name}, encoder output{after}, L2-normalised."
+    display = Display.of(splits.val.images, splits.shown)
+    if display.words:
+        trained = f"{trained} Shown: {display.words}."
     with written_whole(target) as folder:
         features_of = f"encoder output{after}"
         _save_features(folder / FILES[0], h, pictures, part, splits, features_of)
@@ -67,14 +73,14 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
         save_page(
             folder / FILES[2],
             points,
-            shown.images[:],
+            display(shown.images[:]),
             shown.labels,
             names,
             shown.paths,
             title,
             trained,
         )
-        _save_neighbours(folder / FILES[3], h, pictures)
+        _save_neighbours(folder / FILES[3], h, pictures, display)
     console.say(f"features {tuple(h.shape)} of {part}: {target / FILES[0]}")
     console.say(f"map: {target / FILES[1]}, and to hover over, in a browser: {target / FILES[2]}")
     console.say(f"nearest neighbours: {target / FILES[3]}")
@@ -134,11 +140,12 @@ def _save_features(
     np.savez(path, **content)
 
 
-def _save_neighbours(path: Path, h: Tensor, pictures: ImageSet) -> None:
+def _save_neighbours(path: Path, h: Tensor, pictures: ImageSet, display: Display) -> None:
     """Draws evenly spaced pictures, each beside the most similar ones of its part."""
     queries = evenly_spaced(len(pictures), NUM_QUERIES)
     count = min(NUM_NEIGHBOURS, len(pictures) - 1)
     nearest = neighbours(h, torch.from_numpy(queries), count).numpy()
-    columns = {"query": pictures.images[queries]}
-    columns.update({f"{rank + 1}": pictures.images[nearest[:, rank]] for rank in range(count)})
-    save_grid(path, columns)
+    columns = {"query": display(pictures.images[queries])}
+    for rank in range(count):
+        columns[f"{rank + 1}"] = display(pictures.images[nearest[:, rank]])
+    save_grid(path, columns, display.words)

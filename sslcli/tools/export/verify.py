@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sslcli.data.images import evenly_spaced
+from sslcli.data.resize import at_resolution
 from sslcli.data.sample import FashionSampleConfig
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.evaluation.features import features
@@ -67,7 +68,8 @@ def pictures_to_compare(
     try:
         splits = load_own_data(source, console.track, data_root)
         part, name = (splits.val, "validation") if splits.test is None else (splits.test, "test")
-        images, whose = part.images, f"{name} pictures of the run's data"
+        images = at_resolution(part, shape.resolution).images
+        whose = f"{name} pictures of the run's data"
     except (SslcliError, OSError) as reason:
         console.warn(
             f"the run's data cannot be had ({reason}): "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from sslcli.data.duplicates import Duplicates
+from sslcli.data.folder import FolderConfig
 from sslcli.tools.inspect.catalogue import Catalogue
 from sslcli.tools.inspect.copies import Copies, across
 from sslcli.tools.inspect.summary import Summary
@@ -16,6 +17,8 @@ SIDES = (32, 64, 96, 128, 160, 192, 224)
 """Resolutions that are suggested where sizes differ; the largest is that of most published runs."""
 SHARE = 0.1
 """The share of pictures that may be smaller than the resolution, and are enlarged."""
+USUAL = 0.5
+"""The share of pictures of one size from which it is a resolution too."""
 TRY_FIRST = 64
 
 
@@ -35,7 +38,7 @@ def advise(asked: Asked, catalogue: Catalogue, summary: Summary, copies: Copies)
     resolution, reason = _resolution(summary)
     if asked.config.resolution is not None:
         resolution = asked.config.resolution
-    elif resolution is not None:
+    elif resolution is not None and not _is_default(asked, summary):
         words.append(f"data.resolution={resolution}")
         reasons.append(f"data.resolution={resolution}: {reason}")
     if _only_grey(summary) and "channels" in known and "data.channels" not in typed:
@@ -57,7 +60,9 @@ def _resolution(summary: Summary) -> tuple[int | None, str]:
     if smallest == largest <= SIDES[-1]:
         return smallest, f"all have a shorter side of {smallest} px"
     low = int(np.quantile(sides, SHARE, method="lower"))
-    fitting = [side for side in SIDES if side <= low]
+    usual = int(np.bincount(sides).argmax())
+    own = [usual] if (sides == usual).mean() >= USUAL and usual <= SIDES[-1] else []
+    fitting = sorted(side for side in (*SIDES, *own) if side <= low)
     if not fitting:
         return max(8, int(np.median(sides))), "the median of the shorter sides"
     side = fitting[-1]
@@ -67,6 +72,12 @@ def _resolution(summary: Summary) -> tuple[int | None, str]:
         times = (side / TRY_FIRST) ** 2
         reason += f"; {TRY_FIRST}, to try first, has {times:.0f} times fewer pixels"
     return side, reason
+
+
+def _is_default(asked: Asked, summary: Summary) -> bool:
+    """Tells whether pictures are of one size, square, and taken as they are."""
+    sides, longer = set(summary.sides.tolist()), set(summary.longer.tolist())
+    return not isinstance(asked.config, FolderConfig) and sides == longer and len(sides) == 1
 
 
 def _only_grey(summary: Summary) -> bool:

@@ -41,7 +41,8 @@ def _line(finding: Finding) -> str:
 def rows(seen: Seen) -> list[tuple[str, str]]:
     """Returns (what, how many) of everything that was counted."""
     summary = seen.summary
-    lines = [("parts", counted(summary.parts))]
+    drawn = " (val is drawn from what is for training)" if seen.catalogue.held_out else ""
+    lines = [("parts", counted(summary.parts) + drawn)]
     sizes = summary.sizes()
     if sizes:
         lines.append(("sizes", _sizes(sizes)))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.array_files import image_keys, label_keys, read_arrays
+from sslcli.data.array_images import ArrayMeaning, read_images
 from sslcli.data.arrays import ArraysConfig
 from sslcli.data.data_config import DataConfig
 from sslcli.data.folder import FolderConfig
@@ -21,10 +22,13 @@ from sslcli.data.parts import ORDER, PARTS
 from sslcli.data.scan import Listing, PictureFiles, list_folder
 from sslcli.data.split import StoredParts
 from sslcli.data.table import TableConfig
-from sslcli.data.table_file import Table
+from sslcli.data.table_file import BETWEEN, Table
+from sslcli.data.values import Layout
 from sslcli.errors import SslcliError
 
 PART_NAMES = (*ORDER, "unlabelled")
+ALSO = "also in"
+"""Stands in warnings of copies, which are found here in another way."""
 Content = bytes | NDArray[Any]
 
 
@@ -34,8 +38,9 @@ class Catalogue:
 
     `parts` (N,) are numbers in PART_NAMES. `content` gives a row's file, or its pixels. `labels`:
     a class each, or `several` with | between, "" where there is none; `groups` likewise; `targets`:
-    the numbers that are known. `refusal`: why a run would not begin.
-    `held_out`: validation is a draw of ours, and not brought. `root`: the folder of files.
+    the numbers that are known. `refusal`: why a run would not begin; `notes`: what it warns of.
+    `held_out`: validation is a draw of ours, and not brought. `keeps_depth`: a run keeps more than
+    8 bits, and more than 3 channels. `root`: the folder of files.
     """
 
     names: Sequence[str]
@@ -49,6 +54,7 @@ class Catalogue:
     refusal: SslcliError | None = None
     notes: tuple[str, ...] = field(default=())
     held_out: bool = False
+    keeps_depth: bool = False
     root: Path | None = None
 
     def __len__(self) -> int:
@@ -59,17 +65,19 @@ def catalogue_of(config: DataConfig, track: Track) -> Catalogue:
     """Lists the pictures of `config`; raises SslcliError where none can be found."""
     if isinstance(config, TableConfig):
         return _of_table(config)
+    if type(config) is FolderConfig:
+        return _of_folder(config, track)
     if isinstance(config, FolderConfig):
-        return _of_folder(config)
+        return _of_archives(config, track)
     if isinstance(config, ArraysConfig):
         return _of_arrays(config, track)
     return _of_sets(config, track)
 
 
-def _of_folder(config: FolderConfig) -> Catalogue:
+def _of_folder(config: FolderConfig, track: Track) -> Catalogue:
     without, refusal = replace(config, groups=None), None
     try:
-        listing, stored = without.list_files()
+        listing, stored = without.list_files(track)
     except SslcliError as reason:
         if not config.location().is_dir():
             raise
@@ -82,9 +90,16 @@ def _of_folder(config: FolderConfig) -> Catalogue:
         has_parts = stored.val is not None or stored.test is not None
         groups = _found_groups(listing, config.groups, has_parts)
         refusal = refusal or _other_refusal(config)
-    parts, labels = _flattened(stored, len(listing))
-    found = _of_files(listing, parts, labels, groups)
-    return replace(found, refusal=refusal, notes=stored.warnings, root=config.picture_folder())
+    found = replace(_of_stored(listing, stored), groups=groups, refusal=refusal)
+    return replace(found, root=config.picture_folder())
+
+
+def _of_archives(config: FolderConfig, track: Track) -> Catalogue:
+    """Lists files that are no files of a folder; groups are numbers, where there are any."""
+    try:
+        return _of_stored(*config.list_files(track))
+    except SharedGroups as refusal:
+        return replace(_of_stored(*replace(config, groups=None).list_files(track)), refusal=refusal)
 
 
 def _other_refusal(config: FolderConfig) -> SslcliError | None:
@@ -126,31 +141,40 @@ def _found_groups(listing: Listing, rule: str, has_parts: bool) -> list[str] | N
         return None
 
 
-def _flattened(
-    stored: StoredParts[PictureFiles], count: int
-) -> tuple[NDArray[np.int8], list[str] | None]:
-    parts = np.full(count, -1, dtype=np.int8)
-    labels = [""] * count
+def _of_stored(listing: Listing, stored: StoredParts[PictureFiles]) -> Catalogue:
+    parts = np.full(len(listing), -1, dtype=np.int8)
+    labels, groups = [""] * len(listing), [""] * len(listing)
+    numbers: list[float] = []
+    several = False
     for number, name in enumerate(PART_NAMES):
         files = getattr(stored, name)
-        if files is not None:
-            parts[files.rows] = number
-            if files.labels is not None and stored.classes is not None:
-                for row, label in zip(files.rows.tolist(), files.labels.tolist(), strict=True):
-                    labels[row] = stored.classes[label]
-    return parts, labels if any(labels) else None
-
-
-def _of_files(
-    listing: Listing,
-    parts: NDArray[np.int8],
-    labels: Sequence[str] | None,
-    groups: Sequence[str] | None,
-) -> Catalogue:
-    num_bytes = int(listing.sizes[listing.sizes > 0].sum())
-    return Catalogue(
-        listing.names, parts, listing.read, labels=labels, groups=groups, num_bytes=num_bytes
+        if files is None:
+            continue
+        parts[files.rows] = number
+        if files.groups is not None:
+            _write(groups, files.rows, [str(group) for group in files.groups.tolist()])
+        if files.labels is not None and stored.classes is not None:
+            _write(labels, files.rows, [stored.classes[label] for label in files.labels.tolist()])
+        elif files.targets is not None and files.targets.dtype == np.bool_:
+            names, several = np.array(stored.target_names, dtype=object), True
+            _write(labels, files.rows, [BETWEEN.join(names[has]) for has in files.targets])
+        elif files.targets is not None:
+            numbers += files.targets[:, 0].tolist()
+    assert (parts >= 0).all(), "every file is in a part"
+    found = Catalogue(listing.names, parts, listing.read, several=several)
+    return replace(
+        found,
+        labels=labels if any(labels) else None,
+        groups=groups if any(groups) else None,
+        targets=np.array(numbers) if numbers else None,
+        num_bytes=int(listing.sizes[listing.sizes > 0].sum()),
+        notes=stored.warnings,
     )
+
+
+def _write(texts: list[str], rows: NDArray[np.int64], values: Sequence[str]) -> None:
+    for row, value in zip(rows.tolist(), values, strict=True):
+        texts[row] = value
 
 
 def _of_table(config: TableConfig) -> Catalogue:
@@ -160,9 +184,16 @@ def _of_table(config: TableConfig) -> Catalogue:
         groups = _found_groups(listing, config.groups, has_parts=False)
     several = "labels" in table.columns
     labels = table.columns.get("labels" if several else "label")
-    found = _of_files(listing, _parts_of(table), labels, groups)
-    return replace(
-        found, refusal=_other_refusal(config), several=several, targets=_targets_of(table)
+    return Catalogue(
+        listing.names,
+        _parts_of(table),
+        listing.read,
+        labels=labels,
+        several=several,
+        targets=_targets_of(table),
+        groups=groups,
+        num_bytes=int(listing.sizes[listing.sizes > 0].sum()),
+        refusal=_other_refusal(config),
     )
 
 
@@ -183,27 +214,46 @@ def _parts_of(table: Table) -> NDArray[np.int8]:
 
 def _of_arrays(config: ArraysConfig, track: Track) -> Catalogue:
     arrays = read_arrays(config.location())
-    found: dict[str, tuple[str, NDArray[Any]]] = {}
+    found: dict[str, tuple[str, Any]] = {}
     labels: list[str] = []
-    names = arrays.get("classes")
     for part in ORDER:
         key = next((key for key in image_keys(part) if key in arrays), None)
-        if key is None or arrays[key].ndim not in (3, 4) or not len(arrays[key]):
-            continue
-        found[part] = (key, arrays[key])
-        given = next((arrays[key] for key in label_keys(part) if key in arrays), None)
-        labels += _texts(given, names, len(arrays[key]))
+        pixels = None if key is None else _array_pixels(arrays[key], config)
+        if key is not None and pixels is not None:
+            found[part] = (key, pixels)
+            given = next((arrays[key] for key in label_keys(part) if key in arrays), None)
+            labels += _texts(given, arrays.get("classes"), len(pixels))
     sizes = {pixels.shape[1:3] for _, pixels in found.values()}
     side = None if all(high == wide for high, wide in sizes) else min(min(size) for size in sizes)
-    refusal = _refusal_of(replace(config, resolution=config.resolution or side), track)
+    loaded = _loaded(replace(config, resolution=config.resolution or side), track)
+    refusal, notes = (loaded, ()) if isinstance(loaded, SslcliError) else (None, loaded)
     if not found:
         raise refusal or SslcliError(f"{config.location()} has no pictures", "name them x_train")
     rows = _Rows({part: (key, pixels, len(pixels)) for part, (key, pixels) in found.items()})
-    num_bytes = sum(pixels.nbytes for _, pixels in found.values())
-    labelled = labels if any(labels) else None
     return Catalogue(
-        rows.names, rows.parts, rows.pixels, labelled, num_bytes=num_bytes, refusal=refusal
+        rows.names,
+        rows.parts,
+        rows.pixels,
+        labels=labels if any(labels) else None,
+        num_bytes=sum(arrays[key].nbytes for key, _ in found.values()),
+        refusal=refusal,
+        notes=tuple(note for note in notes if ALSO not in note),
+        keeps_depth=True,
     )
+
+
+def _array_pixels(array: NDArray[Any], config: ArraysConfig) -> Any:
+    """Returns (N, H, W, C) as stored, without alpha; None for what holds no pictures."""
+    if array.dtype == np.uint8:
+        try:
+            return read_images(array, "", ArrayMeaning(None, config.layout, config.alpha))[0]
+        except SslcliError:  # the refusal says so
+            pass
+    if array.ndim not in (3, 4) or 0 in array.shape:
+        return None
+    pixels = array[..., None] if array.ndim == 3 else array
+    first = array.ndim == 4 and config.layout is Layout.channels_first
+    return np.moveaxis(pixels, 1, -1) if first else pixels
 
 
 def _texts(labels: NDArray[Any] | None, names: NDArray[Any] | None, count: int) -> list[str]:
@@ -217,12 +267,12 @@ def _texts(labels: NDArray[Any] | None, names: NDArray[Any] | None, count: int) 
     return [str(names[number]) for number in numbers]
 
 
-def _refusal_of(config: DataConfig, track: Track) -> SslcliError | None:
+def _loaded(config: DataConfig, track: Track) -> tuple[str, ...] | SslcliError:
+    """Returns what a run warns of, or why it is refused."""
     try:
-        config.load(track)
+        return config.load(track).warnings
     except SslcliError as reason:
         return reason
-    return None
 
 
 def _of_sets(config: DataConfig, track: Track) -> Catalogue:
@@ -240,9 +290,10 @@ def _of_sets(config: DataConfig, track: Track) -> Catalogue:
         rows.names,
         rows.parts,
         rows.pixels,
-        labels if any(labels) else None,
-        notes=splits.warnings,
+        labels=labels if any(labels) else None,
+        notes=tuple(note for note in splits.warnings if ALSO not in note),
         held_out=True,
+        keeps_depth=True,
     )
 
 

@@ -59,6 +59,8 @@ def blank(seen: Seen) -> list[Finding]:
 
 
 def deep(seen: Seen) -> list[Finding]:
+    if seen.catalogue.keeps_depth:
+        return []
     found = _rows(seen, (seen.survey.facts["bits"] > 8) & (seen.survey.facts["width"] > 0))
     if not found:
         return []
@@ -120,7 +122,7 @@ def ink(seen: Seen) -> list[Finding]:
         fix = "if colour tells where a picture is from, data.channels=1 makes all grey"
         found.append(_shown(Severity.note, "grey among colours", text, fix, grey))
     many = _rows(seen, seen.survey.facts["channels"] > 3)
-    if many:
+    if many and not seen.catalogue.keeps_depth:
         has = several(len(many), "picture has", "pictures have")
         text = f"{has} more than three channels: {seen.named(many)}"
         found.append(_shown(Severity.doubtful, "channels", text, "", many))

@@ -22,7 +22,7 @@ def odd_ones(survey: Survey) -> dict[str, list[tuple[int, str]]]:
         return {}
     shorter = np.minimum(facts["width"], facts["height"])
     aspect = np.maximum(facts["width"], facts["height"]) / shorter
-    distance = _distances(survey.small[good])
+    distance = _distances(survey.small[good, 0])
     kinds: dict[str, tuple[NDArray[np.floating], str]] = {
         "darkest": (facts["mean"], "mean {:.0f}"),
         "brightest": (-facts["mean"], "mean {:.0f}"),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sslcli.data.decode import read_each, reason_of
 from sslcli.data.images import Track, evenly_spaced
-from sslcli.data.near_duplicates import SIDE, SMALL, perceptual_hashes
+from sslcli.data.near_duplicates import SIDE, SMALL, WINDOWS, perceptual_hashes
 from sslcli.data.picture_facts import COPY, FACTS, Look, look_at_bytes, look_at_pixels
 from sslcli.tools.inspect.catalogue import Catalogue
 
@@ -21,9 +21,9 @@ class Survey:
     """Holds what was seen of n of the N pictures of a catalogue.
 
     `rows` (n,) in the catalogue. `facts` (n,) of FACTS, zeros where even a header could not be
-    read; `digests` (n, 16), zeros where no bytes could; `hashes` (n,); `small` (n, SMALL, SMALL)
-    grey. `bad`: why a picture cannot be decoded, by index. `mean` and `deviation` (COPY, COPY, 3),
-    of the others' small copies.
+    read; `digests` (n, 16), zeros where no bytes could; of WINDOWS `hashes` (n, W) and `small`
+    (n, W, SMALL, SMALL) grey. `bad`: why a picture cannot be decoded, by index. `mean` and
+    `deviation` (COPY, COPY, 3), of the others' small copies.
     """
 
     rows: NDArray[np.int64]
@@ -67,12 +67,12 @@ class _Seen:
     def __init__(self, count: int) -> None:
         self._facts = np.zeros(count, dtype=FACTS)
         self._digests = np.zeros((count, 16), dtype=np.uint8)
-        self._hashes = np.zeros(count, dtype=np.uint64)
-        self._small = np.zeros((count, SMALL, SMALL), dtype=np.uint8)
+        self._hashes = np.zeros((count, len(WINDOWS)), dtype=np.uint64)
+        self._small = np.zeros((count, len(WINDOWS), SMALL, SMALL), dtype=np.uint8)
         self._bad: dict[int, str] = {}
         self._sum = np.zeros((COPY, COPY, 3))
         self._squares = np.zeros((COPY, COPY, 3))
-        self._grey = np.zeros((BLOCK, SIDE, SIDE), dtype=np.float32)
+        self._grey = np.zeros((BLOCK, len(WINDOWS), SIDE, SIDE), dtype=np.float32)
         self._waiting: list[int] = []
 
     def add(self, index: int, found: Look | Exception) -> None:

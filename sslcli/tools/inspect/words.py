@@ -13,12 +13,25 @@ import yaml
 
 from sslcli.config import to_dataclass
 from sslcli.data import DATA
+from sslcli.data.array_files import image_keys
 from sslcli.data.data_config import DataConfig
 from sslcli.data.idx import find_idx
+from sslcli.data.parts import is_ignored
+from sslcli.data.scan import is_picture
 from sslcli.data.table_file import READERS
 from sslcli.errors import SslcliError, unknown
 from sslcli.text import hydra_path, shell_quoted
 
+KINDS = {
+    ".npz": "arrays",
+    ".npy": "arrays",
+    ".zip": "folder",
+    ".tar": "shards",
+    ".amat": "amat",
+    **dict.fromkeys(READERS, "table"),
+}
+"""Kinds of data by the ending of their file."""
+PARQUET = ".parquet"
 EXAMPLES = "sslcli inspect FOLDER, or sslcli inspect data=table data.root=FILE"
 
 
@@ -94,14 +107,40 @@ def guessed(path: Path) -> str:
     if not path.exists():
         raise SslcliError(f"there is no file or folder {str(path)!r}", EXAMPLES)
     if path.is_dir():
-        if find_idx([path, path / "MNIST" / "raw"]) is not None:
-            return "fashion_mnist" if "fashion" in str(path.absolute()).lower() else "mnist"
-        if find_idx([path / "FashionMNIST" / "raw"]) is not None:
-            return "fashion_mnist"
-        return "amat" if any(path.glob("*.amat")) else "folder"
-    kinds = {".npz": "arrays", ".amat": "amat", **dict.fromkeys(READERS, "table")}
-    kind = kinds.get(path.suffix.lower())
+        return _guessed_folder(path)
+    ending = path.suffix.lower()
+    kind = _guessed_parquet(path) if ending == PARQUET else KINDS.get(ending)
     if kind is None:
         message = f"{path} is no folder, and no file of pictures that can be read"
-        raise SslcliError(message, f"give a folder, or a file that ends in {', '.join(kinds)}")
+        raise SslcliError(message, f"give a folder, or a file that ends in {', '.join(KINDS)}")
     return kind
+
+
+def _guessed_folder(path: Path) -> str:
+    if find_idx([path, path / "MNIST" / "raw"]) is not None:
+        return "fashion_mnist" if "fashion" in str(path.absolute()).lower() else "mnist"
+    if find_idx([path / "FashionMNIST" / "raw"]) is not None:
+        return "fashion_mnist"
+    if any((path / f"{key}.npy").is_file() for key in image_keys("train")):
+        return "arrays"
+    if any(path.glob("*.amat")):
+        return "amat"
+    inside = [entry for entry in path.iterdir() if not is_ignored(entry.name)]
+    if not any(entry.is_dir() or is_picture(entry.name) for entry in inside):
+        for ending, kind in {".tar": "shards", PARQUET: "parquet"}.items():
+            if any(entry.suffix.lower() == ending for entry in inside):
+                return kind
+    return "folder"
+
+
+def _guessed_parquet(path: Path) -> str:
+    """Returns table for a file with a column of paths, else parquet: the pictures are inside."""
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import read_schema
+    except ImportError:  # reading says so
+        return "parquet"
+    try:
+        return "table" if "path" in read_schema(path).names else "parquet"
+    except (ArrowException, OSError):  # reading says so
+        return "parquet"

@@ -7,25 +7,22 @@ computed. --measure also takes ten real steps.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sslcli.errors import SslcliError
 from sslcli.tools.arguments import parse
 from sslcli.tools.plan.machine import Machine
-from sslcli.tools.table import TOOLS
+from sslcli.tools.table import TOOLS, Compose
 
 if TYPE_CHECKING:
     from sslcli.console import Console
 
 PLANNED = ("pretrain", "inpaint", "finetune")
 
-Compose = Callable[[str, Sequence[str]], Any]
-"""Returns a command's config, of the words that would be typed behind it."""
-
 
 def main(arguments: list[str], console: Console, compose: Compose) -> int:
-    """Prints the plan of the command that `arguments` begin with."""
+    """Prints the plan of the command that `arguments` begin with; of each value of a=b,c one."""
     flags, words = _split(arguments)
     given = parse(_parser(), flags)
     if given.command not in PLANNED:
@@ -33,9 +30,12 @@ def main(arguments: list[str], console: Console, compose: Compose) -> int:
             f"{given.command} has no plan", f"commands that have one: {', '.join(PLANNED)}"
         )
     machine = Machine.of(given.memory, given.device_tflops, given.processes)
-    config = compose(given.command, words)
+    configs = compose(given.command, words)
     work = TOOLS["plan"].load_work()
-    work.report(given.command, config, machine, given.measure, console)
+    for name, config in configs:
+        if name:
+            console.say(f"{name}:")
+        work.report(given.command, config, machine, given.measure, console)
     return 0
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sslcli.data.batches import Batches, LabelledBatches
 from sslcli.data.data_config import DataConfig
-from sslcli.data.folder import DEFAULT_RESOLUTION, FolderConfig
+from sslcli.data.decode import DecodeOptions
+from sslcli.data.folder import DEFAULT_RESOLUTION, Cache, FolderConfig, is_quick_and_small
 from sslcli.data.images import Track
+from sslcli.data.scan import Listing
 from sslcli.engine.device import Compute
 from sslcli.engine.train import Pictures
 from sslcli.experiments.pretrain_config import Config
@@ -34,15 +38,24 @@ def counted(data: DataConfig, track: Track) -> Counted:
     Files are listed, and none is opened: pictures of unknown channels are taken for colour.
     """
     if isinstance(data, FolderConfig):
-        _, stored = data.list_files()
+        listing, stored = data.list_files()
         parts = data.divided(stored)
         side, channels = data.resolution or DEFAULT_RESOLUTION, data.channels or 3
         train = len(parts.train)
         more = 0 if parts.unlabelled is None else len(parts.unlabelled)
-        return Counted(train + more, train, (side, side, channels), data.bytes_on_disk())
+        return Counted(train + more, train, (side, side, channels), bytes_on_disk(data, listing))
     splits = load_splits(data, track)
     side, channels = splits.train.resolution, splits.train.channels
     return Counted(len(splits.pretraining), len(splits.train), (side, side, channels))
+
+
+def bytes_on_disk(data: FolderConfig, listing: Listing) -> int:
+    """Returns the bytes of the decoded pictures that a run would keep on disk."""
+    options = DecodeOptions(data.resolution or DEFAULT_RESOLUTION, data.channels, data.workers)
+    quick = is_quick_and_small(listing, np.arange(len(listing)), options)
+    if data.cache in (Cache.memory, Cache.none) or (data.cache is Cache.auto and quick):
+        return 0
+    return len(listing) * options.resolution**2 * (options.channels or 3)
 
 
 def pretraining(command: str, config: Config, elsewhere: bool, track: Track) -> Subject:

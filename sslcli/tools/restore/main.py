@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from os.path import commonpath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Hidden = NDArray[np.bool_]
 """(H, W), True where the picture is to be restored."""
-Pixels = NDArray[np.uint8]
-"""(H, W, C), C 1 or 3."""
+Pixels = NDArray[Any]
+"""(H, W, C), of any type of numbers."""
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -42,7 +42,7 @@ def main(arguments: list[str], console: Console) -> int:
         )
 
     alone = len(sources) == 1 and not sources[0].is_dir()
-    restore: Callable[[Pixels, Hidden], Pixels] | None = None
+    restore: Callable[[Pixels, Hidden, bool], Pixels] | None = None
     done: list[Path] = []
     for job in jobs if alone else console.track(jobs, total=len(jobs), label="restoring pictures"):
         try:
@@ -58,7 +58,7 @@ def main(arguments: list[str], console: Console) -> int:
             from sslcli.tools.restore.fill import load_restorer
 
             restore = load_restorer(run, DeviceChoice[given.device])
-        pixels = restore(picture.pixels, hidden)
+        pixels = restore(picture.pixels, hidden, picture.is_unit)
         job.target.parent.mkdir(parents=True, exist_ok=True)
         picture.save(job.target, pixels)
         done.append(job.target)
@@ -95,8 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--output",
-        help="the file to write, for one picture (.png .webp .tif .jpg), or a folder "
-        "(default: NAME_restored.png beside the picture, or the folder NAME_restored)",
+        help="the file to write, for one picture (.png .webp .tif .jpg .npy), or a folder "
+        "(default: NAME_restored.png beside the picture, or .tif or .npy for what no PNG holds, "
+        "or the folder NAME_restored)",
     )
     parser.add_argument(
         "--force",

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from sslcli.data.picture_file import PictureFile, format_of, read_picture
-from sslcli.data.scan import SUFFIXES, is_picture, pictures_under
+from sslcli.data.picture_file import PictureFile, format_of, read_picture, suffix_that_holds
+from sslcli.data.scan import DEEP_SUFFIXES, SUFFIXES, is_picture, pictures_under
 from sslcli.errors import SslcliError
 
 Hidden = NDArray[np.bool_]
@@ -73,8 +73,9 @@ def _means_file(typed: str, path: Path) -> bool:
 def _jobs_of(source: Path, folder: Path | None) -> list[Job]:
     """Returns the jobs of one argument, with targets below `folder` or beside it."""
     if not source.is_dir():
-        beside = source.with_name(f"{source.stem}_restored.png")
-        target = beside if folder is None else (folder / source.name).with_suffix(".png")
+        suffix = suffix_that_holds(source)
+        beside = source.with_name(f"{source.stem}_restored{suffix}")
+        target = beside if folder is None else (folder / source.name).with_suffix(suffix)
         return [Job(_present(source), Path(source.name), target)]
     if folder is None:
         named = source if source.name not in ("", "..") else source.resolve()
@@ -87,9 +88,12 @@ def _jobs_of(source: Path, folder: Path | None) -> list[Job]:
     if not names:
         raise SslcliError(
             f"there are no pictures in {source}",
-            f"it should hold files ending in {' '.join(SUFFIXES)}",
+            f"it should hold files ending in {' '.join((*SUFFIXES, *DEEP_SUFFIXES))}",
         )
-    return [Job(source / name, name, (folder / name).with_suffix(".png")) for name in names]
+    return [
+        Job(source / name, name, (folder / name).with_suffix(suffix_that_holds(source / name)))
+        for name in names
+    ]
 
 
 def _present(source: Path) -> Path:
@@ -121,12 +125,17 @@ def _of_alpha(picture: PictureFile, job: Job) -> Hidden:
         raise SslcliError(
             f"{job.source} has no transparency", "erase what is to be filled, and save it as .png"
         )
-    hidden: Hidden = picture.alpha < 255
+    hidden: Hidden = picture.alpha < picture.opaque
     return hidden
 
 
-def _of_colour(picture: PictureFile, _: Job, colour: tuple[int, ...]) -> Hidden:
-    hidden: Hidden = (picture.pixels == np.array(colour)).all(axis=2)
+def _of_colour(picture: PictureFile, job: Job, colour: tuple[int, ...]) -> Hidden:
+    if picture.pixels.dtype not in (np.uint8, np.uint16) or picture.pixels.shape[2] not in (1, 3):
+        of_kind = f"{picture.pixels.shape[2]} channels of {picture.pixels.dtype}"
+        message = f"{job.source} has {of_kind}: no colour of three says what to fill"
+        raise SslcliError(message, "give the mask as a picture: --mask mask.png")
+    exact = np.array(colour) * (picture.opaque // 255)
+    hidden: Hidden = (picture.pixels == exact).all(axis=2)
     return hidden
 
 
@@ -167,7 +176,8 @@ def _of_file(picture: PictureFile, job: Job, path: Path) -> Hidden:
             "turn the mask by 90 degrees" if turned else "scale the mask to the picture's size",
         )
     brightness = mask.pixels.mean(axis=2)
-    hidden: Hidden = (brightness if mask.alpha is None else brightness * (mask.alpha / 255)) > 127
+    opacity = 1 if mask.alpha is None else mask.alpha / mask.opaque
+    hidden: Hidden = brightness * opacity > mask.opaque // 2
     return hidden
 
 
@@ -194,7 +204,8 @@ def read_job(job: Job, mask_of: MaskOf | None) -> tuple[PictureFile, Hidden]:
                 f"{job.source}: the mask hides all of it, there is nothing to fill it from", fix
             )
         if picture.alpha is not None:
-            picture = replace(picture, alpha=np.where(hidden, np.uint8(255), picture.alpha))
+            opaque = picture.alpha.dtype.type(picture.opaque)
+            picture = replace(picture, alpha=np.where(hidden, opaque, picture.alpha))
     picture.require_savable(job.target)
     return picture, hidden
 

@@ -1,0 +1,264 @@
+"""What is claimed of a device, checked on the one that is here: one table, ready to be pasted into an issue.
+
+    python -m benchmarks.device                      (CUDA; about 10 minutes)
+    python -m benchmarks.device --device cpu         (the same checks where there is no card: of the checks themselves)
+
+A row is a claim, what was measured, and whether it holds. `not checked` names what the machine lacks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmarks.throughput import FAMILIES, bare, end_to_end
+from sslcli.cli.compose import compose, composed_to_dataclass, register
+from sslcli.data.batches import Batches, LabelledBatches
+from sslcli.data.images import ImageSet
+from sslcli.data.sample import FashionSampleConfig
+from sslcli.engine.device import Compute
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
+from sslcli.generators import seed_generators
+from sslcli.method import LabelReader, Preprocessing, Progress
+from sslcli.methods import METHODS
+from sslcli.nets.encoder_config import ConvNetConfig
+from sslcli.trained.encoder import build_initial, write_encoder
+
+STEPS, BATCH = 3, 64
+CLOSE = 1e-3
+"""The largest difference of a loss from the CPU's, relative: sums in another order, three steps long."""
+POINTS = 0.5
+"""Percentage points by which the probe of the same encoder may differ between the devices."""
+
+
+class Row(NamedTuple):
+    claim: str
+    measured: str
+    holds: bool | None
+    """None: not checked."""
+
+
+def shape_of(pictures: ImageSet) -> Preprocessing:
+    return Preprocessing(pictures.resolution, pictures.channels, (0.5,), (0.25,))
+
+
+def words_of(name: str, teacher: Path) -> tuple[str, list[str]]:
+    """The command that trains a method, and its words."""
+    if name == "context_encoder":
+        return "inpaint", ["method.adversarial=true"]
+    typed = [f"method.teacher={teacher}"] if name == "distillation" else []
+    return "pretrain", [f"method={name}", *typed]
+
+
+def steps(
+    name: str, teacher: Path, pictures: ImageSet, compute: Compute, *, may_wait: bool = True
+) -> list[float]:
+    """Losses of the first steps of a method, as its command would train it."""
+    command, words = words_of(name, teacher)
+    config: Any = composed_to_dataclass(compose(command, words))
+    shape = shape_of(pictures)
+    seed_generators(0)
+    method = config.method.build(config.encoder.build(shape.channels, shape.resolution), shape)
+    for module in method.modules().values():
+        compute.to_device(module.train())
+    minimize = Minimizer.of(method, config.optim, compute, lambda _: 1e-3)
+    kind = LabelledBatches if isinstance(method, LabelReader) else Batches
+    batches: Any = kind(pictures, BATCH, 0, compute.device)
+    losses: list[Tensor] = []
+    for step in range(STEPS):
+        if not may_wait:  # the first steps set up memory, which waits
+            torch.cuda.set_sync_debug_mode("error" if step == STEPS - 1 else "default")
+        seed_generators(step)
+        minimize.begin(step)
+        views = method.views(batches.at(step))
+        with compute.autocast():
+            metrics = method.train_step(views, minimize, Progress(step, STEPS, STEPS))
+        minimize.end()
+        losses.append(next(iter(metrics.values())))
+    if not may_wait:
+        torch.cuda.set_sync_debug_mode("default")
+    return [float(loss) for loss in losses]
+
+
+def compute_on(device: str, precision: Precision = Precision.fp32) -> Compute:
+    return Compute.choose(RuntimeConfig(device=DeviceChoice(device), precision=precision))
+
+
+def methods_equal_the_cpu(device: str, teacher: Path, pictures: ImageSet) -> Iterator[Row]:
+    for name in METHODS:
+        theirs, ours = (steps(name, teacher, pictures, compute_on(d)) for d in ("cpu", device))
+        gap = max(abs(a - b) / max(abs(a), 1e-6) for a, b in zip(theirs, ours, strict=True))
+        yield Row(
+            f"`{name}`: losses of {STEPS} steps as on the CPU", f"{gap:.1e} apart", gap < CLOSE
+        )
+
+
+def no_step_waits(device: str, teacher: Path, pictures: ImageSet) -> Iterator[Row]:
+    claim = "no step makes the host wait"
+    if device != "cuda":
+        yield Row(claim, "torch can tell on CUDA alone", None)
+        return
+    waiting = []
+    for name in METHODS:
+        try:
+            steps(name, teacher, pictures, compute_on(device), may_wait=False)
+        except RuntimeError as reason:
+            waiting.append(f"{name}: {str(reason).splitlines()[0]}")
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    yield Row(claim, "; ".join(waiting) or f"{len(METHODS)} methods", not waiting)
+
+
+def half_precision_trains(device: str, teacher: Path, pictures: ImageSet) -> Iterator[Row]:
+    whole = steps("simclr", teacher, pictures, compute_on(device))
+    for precision in (Precision.bf16, Precision.fp16):
+        claim = f"SimCLR's losses in {precision.value} are near those in float32"
+        if precision is Precision.fp16 and device != "cuda":
+            yield Row(claim, "fp16 needs CUDA", None)
+            continue
+        half = steps("simclr", teacher, pictures, compute_on(device, precision))
+        gap = max(abs(a - b) / abs(a) for a, b in zip(whole, half, strict=True))
+        yield Row(claim, f"{gap:.1e} apart", gap < 0.02)
+
+
+def sslcli(outputs: Path, device: str, *words: str) -> str:
+    """Runs a command to its end; raises CalledProcessError, with what it said, where it fails."""
+    where = [f"runtime.outputs={outputs}", f"runtime.device={device}"]
+    typed = words if words[0] in ("rerun", "export") else [*words, *where]
+    command = [sys.executable, "-m", "sslcli", *typed]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def runs(outputs: Path, command: str) -> list[Path]:
+    found = [path.parent for path in (outputs / command).rglob("run.json")]
+    return sorted(found, key=lambda run: (run / "run.json").stat().st_mtime)
+
+
+def top1(outputs: Path) -> float:
+    facts = json.loads((runs(outputs, "linear-eval")[-1] / "run.json").read_text())
+    return 100 * float(facts["metrics"]["top1"])
+
+
+def commands_work(device: str, outputs: Path) -> Iterator[Row]:
+    short = ["data.limit=2000", "epochs=2"]
+    sslcli(outputs, device, "pretrain", "runtime.precision=auto", *short)
+    (run,) = runs(outputs, "pretrain")
+    said = sslcli(outputs, device, "rerun", str(run))
+    same = "identical" in said and "not identical" not in said
+    yield Row("`rerun` of a run of SimCLR is identical", said.strip().splitlines()[-1][:80], same)
+    found = {}
+    for where in ("cpu", device):
+        sslcli(outputs, where, "linear-eval", f"run={run}", "labels=0.1")
+        found[where] = top1(outputs)
+    gap = abs(found["cpu"] - found[device])
+    yield Row(
+        "the probe of one encoder, here and on the CPU", f"{gap:.2f} points apart", gap <= POINTS
+    )
+    for words in (
+        ["finetune", f"run={run}", "labels=0.05", "training.epochs=1"],
+        ["label-curve", f"run={run}", "labels=[10]", "subsets=2", "kinds=[linear_probe]"],
+        ["inpaint", *short, "method.adversarial=true"],
+        ["pretrain", "method=denoising_autoencoder", *short],
+        ["pretrain", "runtime.compile=true", *short],
+        ["export", str(run), "--to", "safetensors"],
+    ):
+        try:
+            sslcli(outputs, device, *words)
+            yield Row(f"`sslcli {words[0]} {words[1].partition('/')[0]}` ends well", "yes", True)
+        except subprocess.CalledProcessError as failure:
+            last = (failure.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            yield Row(f"`sslcli {' '.join(words)}` ends well", last[:160], False)
+
+
+def speed(device: str) -> Iterator[Row]:
+    compute = Compute.choose(RuntimeConfig(device=DeviceChoice(device), precision=Precision.auto))
+    for name in ("simclr_convnet", "simclr_resnet18"):
+        pairs = [
+            (end_to_end(FAMILIES[name], compute), bare(FAMILIES[name], compute)) for _ in range(3)
+        ]
+        ours, ratios = statistics.median(a for a, _ in pairs), [a / b for a, b in pairs]
+        measured = f"{statistics.median(ratios):.2f} ({ours:.0f} images/s, {compute.precision})"
+        yield Row(
+            f"{name}: end to end ÷ bare step, at least 0.95",
+            measured,
+            statistics.median(ratios) >= 0.95,
+        )
+
+
+def several_devices(outputs: Path) -> Iterator[Row]:
+    claim = "two processes, a device each, train"
+    if torch.cuda.device_count() < 2:
+        yield Row(claim, f"{torch.cuda.device_count()} CUDA devices", None)
+        return
+    words = ["pretrain", "data.limit=2000", "epochs=1", f"runtime.outputs={outputs / 'two'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "-m",
+        "sslcli",
+        *words,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    yield Row(claim, f"exit status {done.returncode}", done.returncode == 0)
+
+
+def checked(check: Callable[[], Iterator[Row]], name: str) -> Iterator[Row]:
+    """The rows of a check; an exception is a row too, so that the others are still measured."""
+    try:
+        for row in check():
+            print(f"{row.claim}: {row.measured}", file=sys.stderr, flush=True)
+            yield row
+    except Exception as reason:
+        said = getattr(reason, "stderr", "") or str(reason)
+        yield Row(name, f"{type(reason).__name__}: {' '.join(said.split())[-200:]}", False)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    device = parser.parse_args().device
+    register()
+    pictures = FashionSampleConfig().load().train
+    with tempfile.TemporaryDirectory() as temporary:
+        teacher, outputs = Path(temporary) / "teacher", Path(temporary) / "outputs"
+        teacher.mkdir()
+        shape, small = shape_of(pictures), ConvNetConfig(width=4)
+        write_encoder(
+            teacher, build_initial(small, shape.channels, shape.resolution, 0), small, shape, 0
+        )
+        checks: dict[str, Callable[[], Iterator[Row]]] = {
+            "methods": lambda: methods_equal_the_cpu(device, teacher, pictures),
+            "waits": lambda: no_step_waits(device, teacher, pictures),
+            "half precision": lambda: half_precision_trains(device, teacher, pictures),
+            "commands": lambda: commands_work(device, outputs),
+            "several devices": lambda: several_devices(outputs),
+            "speed": lambda: speed(device),
+        }
+        rows = [row for name, check in checks.items() for row in checked(check, name)]
+    compute = compute_on(device)
+    print(f"sslcli {version('sslcli')}, torch {torch.__version__}, {compute.name}\n")
+    print("| claim | measured | holds |\n|---|---|---|")
+    for row in rows:
+        holds = {True: "yes", False: "**no**", None: "not checked"}[row.holds]
+        print(f"| {row.claim} | {row.measured} | {holds} |")
+    return 0 if all(row.holds is not False for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

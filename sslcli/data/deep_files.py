@@ -1,0 +1,101 @@
+"""Reads files of pictures of more than 8 bits, or of other channels than grey and RGB."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sslcli.data.array_images import in_doubt
+from sslcli.data.deep_picture import DeepPicture, upright
+from sslcli.data.dicom_picture import read_dicom
+from sslcli.data.stored_picture import orientation_of
+from sslcli.data.tiff_picture import read_tiff
+from sslcli.data.values import MOST_CHANNELS, kind_of
+from sslcli.preprocessing import Range
+
+NPY, PNG = b"\x93NUMPY", b"\x89PNG\r\n\x1a\n"
+TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+DICOM, DICOM_AT = b"DICM", 128
+PNG_DEPTH_AT = 24
+"""The byte of a PNG that says how many bits a channel has."""
+
+
+def read_deep(data: bytes, range_: Range | None = None) -> DeepPicture | None:
+    """Returns the picture in a file's content; None where Pillow reads all of it.
+
+    That is grey or RGB of 8 bits. `range_`: the values of a DICOM that mean black and white, in
+    place of its window. Raises whatever a broken file makes its reader raise, and ValueError for
+    what cannot be read whole.
+    """
+    found = _read(data, range_)
+    if found is None:
+        return None
+    if not 1 <= found.pixels.shape[2] <= MOST_CHANNELS:
+        raise ValueError(f"it has {found.pixels.shape[2]} channels, and may have {MOST_CHANNELS}")
+    native = found.pixels.astype(found.pixels.dtype.newbyteorder("="), copy=False)
+    return replace(found, pixels=np.ascontiguousarray(native))
+
+
+def _read(data: bytes, range_: Range | None) -> DeepPicture | None:
+    """Reads by what the file begins with."""
+    if data.startswith(NPY):
+        return _read_npy(data)
+    if data.startswith(PNG):
+        return _read_png(data) if data[PNG_DEPTH_AT : PNG_DEPTH_AT + 1] == b"\x10" else None
+    if data.startswith(TIFF):
+        return read_tiff(data)
+    if data[DICOM_AT:].startswith(DICOM):
+        return read_dicom(data, range_)
+    return None
+
+
+def _read_npy(data: bytes) -> DeepPicture:
+    array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        many = "; data=arrays reads arrays of pictures" if array.ndim == 4 else ""
+        message = f"it holds {array.shape}, and a picture is (H, W) or (H, W, C)"
+        raise ValueError(message + many)
+    if kind_of(array.dtype) == "bool" or array.dtype.kind not in "uif":
+        raise ValueError(f"its values are {array.dtype}, which are no brightness")
+    pixels = array[..., None] if array.ndim == 2 else array
+    if in_doubt((1, *pixels.shape)):
+        fix = "save it with the channels last: numpy.moveaxis(x, 0, -1)"
+        raise ValueError(f"its shape {array.shape} seems to begin with the channels: {fix}")
+    return DeepPicture(pixels)
+
+
+def _read_png(data: bytes) -> DeepPicture:
+    """Reads a PNG of 16 bits, of which Pillow keeps the upper ones, of all but grey."""
+    with Image.open(io.BytesIO(data)) as image:
+        stored = str(image.tile[0].args)
+        key, turn = image.info.get("transparency"), orientation_of(image)
+        if stored == "I;16B":
+            values = np.asarray(image).astype(np.uint16)[..., None]
+        elif stored == "LA;16B":  # four bytes a pixel, as those of RGBA
+            parts = _decoded(data, "RGBA").astype(np.uint16)
+            values = parts[..., 0::2] * 256 + parts[..., 1::2]
+        else:
+            upper, lower = (_decoded(data, stored.replace("16B", end)) for end in ("16B", "16L"))
+            values = upper.astype(np.uint16) * 256 + lower
+        profile = image.info.get("icc_profile")
+    with_alpha = values.shape[2] in (2, 4)
+    colours = upright(values[..., :-1] if with_alpha else values, turn)
+    alpha = upright(values[..., -1], turn) if with_alpha else None
+    if key is not None and not with_alpha:
+        opaque = (colours != np.atleast_1d(np.asarray(key))).any(axis=2)
+        alpha = opaque.astype(np.uint16) * np.uint16(65535)
+    return DeepPicture(colours, alpha, icc_profile=profile)
+
+
+def _decoded(data: bytes, storage: str) -> NDArray[np.uint8]:
+    """Returns the bytes that Pillow decodes as if the PNG were stored in another way."""
+    image: Any = Image.open(io.BytesIO(data))
+    image._mode = storage.partition(";")[0]
+    image.tile = [tile._replace(args=storage) for tile in image.tile]
+    image.load()
+    return np.asarray(image)

@@ -1,0 +1,148 @@
+"""Reads TIFF pictures of many channels, of 16 bits, or of floats, through tifffile."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from sslcli.data.deep_picture import DeepPicture, upright
+from sslcli.data.stored_picture import BITS, PHOTOMETRIC, orientation_of
+
+EXTRA_SAMPLES, SAMPLES, ORIENTATION = 338, 277, 274
+MIN_IS_WHITE, MIN_IS_BLACK, RGB = 0, 1, 2
+OF_BRIGHTNESS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB)
+NO_ALPHA, ALPHAS = 0, (1, 2)
+"""What the extra samples of a TIFF may mean: not said, or alpha, premultiplied or not."""
+PLACE_ON_EARTH = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
+"""GeoTIFF's tags, and GDAL's, which say where a picture lies, and which value means no data."""
+PACKAGE = "it needs tifffile: pip install 'sslcli[tiff]'"
+
+
+class Complaints(logging.Handler):
+    """Keeps what a library logs as errors, a thread's apart: without a handler it is printed."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._of_thread = threading.local()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.since_start().append(record.getMessage())
+
+    def since_start(self, start: bool = False) -> list[str]:
+        """Returns what this thread's reading was complained of; `start` begins anew."""
+        if start or not hasattr(self._of_thread, "lines"):
+            self._of_thread.lines = []
+        lines: list[str] = self._of_thread.lines
+        return lines
+
+
+COMPLAINTS = Complaints()
+for _library in ("PIL.TiffImagePlugin", "tifffile"):
+    logging.getLogger(_library).addHandler(COMPLAINTS)
+
+
+def read_tiff(data: bytes) -> DeepPicture | None:
+    """Returns the picture; None where Pillow reads all of it: grey or RGB of 8 bits.
+
+    Raises ValueError where the pages may be channels as well as frames, and for what is missing.
+    """
+    if is_plain_tiff(data):
+        return None
+    try:
+        import tifffile
+    except ImportError:
+        return _read_grey(data, PACKAGE)
+    complaints = COMPLAINTS.since_start(start=True)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        series = file.series[0]
+        page: Any = series.keyframe
+        if int(page.photometric) not in OF_BRIGHTNESS:
+            raise ValueError(f"its pixels are {page.photometric.name}, which are no brightness")
+        try:
+            values = series.asarray()
+        except Exception as error:  # of several types, by the compression
+            if "imagecodecs" not in str(error):
+                raise
+            return _read_grey(data, f"{error}: pip install imagecodecs")
+        pixels, notes = _arranged(values, series.axes)
+        extra = tuple(map(int, page.extrasamples))
+        bits = int(page.bitspersample)
+        is_white_0 = int(page.photometric) == MIN_IS_WHITE
+        turn = page.tags[ORIENTATION].value if ORIENTATION in page.tags else 1
+        tags = tuple(
+            (tag.code, int(tag.dtype), tag.count, tag.value, True)
+            for tag in page.tags
+            if tag.code in PLACE_ON_EARTH
+        )
+    if complaints:  # tifffile goes on without what it cannot read
+        raise ValueError(f"it is damaged: {complaints[0]}")
+    if 0 in pixels.shape or pixels.dtype == np.bool_:
+        raise ValueError(f"its {pixels.shape} values are {pixels.dtype}")
+    if 8 < bits < 16 and pixels.dtype == np.uint16:
+        pixels, notes = _of_16_bits(pixels, bits), (*notes, f"its {bits} bits a channel become 16")
+    alpha = None
+    if len(extra) == 1 and extra[0] in ALPHAS and pixels.shape[2] in (2, 4):
+        if pixels.dtype.name not in ("uint8", "uint16"):
+            raise ValueError(f"its alpha is {pixels.dtype}: save it without")
+        pixels, alpha = pixels[..., :-1], pixels[..., -1]
+    if is_white_0 and pixels.dtype.kind == "u":
+        pixels = np.iinfo(pixels.dtype).max - pixels
+    turned = None if alpha is None else upright(alpha, int(turn))
+    return DeepPicture(upright(pixels, int(turn)), turned, tags, notes)
+
+
+def is_plain_tiff(data: bytes) -> bool:
+    """Tells whether Pillow reads the picture and cuts nothing off."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            tags: Any = image.tag_v2
+            deep = max(tags.get(BITS, (1,))) > 8 or image.mode == "F"
+            extra = tags.get(EXTRA_SAMPLES, ())
+            unknown = tags.get(PHOTOMETRIC) in OF_BRIGHTNESS and NO_ALPHA in extra
+            return not deep and not unknown
+    except UnidentifiedImageError:
+        return False
+
+
+def _arranged(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Returns (H, W, C) of an array whose axes have tifffile's names, and notes."""
+    kept = [index for index, length in enumerate(array.shape) if length > 1 or axes[index] in "YX"]
+    names = "".join(axes[index] for index in kept)
+    array = array.reshape([array.shape[index] for index in kept])
+    frames = [name for name in names if name not in "YXSC"]
+    channels = [name for name in names if name in "SC"]
+    if frames or len(channels) > 1:
+        shape = "x".join(map(str, array.shape))
+        fix = "save the channels interleaved, (H, W, C), or name them: metadata={'axes': 'CYX'}"
+        raise ValueError(f"its {shape} values ({names}) may be frames or channels: {fix}")
+    if not channels:
+        return array[..., None], ()
+    return np.moveaxis(array, names.index(channels[0]), -1), ()
+
+
+def _of_16_bits(values: NDArray[Any], bits: int) -> NDArray[np.uint16]:
+    """Scales values of fewer bits, so that the largest is 65,535."""
+    most = 2**bits - 1
+    scaled: NDArray[np.int64] = (values.astype(np.int64) * 65535 + most // 2) // most
+    return scaled.astype(np.uint16)
+
+
+def _read_grey(data: bytes, otherwise: str) -> DeepPicture:
+    """Reads what Pillow can: grey of 12 or 16 bits, or of floats; else raises ValueError."""
+    with Image.open(io.BytesIO(data)) as image:
+        if image.mode not in ("I;16", "I;16B", "F"):
+            raise ValueError(otherwise)
+        kind = np.float32 if image.mode == "F" else np.uint16
+        bits = int(image.tag_v2.get(BITS, (16,))[0])
+        pixels = np.asarray(image).astype(kind)[..., None]
+        if bits < 16:
+            pixels = _of_16_bits(pixels, bits)
+        if image.tag_v2.get(PHOTOMETRIC) == MIN_IS_WHITE and image.mode != "F":
+            pixels = np.uint16(65535) - pixels
+        return DeepPicture(upright(pixels, orientation_of(image)))
