@@ -26,6 +26,7 @@ NAMES = (
     "plugins",
     "autoencoders",
     "large_batch",
+    "plan",
     "processes",
     "folder",
     "table_rows",

@@ -226,7 +226,7 @@ class FolderConfig(ValuesConfig, CutConfig):
         options = DecodeOptions(side, self.channels, self.workers, depth, cuts, framing)
         place = {
             Cache.auto: decode_to_memory
-            if size() == 1 and _is_quick_and_small(listing, rows, options)
+            if size() == 1 and is_quick_and_small(listing, rows, options)
             else decode_to_disk,
             Cache.memory: decode_to_memory,
             Cache.disk: decode_to_disk,
@@ -300,7 +300,7 @@ def _decoded_set(
     return whole if len(good) == len(part) else whole.subset(np.array(good, dtype=np.int64))
 
 
-def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
+def is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
     """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
     num_bytes = len(rows) * options.picture_bytes
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES

@@ -27,6 +27,7 @@ from sslcli.experiments.keep import best_epoch, keep_before, keeper
 from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.pretrain_warnings import (
     say_normal,
+    size_in_words,
     warn_of_known_failure,
     warn_of_own_statistics,
     warn_of_wide_code,
@@ -121,6 +122,8 @@ def train_method(
             "known_to_fail": config.method.known_to_fail(config.batch_size),
         },
     )
+    in_epoch, num = pictures.steps_per_epoch, config.batch_size
+    session.console.say(size_in_words(method, method.encoder, num_steps, in_epoch, num))
     say_normal(normal, session.console)
     warn_of_known_failure(config, session.console)
     save_views(session, method, pictures, derive_seed(config.seed, PHASE, 0))
