@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -12,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.cut_config import CutConfig
+from sslcli.data.decoded_parts import bad_picture_warnings, refuse_too_many, split_decoded
 from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
 from sslcli.data.groups import with_groups
-from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, select, untracked
+from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import StoredParts
 from sslcli.data.values import used_range
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from sslcli.data.depth import Depth
 
 DEFAULT_RESOLUTION = 64
-MAX_NAMED = 20
-"""The most pictures that could not be decoded that are warned about by name."""
 QUICK_FILES, QUICK_BYTES = 10_000, 200 * 10**6
 """The most files and bytes that two cores decode in a few seconds.
 
@@ -156,7 +154,7 @@ class FolderConfig(ValuesConfig, CutConfig):
             f"{printable(listing.names[rows[i]])}: {reason}"
             for i, reason in sorted(decoded.bad.items())
         ]
-        self._refuse_too_many(bad, len(rows))
+        refuse_too_many(bad, len(rows), self.max_bad)
         aspects = self.aspects(listing, rows, self.workers, track)
         sets = split_decoded(listing, files, decoded, aspects)
         assert sets["train"] is not None
@@ -243,78 +241,9 @@ class FolderConfig(ValuesConfig, CutConfig):
         said = f"{count} of {total} pictures are in colour, and are made grey (data.channels=1)"
         return [said] if count else []
 
-    def _refuse_too_many(self, bad: list[str], total: int) -> None:
-        if len(bad) > self.max_bad * total:
-            raise SslcliError(
-                f"{len(bad)} of {total} pictures could not be decoded, more than "
-                f"data.max_bad={self.max_bad} "
-                f"allows: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}",
-                "repair or remove them, or go on without them: "
-                f"data.max_bad={_round_up(len(bad) / total)}",
-            )
-
-
-def split_decoded(
-    listing: Listing,
-    files: dict[str, PictureFiles | None],
-    decoded: Decoded,
-    aspects: NDArray[np.float64] | None = None,
-) -> dict[str, ImageSet | None]:
-    """Returns each part's pictures, cut from those of all parts, without bad ones.
-
-    `aspects`: width over height of all parts' pictures, where they were squeezed.
-    """
-    sets: dict[str, ImageSet | None] = {}
-    start = 0
-    for name, part in files.items():
-        if part is None:
-            sets[name] = None
-            continue
-        own = None if aspects is None else aspects[start : start + len(part)]
-        sets[name] = _decoded_set(name, part, listing, decoded, start, own)
-        start += len(part)
-    return sets
-
-
-def _decoded_set(
-    name: str,
-    part: PictureFiles,
-    listing: Listing,
-    decoded: Decoded,
-    start: int,
-    aspects: NDArray[np.float64] | None,
-) -> ImageSet:
-    """Returns the good pictures of a part, whose first is `start` in `decoded`."""
-    stop = start + len(part)
-    paths = tuple(listing.path(row) for row in part.rows.tolist())
-    digests = decoded.records[start:stop, :-1]
-    pixels = select(decoded.images, slice(start, stop))
-    blocks = listing.blocks_of(part.rows)
-    whole = ImageSet(
-        pixels, part.labels, paths, digests, part.groups, part.targets, blocks, aspects
-    )
-    good = [i - start for i in range(start, stop) if i not in decoded.bad]
-    if not good:
-        message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"
-        raise SslcliError(message, "repair them")
-    return whole if len(good) == len(part) else whole.subset(np.array(good, dtype=np.int64))
-
 
 def is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
     """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
     num_bytes = len(rows) * options.picture_bytes
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
     return quick and num_bytes <= MEMORY_SHARE * (memory_bytes() or 0)
-
-
-def bad_picture_warnings(bad: list[str]) -> list[str]:
-    """Returns a line for each bad picture, up to MAX_NAMED, then how many more."""
-    lines = [f"could not be decoded, left out: {line}" for line in bad[:MAX_NAMED]]
-    if len(bad) > MAX_NAMED:
-        lines.append(f"and {len(bad) - MAX_NAMED} more pictures could not be decoded")
-    return lines
-
-
-def _round_up(part: float) -> float:
-    """Rounds `part` up to two decimal places, below 1."""
-    return min(0.99, math.ceil(part * 100) / 100)
