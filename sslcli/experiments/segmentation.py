@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sslcli.data.cut_config import CutConfig
 from sslcli.data.images import ImageSet, evenly_spaced
-from sslcli.data.masks import IGNORED, Masks, masks_of
 from sslcli.errors import SslcliError
+from sslcli.evaluation.mask_files import IGNORED, Masks, masks_of
 from sslcli.evaluation.probe import Probe, select_probe
 from sslcli.evaluation.segmentation import majority, mean_iou, pixel_confusion, predicted, vectors
 from sslcli.experiments.extractors import Extract, build_extractors, opened
