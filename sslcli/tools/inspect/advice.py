@@ -52,7 +52,8 @@ def advise(asked: Asked, catalogue: Catalogue, summary: Summary, copies: Copies)
     if policy is Duplicates.warn and across(copies.exact, catalogue.parts):
         words.append("data.duplicates=drop")
         reasons.append("data.duplicates=drop: trains on no picture that it is judged by")
-    return Advice(f"sslcli pretrain {' '.join(words)}", tuple(reasons), resolution)
+    command = " ".join(["sslcli pretrain", *words])  # the words are quoted
+    return Advice(command, tuple(reasons), resolution)
 
 
 def _resolution(summary: Summary) -> tuple[int | None, str]:
