@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from sslcli.data.decode import reason_of
+from sslcli.data.deep_files import deep_format, read_deep
 from sslcli.data.near_duplicates import SIDE, SMALL, WINDOWS
 from sslcli.data.stored_picture import ORIENTATION, TURNS, load_upright, to_grey_or_rgb
 
@@ -72,6 +73,11 @@ def look_at_bytes(data: bytes) -> Look:
             _read_header(facts, image, data)
             upright = _decoded(image, COPY)
     except Exception as reason:  # PIL raises almost anything
+        deep = _deep_pixels(data)
+        if deep is not None:
+            found = look_at_pixels(deep)
+            found.facts["format"] = str(facts["format"]) or deep_format(data)
+            return found._replace(digest=digest)
         if not facts["width"]:
             _read_tiff_header(facts, data)
         if not facts["width"]:
@@ -79,6 +85,15 @@ def look_at_bytes(data: bytes) -> Look:
         nothing = np.zeros((COPY, COPY, 3), dtype=np.uint8)
         return Look(facts, nothing, NO_WINDOWS, NO_WINDOWS, digest, reason_of(reason))
     return _looked(facts, upright, digest)
+
+
+def _deep_pixels(data: bytes) -> NDArray[Any] | None:
+    """Returns a picture that PIL does not read whole; None where it cannot be read at all."""
+    try:
+        found = read_deep(data)
+    except Exception:  # as many kinds as there are readers
+        return None
+    return None if found is None else found.pixels
 
 
 def _decoded(image: Image.Image, side: int) -> Image.Image:
@@ -89,11 +104,12 @@ def _decoded(image: Image.Image, side: int) -> Image.Image:
 
 def thumbnail(content: bytes | NDArray[Any], side: int) -> Image.Image:
     """Returns a picture upright, at most `side` pixels wide and high; raises as `look_at_bytes`."""
-    if isinstance(content, bytes):
+    deep = _deep_pixels(content) if isinstance(content, bytes) else content
+    if deep is not None:
+        upright = _shown(deep if deep.ndim == 3 else deep[..., None])
+    elif isinstance(content, bytes):
         with Image.open(io.BytesIO(content)) as image:
             upright = _decoded(image, side)
-    else:
-        upright = _shown(content if content.ndim == 3 else content[..., None])
     upright.thumbnail((side, side))
     return upright
 

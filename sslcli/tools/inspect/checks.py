@@ -59,14 +59,15 @@ def blank(seen: Seen) -> list[Finding]:
 
 
 def deep(seen: Seen) -> list[Finding]:
-    if seen.catalogue.keeps_depth:
-        return []
     found = _rows(seen, (seen.survey.facts["bits"] > 8) & (seen.survey.facts["width"] > 0))
-    if not found:
+    kept = seen.catalogue.keeps_depth
+    if not found or (kept and len(found) == len(seen.survey.good)):
         return []
     count = several(len(found), "picture has", "pictures have")
     text = f"{count} more than 8 bits a channel: {seen.named(found)}"
     fix = "a run makes 8 bits of them"
+    if kept:
+        fix = "all are kept with as many; data.depth=8 makes 8 bits of them"
     return [_shown(Severity.doubtful, "depth", text, fix, found)]
 
 
@@ -122,10 +123,12 @@ def ink(seen: Seen) -> list[Finding]:
         fix = "if colour tells where a picture is from, data.channels=1 makes all grey"
         found.append(_shown(Severity.note, "grey among colours", text, fix, grey))
     many = _rows(seen, seen.survey.facts["channels"] > 3)
-    if many and not seen.catalogue.keeps_depth:
+    mixed = len(many) < len(seen.survey.good)
+    if many and (mixed or not seen.catalogue.keeps_depth):
         has = several(len(many), "picture has", "pictures have")
         text = f"{has} more than three channels: {seen.named(many)}"
-        found.append(_shown(Severity.doubtful, "channels", text, "", many))
+        fix = "a run takes pictures of as many channels as most have" if mixed else ""
+        found.append(_shown(Severity.doubtful, "channels", text, fix, many))
     return found
 
 

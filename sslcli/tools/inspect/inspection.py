@@ -6,11 +6,13 @@ import argparse
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sslcli.data.folder import FolderConfig
 from sslcli.data.parts import is_ignored
-from sslcli.data.scan import is_picture
+from sslcli.data.scan import is_deep_picture, is_picture
 from sslcli.errors import SslcliError, require
 from sslcli.files import write_atomically
 from sslcli.tools.inspect.advice import advise
@@ -61,6 +63,8 @@ def inspect(given: argparse.Namespace, console: Console) -> None:
 def look(asked: Asked, at_most: int, workers: int | None, console: Console) -> Seen:
     """Looks at the pictures, and gathers all that findings are made of."""
     catalogue = catalogue_of(asked.config, console.track)
+    if isinstance(asked.config, FolderConfig):
+        catalogue = replace(catalogue, keeps_depth=asked.config.depth != 8)
     survey = survey_of(catalogue, at_most, workers, console.track)
     summary = summary_of(catalogue, survey)
     copies = find_copies(survey)
@@ -85,11 +89,14 @@ def other_files(catalogue: Catalogue) -> dict[str, int]:
     found: Counter[str] = Counter()
     if catalogue.root is None:
         return {}
+    is_read = is_picture
+    if len(catalogue) and is_deep_picture(Path(catalogue.names[0]).name):
+        is_read = is_deep_picture
     for folder, folders, names in os.walk(catalogue.root):
         folders[:] = [name for name in folders if not is_ignored(name)]
         for name in names:
             ending = Path(name).suffix.lower()
-            if not is_picture(name) and not is_ignored(name) and ending not in TABLES_BESIDE:
+            if not is_read(name) and not is_ignored(name) and ending not in TABLES_BESIDE:
                 found[ending or "without an ending"] += 1
         del folder
     return dict(found)
