@@ -54,14 +54,6 @@ def _read(data: bytes, range_: Range | None) -> DeepPicture | None:
     return None
 
 
-def deep_format(data: bytes) -> str:
-    """Returns the name of a file's format, by what it begins with."""
-    if data[DICOM_AT:].startswith(DICOM):
-        return "DICOM"
-    names = {NPY: "NPY", PNG: "PNG", **dict.fromkeys(TIFF, "TIFF")}
-    return next((name for start, name in names.items() if data.startswith(start)), "?")
-
-
 def _read_npy(data: bytes) -> DeepPicture:
     array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     if array.ndim not in (2, 3) or 0 in array.shape:

@@ -64,7 +64,8 @@ class FolderConfig(ValuesConfig, CutConfig):
     They lie in class folders or not, in train/, val/ and test/ or not.
 
     Each is turned upright (EXIF), laid on white where transparent, shrunk or enlarged (bicubic,
-    antialiased) until its shorter side is `resolution`, and cut to its middle square.
+    antialiased) until its shorter side is `resolution`, and cut to its middle square, or made
+    square as `shape` says.
     """
 
     root: str | None = setting(REQUIRED, "the folder of pictures, or a zip file of one")
@@ -156,7 +157,8 @@ class FolderConfig(ValuesConfig, CutConfig):
             for i, reason in sorted(decoded.bad.items())
         ]
         self._refuse_too_many(bad, len(rows))
-        sets = split_decoded(listing, files, decoded)
+        aspects = self.aspects(listing, rows, self.workers, track)
+        sets = split_decoded(listing, files, decoded, aspects)
         assert sets["train"] is not None
         assert sets["val"] is not None
         splits = Splits(
@@ -181,7 +183,8 @@ class FolderConfig(ValuesConfig, CutConfig):
         in_memory = replace(self, cache=Cache.memory)
         depth, _ = self._depth(listing, some.rows)
         decoded = in_memory._decode(listing, some.rows, depth, track)
-        found = split_decoded(listing, {"train": some}, decoded)["train"]
+        aspects = self.aspects(listing, some.rows, self.workers, track)
+        found = split_decoded(listing, {"train": some}, decoded, aspects)["train"]
         assert found is not None
         return found
 
@@ -215,13 +218,15 @@ class FolderConfig(ValuesConfig, CutConfig):
         from sslcli.data.decode import DecodeOptions
         from sslcli.data.disk import decode_to_disk
         from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
+        from sslcli.data.resize import Framing
 
         side = self.resolution or self.tile or DEFAULT_RESOLUTION
         cuts = self.depth is not None
-        options = DecodeOptions(side, self.channels, self.workers, depth, cuts)
+        framing = Framing(self.shape, self.fill)
+        options = DecodeOptions(side, self.channels, self.workers, depth, cuts, framing)
         place = {
             Cache.auto: decode_to_memory
-            if size() == 1 and _is_quick_and_small(listing, rows, options)
+            if size() == 1 and is_quick_and_small(listing, rows, options)
             else decode_to_disk,
             Cache.memory: decode_to_memory,
             Cache.disk: decode_to_disk,
@@ -250,26 +255,44 @@ class FolderConfig(ValuesConfig, CutConfig):
 
 
 def split_decoded(
-    listing: Listing, files: dict[str, PictureFiles | None], decoded: Decoded
+    listing: Listing,
+    files: dict[str, PictureFiles | None],
+    decoded: Decoded,
+    aspects: NDArray[np.float64] | None = None,
 ) -> dict[str, ImageSet | None]:
-    """Returns each part's pictures, cut from those of all parts, without bad ones."""
+    """Returns each part's pictures, cut from those of all parts, without bad ones.
+
+    `aspects`: width over height of all parts' pictures, where they were squeezed.
+    """
     sets: dict[str, ImageSet | None] = {}
     start = 0
     for name, part in files.items():
-        sets[name] = None if part is None else _decoded_set(name, part, listing, decoded, start)
-        start += 0 if part is None else len(part)
+        if part is None:
+            sets[name] = None
+            continue
+        own = None if aspects is None else aspects[start : start + len(part)]
+        sets[name] = _decoded_set(name, part, listing, decoded, start, own)
+        start += len(part)
     return sets
 
 
 def _decoded_set(
-    name: str, part: PictureFiles, listing: Listing, decoded: Decoded, start: int
+    name: str,
+    part: PictureFiles,
+    listing: Listing,
+    decoded: Decoded,
+    start: int,
+    aspects: NDArray[np.float64] | None,
 ) -> ImageSet:
     """Returns the good pictures of a part, whose first is `start` in `decoded`."""
     stop = start + len(part)
     paths = tuple(listing.path(row) for row in part.rows.tolist())
     digests = decoded.records[start:stop, :-1]
     pixels = select(decoded.images, slice(start, stop))
-    whole = ImageSet(pixels, part.labels, paths, digests, part.groups, part.targets)
+    blocks = listing.blocks_of(part.rows)
+    whole = ImageSet(
+        pixels, part.labels, paths, digests, part.groups, part.targets, blocks, aspects
+    )
     good = [i - start for i in range(start, stop) if i not in decoded.bad]
     if not good:
         message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"
@@ -277,7 +300,7 @@ def _decoded_set(
     return whole if len(good) == len(part) else whole.subset(np.array(good, dtype=np.int64))
 
 
-def _is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
+def is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
     """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
     num_bytes = len(rows) * options.picture_bytes
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES

@@ -95,11 +95,18 @@ class Training:
     """Number of first steps in which encoders do not learn."""
 
 
-def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Console) -> Session:
+def open_session(
+    run: Run,
+    runtime: RuntimeConfig,
+    data: DataConfig,
+    console: Console,
+    draws_crops: bool = False,
+) -> Session:
     """Chooses the device, joins the processes, loads the data, and records all three.
 
-    They are recorded in run.json. Raises SslcliError where the device is missing, or the data are
-    not those of the run's start.
+    They are recorded in run.json. Pictures that are stored squeezed stay so for a method that
+    `draws_crops`; else they are their middle squares. Raises SslcliError where the device is
+    missing, or the data are not those of the run's start.
     """
     threads = _threads(run, runtime, console)
     compute = Compute.choose(replace(runtime, threads=threads.number))
@@ -130,6 +137,8 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
             "warnings": list(splits.warnings),
         },
     )
+    if not draws_crops:
+        splits = splits_at(splits, splits.train.resolution)
     try_threads = threads.open and compute.device.type == "cpu" and processes.size() == 1
     return Session(run, console, compute, splits, try_threads)
 

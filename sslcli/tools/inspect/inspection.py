@@ -6,39 +6,38 @@ import argparse
 import json
 import os
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.data.folder import FolderConfig
 from sslcli.data.parts import is_ignored
-from sslcli.data.scan import is_deep_picture, is_picture
+from sslcli.data.scan import is_picture
 from sslcli.errors import SslcliError, require
 from sslcli.files import write_atomically
 from sslcli.tools.inspect.advice import advise
 from sslcli.tools.inspect.as_text import show
 from sslcli.tools.inspect.as_values import values
-from sslcli.tools.inspect.catalogue import Catalogue, catalogue_of
+from sslcli.tools.inspect.catalogue import catalogue_of
 from sslcli.tools.inspect.checks import CHECKS
 from sslcli.tools.inspect.copies import find_copies
 from sslcli.tools.inspect.findings import Seen, in_order
+from sslcli.tools.inspect.pictures import Catalogue
 from sslcli.tools.inspect.summary import summary_of
 from sslcli.tools.inspect.survey import survey_of
 from sslcli.tools.inspect.words import Asked, understand
 
 if TYPE_CHECKING:
     from sslcli.console import Console
+    from sslcli.tools.table import Compose
 
 TABLES_BESIDE = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt", ".json", ".md")
 """Endings of files that describe pictures, and are none."""
-MAX_BAD = 0.01
 
 
-def inspect(given: argparse.Namespace, console: Console) -> None:
+def inspect(given: argparse.Namespace, console: Console, compose: Compose) -> None:
     require(given.at_most > 0, "--at-most", given.at_most, "positive", "leave it out")
     workers = given.workers
     require(workers is None or workers > 0, "--workers", workers, "positive", "leave it out")
-    asked = understand(given.words)
+    asked = understand(given.words, compose)
     target = None if given.to is None else Path(given.to).expanduser()
     file = None if given.json in (None, "-") else Path(given.json).expanduser()
     _require_new(target, file)
@@ -63,14 +62,12 @@ def inspect(given: argparse.Namespace, console: Console) -> None:
 def look(asked: Asked, at_most: int, workers: int | None, console: Console) -> Seen:
     """Looks at the pictures, and gathers all that findings are made of."""
     catalogue = catalogue_of(asked.config, console.track)
-    if isinstance(asked.config, FolderConfig):
-        catalogue = replace(catalogue, keeps_depth=asked.config.depth != 8)
     survey = survey_of(catalogue, at_most, workers, console.track)
     summary = summary_of(catalogue, survey)
     copies = find_copies(survey)
     advice = advise(asked, catalogue, summary, copies)
-    max_bad = getattr(asked.config, "max_bad", MAX_BAD)
-    return Seen(catalogue, survey, summary, copies, advice, max_bad, other_files(catalogue))
+    others = other_files(catalogue)
+    return Seen(catalogue, survey, summary, copies, advice, asked.config, others)
 
 
 def _require_new(target: Path | None, file: Path | None) -> None:
@@ -89,14 +86,11 @@ def other_files(catalogue: Catalogue) -> dict[str, int]:
     found: Counter[str] = Counter()
     if catalogue.root is None:
         return {}
-    is_read = is_picture
-    if len(catalogue) and is_deep_picture(Path(catalogue.names[0]).name):
-        is_read = is_deep_picture
     for folder, folders, names in os.walk(catalogue.root):
         folders[:] = [name for name in folders if not is_ignored(name)]
         for name in names:
             ending = Path(name).suffix.lower()
-            if not is_read(name) and not is_ignored(name) and ending not in TABLES_BESIDE:
+            if not is_picture(name) and not is_ignored(name) and ending not in TABLES_BESIDE:
                 found[ending or "without an ending"] += 1
         del folder
     return dict(found)
