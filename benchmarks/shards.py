@@ -188,11 +188,12 @@ def starts(root: str, rounds: int) -> None:
 
 def ours(root: str, workers: int) -> float:
     """Pictures a second, in random order."""
+    from sslcli.data.decode import DecodeOptions
     from sslcli.data.pixel_storage import FilePixels
     from sslcli.data.shards import ShardsConfig
 
     listing, _ = ShardsConfig(root=root).list_files()
-    pixels = FilePixels(listing, SIDE, 3, workers)
+    pixels = FilePixels(listing, DecodeOptions(SIDE, 3, workers), 3)
     rows = np.random.default_rng(0).permutation(len(listing))[:ROUND]
     began = time.perf_counter()
     for first in range(0, len(rows), BATCH):

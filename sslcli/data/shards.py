@@ -117,7 +117,12 @@ class ShardsConfig(PackedConfig):
         counts = [len(found.names) for found in samples]
         stored = self.parts_of_files(listing, files, counts, texts, columns)
         lacking = self._lacking_warnings(shards, samples)
-        return listing, replace(stored, warnings=(*stored.warnings, *lacking))
+        stored = replace(stored, warnings=(*stored.warnings, *lacking))
+        has_json = any("json" in found.suffixes for found in samples)
+        if texts.keys() - {"group"} or not has_json:
+            return listing, stored
+        reason = "the samples have .json and no .cls, and data.label=json.KEY names no key"
+        return listing, replace(stored, no_labels=reason)
 
     def files(self) -> dict[str, list[str]]:
         found = super().files()

@@ -186,6 +186,8 @@ def test_a_class_a_number_and_a_group_are_read_from_json(tmp_path: Path) -> None
     assert stored.train.targets[:, 0].tolist() == [row / 2 for row in range(9)]
     _, stored = config(path, groups=r"/(\d)\.").list_files()
     assert stored.classes is None
+    assert stored.no_labels is not None
+    assert "data.label=json.KEY" in stored.no_labels
     assert stored.train.groups is not None
     assert len(set(stored.train.groups.tolist())) == 9
 
