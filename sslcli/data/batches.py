@@ -12,9 +12,9 @@ from torch import Tensor
 from sslcli.data.images import ImageSet
 from sslcli.data.prefetch import Prefetcher
 from sslcli.errors import require
+from sslcli.preprocessing import Squeezed
 from sslcli.processes import rank, size
 from sslcli.seeding import derive_seed
-from sslcli.squeezed import Squeezed
 
 
 class Batches:
