@@ -15,8 +15,8 @@ from sslcli.augment.blur import RandomBlur
 from sslcli.augment.colour import ColourJitter, grayscale_, solarize_
 from sslcli.augment.crop import RandomCrop, resized_crop
 from sslcli.augment.operation import Operation
+from sslcli.preprocessing import Squeezed
 from sslcli.processes import own_rows
-from sslcli.squeezed import Squeezed
 
 
 @dataclass(frozen=True)

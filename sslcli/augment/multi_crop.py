@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sslcli.augment.augmentation import Augmentation
-from sslcli.squeezed import Squeezed
+from sslcli.preprocessing import Squeezed
 
 
 @dataclass(frozen=True)

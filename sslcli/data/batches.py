@@ -13,9 +13,9 @@ from sslcli.data.blocks import Blocks
 from sslcli.data.images import ImageSet
 from sslcli.data.prefetch import Prefetcher
 from sslcli.errors import require
+from sslcli.preprocessing import Squeezed
 from sslcli.processes import rank, size
 from sslcli.seeding import derive_seed
-from sslcli.squeezed import Squeezed
 
 
 class Batches:

@@ -22,6 +22,7 @@ from sslcli.method import (
     views_by_size,
     views_one_by_one,
 )
+from sslcli.preprocessing import Squeezed
 from sslcli.report.attention import Attending, save_attention
 from sslcli.report.curves import Records
 from sslcli.report.figures import save_curves
@@ -29,7 +30,6 @@ from sslcli.report.figures import save_views as save_contact_sheet
 from sslcli.report.prototypes import save_prototypes
 from sslcli.report.restorations import save_restorations
 from sslcli.report.snapshots import save_snapshots
-from sslcli.squeezed import Squeezed
 from sslcli.trained.encoder_files import kept_snapshots
 
 

@@ -10,7 +10,7 @@ from torchvision.transforms import RandomResizedCrop
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.augment.crop import RandomCrop
 from sslcli.augment.multi_crop import MultiCrop
-from sslcli.squeezed import Squeezed
+from sslcli.preprocessing import Squeezed
 
 SCALE, RATIO = (0.2, 1.0), (3 / 4, 4 / 3)
 

@@ -17,7 +17,7 @@ from sslcli.data.images import ImageSet, Splits
 from sslcli.data.resize import Framing, at_resolution, letterboxed, resized
 from sslcli.data.shape import Shape
 from sslcli.errors import SslcliError
-from sslcli.squeezed import Squeezed
+from sslcli.preprocessing import Squeezed
 
 
 @pytest.fixture(autouse=True)

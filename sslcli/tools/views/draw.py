@@ -16,11 +16,10 @@ from sslcli.data.values_config import ValuesConfig
 from sslcli.experiments.figures import shown_pictures, sound_views
 from sslcli.generators import seed_generators
 from sslcli.method import Method, views_one_by_one
-from sslcli.preprocessing import Preprocessing
+from sslcli.preprocessing import Preprocessing, Squeezed
 from sslcli.report.display import Display
 from sslcli.report.figures import save_views
 from sslcli.seeding import derive_seed
-from sslcli.squeezed import Squeezed
 from sslcli.text import printable, shell_path
 from sslcli.trained.data import load_few
 from sslcli.trained.method import PHASE, build_method
