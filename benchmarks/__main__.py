@@ -26,8 +26,11 @@ NAMES = (
     "plugins",
     "autoencoders",
     "large_batch",
+    "plan",
     "processes",
     "folder",
+    "table_rows",
+    "near_duplicates",
     "shards",
 )
 AGAINST_LIGHTLY = ("losses", "methods")

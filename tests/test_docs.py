@@ -123,7 +123,7 @@ def test_every_tool_understands_its_arguments(
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_intermixed_args", only_parse)
     tool = TOOLS[words[0]]
-    compose = [] if tool.of is None else [lambda typed: []]
+    compose = [lambda *typed: []] if tool.composes else []
     with pytest.raises(Parsed):
         tool.load().main(list(words[1:]), Console(), *compose)
 

@@ -67,12 +67,13 @@ class LazySubset:
 class FittedPixels:
     """Gives pictures of `source` as an encoder is fed them, when asked for.
 
-    `fit` maps (N, H, W, C) to (N, side, side, C) of the same type.
+    `fit` maps (N, H, W, C) to (N, side, side, C) of the same type, given `aspects` (N,) or None.
     """
 
     source: Pixels
     side: int
-    fit: Callable[[NDArray[Any], int], NDArray[Any]]
+    fit: Callable[[NDArray[Any], NDArray[np.float64] | None, int], NDArray[Any]]
+    aspects: NDArray[np.float64] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,7 +83,8 @@ class FittedPixels:
         return len(self.source)
 
     def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[Any]:
-        return self.fit(self.source[chosen], self.side)
+        aspects = None if self.aspects is None else self.aspects[chosen]
+        return self.fit(self.source[chosen], aspects, self.side)
 
 
 def dtype_of(images: Pixels) -> np.dtype[Any]:
@@ -100,7 +102,8 @@ def in_blocks(images: Pixels) -> Iterator[NDArray[Any]]:
 def select(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
     """Returns some of the pictures; of a `LazySubset` without reading them."""
     if isinstance(images, FittedPixels):
-        return replace(images, source=select(images.source, chosen))
+        aspects = None if images.aspects is None else images.aspects[chosen]
+        return replace(images, source=select(images.source, chosen), aspects=aspects)
     if isinstance(images, LazySubset):
         return LazySubset(images.source, images.rows[chosen])
     return images[chosen]
@@ -147,7 +150,8 @@ class ImageSet:
     and `digests` (N, 16) uint8 of these files' bytes. `groups` (N,) int64: those of one number stay
     on one side of every split. `targets` in place of labels: (N, T) bool, which of T classes each
     picture has, or (N, 1) float64, its number. `blocks`: in which order they are trained on, where
-    not all can be at hand.
+    not all can be at hand. `aspects` (N,): width over height of pictures that were squeezed to
+    squares.
     """
 
     images: Pixels
@@ -157,6 +161,7 @@ class ImageSet:
     groups: NDArray[np.int64] | None = None
     targets: NDArray[np.bool_] | NDArray[np.float64] | None = None
     blocks: Blocks | None = None
+    aspects: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -176,8 +181,9 @@ class ImageSet:
         groups = None if self.groups is None else self.groups[indices]
         targets = None if self.targets is None else self.targets[indices]
         blocks = None if self.blocks is None else self.blocks.subset(indices)
+        aspects = None if self.aspects is None else self.aspects[indices]
         images = select(self.images, indices)
-        return ImageSet(images, labels, paths, digests, groups, targets, blocks)
+        return ImageSet(images, labels, paths, digests, groups, targets, blocks, aspects)
 
     def without_labels(self) -> ImageSet:
         return replace(self, labels=None, targets=None)
@@ -262,7 +268,12 @@ class Splits:
             return self.train
         parts = self.train, self.unlabelled
         images = JoinedPixels(tuple(part.images for part in parts))
-        return ImageSet(images, blocks=joined([part.blocks for part in parts]))
+        aspects = [part.aspects for part in parts if part.aspects is not None]
+        return ImageSet(
+            images,
+            blocks=joined([part.blocks for part in parts]),
+            aspects=np.concatenate(aspects) if aspects else None,
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -45,6 +45,29 @@ def fastest_threads(
     return best
 
 
+def seconds_a_step(
+    learner: Learner[Any, Any],
+    minimize: Minimizer,
+    pictures: Pictures[Any],
+    compute: Compute,
+    first: int,
+    steps: int,
+) -> float:
+    """Trains on after `first` steps for `steps` more, and returns the mean time of these.
+
+    It waits for a CUDA device before and after them.
+    """
+    nn.ModuleDict(learner.modules()).train()
+    began = 0.0
+    for step in range(first + steps):
+        if step == first:
+            minimize.check_finite()
+            began = time.perf_counter()
+        _take(learner, minimize, pictures, compute, step)
+    minimize.check_finite()
+    return (time.perf_counter() - began) / steps
+
+
 def _seconds(
     learner: Learner[Any, Any], minimize: Minimizer, pictures: Pictures[Any], compute: Compute
 ) -> float:
@@ -52,11 +75,21 @@ def _seconds(
     found: list[float] = []
     while len(found) < STEPS and not (found and found[0] > 2 * LONG):
         began = time.perf_counter()
-        seed_generators(0)
-        minimize.begin(0)
-        views = learner.views(pictures.at(0))
-        with compute.autocast():
-            learner.train_step(views, minimize, Progress(0, 1))
-        minimize.end()
+        _take(learner, minimize, pictures, compute, 0)
         found.append(time.perf_counter() - began)
     return min(found[1:], default=found[0])
+
+
+def _take(
+    learner: Learner[Any, Any],
+    minimize: Minimizer,
+    pictures: Pictures[Any],
+    compute: Compute,
+    step: int,
+) -> None:
+    seed_generators(0)
+    minimize.begin(step)
+    views = learner.views(pictures.at(step))
+    with compute.autocast():
+        learner.train_step(views, minimize, Progress(step, step + 1))
+    minimize.end()

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslcli import processes
 from sslcli.experiments.pretrain_config import Config
-from sslcli.method import Method, Normal
+from sslcli.method import Learner, Method, Normal
 
 if TYPE_CHECKING:
     from sslcli.console import Console
+
+
+def size_in_words(
+    learner: Learner[Any, Any],
+    encoder: nn.Module,
+    num_steps: int,
+    in_epoch: int,
+    batch_size: int,
+) -> str:
+    """Says how long a training is, and how large its networks are."""
+    of_all, of_encoder = (
+        sum(parameter.numel() for parameter in part.parameters())
+        for part in (nn.ModuleDict(learner.modules()), encoder)
+    )
+    return (
+        f"{num_steps:,} steps of {batch_size} pictures, {in_epoch:,} an epoch; "
+        f"{of_all:,} parameters, {of_encoder:,} of them the encoder's"
+    )
 
 
 def say_normal(normal: Normal, console: Console) -> None:

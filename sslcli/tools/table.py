@@ -20,18 +20,30 @@ class Tool:
 
     Its module has `main(arguments, console)`, which returns the exit status. Where it `composes`,
     it takes `key=value` words of a command too, and is `main(arguments, console, compose)`.
+    `work`: a module of it that imports torch, for `load_work`.
     """
 
     module: str
     summary: str
     composes: bool = False
+    work: str = ""
 
     def load(self) -> Any:
         """Imports and returns the tool's module."""
         return import_module(f"sslcli.tools.{self.module}")
 
+    def load_work(self) -> Any:
+        """Imports and returns the module that does the work, with torch."""
+        return import_module(f"sslcli.tools.{self.work}")
+
 
 TOOLS: dict[str, Tool] = {
+    "plan": Tool(
+        "plan.main",
+        "say what a run will take: steps, memory, work, disk",
+        composes=True,
+        work="plan.report",
+    ),
     "resume": Tool("resume", "continue a run that was interrupted, bit for bit"),
     "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
     "restore": Tool(
@@ -56,7 +68,9 @@ TOOLS: dict[str, Tool] = {
     ),
     "runs": Tool("runs", "list the runs, newest first"),
     "inspect": Tool(
-        "inspect.main", "say what your pictures are like and what to mend, before training"
+        "inspect.main",
+        "say what your pictures are like and what to mend, before training",
+        composes=True,
     ),
     "new": Tool("new.main", "write a package with a method of your own to begin with"),
     "list": Tool("list", "list methods, data, encoders, experiments, …"),

@@ -1,0 +1,129 @@
+"""Takes a step of training without memory, and says what it would take.
+
+The learner's own step runs, on tensors without values (`stand_in.py`), and what is alive is
+counted (`live_memory.py`): no method has a formula of its own here.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+from sslcli.engine.device import Compute
+from sslcli.engine.live_memory import LiveMemory, num_bytes
+from sslcli.engine.minimize import Minimizer
+from sslcli.engine.optim_config import OptimConfig
+from sslcli.engine.stand_in import META, StandIn
+from sslcli.errors import SslcliError
+from sslcli.generators import seed_generators
+from sslcli.method import Learner, Progress
+from sslcli.text import first_line
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Says what a step of training needs of its device.
+
+    `peak`: the most bytes alive at once, from the batch to the update. `held`: those alive between
+    two steps: weights, what else is saved, gradients, the optimizer's state. `saved`: of them what
+    a checkpoint holds. `gradients`: bytes of the gradients. `flops`: see LiveMemory.
+    """
+
+    peak: int
+    held: int
+    saved: int
+    gradients: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A learner that is rehearsed: its networks without memory, in place of the CPU's."""
+
+    learner: Learner[Any, Any]
+    optim: OptimConfig
+    device_type: str
+    dtype: torch.dtype | None
+    num_steps: int
+    steps_per_epoch: int
+
+    @classmethod
+    def of(
+        cls,
+        learner: Learner[Any, Any],
+        optim: OptimConfig,
+        compute: Compute,
+        num_steps: int,
+        steps_per_epoch: int,
+    ) -> Rehearsal:
+        """Takes the learner's memory: it is not to be used for anything else."""
+        nn.ModuleDict(learner.modules()).to(META).to(memory_format=torch.channels_last).train()
+        kind = compute.device.type
+        return cls(learner, optim, kind, compute.dtype, num_steps, steps_per_epoch)
+
+    def needs(self, batch: Callable[[torch.device], Any]) -> Needs:
+        """Returns what the first step and the last one need; `batch` makes one on a device.
+
+        Raises SslcliError where the step reads a value, which there is none of.
+        """
+        try:
+            return self._rehearsed(batch)
+        except (RuntimeError, NotImplementedError) as reason:
+            if "meta" not in str(reason):
+                raise
+            name = type(self.learner).__name__
+            message = f"{name} cannot be planned: a step reads a value: {first_line(reason, 200)}"
+            raise SslcliError(message, "keep values on the device within a step") from reason
+
+    def _rehearsed(self, batch: Callable[[torch.device], Any]) -> Needs:
+        learner = copy.deepcopy(self.learner)
+        stand_in, memory = StandIn(self.device_type, self.dtype), LiveMemory()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # views are made in threads, which would not be seen
+        try:
+            with stand_in, memory:
+                return self._steps(learner, stand_in, memory, batch(META))
+        finally:
+            torch.set_num_threads(threads)
+
+    def _steps(
+        self, learner: Learner[Any, Any], stand_in: StandIn, memory: LiveMemory, batch: Any
+    ) -> Needs:
+        modules = nn.ModuleDict(learner.modules())
+        state = [*modules.parameters(), *modules.buffers()]
+        for tensor in state:
+            memory.hold(tensor)
+        minimize = _Unwatched.of(learner, self.optim, Compute(stand_in.device, None), lambda _: 0.1)
+        for step in dict.fromkeys((0, self.num_steps - 1)):
+            memory.flops = 0
+            seed_generators(0)
+            minimize.begin(step)
+            views = learner.views(batch)
+            with stand_in.autocast():
+                progress = Progress(step, self.num_steps, self.steps_per_epoch)
+                learner.train_step(views, minimize, progress)
+            minimize.end()
+            stand_in.forget_halves()
+            del views
+        gradients = num_bytes([p.grad for p in modules.parameters() if p.grad is not None])
+        held = memory.now - num_bytes(tree_leaves(batch))
+        return Needs(
+            peak=memory.peak,
+            held=held,
+            saved=held - gradients,
+            gradients=gradients,
+            flops=memory.flops,
+        )
+
+
+class _Unwatched(Minimizer):
+    """Minimises without looking at the losses, which have no values."""
+
+    def check_finite(self) -> None:
+        """Does nothing."""

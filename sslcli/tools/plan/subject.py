@@ -1,0 +1,76 @@
+"""States what a planned command would train: its learner, its pictures, its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from sslcli.engine.device import Compute
+from sslcli.engine.optim_config import OptimConfig
+from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
+from sslcli.engine.train import Pictures
+from sslcli.experiments.recording_config import RecordingConfig
+from sslcli.method import Learner
+
+
+@dataclass(frozen=True)
+class Subject:
+    """States what would be trained.
+
+    `num_images` training pictures of `shape` (S, S, C). `build` gives an untrained learner on the
+    CPU; `real` that and its batches, for --measure. `fewest_steps`: so many are made whatever the
+    epochs are. `cached`: bytes of decoded pictures that the run keeps on disk. `snapshots`: kept
+    encoders.
+    """
+
+    title: str
+    build: Callable[[], Learner[Any, Any]]
+    real: Callable[[], tuple[Learner[Any, Any], Pictures[Any]]]
+    labelled: bool
+    optim: OptimConfig
+    recording: RecordingConfig
+    compute: Compute
+    num_images: int
+    shape: tuple[int, int, int]
+    batch_size: int
+    epochs: int
+    fewest_steps: int = 0
+    cached: int = 0
+    snapshots: int = 0
+    batch_key: str = "batch_size"
+    """The setting of the batch size."""
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Returns the steps of an epoch; 1 where a run would refuse the batch."""
+        return max(1, self.num_images // batch_size)
+
+    def num_steps(self, batch_size: int) -> int:
+        return max(self.epochs * self.steps_per_epoch(batch_size), self.fewest_steps)
+
+    def batch(self, num: int, device: torch.device) -> Any:
+        """Returns a batch of `num` black pictures, of the kind that the learner takes."""
+        images = torch.zeros(num, *self.shape, dtype=torch.uint8, device=device)
+        labels = torch.zeros(num, dtype=torch.int64, device=device)
+        return (images, labels) if self.labelled else images
+
+
+def planned_compute(runtime: RuntimeConfig, elsewhere: bool) -> Compute:
+    """Returns the device and precision that are planned for.
+
+    `elsewhere`: a GPU that is not here, where the config does not name a device. There
+    `precision=auto` is bf16, as on every GPU that has it.
+    """
+    named = runtime.device
+    cuda = named is DeviceChoice.cuda or (named is DeviceChoice.auto and elsewhere)
+    if not cuda or torch.cuda.is_available():
+        return Compute.choose(runtime)
+    dtypes = {
+        Precision.auto: torch.bfloat16,
+        Precision.bf16: torch.bfloat16,
+        Precision.fp16: torch.float16,
+        Precision.fp32: None,
+    }
+    return Compute(torch.device("cuda"), dtypes[runtime.precision])
