@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 512
-MOST = 2**20
-"""Bytes that may be said of a member."""
+from sslcli.archives.tar_headers import BLOCK
 
 
 @dataclass

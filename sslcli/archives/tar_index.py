@@ -17,27 +17,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.archives.tar_extensions import extended
+from sslcli.archives.tar_headers import (
+    BLOCK,
+    IS_EXTENSION,
+    IS_FILE,
+    MARK,
+    MODULUS,
+    Headers,
+    count_whole,
+    names_of,
+    octal,
+    sums_of,
+)
 from sslcli.errors import SslcliError
 from sslcli.system import READ_ONLY, read_ahead, read_piece
 from sslcli.text import printable
 
-BLOCK = 512
 SMALLEST, LARGEST = 2**14, 2**20
 """Bytes that are read at once: few where members are large and jumped over."""
-MARK = int.from_bytes(b"star", "little")
-"""Follows a u in every header."""
-MODULUS = 2**16
 AHEAD = 2**23
 """Bytes that the system reads meanwhile."""
 SPARSE = 2**18
 """Bytes between two members from which on the next is jumped to."""
 LABEL, LONGEST_LABEL = b".cls", 64
 """Members whose content the index holds: those of this ending, and their most bytes."""
-FILES, EXTENSIONS, LINKS = b"0\0" + b"7", b"xXLK", b"12"
+LINKS = b"12"
 OTHERS = b"5346g"
 """Kinds of members that are no files: folders, devices, and what is said of all members."""
-IS_FILE = np.isin(np.arange(256), list(FILES))
-IS_EXTENSION = np.isin(np.arange(256), list(EXTENSIONS))
 FIX = "copy it again, or pack it again"
 WRONG_KINDS = {
     "links": "pack the files themselves: tar --dereference --hard-dereference",
@@ -87,36 +93,6 @@ def index_tar(path: Path, called: str | None = None) -> TarIndex:
     return TarIndex(b"\0".join(names), np.concatenate(starts), np.concatenate(sizes), walk.labels)
 
 
-@dataclass(frozen=True)
-class Headers:
-    """Holds N headers: the `numbers` of their blocks, `content` (N, 512), and members' `sizes`."""
-
-    numbers: NDArray[np.int64]
-    content: NDArray[np.uint8]
-    sizes: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, numbers: NDArray[np.int64], content: NDArray[np.uint8]) -> Headers:
-        return cls(numbers, content, _sizes(content[:, 124:136]))
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def chosen(self, which: NDArray[np.bool_]) -> Headers:
-        return Headers(self.numbers[which], self.content[which], self.sizes[which])
-
-    def first(self, count: int) -> Headers:
-        return Headers(self.numbers[:count], self.content[:count], self.sizes[:count])
-
-
-def _count_whole(headers: Headers) -> int:
-    """Counts headers up to the last whose extensions, and what they belong to, are there."""
-    whole = len(headers)
-    while whole and headers.content[whole - 1, 156] in EXTENSIONS:
-        whole -= 1
-    return whole
-
-
 class TarWalk:
     """Yields the members of a tar file, some at a time, from its begin to its end.
 
@@ -149,7 +125,7 @@ class TarWalk:
                 read_ahead(number, AHEAD, base + length)
             blocks = np.frombuffer(data, np.uint8, len(data) // BLOCK * BLOCK).reshape(-1, BLOCK)
             headers, end = self._headers(blocks)
-            whole = _count_whole(headers)
+            whole = count_whole(headers)
             if whole < len(headers):  # what belongs to the last one lies behind these blocks
                 end = int(headers.numbers[whole])
                 if end == 0 and base + len(data) < self._size:
@@ -181,7 +157,7 @@ class TarWalk:
                 chain.append(end)
                 end = after[end]
             found = found.chosen(np.isin(found.numbers, chain))
-        wrong = np.flatnonzero(_sums(found.content) != octal(found.content[:, 148:156]) % MODULUS)
+        wrong = np.flatnonzero(sums_of(found.content) != octal(found.content[:, 148:156]) % MODULUS)
         if len(wrong):
             where = self._position + int(found.numbers[wrong[0]]) * BLOCK
             raise self._damaged("is damaged: a header's checksum is wrong", where)
@@ -197,7 +173,7 @@ class TarWalk:
         if others.any():
             self._require_kinds(headers.content[others])
         of_files = headers.chosen(files)
-        names = _names(of_files.content)
+        names = names_of(of_files.content)
         told = extended(blocks, headers.numbers, kinds, extensions, headers.sizes)
         for wrong, row in told.refused:
             where = self._position + int(headers.numbers[row]) * BLOCK
@@ -216,7 +192,7 @@ class TarWalk:
         """Raises SslcliError for members that are no files, and might stand for some."""
         for header in others:
             kind = bytes(header[156:157])
-            name = printable(os.fsdecode(_names(header[None])[0]))
+            name = printable(os.fsdecode(names_of(header[None])[0]))
             if kind in LINKS:
                 message = f"{self._called} holds a link, {name}, and no file of this name"
                 raise SslcliError(message, WRONG_KINDS["links"])
@@ -257,60 +233,3 @@ def read_at(number: int, count: int, start: int) -> bytes:
         pieces.append(piece)
         done += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _sizes(fields: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Returns the sizes that (N, 12) characters tell; the largest are not written in digits."""
-    sizes = octal(fields)
-    for row in np.flatnonzero(fields[:, 0] & 0x80).tolist():
-        # No file has more; what only looks like a header may tell anything.
-        sizes[row] = min(int.from_bytes(fields[row, 1:].tobytes(), "big"), 2**60)
-    return sizes
-
-
-def _sums(headers: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Returns the checksums of (N, 512) headers: all bytes, the sum itself being eight spaces.
-
-    They are so modulo `MODULUS`.
-    """
-    words = headers.view("<u8")
-    sums = _pairs(words).sum(axis=1, dtype=np.uint64)
-    sums -= _pairs(headers[:, 148:156].copy().view("<u8")[:, 0])
-    # Four sums of 16 bits each are added in the upper bits of the product.
-    sums *= np.uint64(0x0001000100010001)
-    whole: NDArray[np.int64] = (sums >> 48).astype(np.int64)
-    return (whole + 8 * ord(" ")) % MODULUS
-
-
-def _pairs(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Returns each word's bytes as sums of two, in 16 bits each."""
-    odd: NDArray[np.uint64] = words >> np.uint64(8)
-    odd &= 0x00FF00FF00FF00FF
-    odd += words & 0x00FF00FF00FF00FF
-    return odd
-
-
-def octal(fields: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Returns the numbers that (N, W) characters spell; what are no digits do not count."""
-    digits = fields - ord("0")
-    are_digits = digits < 8
-    width = int(are_digits.all(axis=0).argmin())
-    if width and not are_digits[:, width:].any():  # as nearly everyone writes them
-        weights = 8.0 ** np.arange(width - 1, -1, -1)
-        plain: NDArray[np.int64] = (digits[:, :width].astype(np.float64) @ weights).astype(np.int64)
-        return plain
-    values = np.zeros(len(fields), dtype=np.int64)
-    for column, is_digit in zip(digits.T, are_digits.T, strict=True):
-        values = np.where(is_digit, values * 8 + column, values)
-    return values
-
-
-def _names(headers: NDArray[np.uint8]) -> list[bytes]:
-    """Returns the names in (N, 512) headers, with the folders before them."""
-    names: list[bytes] = np.ascontiguousarray(headers[:, :100]).view("S100")[:, 0].tolist()
-    # Of the POSIX kind: others keep times in this place.
-    long = np.flatnonzero((headers[:, 345] != 0) & (headers[:, 262] == 0))
-    for row in long.tolist():
-        folder = headers[row, 345:500].tobytes().partition(b"\0")[0]
-        names[row] = folder + b"/" + names[row]
-    return names if b"\0" not in b"".join(names) else [name.partition(b"\0")[0] for name in names]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sslcli.archives import tar_index
-from sslcli.archives.tar_index import index_tar, octal
+from sslcli.archives.tar_headers import octal
+from sslcli.archives.tar_index import index_tar
 from sslcli.errors import SslcliError
 
 RNG = np.random.default_rng(0)
