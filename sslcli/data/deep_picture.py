@@ -36,6 +36,14 @@ class DeepPicture:
         return whole
 
 
+class MissingPackage(ValueError):
+    """Means that a picture needs a package which is not installed, one of sslcli's extras."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"it needs {package}: pip install 'sslcli[{extra}]'")
+        self.package, self.fix = package, f"pip install 'sslcli[{extra}]'"
+
+
 def upright(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Turns a picture (H, W, ...) as EXIF's orientation, 1 to 8, asks for."""
     ways: dict[int, NDArray[Any]] = {

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sslcli.data.deep_files import read_deep
+from sslcli.data.deep_picture import MissingPackage
 from sslcli.data.images import evenly_spaced
 from sslcli.data.resize import MIDDLE, Framing, resized
 from sslcli.data.scan import Listing
@@ -20,6 +21,7 @@ from sslcli.data.stored_picture import load_upright, to_grey_or_rgb
 from sslcli.data.values import TWELVE_BITS, canonical, kind_of, outward, to_kind
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import Range
+from sslcli.text import printable
 
 NUM_LOOKED_AT = 16
 """Files that say what all are: so few are read before any is decoded."""
@@ -141,6 +143,9 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
         try:
             data = listing.read(row)
             found = read_deep(data, range_)
+        except MissingPackage as reason:
+            message = f"{printable(listing.names[row])} needs {reason.package}"
+            raise SslcliError(f"{message}, which is not installed", reason.fix) from None
         except Exception:
             continue
         try:

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.deep_picture import DeepPicture
+from sslcli.data.deep_picture import DeepPicture, MissingPackage
 from sslcli.data.values import to_unit
 from sslcli.preprocessing import Range
-
-PACKAGE = "it needs pydicom: pip install 'sslcli[dicom]'"
 
 
 def read_dicom(data: bytes, range_: Range | None) -> DeepPicture:
@@ -26,7 +24,7 @@ def read_dicom(data: bytes, range_: Range | None) -> DeepPicture:
     try:
         import pydicom
     except ImportError:
-        raise ValueError(PACKAGE) from None
+        raise MissingPackage("pydicom", "dicom") from None
     found: Any = pydicom.dcmread(io.BytesIO(data))
     values: NDArray[Any] = found.pixel_array
     if int(getattr(found, "NumberOfFrames", 1)) > 1:

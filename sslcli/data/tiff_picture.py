@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sslcli.data.deep_picture import DeepPicture, upright
+from sslcli.data.deep_picture import DeepPicture, MissingPackage, upright
 from sslcli.data.stored_picture import BITS, PHOTOMETRIC, orientation_of
 
 EXTRA_SAMPLES, SAMPLES, ORIENTATION = 338, 277, 274
@@ -21,7 +21,6 @@ NO_ALPHA, ALPHAS = 0, (1, 2)
 """What the extra samples of a TIFF may mean: not said, or alpha, premultiplied or not."""
 PLACE_ON_EARTH = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 """GeoTIFF's tags, and GDAL's, which say where a picture lies, and which value means no data."""
-PACKAGE = "it needs tifffile: pip install 'sslcli[tiff]'"
 
 
 class Complaints(logging.Handler):
@@ -57,7 +56,7 @@ def read_tiff(data: bytes) -> DeepPicture | None:
     try:
         import tifffile
     except ImportError:
-        return _read_grey(data, PACKAGE)
+        return _read_grey(data, MissingPackage("tifffile", "tiff"))
     complaints = COMPLAINTS.since_start(start=True)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         series = file.series[0]
@@ -69,7 +68,7 @@ def read_tiff(data: bytes) -> DeepPicture | None:
         except Exception as error:  # of several types, by the compression
             if "imagecodecs" not in str(error):
                 raise
-            return _read_grey(data, f"{error}: pip install imagecodecs")
+            return _read_grey(data, ValueError(f"{error}: pip install imagecodecs"))
         pixels, notes = _arranged(values, series.axes)
         extra = tuple(map(int, page.extrasamples))
         bits = int(page.bitspersample)
@@ -133,11 +132,15 @@ def _of_16_bits(values: NDArray[Any], bits: int) -> NDArray[np.uint16]:
     return scaled.astype(np.uint16)
 
 
-def _read_grey(data: bytes, otherwise: str) -> DeepPicture:
-    """Reads what Pillow can: grey of 12 or 16 bits, or of floats; else raises ValueError."""
-    with Image.open(io.BytesIO(data)) as image:
+def _read_grey(data: bytes, otherwise: ValueError) -> DeepPicture:
+    """Reads what Pillow can: grey of 12 or 16 bits, or of floats; else raises `otherwise`."""
+    try:
+        opened = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise otherwise from None
+    with opened as image:
         if image.mode not in ("I;16", "I;16B", "F"):
-            raise ValueError(otherwise)
+            raise otherwise
         kind = np.float32 if image.mode == "F" else np.uint16
         bits = int(image.tag_v2.get(BITS, (16,))[0])
         pixels = np.asarray(image).astype(kind)[..., None]

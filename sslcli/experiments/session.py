@@ -192,8 +192,8 @@ def open_evaluation(
 def warn_of_other_range(session: Session, fed: Preprocessing) -> None:
     """Warns where other values of the files mean black and white than in the encoder's training."""
     given = session.splits.range
-    if given != fed.range and not (is_whole(given) and is_whole(fed.range)):
-        (low, high), (before_low, before_high) = given or (0, 255), fed.range or (0, 255)
+    if fed.range is not None and given != fed.range and not is_whole(fed.range):
+        (low, high), (before_low, before_high) = given or (0, 255), fed.range
         session.console.warn(
             f"the encoder was trained with values from {before_low:g}, black, to {before_high:g}, "
             f"white, and these pictures are read from {low:g} to {high:g}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,17 @@ def by_name(splits: Splits) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.parametrize("cache", CACHES)
-@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(
+    ("cache", "kind"),
+    [
+        (Cache.memory, "uint8"),
+        (Cache.memory, "uint16"),
+        (Cache.disk, "uint16"),
+        (Cache.disk, "float32"),
+        (Cache.none, "uint16"),
+        (Cache.none, "float32"),
+    ],
+)
 def test_every_cache_gives_the_files_values(tmp_path: Path, cache: Cache, kind: str) -> None:
     pictures = (BANDS // 256).astype(kind) if kind != "uint16" else BANDS
     pictures = pictures / np.float32(255) if kind == "float32" else pictures
@@ -166,3 +176,23 @@ def test_a_table_names_deep_pictures_too(tmp_path: Path) -> None:
     splits = TableConfig(root=str(tmp_path / "table.csv"), resolution=8).load()
     assert by_name(splits) == by_name(load(folder))
     assert splits.classes == ("0", "1")
+
+
+def test_a_missing_package_is_named_before_anything_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(4):
+        tifffile.imwrite(
+            folder / f"{number}.tif", BANDS[number], photometric="minisblack", planarconfig="contig"
+        )
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    with pytest.raises(
+        SslcliError, match=r"\.tif needs tifffile, which is not installed"
+    ) as caught:
+        load(folder)
+    assert caught.value.fix == "pip install 'sslcli[tiff]'"
+    save(tmp_path / "grey", BANDS[..., 0], ".tif")
+    assert load(tmp_path / "grey").train.images[:].dtype == np.uint16, "Pillow reads grey"

@@ -16,7 +16,6 @@ from sslcli.nets.encoder_config import (
 from sslcli.nets.vit_config import ViTConfig
 
 
-@pytest.mark.parametrize("channels", [2, 13, 64])
 @pytest.mark.parametrize(
     "config",
     [
@@ -29,8 +28,9 @@ from sslcli.nets.vit_config import ViTConfig
     ],
     ids=lambda config: type(config).__name__,
 )
-def test_an_encoder_sees_every_channel(config: EncoderConfig, channels: int) -> None:
+def test_an_encoder_sees_every_channel(config: EncoderConfig) -> None:
     torch.manual_seed(0)
+    channels = 13
     encoder = config.build(channels, 16).eval()
     pictures = torch.rand(2, channels, 16, 16)
     with torch.no_grad():

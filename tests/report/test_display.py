@@ -59,8 +59,10 @@ def test_channels_of_a_narrow_range_are_stretched_each_and_it_is_said() -> None:
     assert np.abs(display.of_pictures(pictures).astype(int) - shown).max() <= 1
 
 
-@pytest.mark.parametrize(("channels", "drawn"), [(1, 1), (2, 3), (3, 3), (5, 3)])
-@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(
+    ("channels", "drawn", "kind"),
+    [(1, 1, "uint16"), (2, 3, "float32"), (3, 3, "uint16"), (5, 3, "uint8")],
+)
 def test_sheets_of_any_channels_are_drawn(
     tmp_path: Path, channels: int, drawn: int, kind: str
 ) -> None:
