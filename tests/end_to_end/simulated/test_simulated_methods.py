@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_device as simulated
 import torch
 from cases import CASES
 from doubles import CPU, Killed, Onlooker, pictures
@@ -24,19 +23,6 @@ from sslcli.method import LabelReader, Learner, Minimize, Progress
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
 from sslcli.testing.trial import build_method
-
-
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compute]:
-    """The simulated accelerator. In views and train_step a wait raises `Waited`."""
-    try:
-        simulated.install()
-    except ImportError as reason:
-        pytest.skip(f"torch {torch.__version__} has no Python backend for devices: {reason}")
-    monkeypatch.setattr("sslcli.engine.train.record_function", simulated.no_waits)
-    WAITS.counts.clear()
-    with simulated.OnDevice():
-        yield Compute(torch.device("sim", 0), None)
 
 
 def on(compute: Compute, learner: Learner[Any, Any]) -> Learner[Any, Any]:
@@ -85,17 +71,7 @@ ROUND_OTHERWISE = {"context_encoder", "context_encoder, adversarial", "distillat
 """There torch's CPU takes another kernel where autograd records nothing, as for what the simulated tensors wrap."""
 
 
-QUICK = {"denoising_autoencoder, tied", "mae"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-        for name in CASES
-        if name not in ROUND_OTHERWISE
-    ],
-)
+@pytest.mark.parametrize("name", sorted(CASES.keys() - ROUND_OTHERWISE))
 def test_a_method_trains_there_as_on_the_cpu(name: str, device: Compute, tmp_path: Path) -> None:
     here, there = on(CPU, build_method(*CASES[name])), on(device, build_method(*CASES[name]))
     records = steps(tmp_path / "here", here, CPU, 2)
@@ -105,7 +81,6 @@ def test_a_method_trains_there_as_on_the_cpu(name: str, device: Compute, tmp_pat
     require_few_waits(num_steps=2, learner=there)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ROUND_OTHERWISE))
 def test_others_train_there_nearly_as_on_the_cpu(
     name: str, device: Compute, tmp_path: Path
@@ -127,7 +102,6 @@ def require_few_waits(num_steps: int, learner: Learner[Any, Any]) -> None:
     assert counts["engine/meter.py"] == num_steps
 
 
-@pytest.mark.slow
 def test_it_is_resumed_there_bit_for_bit(device: Compute, tmp_path: Path) -> None:
     whole, cut, resumed = (on(device, build_method(*CASES["moco"])) for _ in range(3))
     steps(tmp_path / "whole", whole, device, 6)
@@ -191,7 +165,7 @@ def test_faults_of_a_step_are_caught_with_file_and_line(
 ) -> None:
     work, error = FAULTS[fault]
     steps(tmp_path / "here", on(CPU, Faulty(work)), CPU, 1)  # there it goes unseen
-    with pytest.raises(error, match=r"test_simulated\.py:\d+"):
+    with pytest.raises(error, match=r"test_simulated_methods\.py:\d+"):
         steps(tmp_path / "there", on(device, Faulty(work)), device, 1)
 
 
@@ -206,7 +180,7 @@ def test_elsewhere_waits_are_counted_by_line(device: Compute) -> None:
     assert (ones.sum().item(), bool(ones[0] > 0), ones.cpu().tolist()) == (3, True, [1, 1, 1])
     assert torch.equal(ones, ones)
     assert WAITS.total == 4
-    assert all(line.startswith("engine/test_simulated.py:") for line in WAITS.counts)
+    assert all(line.startswith("simulated/test_simulated_methods.py:") for line in WAITS.counts)
     WAITS.counts.clear()
     assert float(torch.ones(2).sum()) == 2
     assert (ones * 2.0 + torch.tensor(1.0)).device.type == "sim"
