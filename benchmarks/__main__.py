@@ -29,6 +29,9 @@ NAMES = (
     "plan",
     "processes",
     "folder",
+    "table_rows",
+    "near_duplicates",
+    "shards",
 )
 AGAINST_LIGHTLY = ("losses", "methods")
 

@@ -55,8 +55,8 @@ def measured(what: str, root: Path, *words: str, cache: Path) -> dict[str, Any]:
 def decoder(root: str, resolution: str) -> dict[str, float]:
     """Every file opened, decoded, made square, an array: what no way of keeping pixels can do without."""
     from sslcli.data.decode import decode
-    from sslcli.data.resize import consume, map_in_threads
     from sslcli.data.scan import list_folder
+    from sslcli.threads import consume, map_in_threads
 
     listing = list_folder(Path(root))
 

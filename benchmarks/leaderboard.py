@@ -178,7 +178,10 @@ def make(entry: Entry, words: list[str], stopping: Stopping) -> int:
 
 def require_same_words(run: Path, typed: list[str]) -> None:
     """Raises SslcliError where a run that is there was made by other words."""
-    before, now = (sorted(identifying_words(words)) for words in (overrides(run), typed))
+    before, now = (
+        sorted(word.replace("'", "") for word in identifying_words(words))  # Hydra may add quotes
+        for words in (overrides(run), typed)
+    )
     if before != now:
         message = f"{run} was typed with {' '.join(before)}, and these are {' '.join(now)}"
         raise SslcliError(message, "type the same words, or give these a folder: --outputs")

@@ -4,7 +4,7 @@
 
 For each folder, and for the embedded sample: the share of pictures that are found beside a copy of themselves which was saved
 again, resized, made grey, brightened or cropped; and how many pairs are found among the pictures themselves, of a million pairs.
-The latter are real copies too, where the folder has some: exact ones are not counted. Then the seconds that so many pictures'
+The latter are real copies too, where the folder has some: exact ones are not counted. Then the processor seconds that so many pictures'
 hashes take to be compared.
 """
 
@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sslcli.data.near_duplicates import SMALL, WINDOWS, near_pairs, perceptual_hashes
-from sslcli.data.picture_facts import Look, look_at_bytes, look_at_pixels
 from sslcli.data.sample import FILE
 from sslcli.data.scan import list_folder
+from sslcli.tools.inspect.near_duplicates import SMALL, WINDOWS, near_pairs, perceptual_hashes
+from sslcli.tools.inspect.picture_facts import Look, look_at_bytes, look_at_pixels
 
 CHANGED = 600
 """Pictures that are changed in each way."""
@@ -78,7 +78,7 @@ def main() -> None:
         read = [Image.open(io.BytesIO(listing.read(row))).convert("RGB") for row in rows]
         report(str(folder), read)
     seconds = compare_many(given.many)
-    print(f"{given.many:,} pictures of blots: compared in {seconds:.1f} s")
+    print(f"{given.many:,} pictures of blots: compared in {seconds:.1f} s of one processor")
 
 
 def chosen(pictures: list[Image.Image], num: int) -> list[Image.Image]:
@@ -117,7 +117,7 @@ def summed_up(looks: list[Look]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare_many(num: int) -> float:
-    """Seconds for pictures of 5 x 5 blots, whose hashes are more crowded than random bits."""
+    """Processor seconds for pictures of 5 x 5 blots, whose hashes are more crowded than random bits."""
     rng = np.random.default_rng(0)
     hashes = np.empty((num, len(WINDOWS)), dtype=np.uint64)
     small = np.empty((num, len(WINDOWS), SMALL, SMALL), dtype=np.uint8)
@@ -125,9 +125,9 @@ def compare_many(num: int) -> float:
         blots = rng.integers(0, 256, (5, 5), dtype=np.uint8)
         look = look_at_pixels(np.asarray(Image.fromarray(blots).resize((64, 64))))
         hashes[row], small[row] = perceptual_hashes(look.grey.astype(np.float32)), look.small
-    began = time.perf_counter()
+    began = time.process_time()
     near_pairs(hashes, small, np.arange(num))
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 if __name__ == "__main__":

@@ -148,6 +148,10 @@ class MethodConfig:
             return preprocessing
         return replace(preprocessing, resolution=views.fed(preprocessing).resolution)
 
+    def draws_crops(self) -> bool:
+        """Tells whether it cuts views from whatever pictures: its `views` are a `ViewConfig`."""
+        return hasattr(getattr(self, "views", None), "crop_scale")
+
     def known_to_fail(self, batch_size: int) -> str | None:
         """Returns what is known to fail with these settings, and the better choice.
 

@@ -1,4 +1,4 @@
-"""Says what an encoder is fed.
+"""Says what an encoder is fed, and how pictures are stored that are not square.
 
 Importing this module does not import torch.
 """
@@ -58,3 +58,18 @@ class Preprocessing:
 
     def without_normalization(self) -> Preprocessing:
         return replace(self, mean=(0.0,) * self.channels, std=(1.0,) * self.channels)
+
+
+@dataclass(frozen=True)
+class Squeezed:
+    """Holds N pictures that were squeezed to squares, of which crops are drawn unsqueezed.
+
+    `images` (N, S, S, C), of this process; `aspects`, width over height, on the CPU, of those of
+    all processes.
+    """
+
+    images: Tensor
+    aspects: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)

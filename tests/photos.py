@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from sslcli.archives.file_bytes import read_bytes
 from sslcli.data.decode import Decoded, DecodeOptions, decode_files
-from sslcli.data.file_bytes import read_bytes
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import Splits, untracked
 

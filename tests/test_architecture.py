@@ -27,12 +27,12 @@ FLOORS = (
     {"engine", "methods"},
     {"runs", "data"},
     {"augment", "nets"},
-    {"losses"},
+    {"losses", "archives"},
 )
 """From top to bottom. A room may import the rooms below it, never one beside it."""
 GROUND = {
     "choices", "config", "console", "errors", "files", "generators", "input_files", "lazy", "method", "processes",
-    "preprocessing", "provenance", "saved", "seeding", "settings", "system", "terminal", "text",
+    "preprocessing", "provenance", "saved", "seeding", "settings", "squeezed", "system", "terminal", "text", "threads",
 }  # fmt: skip
 FORBIDDEN = {
     ("engine", "data"): "the loop knows no pictures",

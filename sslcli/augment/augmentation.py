@@ -15,6 +15,7 @@ from sslcli.augment.blur import RandomBlur
 from sslcli.augment.colour import ColourJitter, grayscale_, solarize_
 from sslcli.augment.crop import RandomCrop, resized_crop
 from sslcli.augment.operation import Operation
+from sslcli.preprocessing import Squeezed
 from sslcli.processes import own_rows
 
 
@@ -70,20 +71,27 @@ class Augmentation:
     before_colours: tuple[Operation, ...] = ()
     after_colours: tuple[Operation, ...] = ()
 
-    def __call__(self, images: Tensor, num_views: int = 1) -> Tensor:
+    def __call__(self, images: Tensor | Squeezed, num_views: int = 1) -> Tensor:
         """(N, S, S, C) pixels -> (V·N, C, s, s) float32, channels-last, view by view.
 
         First N of view a. s is S, or smaller where the crops are.
         """
-        num_images, resolution, _, channels = images.shape
+        aspects = images.aspects.repeat(num_views) if isinstance(images, Squeezed) else None
+        pictures = images.images if isinstance(images, Squeezed) else images
+        num_images, resolution, _, channels = pictures.shape
         parameters = own_rows(
-            lambda num: self.sample(num, channels, resolution), num_images, groups=num_views
+            lambda num: self.sample(num, channels, resolution, aspects), num_images, num_views
         )
-        return self.apply(images, parameters)
+        return self.apply(pictures, parameters)
 
-    def sample(self, num_images: int, channels: int, resolution: int) -> Parameters:
-        """Draws the parameters of so many pictures, whatever their pixels are."""
-        boxes = self.crop.sample(num_images, resolution)
+    def sample(
+        self, num_images: int, channels: int, resolution: int, aspects: Tensor | None = None
+    ) -> Parameters:
+        """Draws the parameters of so many pictures, whatever their pixels are.
+
+        `aspects` (N,): width over height of pictures that were squeezed to squares.
+        """
+        boxes = self.crop.sample(num_images, resolution, aspects)
         flipped = torch.rand(num_images) < self.flip
         order, factors = self.jitter.sample(num_images, channels)
         gray = torch.rand(num_images) < self.grayscale

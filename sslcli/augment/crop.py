@@ -34,31 +34,47 @@ class RandomCrop:
         """Returns the pixels of a crop's side."""
         return max(1, round(self.size * (self.of or resolution)))
 
-    def sample(self, num_images: int, resolution: int) -> Tensor:
-        """Draws (N, 4) int64 on the CPU: top, left, height, width."""
+    def sample(self, num_images: int, resolution: int, aspects: Tensor | None = None) -> Tensor:
+        """Draws (N, 4) int64 on the CPU: top, left, height, width.
+
+        `aspects` (N,): width over height of pictures that were squeezed to squares. `ratio` is then
+        that of a box unsqueezed.
+        """
         size, fits = first_that_fits(
-            attempts(self.scale, self.ratio, num_images, resolution), resolution
+            attempts(self.scale, self.ratio, num_images, resolution, aspects), resolution
         )
         corner = (torch.rand(2, num_images) * (resolution - size + 1)).long()
         boxes = torch.cat([corner, size]).t()
-        return torch.where(fits.unsqueeze(1), boxes, self._central_box(resolution))
+        if aspects is None:
+            return torch.where(fits.unsqueeze(1), boxes, self._central_box(resolution, 1.0))
+        for row in (~fits).nonzero().flatten().tolist():
+            boxes[row] = self._central_box(resolution, float(aspects[row]))
+        return boxes
 
-    def _central_box(self, resolution: int) -> Tensor:
+    def _central_box(self, resolution: int, aspect: float) -> Tensor:
         """Returns (4,), the box of a picture none of whose attempts fits."""
-        height = max(1, round(resolution / self.ratio[0])) if self.ratio[0] > 1 else resolution
-        width = max(1, round(resolution * self.ratio[1])) if self.ratio[1] < 1 else resolution
+        low, high = (ratio / aspect for ratio in self.ratio)
+        height = max(1, round(resolution / low)) if low > 1 else resolution
+        width = max(1, round(resolution * high)) if high < 1 else resolution
         return torch.tensor([(resolution - height) // 2, (resolution - width) // 2, height, width])
 
 
 def attempts(
-    scale: tuple[float, float], ratio: tuple[float, float], num_images: int, resolution: int
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    num_images: int,
+    resolution: int,
+    aspects: Tensor | None = None,
 ) -> Tensor:
     """Draws (2, NUM_ATTEMPTS, N) int64 on the CPU: heights and widths, where they fit or not.
 
-    `scale` is the part of the area, `ratio` width over height, log-uniform: from, to.
+    `scale` is the part of the area, `ratio` width over height, log-uniform: from, to; of pictures
+    that were squeezed by `aspects` (N,), that of boxes unsqueezed.
     """
     area = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*scale).mul_(resolution**2)
     shape = torch.empty(NUM_ATTEMPTS, num_images).uniform_(*map(math.log, ratio)).exp_()
+    if aspects is not None:
+        shape /= aspects
     return torch.stack([(area / shape).sqrt_(), (area * shape).sqrt_()]).round_().long()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sslcli.augment.augmentation import Augmentation
+from sslcli.preprocessing import Squeezed
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class MultiCrop:
     def num_views(self) -> int:
         return 2 + self.num_small
 
-    def __call__(self, images: Tensor) -> Tensor | list[Tensor]:
+    def __call__(self, images: Tensor | Squeezed) -> Tensor | list[Tensor]:
         """Maps (N, S, S, C) uint8 to views by size, the large ones first."""
         large = self.large(images, num_views=2)
         return [large, self.small(images, num_views=self.num_small)] if self.num_small else large

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslcli.data.blocks import Blocks
 from sslcli.data.images import ImageSet
 from sslcli.data.prefetch import Prefetcher
 from sslcli.errors import require
+from sslcli.preprocessing import Squeezed
 from sslcli.processes import rank, size
 from sslcli.seeding import derive_seed
 
@@ -37,7 +39,8 @@ class Batches:
         self.steps_per_epoch = len(images) // batch_size
         # Asked here once: batches are read ahead while the processes may be doing something else.
         self._rank, self._own_size = rank(), batch_size // size()
-        self._images = images.images
+        self._images, self._blocks = images.images, images.blocks
+        self._aspects = None if images.aspects is None else torch.from_numpy(images.aspects)
         self._prefetcher: Prefetcher[Tensor] | None = None
         if isinstance(self._images, np.ndarray) and self._images.dtype != np.uint16:
             # torch warns about arrays it may not write to
@@ -45,16 +48,24 @@ class Batches:
         else:
             self._prefetcher = Prefetcher(self._read)
 
-    def at(self, step: int) -> Tensor:
+    def at(self, step: int) -> Tensor | Squeezed:
         """Returns the batch of `step`, counted from 0: (N, H, W, C) on the device."""
         batch = self._read(step) if self._prefetcher is None else self._prefetcher.at(step)
-        return batch.to(self.device, non_blocking=True)
+        images = batch.to(self.device, non_blocking=True)
+        if self._aspects is None:
+            return images
+        return Squeezed(images, self._aspects[self._of_all(step)])
 
     def indices(self, step: int) -> Tensor:
         """Returns which pictures `at(step)` returns: (N,) int64."""
+        return self._of_all(step)[self._rank * self._own_size :][: self._own_size]
+
+    def _of_all(self, step: int) -> Tensor:
+        """Returns which pictures all processes get in a step."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        start = position * self.batch_size + self._rank * self._own_size
-        return _epoch_order(len(self._images), self.seed, epoch)[start : start + self._own_size]
+        start = position * self.batch_size
+        order = _epoch_order(len(self._images), self.seed, epoch, self._blocks)
+        return order[start : start + self.batch_size]
 
     def _read(self, step: int) -> Tensor:
         chosen = self.indices(step)
@@ -81,8 +92,10 @@ def _require_batch_size(batch_size: int, num: int) -> None:
 
 
 @lru_cache(maxsize=4)
-def _epoch_order(num: int, seed: int, epoch: int) -> Tensor:
+def _epoch_order(num: int, seed: int, epoch: int, blocks: Blocks | None) -> Tensor:
     """Returns an epoch's permutation, cached while batches of two epochs are prepared."""
+    if blocks is not None:
+        return torch.from_numpy(blocks.order(seed, epoch))
     generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
     return torch.randperm(num, generator=generator)
 
@@ -99,6 +112,6 @@ class LabelledBatches:
         self.batch_size = batch_size
         self.steps_per_epoch = self._batches.steps_per_epoch
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
+    def at(self, step: int) -> tuple[Tensor | Squeezed, Tensor]:
         labels = self._labels[self._batches.indices(step)].to(self._batches.device)
         return self._batches.at(step), labels

@@ -17,8 +17,9 @@ from PIL import Image, UnidentifiedImageError
 from sslcli.data.depth import Depth, refuse_deep
 from sslcli.data.depth import depth_of as depth_of
 from sslcli.data.images import Pixels, Track
-from sslcli.data.resize import centre_square, map_in_threads
+from sslcli.data.resize import MIDDLE, Framing
 from sslcli.data.stored_picture import FLOATS, is_grey, load_upright, to_grey_or_rgb
+from sslcli.threads import map_in_threads
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ class DecodeOptions:
     workers: int | None
     depth: Depth | None = None
     cuts: bool = True
+    framing: Framing = MIDDLE
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -60,7 +62,7 @@ class DecodeOptions:
     @property
     def name(self) -> str:
         """Names what is decoded, in the names of caches."""
-        plain = f"{self.resolution}x{self.stored_channels}"
+        plain = f"{self.resolution}x{self.stored_channels}{self.framing.name}"
         return plain if self.depth is None else f"{plain}_{self.depth.name}"
 
 
@@ -151,11 +153,11 @@ def decoded(data: bytes, options: DecodeOptions, channels: int) -> tuple[NDArray
     Raises what Pillow and other readers raise, and ValueError for pixels that cannot be kept.
     """
     if options.depth is not None:
-        pixels = options.depth.pixels(data, options.resolution)
+        pixels = options.depth.pixels(data, options.resolution, options.framing)
         return pixels, GREY if pixels.shape[2] == 1 else COLOUR
     if not options.cuts:
         refuse_deep(data)
-    return decoded_pixels(io.BytesIO(data), options.resolution, channels)
+    return decoded_pixels(io.BytesIO(data), options.resolution, channels, options.framing)
 
 
 def looked_at(data: bytes, options: DecodeOptions) -> int:
@@ -168,10 +170,13 @@ def looked_at(data: bytes, options: DecodeOptions) -> int:
 
 
 def decoded_pixels(
-    source: str | Path | IO[bytes], resolution: int, channels: int
+    source: str | Path | IO[bytes],
+    resolution: int,
+    channels: int,
+    framing: Framing = MIDDLE,
 ) -> tuple[NDArray[np.uint8], int]:
     """Returns pixels (R, R, C), and GREY or COLOUR; raises as `decode`."""
-    picture = decode(source, resolution)
+    picture = decode(source, resolution, framing)
     mode = "L" if channels == 1 else "RGB"
     pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
     return pixels.reshape(resolution, resolution, channels), GREY if picture.mode == "L" else COLOUR
@@ -185,7 +190,9 @@ def kind_of(source: IO[bytes]) -> int:
         return GREY if is_grey(image) else COLOUR
 
 
-def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
+def decode(
+    source: str | Path | IO[bytes], resolution: int, framing: Framing = MIDDLE
+) -> Image.Image:
     """Returns the picture in mode L or RGB, `resolution` square.
 
     Of an animation, it is the first frame. Raises whatever PIL raises for a broken file, and
@@ -194,7 +201,7 @@ def decode(source: str | Path | IO[bytes], resolution: int) -> Image.Image:
     with Image.open(source) as image:
         # A JPEG much larger is decoded at 1/2, 1/4 or 1/8.
         image.draft(None, (2 * resolution, 2 * resolution))
-        return centre_square(to_grey_or_rgb(load_upright(image)), resolution)
+        return framing(to_grey_or_rgb(load_upright(image)), resolution)
 
 
 def reason_of(error: Exception) -> str:

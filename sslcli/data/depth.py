@@ -14,7 +14,7 @@ from PIL import Image
 
 from sslcli.data.deep_files import read_deep
 from sslcli.data.images import evenly_spaced
-from sslcli.data.resize import resized
+from sslcli.data.resize import MIDDLE, Framing, resized
 from sslcli.data.scan import Listing
 from sslcli.data.stored_picture import load_upright, to_grey_or_rgb
 from sslcli.data.values import TWELVE_BITS, canonical, kind_of, outward, to_kind
@@ -48,8 +48,8 @@ class Depth:
         ends = "" if self.range is None else f"_{self.range[0]:g}to{self.range[1]:g}"
         return f"{self.kind}{ends}"
 
-    def pixels(self, data: bytes, resolution: int) -> NDArray[Any]:
-        """Returns the middle square of a file's picture, (R, R, C), upright, laid on white.
+    def pixels(self, data: bytes, resolution: int, framing: Framing = MIDDLE) -> NDArray[Any]:
+        """Returns a file's picture as a square, (R, R, C), upright, laid on white.
 
         Raises whatever a broken file makes its reader raise, and ValueError for what does not fit.
         """
@@ -61,7 +61,7 @@ class Depth:
         values = self._with_channels(values)
         if not is_larger:
             values = to_kind(values, self.kind)
-        return to_kind(resized(values, resolution), self.kind)
+        return to_kind(resized(values, resolution, framing), self.kind)
 
     def _with_channels(self, values: NDArray[Any]) -> NDArray[Any]:
         have = values.shape[2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -12,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.cut_config import CutConfig
+from sslcli.data.decoded_parts import bad_picture_warnings, refuse_too_many, split_decoded
 from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
 from sslcli.data.groups import with_groups
-from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, select, untracked
+from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, untracked
 from sslcli.data.scan import Listing, PictureFiles, scan
 from sslcli.data.split import StoredParts
 from sslcli.data.values import used_range
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from sslcli.data.depth import Depth
 
 DEFAULT_RESOLUTION = 64
-MAX_NAMED = 20
-"""The most pictures that could not be decoded that are warned about by name."""
 QUICK_FILES, QUICK_BYTES = 10_000, 200 * 10**6
 """The most files and bytes that two cores decode in a few seconds.
 
@@ -64,7 +62,8 @@ class FolderConfig(ValuesConfig, CutConfig):
     They lie in class folders or not, in train/, val/ and test/ or not.
 
     Each is turned upright (EXIF), laid on white where transparent, shrunk or enlarged (bicubic,
-    antialiased) until its shorter side is `resolution`, and cut to its middle square.
+    antialiased) until its shorter side is `resolution`, and cut to its middle square, or made
+    square as `shape` says.
     """
 
     root: str | None = setting(REQUIRED, "the folder of pictures, or a zip file of one")
@@ -155,8 +154,9 @@ class FolderConfig(ValuesConfig, CutConfig):
             f"{printable(listing.names[rows[i]])}: {reason}"
             for i, reason in sorted(decoded.bad.items())
         ]
-        self._refuse_too_many(bad, len(rows))
-        sets = split_decoded(listing, files, decoded)
+        refuse_too_many(bad, len(rows), self.max_bad)
+        aspects = self.aspects(listing, rows, self.workers, track)
+        sets = split_decoded(listing, files, decoded, aspects)
         assert sets["train"] is not None
         assert sets["val"] is not None
         splits = Splits(
@@ -181,7 +181,8 @@ class FolderConfig(ValuesConfig, CutConfig):
         in_memory = replace(self, cache=Cache.memory)
         depth, _ = self._depth(listing, some.rows)
         decoded = in_memory._decode(listing, some.rows, depth, track)
-        found = split_decoded(listing, {"train": some}, decoded)["train"]
+        aspects = self.aspects(listing, some.rows, self.workers, track)
+        found = split_decoded(listing, {"train": some}, decoded, aspects)["train"]
         assert found is not None
         return found
 
@@ -215,10 +216,12 @@ class FolderConfig(ValuesConfig, CutConfig):
         from sslcli.data.decode import DecodeOptions
         from sslcli.data.disk import decode_to_disk
         from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
+        from sslcli.data.resize import Framing
 
         side = self.resolution or self.tile or DEFAULT_RESOLUTION
         cuts = self.depth is not None
-        options = DecodeOptions(side, self.channels, self.workers, depth, cuts)
+        framing = Framing(self.shape, self.fill)
+        options = DecodeOptions(side, self.channels, self.workers, depth, cuts, framing)
         place = {
             Cache.auto: decode_to_memory
             if size() == 1 and is_quick_and_small(listing, rows, options)
@@ -238,60 +241,9 @@ class FolderConfig(ValuesConfig, CutConfig):
         said = f"{count} of {total} pictures are in colour, and are made grey (data.channels=1)"
         return [said] if count else []
 
-    def _refuse_too_many(self, bad: list[str], total: int) -> None:
-        if len(bad) > self.max_bad * total:
-            raise SslcliError(
-                f"{len(bad)} of {total} pictures could not be decoded, more than "
-                f"data.max_bad={self.max_bad} "
-                f"allows: {'; '.join(bad[:3])}{'; ...' if len(bad) > 3 else ''}",
-                "repair or remove them, or go on without them: "
-                f"data.max_bad={_round_up(len(bad) / total)}",
-            )
-
-
-def split_decoded(
-    listing: Listing, files: dict[str, PictureFiles | None], decoded: Decoded
-) -> dict[str, ImageSet | None]:
-    """Returns each part's pictures, cut from those of all parts, without bad ones."""
-    sets: dict[str, ImageSet | None] = {}
-    start = 0
-    for name, part in files.items():
-        sets[name] = None if part is None else _decoded_set(name, part, listing, decoded, start)
-        start += 0 if part is None else len(part)
-    return sets
-
-
-def _decoded_set(
-    name: str, part: PictureFiles, listing: Listing, decoded: Decoded, start: int
-) -> ImageSet:
-    """Returns the good pictures of a part, whose first is `start` in `decoded`."""
-    stop = start + len(part)
-    paths = tuple(listing.path(row) for row in part.rows.tolist())
-    digests = decoded.records[start:stop, :-1]
-    pixels = select(decoded.images, slice(start, stop))
-    whole = ImageSet(pixels, part.labels, paths, digests, part.groups, part.targets)
-    good = [i - start for i in range(start, stop) if i not in decoded.bad]
-    if not good:
-        message = f"no {name} picture could be decoded: {paths[0]}: {decoded.bad[start]}"
-        raise SslcliError(message, "repair them")
-    return whole if len(good) == len(part) else whole.subset(np.array(good, dtype=np.int64))
-
 
 def is_quick_and_small(listing: Listing, rows: NDArray[np.int64], options: DecodeOptions) -> bool:
     """Tells whether decoding takes seconds only, and the pixels fit well into memory."""
     num_bytes = len(rows) * options.picture_bytes
     quick = len(rows) <= QUICK_FILES and int(listing.sizes[rows].sum()) <= QUICK_BYTES
     return quick and num_bytes <= MEMORY_SHARE * (memory_bytes() or 0)
-
-
-def bad_picture_warnings(bad: list[str]) -> list[str]:
-    """Returns a line for each bad picture, up to MAX_NAMED, then how many more."""
-    lines = [f"could not be decoded, left out: {line}" for line in bad[:MAX_NAMED]]
-    if len(bad) > MAX_NAMED:
-        lines.append(f"and {len(bad) - MAX_NAMED} more pictures could not be decoded")
-    return lines
-
-
-def _round_up(part: float) -> float:
-    """Rounds `part` up to two decimal places, below 1."""
-    return min(0.99, math.ceil(part * 100) / 100)

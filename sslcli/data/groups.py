@@ -29,8 +29,7 @@ def with_groups(
     for a rule that cannot be used, or that finds no group in a path, and where two parts share one.
     """
     has_parts = stored.test is not None or stored.val is not None
-    group_of = group_finder(rule, has_parts)
-    return grouped(stored, [group_of(name) for name in listing.names])
+    return grouped(stored, list(map(group_finder(rule, has_parts), listing.names)))
 
 
 def group_finder(rule: str, has_parts: bool) -> Callable[[str], str]:

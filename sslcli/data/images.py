@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.data.blocks import Blocks, joined
 from sslcli.preprocessing import Range
 
 T = TypeVar("T")
@@ -66,12 +67,13 @@ class LazySubset:
 class FittedPixels:
     """Gives pictures of `source` as an encoder is fed them, when asked for.
 
-    `fit` maps (N, H, W, C) to (N, side, side, C) of the same type.
+    `fit` maps (N, H, W, C) to (N, side, side, C) of the same type, given `aspects` (N,) or None.
     """
 
     source: Pixels
     side: int
-    fit: Callable[[NDArray[Any], int], NDArray[Any]]
+    fit: Callable[[NDArray[Any], NDArray[np.float64] | None, int], NDArray[Any]]
+    aspects: NDArray[np.float64] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,7 +83,8 @@ class FittedPixels:
         return len(self.source)
 
     def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[Any]:
-        return self.fit(self.source[chosen], self.side)
+        aspects = None if self.aspects is None else self.aspects[chosen]
+        return self.fit(self.source[chosen], aspects, self.side)
 
 
 def dtype_of(images: Pixels) -> np.dtype[Any]:
@@ -99,7 +102,8 @@ def in_blocks(images: Pixels) -> Iterator[NDArray[Any]]:
 def select(images: Pixels, chosen: slice | NDArray[np.int64]) -> Pixels:
     """Returns some of the pictures; of a `LazySubset` without reading them."""
     if isinstance(images, FittedPixels):
-        return replace(images, source=select(images.source, chosen))
+        aspects = None if images.aspects is None else images.aspects[chosen]
+        return replace(images, source=select(images.source, chosen), aspects=aspects)
     if isinstance(images, LazySubset):
         return LazySubset(images.source, images.rows[chosen])
     return images[chosen]
@@ -145,7 +149,9 @@ class ImageSet:
     `images` (N, H, W, C), `labels` (N,) int64 or None; `paths` of the files they came from,
     and `digests` (N, 16) uint8 of these files' bytes. `groups` (N,) int64: those of one number stay
     on one side of every split. `targets` in place of labels: (N, T) bool, which of T classes each
-    picture has, or (N, 1) float64, its number.
+    picture has, or (N, 1) float64, its number. `blocks`: in which order they are trained on, where
+    not all can be at hand. `aspects` (N,): width over height of pictures that were squeezed to
+    squares.
     """
 
     images: Pixels
@@ -154,6 +160,8 @@ class ImageSet:
     digests: NDArray[np.uint8] | None = None
     groups: NDArray[np.int64] | None = None
     targets: NDArray[np.bool_] | NDArray[np.float64] | None = None
+    blocks: Blocks | None = None
+    aspects: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -172,7 +180,10 @@ class ImageSet:
         digests = None if self.digests is None else self.digests[indices]
         groups = None if self.groups is None else self.groups[indices]
         targets = None if self.targets is None else self.targets[indices]
-        return ImageSet(select(self.images, indices), labels, paths, digests, groups, targets)
+        blocks = None if self.blocks is None else self.blocks.subset(indices)
+        aspects = None if self.aspects is None else self.aspects[indices]
+        images = select(self.images, indices)
+        return ImageSet(images, labels, paths, digests, groups, targets, blocks, aspects)
 
     def without_labels(self) -> ImageSet:
         return replace(self, labels=None, targets=None)
@@ -255,7 +266,14 @@ class Splits:
         """Returns pictures for pretraining: `train` and `unlabelled`, never the others."""
         if self.unlabelled is None:
             return self.train
-        return ImageSet(JoinedPixels((self.train.images, self.unlabelled.images)))
+        parts = self.train, self.unlabelled
+        images = JoinedPixels(tuple(part.images for part in parts))
+        aspects = [part.aspects for part in parts if part.aspects is not None]
+        return ImageSet(
+            images,
+            blocks=joined([part.blocks for part in parts]),
+            aspects=np.concatenate(aspects) if aspects else None,
+        )
 
     @cached_property
     def fingerprint(self) -> str:

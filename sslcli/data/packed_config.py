@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from sslcli.archives.patterns import BETWEEN
+from sslcli.archives.remote import is_remote
 from sslcli.data.columns_config import ColumnsConfig
-from sslcli.data.file_sets import BETWEEN, file_parts
+from sslcli.data.file_sets import file_parts
 from sslcli.data.groups import grouped, with_groups
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
 from sslcli.data.table import parts_of
 from sslcli.data.table_file import Table
-from sslcli.errors import SslcliError
+from sslcli.errors import SslcliError, require
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import printable
 
@@ -45,8 +47,21 @@ class PackedConfig(ColumnsConfig):
     val: str | None = setting(None, "files of validation, where the names of root's do not tell")
     test: str | None = setting(None, "files of the test part, where the names of root's do not")
 
+    mixed: int | None = setting(
+        None,
+        "an epoch goes through the files in blocks: the pictures of so many shards (parquet: "
+        "row groups) are shuffled together, then those of the next; null: all are together",
+    )
+
     suffixes: ClassVar[tuple[str, ...]]
     """What the names of files in a folder end in."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        few = self.mixed
+        require(few is None or few > 0, "data.mixed", few, "positive", "try 8, or leave it out")
+        fix = "leave it out: tiles are cut once, and kept"
+        require(few is None or self.tile is None, "data.mixed", few, "left out with data.tile", fix)
 
     def with_absolute_root(self) -> Self:
         patterns = {"root": self.root, "val": self.val, "test": self.test}
@@ -67,8 +82,7 @@ class PackedConfig(ColumnsConfig):
     def files(self) -> dict[str, list[str]]:
         """Returns the files of each part, as `file_parts`."""
         assert self.root is not None
-        root = str(Path(self.root).expanduser())
-        return file_parts(root, {"val": self.val, "test": self.test}, self.suffixes)
+        return file_parts(self.root, {"val": self.val, "test": self.test}, self.suffixes)
 
     def pattern(self) -> str:
         """Returns what names the files of all parts."""
@@ -98,16 +112,20 @@ class PackedConfig(ColumnsConfig):
 
 
 def _absolute(pattern: str) -> str:
-    pieces = [str(Path(piece).expanduser().absolute()) for piece in pattern.split(BETWEEN)]
-    return BETWEEN.join(pieces)
+    pieces = pattern.split(BETWEEN)
+    return BETWEEN.join(
+        piece if is_remote(piece) else str(Path(piece).expanduser().absolute()) for piece in pieces
+    )
 
 
 def names_below(files: Sequence[str], inside: Sequence[Sequence[str]]) -> tuple[str, list[str]]:
     """Returns the folder of all files, and the names of the pictures inside them, below it."""
-    whole = [os.path.abspath(file) for file in files]  # noqa: PTH100 (there may be thousands)
+    whole = [file if is_remote(file) else os.path.abspath(file) for file in files]  # noqa: PTH100 (there may be thousands)
     root = os.path.commonpath([os.path.dirname(file) for file in whole])  # noqa: PTH120
     names: list[str] = []
     for file, of_file in zip(whole, inside, strict=True):
         prefix = os.path.relpath(file, root) + os.sep
         names += [prefix + name for name in of_file]
+    if is_remote(files[0]):
+        root = root.replace(":/", "://", 1)  # of which a path has but one
     return root, names

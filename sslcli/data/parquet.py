@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.archives.remote import is_remote
+from sslcli.data.blocks import Blocks
 from sslcli.data.folder import Cache
 from sslcli.data.images import Track, untracked
 from sslcli.data.packed_config import PackedConfig, names_below
+from sslcli.data.parquet_bytes import ParquetBytes, read_parts
+from sslcli.data.parquet_file import ParquetPart
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
 from sslcli.settings import REQUIRED, setting
-
-if TYPE_CHECKING:
-    from sslcli.data.parquet_file import ParquetBytes, ParquetPart
 
 SUFFIX = ".parquet"
 
@@ -28,17 +28,23 @@ SUFFIX = ".parquet"
 class ParquetListing(Listing):
     """Lists N pictures in parquet files: the `file` of each, and its `row` there, (N,) int64.
 
-    `sizes` are estimates; `pattern` is what names the files.
+    `sizes` are estimates; `pattern` is what names the files; `mixed` as in the config.
     """
 
     cells: ParquetBytes
     file: NDArray[np.int64]
     row: NDArray[np.int64]
     pattern: str
+    mixed: int | None
 
     @property
     def kept_as(self) -> str:
         return f"{self.root}{os.sep}{self.pattern}"
+
+    def blocks_of(self, rows: NDArray[np.int64]) -> Blocks | None:
+        if self.mixed is None:
+            return None
+        return Blocks(self.cells.groups(self.file[rows], self.row[rows]), self.mixed)
 
     def read(self, row: int) -> bytes:
         return self.cells.read(int(self.file[row]), int(self.row[row]))
@@ -65,20 +71,26 @@ class ParquetConfig(PackedConfig):
     suffixes = (SUFFIX,)
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
-        from sslcli.data.parquet_file import read_parts
-
         files = self.files()
+        _require_local(files)
         paths = [path for of_part in files.values() for path in of_part]
         optional = {**self.kinds(), **self.group_column()}
         cells = read_parts(paths, self.picture, optional, self.workers, track)
         parts = cells.parts
-        listing = _listing(self.pattern(), cells)
+        listing = _listing(self.pattern(), cells, self.mixed)
         if self.cache is Cache.none:
-            cells.require_all_kept()
+            cells.require_kept(self.mixed)
         columns = _joined_columns(parts)
         names = {meaning: name or meaning for meaning, name in optional.items()}
         counts = [len(part) for part in parts]
         return listing, self.parts_of_files(listing, files, counts, columns, names)
+
+
+def _require_local(files: dict[str, list[str]]) -> None:
+    away = [path for of_part in files.values() for path in of_part if is_remote(path)]
+    if away:
+        message = f"{away[0]} is remote, and data=parquet reads files of this machine"
+        raise SslcliError(message, "copy them here; data=shards reads remote tar files")
 
 
 def _joined_columns(parts: Sequence[ParquetPart]) -> dict[str, list[str]]:
@@ -94,7 +106,7 @@ def _joined_columns(parts: Sequence[ParquetPart]) -> dict[str, list[str]]:
     }
 
 
-def _listing(pattern: str, cells: ParquetBytes) -> ParquetListing:
+def _listing(pattern: str, cells: ParquetBytes, mixed: int | None) -> ParquetListing:
     parts = cells.parts
     inside = [
         [f"{row}/{name}" if name else str(row) for row, name in enumerate(part.inner)]
@@ -111,4 +123,5 @@ def _listing(pattern: str, cells: ParquetBytes) -> ParquetListing:
         file=np.repeat(np.arange(len(parts)), counts),
         row=np.concatenate([np.arange(count) for count in counts]),
         pattern=pattern,
+        mixed=mixed,
     )

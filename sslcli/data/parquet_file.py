@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.file_bytes import FileState
-from sslcli.data.images import Track
-from sslcli.data.resize import map_in_threads
+from sslcli.archives.file_bytes import FileState
 from sslcli.data.table_file import as_text
 from sslcli.errors import SslcliError, unknown
-from sslcli.text import hydra_word, printable
+from sslcli.text import hydra_word
 
-MOST_KEPT = 2**28
-"""Bytes of row groups that stay in memory: a picture cannot be read without its group."""
 PREFERRED = ("image", "img", "picture")
 
 
@@ -45,20 +37,6 @@ class ParquetPart:
 
     def __len__(self) -> int:
         return len(self.sizes)
-
-
-def read_parts(
-    paths: Sequence[str],
-    picture: str | None,
-    optional: Mapping[str, str | None],
-    workers: int | None,
-    track: Track,
-) -> ParquetBytes:
-    """Reads all of the files but their pictures, as `read_part` does, in threads."""
-    each = map_in_threads(lambda row: read_part(paths[row], picture, optional), len(paths), workers)
-    return ParquetBytes(
-        [*track(each, total=len(paths), label="reading what the parquet files hold")]
-    )
 
 
 def read_part(path: str, picture: str | None, optional: Mapping[str, str | None]) -> ParquetPart:
@@ -209,64 +187,3 @@ def _groups(metadata: Any, column: str) -> tuple[list[int], NDArray[np.int64]]:
         counts.append(group.num_rows)
         sizes.append(taken // max(1, group.num_rows))
     return counts, np.array(sizes, dtype=np.int64)
-
-
-class ParquetBytes:
-    """Reads pictures of parquet files, a row group at a time, from any thread.
-
-    The groups read last stay in memory, up to `MOST_KEPT` bytes, and at least two.
-    """
-
-    def __init__(self, parts: Sequence[ParquetPart]) -> None:
-        self.parts = tuple(parts)
-        self._kept: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        self._lock = Lock()
-
-    def require_all_kept(self) -> None:
-        """Raises SslcliError where row groups would be read again for nearly every picture."""
-        taken = sum(int(part.sizes.sum()) for part in self.parts)
-        if taken > MOST_KEPT:
-            message = (
-                f"data.cache=none would read whole row groups for every picture: {taken / 1e9:.1f} "
-                "GB of pictures do not stay in memory"
-            )
-            raise SslcliError(message, "data.cache=disk decodes them once, in their order")
-
-    def read(self, number: int, row: int) -> bytes:
-        """Returns the bytes in row `row` of file `number`; raises OSError where there are none."""
-        part = self.parts[number]
-        group = int(part.group_starts.searchsorted(row, "right")) - 1
-        with self._lock:
-            cells = self._group(number, group)
-        cell = cells[row - int(part.group_starts[group])].as_py()
-        cell = cell["bytes"] if isinstance(cell, dict) else cell
-        if cell is None:
-            named = f": only its path, {printable(part.inner[row])}" if part.inner[row] else ""
-            raise OSError(errno.ENODATA, f"the row holds no bytes{named}")
-        return bytes(cell)
-
-    def _group(self, number: int, group: int) -> Any:
-        """Returns the group's cells of the column of pictures."""
-        kept = self._kept.pop((number, group), None)
-        if kept is None:
-            kept = _read_group(self.parts[number], group)
-        self._kept[number, group] = kept
-        taken = sum(cells.nbytes for cells in self._kept.values())
-        while len(self._kept) > 2 and taken > MOST_KEPT:
-            taken -= self._kept.popitem(last=False)[1].nbytes
-        return kept
-
-
-def _read_group(part: ParquetPart, group: int) -> Any:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    status = os.stat(part.path)  # noqa: PTH116
-    if (status.st_size, status.st_mtime_ns) != (part.state.size, part.state.modified):
-        raise OSError(errno.ESTALE, "it has changed since it was listed", part.path)
-    try:
-        with ParquetFile(part.path, memory_map=True) as file:
-            whole = file.read_row_group(group, columns=[part.column], use_threads=False)
-    except ArrowException as reason:
-        raise OSError(errno.EIO, f"row group {group} cannot be read: {reason}") from reason
-    return whole.column(part.column)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from sslcli.archives.file_bytes import read_bytes
 from sslcli.data.deep_encoding import encoded_deep, is_deep, require_holds
 from sslcli.data.deep_files import read_deep
 from sslcli.data.deep_picture import DeepPicture
-from sslcli.data.file_bytes import read_bytes
 from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright
 from sslcli.data.tiff_picture import is_plain_tiff
 from sslcli.errors import SslcliError

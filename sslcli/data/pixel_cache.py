@@ -14,6 +14,7 @@ import numpy as np
 from filelock import BaseFileLock, FileLock, Timeout
 from numpy.typing import NDArray
 
+from sslcli.archives.remote import is_remote
 from sslcli.data.data_config import cache_folder
 from sslcli.data.images import Track
 from sslcli.data.scan import Listing
@@ -31,7 +32,7 @@ UNREADABLE = (OSError, ValueError, EOFError)
 
 def picture_cache_folder(root: str) -> Path:
     """Returns the cache of one folder of pictures, named after it."""
-    whole = Path(root).expanduser().resolve()
+    whole = Path(root) if is_remote(root) else Path(root).expanduser().resolve()
     digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]
     return cache_folder() / "folders" / f"{whole.name[:60]}-{digest}"
 

@@ -28,9 +28,9 @@ from sslcli.data.decode import (
 )
 from sslcli.data.images import LazySubset, Track
 from sslcli.data.pixel_cache import Records, cache_key, picture_cache_folder, remove_older
-from sslcli.data.resize import consume, map_in_threads
 from sslcli.data.scan import Listing
 from sslcli.errors import RunFailed
+from sslcli.threads import consume, map_in_threads
 
 
 def decode_to_memory(

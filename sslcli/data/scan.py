@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.file_bytes import read_bytes
+from sslcli.archives.file_bytes import read_bytes
+from sslcli.data.blocks import Blocks
 from sslcli.data.parts import is_ignored, part_folders, refuse_nested_parts
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
@@ -55,6 +56,10 @@ class Listing:
     def kept_as(self) -> str:
         """Returns the path after which the cache of these files is named."""
         return self.root
+
+    def blocks_of(self, rows: NDArray[np.int64]) -> Blocks | None:
+        """Returns the blocks in which rows lie, where they are to be trained on block by block."""
+        return None
 
     @cached_property
     def key(self) -> str:

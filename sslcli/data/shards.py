@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.archives.remote import Copies, is_remote
+from sslcli.data.blocks import Blocks
+from sslcli.data.data_config import cache_folder
+from sslcli.data.folder import Cache
 from sslcli.data.images import Track, untracked
 from sslcli.data.packed_config import PackedConfig, names_below
 from sslcli.data.scan import Listing, PictureFiles
+from sslcli.data.shard_cache import read_shards
 from sslcli.data.split import StoredParts
-from sslcli.errors import SslcliError, unknown
+from sslcli.errors import SslcliError, require, unknown
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import printable, shell_path
 
 if TYPE_CHECKING:
-    from sslcli.data.file_bytes import Archives
+    from sslcli.archives.file_bytes import Archives
     from sslcli.data.tar_samples import Samples
 
 SUFFIX = ".tar"
@@ -36,17 +41,21 @@ MAX_NAMED = 3
 class ShardListing(Listing):
     """Lists N pictures in tar files: `shard` of each, and where it `starts` there, (N,) int64.
 
-    `pattern`: what names the shards.
+    `pattern`: what names the shards. `mixed`: as in the config.
     """
 
     archives: Archives
     shard: NDArray[np.int64]
     starts: NDArray[np.int64]
     pattern: str
+    mixed: int | None
 
     @property
     def kept_as(self) -> str:
         return f"{self.root}{os.sep}{self.pattern}"
+
+    def blocks_of(self, rows: NDArray[np.int64]) -> Blocks | None:
+        return None if self.mixed is None else Blocks(self.shard[rows], self.mixed)
 
     def read(self, row: int) -> bytes:
         return self.archives.read(int(self.shard[row]), int(self.starts[row]), int(self.sizes[row]))
@@ -57,8 +66,8 @@ class ShardsConfig(PackedConfig):
     """Reads pictures in tar files (shards), as WebDataset writes them; nothing is unpacked.
 
     Members whose names are the same up to the first dot are a sample: a picture, and what is known
-    of it, in .cls (a class) or .json. What lies where is found once. Pictures are decoded as those
-    of data=folder are.
+    of it, in .cls (a class) or .json. What lies where is found once. Shards may be remote: URLs
+    that fsspec knows. Pictures are decoded as those of data=folder are.
     """
 
     root: str | None = setting(
@@ -84,16 +93,22 @@ class ShardsConfig(PackedConfig):
         "expression whose first brackets hold it in SHARD/NAME; null: none",
     )
 
+    shard_cache: float = setting(
+        20.0,
+        "GB of remote shards that are kept on this machine, in ~/.cache/sslcli",
+        changes_results=False,
+    )
+
     suffixes = (SUFFIX, *COMPRESSED)
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
-        from sslcli.data.shard_cache import read_shards
-
         files = self.files()
         shards = [shard for of_part in files.values() for shard in of_part]
         columns = {meaning: name for meaning, name in self._columns().items() if name is not None}
-        archives, samples = read_shards(shards, self.picture, columns, self.workers, track)
-        listing = _listing(self.pattern(), archives, samples)
+        copies = Copies(cache_folder() / "remote", int(self.shard_cache * 1e9))
+        archives, samples = read_shards(shards, self.picture, columns, copies, self.workers, track)
+        self._require_room(archives)
+        listing = self._listing(archives, samples)
         texts = {
             meaning: [text for found in samples for text in found.columns[meaning]]
             for meaning in columns
@@ -102,7 +117,12 @@ class ShardsConfig(PackedConfig):
         counts = [len(found.names) for found in samples]
         stored = self.parts_of_files(listing, files, counts, texts, columns)
         lacking = self._lacking_warnings(shards, samples)
-        return listing, replace(stored, warnings=(*stored.warnings, *lacking))
+        stored = replace(stored, warnings=(*stored.warnings, *lacking))
+        has_json = any("json" in found.suffixes for found in samples)
+        if texts.keys() - {"group"} or not has_json:
+            return listing, stored
+        reason = "the samples have .json and no .cls, and data.label=json.KEY names no key"
+        return listing, replace(stored, no_labels=reason)
 
     def files(self) -> dict[str, list[str]]:
         found = super().files()
@@ -112,6 +132,11 @@ class ShardsConfig(PackedConfig):
                     fix = f"{program} {shell_path(shard)}; pictures are compressed already"
                     raise SslcliError(f"{shard} is compressed, and cannot be read at random", fix)
         return found
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        most = self.shard_cache
+        require(most > 0, "data.shard_cache", most, "positive", "try 20")
 
     def _columns(self) -> dict[str, str | None]:
         kinds = self.kinds()
@@ -150,18 +175,36 @@ class ShardsConfig(PackedConfig):
             raise SslcliError(message, "data.picture=… names the pictures' ending (input.jpg)")
         return [said] if lacking else []
 
+    def _listing(self, archives: Archives, samples: Sequence[Samples]) -> ShardListing:
+        """Joins the shards' samples; names begin with the shard's, below the folder of all."""
+        root, names = names_below(archives.paths, [found.names for found in samples])
+        counts = [len(found.names) for found in samples]
+        return ShardListing(
+            root=root,
+            names=tuple(names),
+            sizes=np.concatenate([found.sizes for found in samples]),
+            changed=np.repeat(np.array([state.changed for state in archives.states]), counts),
+            archives=archives,
+            shard=np.repeat(np.arange(len(samples)), counts),
+            starts=np.concatenate([found.starts for found in samples]),
+            pattern=self.pattern(),
+            mixed=self.mixed,
+        )
 
-def _listing(pattern: str, archives: Archives, samples: Sequence[Samples]) -> ShardListing:
-    """Joins the shards' samples; names begin with the shard's, below the folder of all."""
-    root, names = names_below(archives.paths, [found.names for found in samples])
-    counts = [len(found.names) for found in samples]
-    return ShardListing(
-        root=root,
-        names=tuple(names),
-        sizes=np.concatenate([found.sizes for found in samples]),
-        changed=np.repeat(np.array([state.changed for state in archives.states]), counts),
-        archives=archives,
-        shard=np.repeat(np.arange(len(samples)), counts),
-        starts=np.concatenate([found.starts for found in samples]),
-        pattern=pattern,
-    )
+    def _require_room(self, archives: Archives) -> None:
+        """Raises SslcliError where shards would be copied to this machine again and again."""
+        if self.cache is not Cache.none or not is_remote(archives.paths[0]):
+            return
+        sizes, most = [state.size for state in archives.states], self.shard_cache * 1e9
+        needed = sum(sizes) if self.mixed is None else (self.mixed + 1) * max(sizes)
+        if min(needed, sum(sizes)) > most:
+            at_once = max(1, int(most / max(sizes)) - 1)
+            message = (
+                f"{min(needed, sum(sizes)) / 1e9:.2f} GB of remote shards are needed at once, and "
+                f"data.shard_cache={self.shard_cache} GB of them are kept here"
+            )
+            fix = (
+                f"data.mixed={at_once} goes through the shards in blocks; data.cache=disk reads "
+                "each once, and keeps the pixels"
+            )
+            raise SslcliError(message, fix)

@@ -146,14 +146,17 @@ def _parts(table: Table) -> NDArray[np.int8]:
     """Returns (N,) numbers of the parts in ORDER."""
     if "part" not in table.columns:
         return np.zeros(len(table), dtype=np.int8)
-    numbers = np.empty(len(table), dtype=np.int8)
-    for row, text in enumerate(table.columns["part"]):
+    column, numbers = table.columns["part"], dict[str, int]()
+    for text in dict.fromkeys(column):
         part = PARTS.get(text.lower())
         if part is None:
-            message = f"{table.place(row)}: the part is {text!r}, and must be train, val or test"
+            message = (
+                f"{table.place(column.index(text))}: the part is {text!r}, and must be train, val "
+                "or test"
+            )
             raise SslcliError(message, "data.part=COLUMN names another column")
-        numbers[row] = ORDER.index(part)
-    return numbers
+        numbers[text] = ORDER.index(part)
+    return np.fromiter(map(numbers.__getitem__, column), np.int8, len(column))
 
 
 def _labels(

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.archives.tar_index import TarIndex, read_at
 from sslcli.data.parts import is_ignored
 from sslcli.data.scan import SUFFIXES
 from sslcli.data.table_file import as_text
-from sslcli.data.tar_index import TarIndex, read_at
 from sslcli.errors import SslcliError
 from sslcli.system import READ_ONLY
 from sslcli.text import hydra_word, printable
@@ -45,20 +46,25 @@ class Samples:
 
 
 def samples_of(
-    shard: str, index: TarIndex, picture: str | None, columns: Mapping[str, str]
+    shard: str,
+    index: TarIndex,
+    picture: str | None,
+    columns: Mapping[str, str],
+    place: Callable[[], Path],
 ) -> Samples:
     """Returns the samples in the order of the file.
 
     `picture`: what the pictures' names end in; None: any of SUFFIXES. `columns`: by what they
-    mean, the ending of members (cls), or json. and a key. Raises SslcliError for a member that is
+    mean, the ending of members (cls), or json. and a key; texts that the index lacks are read at
+    `place`, and added to it. Raises SslcliError for a member that is
     there twice, a sample with two pictures, and a text that cannot be read.
     """
-    names = [os.fsdecode(name) for name in index.names]
-    members = _by_suffix(shard, names)
+    names = index.names
+    members = _by_suffix(shard, names, has_folders=b"/" in index.text)
     pictures = _pictures(shard, members, picture)
     rows = np.fromiter(pictures.values(), np.int64, len(pictures))
     keys = list(pictures)
-    with Texts(shard, index) as texts:
+    with Texts(shard, index, place) as texts:
         found = {
             meaning: texts.column(members, name, keys, several=meaning == "labels")
             for meaning, name in columns.items()
@@ -68,30 +74,47 @@ def samples_of(
         index.starts[rows],
         index.sizes[rows],
         found,
-        sorted({key for table in members.values() for key in table} - pictures.keys()),
+        _lacking(members, pictures),
         frozenset(members),
     )
 
 
-def _by_suffix(shard: str, names: list[str]) -> dict[str, dict[str, int]]:
-    """Returns members' numbers by key, by the ending behind the key, in small letters."""
+def _by_suffix(shard: str, names: list[str], *, has_folders: bool) -> dict[str, dict[str, int]]:
+    """Returns members' numbers by key, by the ending behind the key, in small letters.
+
+    Hidden members, and those without an ending, are left out.
+    """
     members: dict[str, dict[str, int]] = {}
+    spelt: dict[str, dict[str, int]] = {}  # the same, by endings as they are written
     for number, name in enumerate(names):
-        folder, slash, last = name.rpartition("/")
-        key, _, suffix = last.partition(".")
-        if not key or not suffix or is_ignored(last):
-            continue  # hidden, or without an ending: no member of a sample
-        if slash:
-            folder = "" if folder == "." else folder.removeprefix("./")
-            if any(map(is_ignored, folder.split("/"))):
-                continue
-            key = f"{folder}/{key}" if folder else key
-        table = members.setdefault(suffix.lower(), {})
-        if key in table:
+        key, _, suffix = _split(name) if has_folders else name.partition(".")
+        table = spelt.get(suffix)
+        if table is None:
+            table = spelt[suffix] = members.setdefault(suffix.lower(), {})
+        if key and suffix and table.setdefault(key, number) != number:
             message = f"{shard} has the sample {printable(key)} twice, each with .{suffix}"
             raise SslcliError(message, "pack it again, with another key for each sample")
-        table[key] = number
-    return members
+    return {suffix: table for suffix, table in members.items() if table}
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """Returns the key with its folders, the dot and the ending; "" as key in a hidden folder."""
+    folder, slash, last = name.rpartition("/")
+    key, dot, suffix = last.partition(".")
+    folder = "" if folder == "." else folder.removeprefix("./")
+    if not folder or not key:
+        return key, dot, suffix
+    return "" if any(map(is_ignored, folder.split("/"))) else folder + slash + key, dot, suffix
+
+
+def _lacking(members: Mapping[str, Mapping[str, int]], pictures: Mapping[str, int]) -> list[str]:
+    """Returns the samples without pictures; what systems leave behind is none."""
+    lacking = set[str]()
+    for suffix, table in members.items():
+        for key in table.keys() - pictures.keys():
+            if not is_ignored(f"{key.rpartition('/')[2]}.{suffix}"):
+                lacking.add(key)
+    return sorted(lacking)
 
 
 def _pictures(
@@ -100,6 +123,8 @@ def _pictures(
     """Returns the number of each sample's picture by key, in the order of the file."""
     wanted = PICTURES if picture is None else set(picture.lower().split("|"))
     tables = {suffix: members[suffix] for suffix in sorted(wanted & members.keys())}
+    if len(tables) == 1:  # as a rule; it is in the order of the file
+        return dict(*tables.values())
     found: dict[str, tuple[int, str]] = {}
     for suffix, table in tables.items():
         for key, number in table.items():
@@ -130,8 +155,9 @@ def _no_pictures(
 class Texts:
     """Reads texts of samples from a shard, which is opened where the index does not hold them."""
 
-    def __init__(self, shard: str, index: TarIndex) -> None:
+    def __init__(self, shard: str, index: TarIndex, place: Callable[[], Path]) -> None:
         self._shard = shard
+        self._place = place
         self._index = index
         self._number: int | None = None
 
@@ -157,17 +183,22 @@ class Texts:
         before, is_json, json_key = name.rpartition(JSON)
         suffix = f"{before}json" if is_json else name
         table = members.get(suffix.lower(), {})
+        labels = self._index.labels
+        read: dict[bytes, str] = {}  # of classes there are few
         texts = []
         for key in keys:
             row = table.get(key)
-            if row is None:
-                texts.append("")
-                continue
-            place = f"{key}.{suffix} in {self._shard}"
-            text = self._text(row, place)
-            if is_json:
-                text = as_text(_json_value(text, json_key, place), place, several)
-            texts.append(text.strip())
+            data = b"" if row is None else labels.get(row)
+            text = None if data is None else read.get(data)
+            if text is None:
+                place = f"{key}.{suffix} in {self._shard}"
+                text = "" if row is None else self._text(row, place)
+                if is_json and row is not None:
+                    text = as_text(_json_value(text, json_key, place), place, several)
+                text = text.strip()
+                if data is not None:
+                    read[data] = text
+            texts.append(text)
         return texts
 
     def _text(self, row: int, place: str) -> str:
@@ -178,8 +209,9 @@ class Texts:
                 message = f"{place} has {size:,} bytes, and is to be read as a text"
                 raise SslcliError(message, "name another ending, or a key: json.KEY")
             if self._number is None:
-                self._number = os.open(self._shard, READ_ONLY)
+                self._number = os.open(self._place(), READ_ONLY)
             data = read_at(self._number, size, int(self._index.starts[row]))
+            self._index.labels[row] = data
         try:
             return data.decode()
         except UnicodeDecodeError as reason:

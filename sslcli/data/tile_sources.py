@@ -5,24 +5,22 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.deep_files import read_deep
-from sslcli.data.resize import available_cores
 from sslcli.data.scan import Listing
 from sslcli.data.stored_picture import load_upright, orientation_of, to_grey_or_rgb
-from sslcli.preprocessing import full_scale
+from sslcli.data.tiled_tiff import TiledTiff
+from sslcli.threads import available_cores
 
 Box = tuple[int, ...]
 """Left, top, right, bottom, in pixels of the picture seen upright."""
-TIFF_SUFFIXES = (".tif", ".tiff")
 LYING = (5, 6, 7, 8)
 """EXIF's orientations that turn a picture by a quarter."""
 LOOKED_AT = 64
@@ -31,14 +29,15 @@ NEAR = 8 / 255
 """How far a value may be from the tile's median to count as nearly the same colour."""
 MOST_BYTES = 2**30
 """Bytes of whole pictures that are kept, beyond the last one."""
-MIN_IS_BLACK, RGB = 1, 2
 
 
 @dataclass
 class Source:
-    """Holds a picture that is decoded when it is first asked for."""
+    """Holds a picture that is opened, or decoded, when it is first asked for."""
 
     lock: Lock = field(default_factory=Lock)
+    is_opened: bool = False
+    tiff: TiledTiff | None = None
     pixels: NDArray[Any] | None = None
 
 
@@ -57,6 +56,9 @@ class Sources:
 
     def size(self, row: int) -> tuple[int, int]:
         """Returns height and width of a picture, seen upright, from its header if it has one."""
+        tiff = self._tiff(row)
+        if tiff is not None:
+            return tiff.size
         source = self._file(row) or io.BytesIO(self.listing.read(row))
         try:
             with Image.open(source) as image:
@@ -82,10 +84,9 @@ class Sources:
     def pixels(self, row: int, box: Box) -> NDArray[Any]:
         """Returns the pixels of a box, (h, w, C)."""
         left, top, right, bottom = box
-        file = self._file(row)
-        region = None if file is None else read_region(file, box)
-        if region is not None:
-            return region
+        tiff = self._tiff(row)
+        if tiff is not None:
+            return tiff.pixels(box)
         whole = self._whole(row)
         return np.ascontiguousarray(whole[top:bottom, left:right] if right else whole)
 
@@ -98,7 +99,8 @@ class Sources:
         down, across = (max(1, length // LOOKED_AT) for length in pixels.shape[:2])
         pixels = pixels[::down, ::across]
         values = pixels.reshape(-1, pixels.shape[2]).astype(np.float32)
-        scale = full_scale(pixels.dtype) if pixels.dtype.name in ("uint8", "uint16") else 1.0
+        # What means white is known of 8 bits alone; too low a guess leaves no tile out.
+        scale = 255.0 if pixels.dtype == np.uint8 else float(np.abs(values).max()) or 1.0
         away = np.abs(values - np.median(values, axis=0)) / scale
         return float((away <= NEAR).all(axis=1).mean())
 
@@ -106,17 +108,29 @@ class Sources:
         """Returns the path of a picture that is a file of its own."""
         return Path(self.listing.path(row)) if type(self.listing) is Listing else None
 
-    def _whole(self, row: int) -> NDArray[Any]:
+    def _source(self, row: int) -> Source:
         with self._lock:
             source = self._kept.setdefault(row, Source())
             self._kept.move_to_end(row)
+            self._forget()
+        return source
+
+    def _tiff(self, row: int) -> TiledTiff | None:
+        file = self._file(row)
+        if file is None:
+            return None
+        source = self._source(row)
+        with source.lock:
+            if not source.is_opened:
+                source.tiff, source.is_opened = TiledTiff.open(file), True
+            return source.tiff
+
+    def _whole(self, row: int) -> NDArray[Any]:
+        source = self._source(row)
         with source.lock:
             if source.pixels is None:
                 source.pixels = whole_pixels(self.listing.read(row))
-            pixels = source.pixels
-        with self._lock:
-            self._forget()
-        return pixels
+            return source.pixels
 
     def _forget(self) -> None:
         """Forgets the oldest pictures beyond the number and the bytes that are kept."""
@@ -135,50 +149,3 @@ def whole_pixels(data: bytes) -> NDArray[Any]:
     with Image.open(io.BytesIO(data)) as image:
         pixels = np.asarray(to_grey_or_rgb(load_upright(image)))
     return pixels.reshape(*pixels.shape[:2], -1)
-
-
-def read_region(path: Path, box: Box) -> NDArray[Any] | None:
-    """Returns a box of a tiled TIFF, (h, w, C), of which nothing else is read.
-
-    None where the file is none, or holds what must be read whole: turned, with transparency, or
-    compressed in a way that tifffile alone does not decode.
-    """
-    if path.suffix.lower() not in TIFF_SUFFIXES or find_spec("tifffile") is None:
-        return None
-    import tifffile
-
-    with path.open("rb") as file, tifffile.TiffFile(file) as tiff:
-        page: Any = tiff.pages[0]
-        return _region_of(page, file, box) if _is_plain(page) else None
-
-
-def _is_plain(page: Any) -> bool:
-    """Tells whether the tiles of a page hold grey, RGB or more channels as they are."""
-    turned = page.tags[274].value if 274 in page.tags else 1
-    compression = page.compression.name in ("NONE", "ADOBE_DEFLATE", "DEFLATE")
-    extra = not page.extrasamples or set(map(int, page.extrasamples)) == {0}
-    plain = int(page.photometric) in (MIN_IS_BLACK, RGB) and page.dtype is not None
-    contiguous = page.planarconfig == 1 and page.imagedepth == 1
-    return bool(page.is_tiled and turned == 1 and compression and extra and plain and contiguous)
-
-
-def _region_of(page: Any, file: IO[bytes], box: Box) -> NDArray[Any]:
-    left, top, right, bottom = box
-    tall, wide = page.tilelength, page.tilewidth
-    across = -(-page.imagewidth // wide)
-    region = np.zeros((bottom - top, right - left, page.samplesperpixel), dtype=page.dtype)
-    for row in range(top // tall, -(-bottom // tall)):
-        for column in range(left // wide, -(-right // wide)):
-            index = row * across + column
-            file.seek(page.dataoffsets[index])
-            data = file.read(page.databytecounts[index])
-            decoded = page.decode(data, index)[0] if data else None
-            if decoded is None:
-                continue  # a tile that a sparse file leaves out, which is 0
-            found = decoded[0]
-            y, x = row * tall, column * wide
-            from_y, from_x = max(top, y), max(left, x)
-            to_y, to_x = min(bottom, y + found.shape[0]), min(right, x + found.shape[1])
-            part = found[from_y - y : to_y - y, from_x - x : to_x - x]
-            region[from_y - top : to_y - top, from_x - left : to_x - left] = part
-    return region.astype(region.dtype.newbyteorder("="), copy=False)

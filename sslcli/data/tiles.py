@@ -112,7 +112,7 @@ def tiled(
 def list_tiles(listing: Listing, rule: TileRule, workers: int | None, track: Track) -> TileListing:
     """Returns the tiles of all pictures, whose sizes are read from their headers, once."""
     sources = Sources(listing, workers)
-    sizes = _sizes(sources, workers, track)
+    sizes = picture_sizes(sources, np.arange(len(listing)), workers, track)
     boxes = [
         rule.boxes(height, width) if height else [(0, 0, 0, 0)] for height, width in sizes.tolist()
     ]
@@ -135,19 +135,34 @@ def list_tiles(listing: Listing, rule: TileRule, workers: int | None, track: Tra
     )
 
 
-def _sizes(sources: Sources, workers: int | None, track: Track) -> NDArray[np.int64]:
-    """Returns (N, 2) heights and widths, as seen upright; 0 of what cannot be opened."""
+def picture_sizes(
+    sources: Sources, rows: NDArray[np.int64], workers: int | None, track: Track
+) -> NDArray[np.int64]:
+    """Returns (N, 2) heights and widths, as seen upright; 0 of what cannot be opened.
+
+    They are kept: a header is read once.
+    """
     listing = sources.listing
     folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
     records = Records(folder / f"sizes-{key}.records", listing, 2 * SIZE.itemsize)
-    missing = np.flatnonzero(~records.rows.any(axis=1))
+    missing = rows[~records.rows[rows].any(axis=1)]
     found = read_each(lambda index: sources.size(int(missing[index])), len(missing), workers)
     label = "measuring pictures"
     for row, size in zip(missing, track(found, total=len(missing), label=label), strict=True):
         if not isinstance(size, Exception):
             records.rows[row] = np.array(size, dtype=SIZE).view(np.uint8)
     _keep(records, folder, "sizes", key, len(missing))
-    return records.rows.view(SIZE).astype(np.int64)
+    return np.ascontiguousarray(records.rows[rows]).view(SIZE).astype(np.int64)
+
+
+def aspects_of(
+    listing: Listing, rows: NDArray[np.int64], workers: int | None, track: Track
+) -> NDArray[np.float64]:
+    """Returns (N,) width over height, as seen upright; 1 of what cannot be opened."""
+    sizes = picture_sizes(Sources(listing, workers), rows, workers, track)
+    height, width = np.maximum(sizes, 1).astype(np.float64).T
+    aspects: NDArray[np.float64] = width / height
+    return aspects
 
 
 def empty_parts(tiles: TileListing, workers: int | None, track: Track) -> NDArray[np.float64]:

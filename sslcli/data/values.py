@@ -20,6 +20,8 @@ NEED_RANGE = ("float16", "float64", "int16", "int32")
 BLOCK = 2**24
 """Bytes of pictures that are looked at, or converted, at a time."""
 TWELVE_BITS = 4095
+ROUNDING = 1e-6
+"""The part of a last digit by which division may be wrong."""
 
 
 class Layout(Enum):
@@ -165,7 +167,8 @@ def _rounded(value: float, up: bool) -> float:
     if value == 0:
         return 0.0
     step = 10.0 ** min(0, math.floor(math.log10(abs(value))) - 3)
-    return (math.ceil(value / step) if up else math.floor(value / step)) * step
+    steps = value / step
+    return (math.ceil(steps - ROUNDING) if up else math.floor(steps + ROUNDING)) * step
 
 
 def require_range(range_: list[float] | None) -> None:

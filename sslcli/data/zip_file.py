@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.file_bytes import Archives, FileState
+from sslcli.archives.file_bytes import Archives, FileState
 from sslcli.data.parts import PARTS, is_ignored, parts_among
 from sslcli.data.scan import Listing, PictureFiles, is_picture, stored_parts
 from sslcli.data.split import StoredParts

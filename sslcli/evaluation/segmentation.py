@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from sslcli.data.masks import IGNORED
+from sslcli.evaluation.mask_files import IGNORED
 from sslcli.evaluation.probe import Probe
 from sslcli.evaluation.scores import confusion_matrix
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from numpy.typing import NDArray
 from torch import Tensor
 
-from sslcli.data.resize import at_resolution
+from sslcli import processes
+from sslcli.data.resize import at_resolution, letterboxed
 from sslcli.engine.train import Pictures
 from sslcli.errors import SslcliError
 from sslcli.experiments.session import Session
@@ -20,6 +22,7 @@ from sslcli.method import (
     views_by_size,
     views_one_by_one,
 )
+from sslcli.preprocessing import Squeezed
 from sslcli.report.attention import Attending, save_attention
 from sslcli.report.curves import Records
 from sslcli.report.figures import save_curves
@@ -33,7 +36,7 @@ from sslcli.trained.encoder_files import kept_snapshots
 def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: int) -> None:
     """Draws the contact sheet of the first step's views, which shows bad augmentation."""
     batch = pictures.at(0)
-    images: Tensor = batch[0] if isinstance(method, LabelReader) else batch
+    images: Tensor | Squeezed = batch[0] if isinstance(method, LabelReader) else batch
     seed_generators(seed)
     views = views_one_by_one(sound_views(method, images), len(images))
     shown = slice(0, 12)
@@ -41,13 +44,21 @@ def save_views(session: Session, method: Method, pictures: Pictures[Any], seed: 
     if not method.views_are_normalized:
         shape = shape.without_normalization()
     path = session.figures / "views.png"
-    pixels, drawn = images[shown].cpu().numpy(), [view[shown].cpu() for view in views]
+    pixels, drawn = shown_pictures(images)[shown], [view[shown].cpu() for view in views]
     save_contact_sheet(path, pixels, drawn, shape.mean, shape.std, session.display)
 
 
-def sound_views(method: Method, images: Tensor) -> Views:
+def shown_pictures(images: Tensor | Squeezed) -> NDArray[Any]:
+    """Returns a batch's pictures (N, H, W, C), squeezed ones in their own shapes."""
+    if not isinstance(images, Squeezed):
+        return images.cpu().numpy()
+    own = images.aspects[processes.rank() * len(images) :][: len(images)]
+    return letterboxed(images.images.cpu().numpy(), own.numpy())
+
+
+def sound_views(method: Method, images: Tensor | Squeezed) -> Views:
     """Returns a batch's views; raises SslcliError where they are none."""
-    views = method.views_of(images)
+    views = method.views_of(images)  # type: ignore[arg-type]
     for size in views_by_size(views):
         if _is_views(size, len(images)):
             continue

@@ -14,7 +14,7 @@ from sslcli import processes
 from sslcli.data.batches import Batches, LabelledBatches
 from sslcli.data.images import evenly_spaced
 from sslcli.data.needs import require_labels
-from sslcli.data.resize import splits_at
+from sslcli.data.resize import at_resolution, splits_at
 from sslcli.engine.profile import Profiling, require_enough
 from sslcli.engine.train import Pictures, ProgressListener
 from sslcli.errors import SslcliError
@@ -75,7 +75,9 @@ class Trained:
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Trains from the last checkpoint or the start; writes encoder and figures."""
-    trained = train_method(config, open_session(run, config.runtime, config.data, console))
+    trained = train_method(
+        config, open_session(run, config.runtime, config.data, console, config.method.draws_crops())
+    )
     if trained is not None:
         finish(trained)
         report(trained.session)
@@ -214,7 +216,8 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
     """Returns the measurement of validation during training; `knn_every` counts steps."""
     compute, stored = session.compute, session.splits
     splits = splits_at(stored, method.preprocessing.resolution)
-    viewed = evenly_spaced(len(stored.val), NUM_VIEWED)
+    squares = at_resolution(stored.val, stored.val.resolution)
+    viewed = evenly_spaced(len(squares), NUM_VIEWED)
     monitor = Monitor(
         method.encoder,
         method.preprocessing,
@@ -224,7 +227,7 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
         num_steps,
         compute.device,
         session.console.warn,
-        lambda num: view_features(method, stored.val.images[viewed], compute.device, num),
+        lambda num: view_features(method, squares.images[viewed], compute.device, num),
     )
     if not isinstance(method, Restorer):
         return monitor

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sslcli.data.cut_config import CutConfig
 from sslcli.data.images import ImageSet, evenly_spaced
-from sslcli.data.masks import IGNORED, Masks, masks_of
 from sslcli.errors import SslcliError
+from sslcli.evaluation.mask_files import IGNORED, Masks, masks_of
 from sslcli.evaluation.probe import Probe, select_probe
 from sslcli.evaluation.segmentation import majority, mean_iou, pixel_confusion, predicted, vectors
 from sslcli.experiments.extractors import Extract, build_extractors, opened
@@ -91,6 +92,8 @@ def run_segmentation(config: Config, run: Run, console: Console) -> None:
     session, files, ceiling = opened(config, run, console)
     data = config.data if config.run is None else None
     data = data or run_data_config(files, config.data, config.data_root)
+    if isinstance(data, CutConfig):
+        data.require_middle_squares("masks")
     extractors = build_extractors(config, files, ceiling, session, places=True)
     height, width = extractors["trained_encoder"](session.splits.val.images[:1]).shape[2:]
     parts = masked_parts(config, session, data.picture_folder(), MOST_PLACES // (height * width))

@@ -15,6 +15,7 @@ from sslcli.data.data_config import DataConfig
 from sslcli.data.images import Splits
 from sslcli.data.needs import require_labels, require_test
 from sslcli.data.resize import splits_at
+from sslcli.data.values import is_whole
 from sslcli.engine.device import Compute
 from sslcli.engine.environment import environment
 from sslcli.engine.minimize import Minimizer
@@ -27,7 +28,7 @@ from sslcli.engine.train import Periods, Pictures, ProgressListener, train
 from sslcli.engine.trial import fastest_threads
 from sslcli.evaluation.features import require_fit
 from sslcli.experiments.recording_config import RecordingConfig
-from sslcli.method import Evaluate, Learner
+from sslcli.method import Evaluate, Learner, Preprocessing
 from sslcli.report.display import Display
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
@@ -94,11 +95,18 @@ class Training:
     """Number of first steps in which encoders do not learn."""
 
 
-def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Console) -> Session:
+def open_session(
+    run: Run,
+    runtime: RuntimeConfig,
+    data: DataConfig,
+    console: Console,
+    draws_crops: bool = False,
+) -> Session:
     """Chooses the device, joins the processes, loads the data, and records all three.
 
-    They are recorded in run.json. Raises SslcliError where the device is missing, or the data are
-    not those of the run's start.
+    They are recorded in run.json. Pictures that are stored squeezed stay so for a method that
+    `draws_crops`; else they are their middle squares. Raises SslcliError where the device is
+    missing, or the data are not those of the run's start.
     """
     threads = _threads(run, runtime, console)
     compute = Compute.choose(replace(runtime, threads=threads.number))
@@ -129,6 +137,8 @@ def open_session(run: Run, runtime: RuntimeConfig, data: DataConfig, console: Co
             "warnings": list(splits.warnings),
         },
     )
+    if not draws_crops:
+        splits = splits_at(splits, splits.train.resolution)
     try_threads = threads.open and compute.device.type == "cpu" and processes.size() == 1
     return Session(run, console, compute, splits, try_threads)
 
@@ -175,7 +185,20 @@ def open_evaluation(
             fitted = splits_at(session.splits, sources[0].preprocessing.resolution)
             session = replace(session, splits=fitted)
         require_fit(session.splits.train.images, source.preprocessing)
+        warn_of_other_range(session, source.preprocessing)
     return session
+
+
+def warn_of_other_range(session: Session, fed: Preprocessing) -> None:
+    """Warns where other values of the files mean black and white than in the encoder's training."""
+    given = session.splits.range
+    if given != fed.range and not (is_whole(given) and is_whole(fed.range)):
+        (low, high), (before_low, before_high) = given or (0, 255), fed.range or (0, 255)
+        session.console.warn(
+            f"the encoder was trained with values from {before_low:g}, black, to {before_high:g}, "
+            f"white, and these pictures are read from {low:g} to {high:g}; "
+            f"data.range=[{before_low:g},{before_high:g}] reads them as in training"
+        )
 
 
 def train_phase(

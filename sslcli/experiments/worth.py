@@ -48,7 +48,7 @@ FEWEST_SUBSETS = 2
 
 def run(config: Config, run: Run, console: Console) -> None:
     """Pretrains from the last checkpoint or the start; then measures every missing cell."""
-    session = open_session(run, config.runtime, config.data, console)
+    session = open_session(run, config.runtime, config.data, console, config.method.draws_crops())
     require_labels(session.splits, "worth")
     require_test(session.splits, "worth")
     trained = train_method(config, session, labels_may_be_seen=False)

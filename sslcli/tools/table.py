@@ -68,7 +68,9 @@ TOOLS: dict[str, Tool] = {
     ),
     "runs": Tool("runs", "list the runs, newest first"),
     "inspect": Tool(
-        "inspect.main", "say what your pictures are like and what to mend, before training"
+        "inspect.main",
+        "say what your pictures are like and what to mend, before training",
+        composes=True,
     ),
     "new": Tool("new.main", "write a package with a method of your own to begin with"),
     "list": Tool("list", "list methods, data, encoders, experiments, …"),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sslcli.data.resize import centre_square
 from sslcli.data.stored_picture import load_upright, to_grey_or_rgb
+from sslcli.data.values import file_range, needs_conversion, to_unit
 from sslcli.evaluation.features import feature_maps, features, require_fit
 from sslcli.method import Preprocessing, as_pictures
 from sslcli.nets.description import JSON
@@ -21,7 +22,7 @@ from sslcli.nets.encoder import Encoder
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
-Pictures = Sequence[Image.Image] | NDArray[np.uint8]
+Pictures = Sequence[Image.Image] | NDArray[Any]
 
 
 class PretrainedEncoder(nn.Module):
@@ -45,7 +46,9 @@ class PretrainedEncoder(nn.Module):
     def preprocess(self, pictures: Pictures) -> Tensor:
         """Returns the input of `forward`, on the encoder's device.
 
-        `pictures`: PIL pictures of any size and mode, or uint8 (N, H, W, C) of the encoder's size.
+        `pictures`: PIL pictures of any size and mode, of which 8 bits are taken; or an array
+        (N, H, W, C) of the encoder's size, of files' values: uint8, uint16, floats in [0, 1], or
+        any numbers where the run had a `data.range`. Raises SslcliError for values without meaning.
         """
         images = as_pictures(torch.from_numpy(self._images(pictures)))
         return self.preprocessing.normalized(images).to(next(self.encoder.parameters()).device)
@@ -64,10 +67,12 @@ class PretrainedEncoder(nn.Module):
         device = next(self.encoder.parameters()).device
         return feature_maps(self.encoder, self._images(pictures), self.preprocessing, device)
 
-    def _images(self, pictures: Pictures) -> NDArray[np.uint8]:
+    def _images(self, pictures: Pictures) -> NDArray[Any]:
         if isinstance(pictures, np.ndarray):
             require_fit(pictures, self.preprocessing)
-            return pictures
+            ends = file_range(pictures, self.preprocessing.range)
+            means_that = not needs_conversion(pictures.dtype, ends) and pictures.dtype.isnative
+            return pictures if means_that else to_unit(pictures, ends)
         mode = "L" if self.preprocessing.channels == 1 else "RGB"
         size = self.preprocessing.resolution
         arrays: list[Any] = []

@@ -11,12 +11,13 @@ import pytest
 from photos import contents
 from tars import picture
 
-from sslcli.data import parquet_file
+from sslcli.data import parquet_bytes
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.parquet import ParquetConfig
-from sslcli.data.resize import map_in_threads
+from sslcli.data.parquet_bytes import ParquetBytes
 from sslcli.data.table import TableConfig
 from sslcli.errors import RunFailed, SslcliError
+from sslcli.threads import map_in_threads
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -130,15 +131,15 @@ def test_each_layout_of_the_column_is_read(
 def test_a_row_group_is_read_once_for_many_pictures(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[tuple[str, int]] = []
-    actually = parquet_file._read_group
+    read: list[tuple[int, int]] = []
+    actually = ParquetBytes._read_group
 
-    def counting(part: Any, group: int) -> Any:
-        read.append((Path(part.path).name, group))
-        return actually(part, group)
+    def counting(self: ParquetBytes, number: int, group: int) -> Any:
+        read.append((number, group))
+        return actually(self, number, group)
 
-    monkeypatch.setattr(parquet_file, "_read_group", counting)
-    monkeypatch.setattr(parquet_file, "MOST_KEPT", 1)  # two groups stay all the same
+    monkeypatch.setattr(ParquetBytes, "_read_group", counting)
+    monkeypatch.setattr(parquet_bytes, "MOST_KEPT", 1)  # two groups stay all the same
     listing, _ = config(data).list_files()
     for row in (0, 1, 2, 3, 2, 3, 2, 4, 5, 6, 7, 8, 9, 10, 11):  # two threads at a border
         listing.read(row)
@@ -230,9 +231,7 @@ def test_a_file_that_is_cut_off_or_changes_is_refused(
     whole = path.read_bytes()
     splits = config(data, cache=Cache.none).load()
     path.write_bytes(whole + b"more")
-    monkeypatch.setattr(
-        parquet_file, "MOST_KEPT", 1
-    )  # of what was read before, all but two groups are gone
+    monkeypatch.setattr(parquet_bytes, "MOST_KEPT", 1)  # two groups of those read before stay
     with pytest.raises(RunFailed, match="changed since it was listed"):
         splits.train.images[np.arange(len(splits.train))]
     for content in (whole[:-100], whole[:100], b""):
@@ -244,7 +243,7 @@ def test_a_file_that_is_cut_off_or_changes_is_refused(
 def test_none_is_refused_where_every_picture_would_cost_a_row_group(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parquet_file, "MOST_KEPT", 1000)
+    monkeypatch.setattr(parquet_bytes, "MOST_KEPT", 1000)
     with pytest.raises(SslcliError, match="whole row groups") as caught:
         config(data, cache=Cache.none).list_files()
     assert caught.value.fix.startswith("data.cache=disk")

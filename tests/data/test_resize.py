@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sslcli.data.resize import available_cores, consume, map_in_threads
+from sslcli.threads import available_cores, consume, map_in_threads
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from tars import picture, sample, write_shard
 
 from sslcli.data import shard_cache
 from sslcli.data.folder import Cache, FolderConfig
-from sslcli.data.resize import map_in_threads
 from sslcli.data.shard_cache import index_file
 from sslcli.data.shards import ShardsConfig
 from sslcli.errors import RunFailed, SslcliError
+from sslcli.threads import map_in_threads
 
 
 @pytest.fixture(autouse=True)
@@ -186,6 +186,8 @@ def test_a_class_a_number_and_a_group_are_read_from_json(tmp_path: Path) -> None
     assert stored.train.targets[:, 0].tolist() == [row / 2 for row in range(9)]
     _, stored = config(path, groups=r"/(\d)\.").list_files()
     assert stored.classes is None
+    assert stored.no_labels is not None
+    assert "data.label=json.KEY" in stored.no_labels
     assert stored.train.groups is not None
     assert len(set(stored.train.groups.tolist())) == 9
 
@@ -250,9 +252,9 @@ def count_indexing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     indexed: list[str] = []
     index = shard_cache.index_tar
 
-    def counting(path: Path) -> Any:
+    def counting(path: Path, called: str) -> Any:
         indexed.append(path.name)
-        return index(path)
+        return index(path, called)
 
     monkeypatch.setattr(shard_cache, "index_tar", counting)
     return indexed
@@ -309,7 +311,7 @@ def test_a_shard_that_changes_while_it_is_trained_on_is_refused(shards: Path) ->
 def test_threads_read_the_right_members_with_few_files_open(
     shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sslcli.data.file_bytes.MOST_OPEN", 1)
+    monkeypatch.setattr("sslcli.archives.file_bytes.Archives.most_open", 1)
     listing, _ = config(shards).list_files()
     alone = [listing.read(row) for row in range(len(listing))]
     assert len(set(alone)) == 36

@@ -15,7 +15,7 @@ from PIL import Image
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import ImageSet, Splits
 from sslcli.data.scan import scan
-from sslcli.data.tile_sources import Sources, read_region
+from sslcli.data.tile_sources import Sources
 from sslcli.data.tiles import TileRule
 from sslcli.errors import SslcliError
 
@@ -92,10 +92,9 @@ def test_a_deep_tile_keeps_its_values(tmp_path: Path, dtype: Any, channels: int)
     options: dict[str, Any] = {"photometric": "minisblack", "byteorder": ">"}
     if channels > 1:
         options["planarconfig"] = "contig"
-    path = stored(tmp_path / "a", "a.tif", pixels, tile=(16, 16), **options)
+    stored(tmp_path / "a", "a.tif", pixels, tile=(16, 16), **options)
     sources = Sources(scan(tmp_path / "a")[0], None)
-    region = read_region(path, (3, 5, 30, 35))
-    assert region is not None
+    region = sources.pixels(0, (3, 5, 30, 35))
     for found in (region, np.load(io.BytesIO(sources.read(0, (3, 5, 30, 35))))):
         assert np.array_equal(found, pixels[5:35, 3:30])
         assert found.dtype == dtype
@@ -108,6 +107,8 @@ def test_of_a_tiled_tiff_only_what_is_wanted_is_read(
     stored(tmp_path / "a", "a.tif", pixels, tile=(64, 64))
     sources = Sources(scan(tmp_path / "a")[0], None)
     monkeypatch.setattr(sources, "_whole", lambda row: pytest.fail("read whole"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # larger ones are no bombs here
+    assert sources.size(0) == (512, 512)
     assert np.array_equal(sources.pixels(0, (60, 0, 124, 64)), pixels[0:64, 60:124])
 
 
@@ -128,6 +129,15 @@ def test_others_are_decoded_once_whatever_the_number_of_tiles(
             sources.pixels(row, box)
     assert decoded == [0, 1, 2, 3]
     assert len(sources._kept) <= 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"II*\0\x08\0\0\0"])
+def test_what_is_no_tiff_is_a_picture_that_cannot_be_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+    for number in range(3):
+        stored(tmp_path, f"{number}.tif", noise(20, 20, number), tile=(16, 16))
+    with pytest.raises(SslcliError, match=r"1 of 4 pictures could not be decoded.*a\.tif"):
+        loaded(tmp_path)
 
 
 def test_a_picture_that_exif_turns_is_cut_as_it_is_seen(tmp_path: Path) -> None:
@@ -249,3 +259,22 @@ def test_what_would_be_slow_or_leave_nothing_is_refused(slides: Path, tmp_path: 
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SslcliError, match=message):
         FolderConfig(root="x", **settings)
+
+
+def test_a_tile_that_the_file_has_lost_is_named(tmp_path: Path) -> None:
+    for number in range(3):
+        stored(tmp_path / "cut", f"{number}.tif", noise(64, 64, number), tile=(32, 32))
+    path = tmp_path / "cut" / "1.tif"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(SslcliError, match=r"9 of 48 pictures .*1\.tif#x=20,y=20: the file ends"):
+        loaded(tmp_path / "cut")
+
+
+def test_a_tile_of_12_bits_is_empty_only_where_it_has_one_colour(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 4096, (32, 64)).astype(np.uint16)
+    pixels[:, 32:] = rng.integers(4000, 4040, (32, 32))
+    stored(tmp_path / "a", "a.tif", pixels, photometric="minisblack")
+    sources = Sources(scan(tmp_path / "a")[0], None)
+    assert sources.empty_part(0, (0, 0, 32, 32)) < 0.2
+    assert sources.empty_part(0, (32, 0, 64, 32)) == 1.0

@@ -10,9 +10,9 @@ import pytest
 from photos import config, contents, fill
 
 from sslcli.data.folder import Cache, FolderConfig
-from sslcli.data.resize import map_in_threads
 from sslcli.data.zip_file import scan_zip
 from sslcli.errors import RunFailed, SslcliError
+from sslcli.threads import map_in_threads
 
 
 @pytest.fixture(autouse=True)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from photos import decoded_files
 from PIL import Image, ImageCms
 
+from sslcli.archives.file_bytes import read_bytes
 from sslcli.data.decode import GREY, DecodeOptions, decode, kind_of
-from sslcli.data.file_bytes import read_bytes
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.picture_file import read_picture
 from sslcli.errors import SslcliError

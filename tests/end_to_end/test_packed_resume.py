@@ -26,7 +26,23 @@ from sslcli.processes import rank
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run, read_records
 
-KINDS: dict[str, type[DataConfig]] = {"shards": ShardsConfig, "parquet": ParquetConfig}
+KINDS = ("shards", "parquet", "remote")
+
+
+def config(kind: str, root: Path, workers: int) -> DataConfig:
+    """Of remote shards, copies of three of four are kept, and two are mixed."""
+    settings: dict[str, Any] = {
+        "resolution": 16, "channels": 3, "cache": Cache.none, "workers": workers,
+    }  # fmt: skip
+    if kind == "parquet":
+        return ParquetConfig(root=str(root / "parquet"), **settings)
+    if kind == "shards":
+        return ShardsConfig(root=str(root / "shards"), **settings)
+    room = 3.5 * max(path.stat().st_size for path in (root / "shards").iterdir()) / 1e9
+    away = {"root": f"file://{root}/shards/{{0..3}}.tar", "mixed": 2, "shard_cache": room}
+    return ShardsConfig(**away, **settings)
+
+
 CUT = 14
 """The step after which a training is killed: the fifth of the third epoch of five."""
 
@@ -47,8 +63,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train_here(kind: str, root: Path, folder: Path, workers: int, stop_at: int | None) -> None:
     """Trains 20 steps from where `folder` stands, in each process of the group."""
-    settings: dict[str, Any] = {"root": str(root / kind), "resolution": 16, "channels": 3}
-    data = KINDS[kind](**settings, cache=Cache.none, workers=workers)
+    data = config(kind, root, workers)
     seed_generators(1)
     method = SimCLRConfig().build(ConvNetConfig(width=4).build(3, 16), PREPROCESSING)
     for module in method.modules().values():
@@ -76,7 +91,7 @@ def outcome(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     return records, {key: value.numpy().tobytes() for key, value in weights.items()}
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+@pytest.fixture(scope="module", params=KINDS)
 def whole(request: pytest.FixtureRequest, data: Path, tmp_path_factory: Any) -> tuple[str, Path]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("XDG_CACHE_HOME", str(data / "cache"))
@@ -99,7 +114,7 @@ def test_a_training_that_was_cut_ends_as_a_whole_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_that_were_cut_end_as_two_that_were_not(
     kind: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

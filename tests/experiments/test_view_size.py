@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doubles import TINY_WITHOUT_LIMIT, Sslcli, facts, only_run, require_two_lines
+from PIL import Image
 
 from sslcli.data.images import ImageSet
 from sslcli.data.resize import at_resolution, resized
@@ -51,6 +52,28 @@ def test_what_follows_a_training_on_smaller_views_feeds_their_size(
     evaluated = only_run(tmp_path / "outputs/linear-eval")
     results = json.loads((evaluated / "results.json").read_text())
     assert results["protocol"]["data_fingerprint"] == facts(run)["data"]["fingerprint"]
+
+
+@pytest.mark.slow
+def test_crops_of_pictures_that_are_not_square_and_middle_squares_after(
+    sslcli: Sslcli, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 24), ("test", 8)):
+        for number in range(count):
+            kind = number % 2
+            size = [(20, 40), (40, 20), (24, 24)][number % 3]
+            pixels = rng.integers(0, 100, (*size, 3), dtype=np.uint8) + np.uint8(120 * kind)
+            (tmp_path / "photos" / part / f"{kind}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / f"photos/{part}/{kind}/{number}.png")
+    words = ["data=folder", "data.root=photos", "data.shape=cover", "data.resolution=20"]
+    words += [*TINY_WITHOUT_LIMIT, "epochs=1", "method.views.size=12"]
+    for method in ("sup_con", "swav"):
+        trained = sslcli("pretrain", f"method={method}", *words, "knn_every=1")
+        assert trained.status == 0, trained.err
+        for command in (["linear-eval", "run=last", "l2=[1e-3]"], ["diagnose", "last"]):
+            outcome = sslcli(*command)
+            assert outcome.status == 0, outcome.err
 
 
 def test_views_larger_than_what_is_stored_are_refused_before_a_picture_is_read(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from sslcli.data.images import ImageSet, evenly_spaced
-from sslcli.data.resize import at_resolution
+from sslcli.data.resize import at_resolution, splits_at
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
@@ -53,6 +53,7 @@ def diagnose(
     run = files.folder
     compute = Compute.choose(RuntimeConfig(device=device, precision=Precision.fp32))
     splits = load_own_data(files, console.track, data_root)
+    splits = splits_at(splits, splits.val.resolution)
     if len(splits.val) < 2:
         raise SslcliError(
             f"diagnose looks at validation pictures, and there is {len(splits.val)}",

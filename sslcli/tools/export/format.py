@@ -31,6 +31,8 @@ class Format:
     """The largest difference of features allowed, as a fraction of the largest feature."""
     note: str | None = None
     """A warning for users who choose the format."""
+    card = "MODEL_CARD.md"
+    """The file of the model card."""
 
     def files(self, source: EncoderFiles) -> list[str]:
         """Returns the names of the files that `write` writes."""
@@ -47,6 +49,10 @@ class Format:
     def read(self, source: EncoderFiles, folder: Path) -> Features:
         """Loads the written files, as other programs would."""
         raise NotImplementedError
+
+    def front(self, source: EncoderFiles, data_licence: str | None) -> str:
+        """Returns what stands before the model card."""
+        return ""
 
     def snippet(self, source: EncoderFiles) -> str:
         """Returns Python that, run in the folder, computes `features` of `pictures`."""

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from sslcli.errors import SslcliError
 from sslcli.tools.export.format import Format
+from sslcli.tools.export.hub import HuggingFace
 from sslcli.tools.export.programs import Onnx, TorchScript
 from sslcli.tools.export.weights import Safetensors, Timm, Torchvision
 from sslcli.trained.encoder_files import EncoderFiles
@@ -14,6 +15,7 @@ FORMATS: dict[str, Format] = {
     "safetensors": Safetensors(),
     "torchvision": Torchvision(),
     "timm": Timm(),
+    "huggingface": HuggingFace(),
     "onnx": Onnx(),
     "torchscript": TorchScript(),
 }

@@ -16,8 +16,6 @@ from sslcli.tools.arguments import add_at, add_data_root, add_outputs, parse, re
 from sslcli.tools.export.formats import FORMATS, require_format
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
-CARD = "MODEL_CARD.md"
-
 
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
@@ -27,7 +25,7 @@ def main(arguments: list[str], console: Console) -> int:
     name = given.to if given.at is None else f"{given.to}-{name_of(given.at)}"
     target = run / "export" / name if given.output is None else Path(given.output).expanduser()
     files = chosen.files(source)
-    _require_target(target, [*files, CARD], given.force)
+    _require_target(target, [*files, chosen.card], given.force)
     if chosen.note is not None:
         console.warn(chosen.note)
 
@@ -38,9 +36,9 @@ def main(arguments: list[str], console: Console) -> int:
     with written_whole(target) as folder:
         difference = write_verified(source, chosen, pictures, folder)
         card = model_card(source, chosen, difference, given.data_licence)
-        (folder / CARD).write_text(card, encoding="utf-8")
+        (folder / chosen.card).write_text(card, encoding="utf-8")
     console.say(f"largest difference from the run's features: {difference}")
-    for name in (*files, CARD):
+    for name in (*files, chosen.card):
         console.say(f"exported: {target / name}")
     return 0
 
@@ -61,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=list(FORMATS),
         metavar="FORMAT",
         help="safetensors: sslcli's own keys; torchvision: of a ResNet; timm: of a timm model or "
-        "a vit; onnx: a graph, for onnxruntime; torchscript: its successor, a program of "
+        "a vit; huggingface: a folder for timm and transformers; "
+        "onnx: a graph, for onnxruntime; torchscript: its successor, a program of "
         "torch.export (.pt2)",
     )
     parser.add_argument(

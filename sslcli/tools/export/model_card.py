@@ -13,6 +13,7 @@ from sslcli.choices import name_in
 from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.nets.encoders import ENCODERS
+from sslcli.preprocessing import Preprocessing
 from sslcli.runs.evaluations import Evaluation, read_evaluations
 from sslcli.runs.folder import read_facts
 from sslcli.saved import read
@@ -66,7 +67,7 @@ def model_card(
     encoder = name_in(ENCODERS, source.config)
     method = facts.get("choices", {}).get("method") or facts.get("command", "an unknown method")
     trained = was_trained(source)
-    return CARD.format(
+    card = CARD.format(
         title=f"{encoder}, trained by {method}{_after(source)}"
         if trained
         else f"{encoder}, not trained: its weights are random",
@@ -84,6 +85,7 @@ def model_card(
         else "Not stated.",
         versions=_list(_versions(chosen, facts)),
     )
+    return chosen.front(source, data_licence) + card
 
 
 def _preprocessing(source: EncoderFiles) -> str:
@@ -93,10 +95,18 @@ def _preprocessing(source: EncoderFiles) -> str:
     return (
         f"Pictures are the middle square, at {size} pixels (bicubic, antialiased), {kind}, "
         f"laid out (N, {shape.channels}, {shape.resolution}, {shape.resolution}), "
-        "float32 in [0, 1]. The encoder was trained on them minus the mean, over the standard "
-        "deviation, channel by channel:\n\n"
+        f"float32 in [0, 1]{_meaning(shape)}. The encoder was trained on them minus the mean, "
+        "over the standard deviation, channel by channel:\n\n"
         f"- mean {list(shape.mean)}\n- standard deviation {list(shape.std)}"
     )
+
+
+def _meaning(shape: Preprocessing) -> str:
+    """Says which values of the files were 0 and 1, where these are not 0 and 255."""
+    if shape.range is None:
+        return ""
+    low, high = shape.range
+    return f": {low:g} of the files is 0, {high:g} is 1, what lies outside is cut to that"
 
 
 def _training(source: EncoderFiles, facts: dict[str, Any], encoder: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sslcli import nets, trained
 from sslcli.nets.description import JSON, WEIGHTS
-from sslcli.nets.encoder_config import Norm, ResNetConfig
+from sslcli.nets.encoder_config import EncoderConfig, Norm, ResNetConfig
 from sslcli.nets.timm_config import TimmConfig
 from sslcli.nets.vit_config import ViTConfig
 from sslcli.tools.export.format import Features, Format, random_pictures, with_normalization
@@ -45,7 +45,7 @@ class Safetensors(Format):
     def snippet(self, source: EncoderFiles) -> str:
         return (
             'import sslcli\nimport torch\n\nencoder = sslcli.load_encoder(".")  # this folder\n'
-            + _feed(source)
+            + feed(source)
         )
 
 
@@ -81,9 +81,9 @@ class Torchvision(Format):
     def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
         import torch
 
-        state = _strip_prefix(encoder, "resnet.")
+        state = strip_prefix(encoder, "resnet.")
         state["fc.weight"], state["fc.bias"] = torch.zeros(1000, encoder.width), torch.zeros(1000)
-        _save(state, folder / self.files(source)[0])
+        save_tensors(state, folder / self.files(source)[0])
 
     def read(self, source: EncoderFiles, folder: Path) -> Features:
         from safetensors.torch import load_file
@@ -104,7 +104,7 @@ class Torchvision(Format):
             f"encoder = {name}()\n"
             f"encoder.load_state_dict(load_file({dumps(self.files(source)[0])}))\n"
             "encoder.fc = torch.nn.Identity()  # or a classifier of your own, to be trained\n"
-            "encoder.eval()\n" + _feed(source)
+            "encoder.eval()\n" + feed(source)
         )
 
 
@@ -115,8 +115,13 @@ class Timm(Format):
     packages = ("timm",)
     extra = "timm"
 
+    @staticmethod
+    def wraps(config: EncoderConfig) -> bool:
+        """Tells whether the encoder holds timm's model as a part; else it has timm's own keys."""
+        return isinstance(config, TimmConfig)
+
     def files(self, source: EncoderFiles) -> list[str]:
-        name, _ = _timm(source)
+        name, _ = timm_network(source)
         return [f"{name.replace('/', '_')}.safetensors"]
 
     def misfit(self, source: EncoderFiles) -> str | None:
@@ -127,26 +132,26 @@ class Timm(Format):
         )
 
     def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
-        prefix = "model." if isinstance(source.config, TimmConfig) else ""
-        _save(_strip_prefix(encoder, prefix), folder / self.files(source)[0])
+        prefix = "model." if self.wraps(source.config) else ""
+        save_tensors(strip_prefix(encoder, prefix), folder / self.files(source)[0])
 
     def read(self, source: EncoderFiles, folder: Path) -> Features:
         import timm
         from safetensors.torch import load_file
 
-        name, arguments = _timm(source)
+        name, arguments = timm_network(source)
         network = timm.create_model(name, **arguments)
         network.load_state_dict(load_file(folder / self.files(source)[0]), strict=True)
         return with_normalization(source, network)
 
     def snippet(self, source: EncoderFiles) -> str:
-        name, arguments = _timm(source)
+        name, arguments = timm_network(source)
         words = ", ".join([dumps(name), *(f"{key}={value!r}" for key, value in arguments.items())])
         return (
             "import timm\nimport torch\nfrom safetensors.torch import load_file\n\n"
             f"encoder = timm.create_model({words})\n"
             f"encoder.load_state_dict(load_file({dumps(self.files(source)[0])}))\n"
-            "encoder.eval()\n" + _feed(source)
+            "encoder.eval()\n" + feed(source)
         )
 
 
@@ -164,7 +169,7 @@ def _resnet(source: EncoderFiles) -> str:
     return source.config.architecture
 
 
-def _timm(source: EncoderFiles) -> tuple[str, dict[str, Any]]:
+def timm_network(source: EncoderFiles) -> tuple[str, dict[str, Any]]:
     """Returns timm's name of the model, and the other arguments of timm.create_model."""
     config, shape = source.config, source.preprocessing
     if isinstance(config, ViTConfig):
@@ -175,18 +180,18 @@ def _timm(source: EncoderFiles) -> tuple[str, dict[str, Any]]:
     return config.model, encoder.arguments
 
 
-def _strip_prefix(encoder: Encoder, prefix: str) -> dict[str, Tensor]:
+def strip_prefix(encoder: Encoder, prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in encoder.state_dict().items()}
 
 
-def _save(state: dict[str, Tensor], path: Path) -> None:
+def save_tensors(state: dict[str, Tensor], path: Path) -> None:
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
     save_file(contiguous, path, metadata={"format": "pt"})
 
 
-def _feed(source: EncoderFiles) -> str:
+def feed(source: EncoderFiles) -> str:
     """Returns the end of a snippet whose `encoder` takes normalised pictures."""
     shape = source.preprocessing
     return (

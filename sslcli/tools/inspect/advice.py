@@ -8,8 +8,8 @@ import numpy as np
 
 from sslcli.data.duplicates import Duplicates
 from sslcli.data.folder import FolderConfig
-from sslcli.tools.inspect.catalogue import Catalogue
 from sslcli.tools.inspect.copies import Copies, across
+from sslcli.tools.inspect.pictures import Catalogue
 from sslcli.tools.inspect.summary import Summary
 from sslcli.tools.inspect.words import Asked
 
@@ -36,7 +36,11 @@ def advise(asked: Asked, catalogue: Catalogue, summary: Summary, copies: Copies)
     typed = {word.partition("=")[0] for word in asked.further}
     known = {field.name for field in fields(asked.config)}
     resolution, reason = _resolution(summary)
-    if asked.config.resolution is not None:
+    if getattr(asked.config, "tile", None) is not None:
+        resolution = None
+    elif catalogue.refusal is not None and not isinstance(asked.config, FolderConfig):
+        resolution = None  # what is not understood has no size
+    elif asked.config.resolution is not None:
         resolution = asked.config.resolution
     elif resolution is not None and not _is_default(asked, summary):
         words.append(f"data.resolution={resolution}")
@@ -48,7 +52,8 @@ def advise(asked: Asked, catalogue: Catalogue, summary: Summary, copies: Copies)
     if policy is Duplicates.warn and across(copies.exact, catalogue.parts):
         words.append("data.duplicates=drop")
         reasons.append("data.duplicates=drop: trains on no picture that it is judged by")
-    return Advice(f"sslcli pretrain {' '.join(words)}", tuple(reasons), resolution)
+    command = " ".join(["sslcli pretrain", *words])  # the words are quoted
+    return Advice(command, tuple(reasons), resolution)
 
 
 def _resolution(summary: Summary) -> tuple[int | None, str]:

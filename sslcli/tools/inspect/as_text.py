@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sslcli.text import printable
-from sslcli.tools.inspect.findings import TITLES, Finding, Seen, Severity, stops_a_run
+from sslcli.tools.inspect.findings import TITLES, Finding, Seen, Severity, several, stops_a_run
 from sslcli.tools.inspect.words import Asked
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def show(asked: Asked, seen: Seen, found: Sequence[Finding], console: Console) -
     some = "" if looked == total else f", {looked:,} looked at"
     size = seen.catalogue.num_bytes
     megabytes = "" if size is None else f", {size / 1e6:,.1f} MB"
-    console.columns(f"{' '.join(asked.words)}: {total:,} pictures{megabytes}{some}", rows(seen))
+    title = f"{' '.join(asked.words)}: {several(total, 'picture')}{megabytes}{some}"
+    console.columns(title, rows(seen))
     for severity in Severity:
         lines = [finding for finding in found if finding.severity is severity]
         if lines:
@@ -46,7 +47,8 @@ def rows(seen: Seen) -> list[tuple[str, str]]:
     sizes = summary.sizes()
     if sizes:
         lines.append(("sizes", _sizes(sizes)))
-    lines += [(name, counted(summary.kinds[name])) for name in ("channels", "depth", "format")]
+    kinds = {name: counted(summary.kinds[name]) for name in ("channels", "depth", "format")}
+    lines += [(name, counts) for name, counts in kinds.items() if counts]
     marks = {name: count for name, count in summary.kinds["marks"].items() if count}
     if marks:
         lines.append(("of these", counted(marks)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.near_duplicates import FLATTEST
+from sslcli.data.depth import CHOICE
 from sslcli.text import printable
 from sslcli.tools.inspect.findings import (
     MOST_NAMED,
@@ -22,11 +23,14 @@ from sslcli.tools.inspect.findings import (
     refused,
     several,
 )
+from sslcli.tools.inspect.near_duplicates import FLATTEST
 
 FEW = 10
 """Training pictures of a class below which it is named: a split leaves nothing to judge it by."""
 UNEQUAL = 10
 """Times the smallest class by which the largest is called unequal."""
+LARGE = 2000
+"""Pixels of the median shorter side from which tiles are worth a word."""
 CUT_AWAY = 0.25
 """The share of a picture outside its middle square from which it is worth a word."""
 
@@ -59,20 +63,34 @@ def blank(seen: Seen) -> list[Finding]:
 
 
 def deep(seen: Seen) -> list[Finding]:
-    if seen.catalogue.keeps_depth:
+    """Finds files of more than 8 bits among others, of which a run asks what is to be kept."""
+    facts, good = seen.survey.facts, seen.survey.good
+    is_deep = facts["deep"][good] & (facts["bits"][good] > 8)
+    if not 0 < is_deep.sum() < len(good) or getattr(seen.config, "depth", None) is not None:
         return []
-    found = _rows(seen, (seen.survey.facts["bits"] > 8) & (seen.survey.facts["width"] > 0))
-    if not found:
+    rows = seen.survey.rows[good[is_deep]].tolist()
+    has = several(len(rows), "picture has", "pictures have")
+    text = f"{has} more than 8 bits a channel, and the others 8: {seen.named(rows)}"
+    return [_shown(Severity.doubtful, "depth", text, CHOICE, rows)]
+
+
+def channels(seen: Seen) -> list[Finding]:
+    """Finds files of another number of channels, which no network takes with the others."""
+    facts = seen.survey.facts[seen.survey.good]
+    taken = np.where(facts["deep"], facts["channels"], np.minimum(facts["channels"], 3))
+    counts = Counter(taken.tolist())
+    if set(counts) <= {1, 3} or len(counts) == 1:
         return []
-    count = several(len(found), "picture has", "pictures have")
-    text = f"{count} more than 8 bits a channel: {seen.named(found)}"
-    fix = "a run makes 8 bits of them"
-    return [_shown(Severity.doubtful, "depth", text, fix, found)]
+    usual = counts.most_common(1)[0][0]
+    rows = seen.survey.rows[seen.survey.good[taken != usual]].tolist()
+    has = several(len(rows), "picture has", "pictures have")
+    text = f"{has} not {usual} channels, as the others have: {seen.named(rows)}"
+    return [_shown(Severity.doubtful, "channels", text, "leave them out: no run takes both", rows)]
 
 
 def wide(seen: Seen) -> list[Finding]:
     facts = seen.survey.facts[seen.survey.good]
-    if not len(facts):
+    if not len(facts) or _in_tiles(seen):
         return []
     shorter = np.minimum(facts["width"], facts["height"])
     lost = 1 - shorter / np.maximum(facts["width"], facts["height"])
@@ -111,27 +129,37 @@ def animated(seen: Seen) -> list[Finding]:
     return [_shown(Severity.doubtful, "frames", text, fix, rows)] if rows else []
 
 
-def ink(seen: Seen) -> list[Finding]:
-    """Finds grey pictures among coloured ones, and those of ink or of many channels."""
-    found = []
+def grey(seen: Seen) -> list[Finding]:
+    """Finds grey pictures among coloured ones."""
     good = seen.survey.good
     coloured = seen.survey.facts["coloured"][good]
-    if 0 < coloured.sum() < len(coloured):
-        grey = seen.survey.rows[good[~coloured]].tolist()
-        text = f"{len(grey):,} of {several(len(coloured), 'picture')} are grey: {seen.named(grey)}"
-        fix = "if colour tells where a picture is from, data.channels=1 makes all grey"
-        found.append(_shown(Severity.note, "grey among colours", text, fix, grey))
-    many = _rows(seen, seen.survey.facts["channels"] > 3)
-    if many and not seen.catalogue.keeps_depth:
-        has = several(len(many), "picture has", "pictures have")
-        text = f"{has} more than three channels: {seen.named(many)}"
-        found.append(_shown(Severity.doubtful, "channels", text, "", many))
-    return found
+    if not 0 < coloured.sum() < len(coloured):
+        return []
+    rows = seen.survey.rows[good[~coloured]].tolist()
+    verb = "is" if len(rows) == 1 else "are"
+    text = f"{len(rows):,} of {several(len(good), 'picture')} {verb} grey: {seen.named(rows)}"
+    fix = "if colour tells where a picture is from, data.channels=1 makes all grey"
+    return [_shown(Severity.note, "grey among colours", text, fix, rows)]
+
+
+def _in_tiles(seen: Seen) -> bool:
+    return getattr(seen.config, "tile", None) is not None
+
+
+def large(seen: Seen) -> list[Finding]:
+    sides = seen.summary.sides
+    if not len(sides) or np.median(sides) < LARGE or _in_tiles(seen):
+        return []
+    text = (
+        f"pictures are large: half of them have a shorter side of {np.median(sides):,.0f} or more"
+    )
+    fix = "where small things matter, data.tile=256 cuts tiles in place of shrinking the whole"
+    return [Finding(Severity.note, "large", text, fix)]
 
 
 def enlarged(seen: Seen) -> list[Finding]:
     side = seen.advice.resolution
-    if side is None:
+    if side is None or _in_tiles(seen):
         return []
     facts = seen.survey.facts[seen.survey.good]
     small = np.minimum(facts["width"], facts["height"]) < side
@@ -215,8 +243,10 @@ CHECKS: tuple[Check, ...] = (
     deep,
     animated,
     classes,
-    ink,
+    channels,
+    grey,
     wide,
+    large,
     enlarged,
     turned,
     transparent,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.near_duplicates import clusters, near_pairs
-from sslcli.tools.inspect.catalogue import PART_NAMES, Catalogue
+from sslcli.tools.inspect.near_duplicates import clusters, near_pairs
+from sslcli.tools.inspect.pictures import PART_NAMES, Catalogue
 from sslcli.tools.inspect.survey import Survey
 
 JUDGED = ("val", "test")
@@ -71,9 +71,9 @@ def within(found: Sequence[Sequence[int]], parts: NDArray[np.int8]) -> list[list
     return several
 
 
-def contradictions(catalogue: Catalogue, copies: Copies) -> list[list[int]]:
-    """Returns the clusters of exact copies that are in different classes."""
+def contradictions(catalogue: Catalogue, clusters: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+    """Returns the clusters whose pictures are in different classes."""
     labels = catalogue.labels
     if labels is None:
         return []
-    return [rows for rows in copies.exact if len({labels[row] for row in rows} - {""}) > 1]
+    return [rows for rows in clusters if len({labels[row] for row in rows} - {""}) > 1]

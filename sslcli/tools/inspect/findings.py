@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from sslcli.data.data_config import DataConfig
 from sslcli.text import printable
 from sslcli.tools.inspect.advice import Advice
-from sslcli.tools.inspect.catalogue import PART_NAMES, Catalogue
 from sslcli.tools.inspect.copies import Copies, across, contradictions, within
+from sslcli.tools.inspect.pictures import PART_NAMES, Catalogue
 from sslcli.tools.inspect.summary import Summary
 from sslcli.tools.inspect.survey import Survey
 
 MOST_NAMED = 3
+MAX_BAD = 0.01
+"""The share of broken pictures that is too many, where the data say none."""
 MOST_SHOWN = 60
 """Rows of a finding that are handed on to be drawn."""
 
@@ -57,7 +60,7 @@ class Seen:
     summary: Summary
     copies: Copies
     advice: Advice
-    max_bad: float
+    config: DataConfig
     others: dict[str, int]
     """Files that are read by no one, by their ending."""
 
@@ -107,9 +110,10 @@ def broken(seen: Seen) -> list[Finding]:
     text = (
         f"{len(bad):,} of {several(total, 'picture')} cannot be decoded: {'; '.join(named)}{more}"
     )
-    too_many = len(bad) > seen.max_bad * total
+    max_bad = getattr(seen.config, "max_bad", MAX_BAD)
+    too_many = len(bad) > max_bad * total
     fix = "repair or remove them"
-    fix += f"; a run refuses more than data.max_bad={seen.max_bad}" if too_many else ""
+    fix += f"; a run refuses more than data.max_bad={max_bad}" if too_many else ""
     return [Finding(Severity.wrong if too_many else Severity.doubtful, "broken", text, fix)]
 
 
@@ -162,14 +166,14 @@ def _shared_groups(seen: Seen) -> list[Finding]:
 def copies_within(seen: Seen) -> list[Finding]:
     """Finds the same picture more than once in a part, and in different classes."""
     found = []
-    differing = contradictions(seen.catalogue, seen.copies)
+    differing = contradictions(seen.catalogue, seen.copies.exact)
     if differing:
-        labels = seen.catalogue.labels or []
-        first = differing[0][:MOST_NAMED]
-        named = ", ".join(f"{seen.name(row)} ({printable(labels[row])})" for row in first)
         verb = "is" if len(differing) == 1 else "are"
-        text = f"{several(len(differing), 'picture')} {verb} in more than one class: {named}"
-        fix = "keep each in the class that is right"
+        what = f"{several(len(differing), 'picture')} {verb} in more than one class"
+        text, fix = (
+            f"{what}: {_classed(seen, differing[0])}",
+            "keep each in the class that is right",
+        )
         found.append(Finding(Severity.wrong, "two classes", text, fix, _shown(differing)))
     parts = seen.catalogue.parts
     same = [rows for rows in within(seen.copies.exact, parts) if rows not in differing]
@@ -179,13 +183,34 @@ def copies_within(seen: Seen) -> list[Finding]:
         text = f"{what} of another in the same part, byte for byte: {seen.named(same[0])}"
         fix = "remove them: a validation that is drawn from them would hold what training holds"
         found.append(Finding(Severity.doubtful, "copies", text, fix, _shown(same)))
-    alike = within(seen.copies.near, parts)
+    return [*found, *_near_copies(seen)]
+
+
+def _near_copies(seen: Seen) -> list[Finding]:
+    found = []
+    alike = within(seen.copies.near, seen.catalogue.parts)
+    differing = contradictions(seen.catalogue, alike)
+    if differing:
+        number = sum(map(len, differing))
+        what = f"{number:,} pictures look like one of another class"
+        text, fix = (
+            f"{what}: {_classed(seen, differing[0])}",
+            "keep each in the class that is right",
+        )
+        found.append(Finding(Severity.doubtful, "alike in classes", text, fix, _shown(differing)))
+    alike = [rows for rows in alike if rows not in differing]
     if alike:
         number = sum(map(len, alike))
         text = f"{number:,} pictures look like another of their part: {seen.named(alike[0])}"
         fix = "see whether they are one picture saved twice; frames of one film are a group"
         found.append(Finding(Severity.note, "near copies", text, fix, _shown(alike)))
     return found
+
+
+def _classed(seen: Seen, rows: Sequence[int]) -> str:
+    labels = seen.catalogue.labels or []
+    named = [f"{seen.name(row)} ({printable(labels[row])})" for row in rows[:MOST_NAMED]]
+    return ", ".join(named)
 
 
 def _shown(clusters: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

@@ -16,27 +16,28 @@ from sslcli.files import write_atomically
 from sslcli.tools.inspect.advice import advise
 from sslcli.tools.inspect.as_text import show
 from sslcli.tools.inspect.as_values import values
-from sslcli.tools.inspect.catalogue import Catalogue, catalogue_of
+from sslcli.tools.inspect.catalogue import catalogue_of
 from sslcli.tools.inspect.checks import CHECKS
 from sslcli.tools.inspect.copies import find_copies
 from sslcli.tools.inspect.findings import Seen, in_order
+from sslcli.tools.inspect.pictures import Catalogue
 from sslcli.tools.inspect.summary import summary_of
 from sslcli.tools.inspect.survey import survey_of
 from sslcli.tools.inspect.words import Asked, understand
 
 if TYPE_CHECKING:
     from sslcli.console import Console
+    from sslcli.tools.table import Compose
 
 TABLES_BESIDE = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt", ".json", ".md")
 """Endings of files that describe pictures, and are none."""
-MAX_BAD = 0.01
 
 
-def inspect(given: argparse.Namespace, console: Console) -> None:
+def inspect(given: argparse.Namespace, console: Console, compose: Compose) -> None:
     require(given.at_most > 0, "--at-most", given.at_most, "positive", "leave it out")
     workers = given.workers
     require(workers is None or workers > 0, "--workers", workers, "positive", "leave it out")
-    asked = understand(given.words)
+    asked = understand(given.words, compose)
     target = None if given.to is None else Path(given.to).expanduser()
     file = None if given.json in (None, "-") else Path(given.json).expanduser()
     _require_new(target, file)
@@ -65,8 +66,8 @@ def look(asked: Asked, at_most: int, workers: int | None, console: Console) -> S
     summary = summary_of(catalogue, survey)
     copies = find_copies(survey)
     advice = advise(asked, catalogue, summary, copies)
-    max_bad = getattr(asked.config, "max_bad", MAX_BAD)
-    return Seen(catalogue, survey, summary, copies, advice, max_bad, other_files(catalogue))
+    others = other_files(catalogue)
+    return Seen(catalogue, survey, summary, copies, advice, asked.config, others)
 
 
 def _require_new(target: Path | None, file: Path | None) -> None:

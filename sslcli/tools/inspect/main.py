@@ -9,6 +9,7 @@ from sslcli.tools.arguments import parse
 
 if TYPE_CHECKING:
     from sslcli.console import Console
+    from sslcli.tools.table import Compose
 
 AT_MOST = 100_000
 EXAMPLES = """\
@@ -19,12 +20,12 @@ examples
 """
 
 
-def main(arguments: list[str], console: Console) -> int:
+def main(arguments: list[str], console: Console, compose: Compose) -> int:
     given = parse(_parser(), arguments)
 
     from sslcli.tools.inspect.inspection import inspect  # imports PIL
 
-    inspect(given, console)
+    inspect(given, console, compose)
     return 0
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sslcli.data.picture_facts import thumbnail
 from sslcli.files import written_whole
 from sslcli.report import html_page as on_page
 from sslcli.report.frame import Html
@@ -20,6 +19,7 @@ from sslcli.tools.inspect.as_text import rows as counted_rows
 from sslcli.tools.inspect.as_values import values
 from sslcli.tools.inspect.findings import TITLES, Finding, Seen, Severity
 from sslcli.tools.inspect.odd import odd_ones
+from sslcli.tools.inspect.picture_facts import thumbnail
 from sslcli.tools.inspect.words import Asked
 
 ORIGIN = "sslcli-inspect"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.table_file import BETWEEN
-from sslcli.tools.inspect.catalogue import PART_NAMES, Catalogue
+from sslcli.tools.inspect.pictures import PART_NAMES, Catalogue
 from sslcli.tools.inspect.survey import Survey
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from sslcli.data.decode import read_each, reason_of
 from sslcli.data.images import Track, evenly_spaced
-from sslcli.data.near_duplicates import SIDE, SMALL, WINDOWS, perceptual_hashes
-from sslcli.data.picture_facts import COPY, FACTS, Look, look_at_bytes, look_at_pixels
-from sslcli.tools.inspect.catalogue import Catalogue
+from sslcli.tools.inspect.near_duplicates import SIDE, SMALL, WINDOWS, perceptual_hashes
+from sslcli.tools.inspect.picture_facts import COPY, FACTS, Look, look_at_bytes, look_at_pixels
+from sslcli.tools.inspect.pictures import Catalogue
 
 BLOCK = 256
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING
 
-import yaml
-
-from sslcli.config import to_dataclass
-from sslcli.data import DATA
 from sslcli.data.array_files import image_keys
 from sslcli.data.data_config import DataConfig
 from sslcli.data.idx import find_idx
 from sslcli.data.parts import is_ignored
 from sslcli.data.scan import is_picture
 from sslcli.data.table_file import READERS
-from sslcli.errors import SslcliError, unknown
-from sslcli.text import hydra_path, shell_quoted
+from sslcli.errors import SslcliError
+from sslcli.text import hydra_override, hydra_path, shell_quoted
+
+if TYPE_CHECKING:
+    from sslcli.tools.table import Compose
 
 KINDS = {
     ".npz": "arrays",
@@ -54,7 +51,7 @@ class Asked:
         return [f"data={self.kind}", *place, *self.further]
 
 
-def understand(words: Sequence[str]) -> Asked:
+def understand(words: Sequence[str], compose: Compose) -> Asked:
     """Returns the data that are meant: by a path, a word without =, or by a run's words.
 
     Raises SslcliError for words that cannot be used.
@@ -70,13 +67,14 @@ def understand(words: Sequence[str]) -> Asked:
     kind = typed.pop("data", None) or (guessed(Path(paths[0]).expanduser()) if paths else None)
     if kind is None:
         raise SslcliError("data=… says which kind of data it is, and is missing", EXAMPLES)
-    if kind not in DATA:
-        raise unknown("choice of data:", kind, DATA)
-    cls = DATA[kind]
-    values = {key.removeprefix("data."): _value(cls, key, text) for key, text in typed.items()}
-    place = {"root": paths[0]} if paths else {}
-    further = [shell_quoted(f"{key}={text}") for key, text in typed.items() if key != "data.root"]
-    return Asked(kind, to_dataclass(cls, {**values, **place}, "data"), tuple(further))
+    place = [hydra_override("data.root", paths[0])] if paths else []
+    further = [f"{key}={text}" for key, text in typed.items()]
+    composed = compose("pretrain", [f"data={kind}", *place, *further])
+    if len(composed) != 1:
+        message = f"the words mean {len(composed)} data sets"
+        raise SslcliError(message, "give each key one value, and look at one at a time")
+    quoted = [shell_quoted(word) for word in further if not word.startswith("data.root=")]
+    return Asked(kind, composed[0][1].data, tuple(quoted))
 
 
 def _split(word: str) -> tuple[str, str]:
@@ -85,21 +83,6 @@ def _split(word: str) -> tuple[str, str]:
         message = f"{word}: only words of the data can be inspected"
         raise SslcliError(message, EXAMPLES)
     return key, value
-
-
-def _value(cls: type[DataConfig], key: str, text: str) -> Any:
-    """Returns a setting's value as Hydra would read it: text of a text field, else YAML."""
-    hint = get_type_hints(cls).get(key.removeprefix("data."))
-    kinds = set(get_args(hint)) if get_origin(hint) is UnionType else {hint}
-    if str in kinds:
-        quoted = re.fullmatch(r"(['\"])(.*)\1", text, re.DOTALL)
-        if quoted:
-            return re.sub(rf"\\(?=\\*{quoted[1]})", "", quoted[2])
-        return None if text == "null" and type(None) in kinds else text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as reason:
-        raise SslcliError(f"{key}={text} cannot be read", "give one value, or [a,b,c]") from reason
 
 
 def guessed(path: Path) -> str:

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from sslcli.augment.recorded import Recorded, recorded
 from sslcli.data.images import ImageSet
+from sslcli.data.resize import at_resolution
 from sslcli.data.statistics import channel_moments
 from sslcli.data.values_config import ValuesConfig
-from sslcli.experiments.figures import sound_views
+from sslcli.experiments.figures import shown_pictures, sound_views
 from sslcli.generators import seed_generators
 from sslcli.method import Method, views_one_by_one
-from sslcli.preprocessing import Preprocessing
+from sslcli.preprocessing import Preprocessing, Squeezed
 from sslcli.report.display import Display
 from sslcli.report.figures import save_views
 from sslcli.seeding import derive_seed
@@ -44,21 +45,38 @@ def draw(variants: list[tuple[str, Any]], num: int, path: Path, console: Console
     pictures = load_few(config.data, num, console.track)
     mean, std = channel_moments(pictures)
     shape = Preprocessing(pictures.resolution, pictures.channels, mean, std)
-    images = torch.tensor(pictures.images[:])
-    made = [_made(name, config, shape, images) for name, config in variants]
+    made = [_made(name, config, shape, _images(pictures, config)) for name, config in variants]
     views = [view for variant in made for view in variant.views]
     names = [name for variant in made for name in _headings(variant, len(made) > 1)]
     plain = shape.without_normalization()
     path.parent.mkdir(parents=True, exist_ok=True)
     shown = config.data.shown if isinstance(config.data, ValuesConfig) else None
     display = Display.of(pictures.images, None if shown is None else tuple(shown))
-    save_views(path, images.numpy(), views, plain.mean, plain.std, display, names)
+    save_views(
+        path,
+        shown_pictures(_images(pictures, config)),
+        views,
+        plain.mean,
+        plain.std,
+        display,
+        names,
+    )
     for variant in made:
         _tell(variant, pictures, console)
     console.say(f"views: {shell_path(path)}")
 
 
-def _made(name: str, config: Any, shape: Preprocessing, images: Tensor) -> Made:
+def _images(pictures: ImageSet, config: Any) -> Tensor | Squeezed:
+    """Returns the pictures as training would be given them."""
+    if not config.method.draws_crops():
+        pictures = at_resolution(pictures, pictures.resolution)
+    images = torch.tensor(pictures.images[:])
+    if pictures.aspects is None:
+        return images
+    return Squeezed(images, torch.tensor(pictures.aspects))
+
+
+def _made(name: str, config: Any, shape: Preprocessing, images: Tensor | Squeezed) -> Made:
     """Makes the views that the first step of a run would make of these pictures."""
     augmentations: list[Recorded] = []
     built = build_method(config.method, config.encoder, shape, config.seed)

@@ -30,6 +30,9 @@ from sslcli.tools.export import formats
         ("timm", "timm", ["test_vit.safetensors"]),
         pytest.param("timm", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         ("vit", "timm", ["vit_tiny_patch16_224.safetensors"]),
+        ("vit", "huggingface", ["model.safetensors", "config.json"]),
+        ("timm", "huggingface", ["model.safetensors", "config.json"]),
+        ("resnet18", "huggingface", ["model.safetensors", "config.json"]),
         pytest.param("vit", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         pytest.param("vit", "torchscript", ["encoder.pt2"], marks=pytest.mark.slow),
     ],
@@ -46,14 +49,13 @@ def test_what_is_written_gives_the_runs_features_by_the_code_on_its_card(
     folder = tmp_path / "taken"
     outcome = sslcli("export", str(trained(name)), "--to", form, "--output", str(folder))
     assert outcome.status == 0, outcome.err
-    assert {path.name for path in folder.iterdir()} == {*files, "MODEL_CARD.md"}
+    card = "README.md" if form == "huggingface" else "MODEL_CARD.md"
+    assert {path.name for path in folder.iterdir()} == {*files, card}
     (said,) = re.findall(
         r"largest difference from the run's features: (\S+) on \d+ test pictures", outcome.out
     )
     assert float(said) < 1e-4
-    (code,) = re.findall(
-        r"```python\n(.*?)```", (folder / "MODEL_CARD.md").read_text(), flags=re.DOTALL
-    )
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / card).read_text(), flags=re.DOTALL)
     monkeypatch.chdir(folder)
     made: dict[str, Any] = {}
     exec(code, made)

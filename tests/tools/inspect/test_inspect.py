@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tarfile
 import zipfile
@@ -13,10 +14,14 @@ import pytest
 from doubles import Sslcli
 from PIL import Image
 
+from sslcli.cli.experiment import composer
 from sslcli.data.folder import FolderConfig
 from sslcli.data.table import TableConfig
 from sslcli.errors import SslcliError
 from sslcli.tools.inspect.words import understand
+from sslcli.tools.table import Compose
+
+pytestmark = pytest.mark.usefixtures("plainly")
 
 
 @pytest.fixture
@@ -31,27 +36,32 @@ def few(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_path_alone_is_enough(few: Path) -> None:
-    asked = understand([str(few)])
+def test_a_path_alone_is_enough(few: Path, plainly: Compose) -> None:
+    asked = understand([str(few)], plainly)
     assert asked.config == FolderConfig(root=str(few))
     assert asked.words == ["data=folder", f"\"data.root='{few}'\""]
 
 
-def test_a_runs_words_mean_what_they_mean_in_a_run(few: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data=foldr", "data.root=."], "there is no data 'foldr'"),
+        ([".", "data.resolution=32,64"], "the words mean 2 data sets"),
+    ],
+)
+def test_a_mistake_in_a_runs_words_is_answered_as_in_a_run(words: list[str], message: str) -> None:
+    with pytest.raises(SslcliError, match=message):
+        understand(words, composer(False))
+
+
+def test_a_runs_words_mean_what_they_mean_in_a_run(few: Path, plainly: Compose) -> None:
     table = few / "t.csv"
     table.write_text("path\na.png\n")
-    words = [
-        "data=table",
-        f"data.root={table}",
-        "data.label=2024",
-        "data.max_bad=0.5",
-        "data.groups=null",
-    ]
-    found = understand(words).config
-    assert found == TableConfig(root=str(table), label="2024", max_bad=0.5, groups=None)
-    pattern = understand([str(table), r"data.groups='patient(\d+)'"]).config
-    assert isinstance(pattern, TableConfig)
-    assert pattern.groups == r"patient(\d+)"
+    words = [str(table), "data.label=2024", "data.max_bad=0.5", r"data.groups='patient(\d+)'"]
+    asked = understand(words, composer(False))
+    groups = r"patient(\d+)"
+    assert asked.config == TableConfig(root=str(table), label="2024", max_bad=0.5, groups=groups)
+    assert asked == understand(words, plainly), "so tests may do without Hydra"
 
 
 @pytest.mark.parametrize(
@@ -59,8 +69,6 @@ def test_a_runs_words_mean_what_they_mean_in_a_run(few: Path) -> None:
     [
         (["nowhere"], "there is no file or folder 'nowhere'"),
         (["data.root=x"], "data=… says which kind of data it is, and is missing"),
-        (["data=foldr", "data.root=."], "there is no choice of data: 'foldr'"),
-        ([".", "data.resolutoin=32"], "there is no key 'data.resolutoin'"),
         ([".", "data.resolution=-3"], "data.resolution must be positive, got -3"),
         ([".", "method=simclr"], "method=simclr: only words of the data can be inspected"),
         ([".", "data.root=.."], "there are 2 places: . .."),
@@ -124,11 +132,6 @@ def test_the_result_is_the_same_for_any_number_of_threads(few: Path, sslcli: Ssl
     assert len(said) == 1
 
 
-def test_a_word_is_no_flag_of_a_run(few: Path) -> None:
-    with pytest.raises(SslcliError, match="only words of the data"):
-        understand([str(few), "seed=1"])
-
-
 def test_arrays_that_a_run_refuses_are_told_with_the_reason(tmp_path: Path, sslcli: Sslcli) -> None:
     pixels = 5 * np.random.default_rng(0).random((4, 9, 8, 3)).astype(np.float32)
     np.savez(tmp_path / "a.npz", x_train=pixels)
@@ -136,6 +139,32 @@ def test_arrays_that_a_run_refuses_are_told_with_the_reason(tmp_path: Path, sslc
     assert found["depth"] == {"32-bit floats": 4}
     refused = next(one for one in found["findings"] if one["kind"] == "refused")
     assert "data.range" in refused["fix"]
+    assert "data.resolution" not in found["command"], "what is not understood has no size"
+
+
+def test_a_folder_of_broken_files_is_told_as_one(tmp_path: Path, sslcli: Sslcli) -> None:
+    (tmp_path / "bad").mkdir()
+    for number in range(3):
+        (tmp_path / f"bad/{number}.jpg").write_text("no picture")
+    outcome = sslcli("inspect", "bad", "--to", "found")
+    assert outcome.status == 0, outcome.err
+    assert "3 of 3 pictures cannot be decoded" in outcome.out
+    assert "to train on it, once what stops it is mended" in outcome.out
+    assert Path("found/inspection.html").is_file()
+
+
+def test_names_that_are_no_text_are_told_all_the_same(tmp_path: Path, sslcli: Sslcli) -> None:
+    (tmp_path / "odd").mkdir()
+    blots = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    for name in (b"\xff.png", b"a\nb.png", b"\x1b[31m.png"):
+        Image.fromarray(blots).save(tmp_path / "odd/plain.png")
+        (tmp_path / "odd/plain.png").rename(tmp_path / "odd" / os.fsdecode(name))
+    outcome = sslcli("inspect", "odd", "--to", "found", "--json", "found.json")
+    assert outcome.status == 0, outcome.err
+    assert "\x1b" not in outcome.out
+    assert "\\x1b[31m.png" in outcome.out
+    (copies,) = json.loads(Path("found.json").read_text(encoding="utf-8"))["copies"]
+    assert sorted(copies) == sorted(["\\xff.png", "a\nb.png", "\x1b[31m.png"])
 
 
 def test_a_set_that_comes_with_the_package_is_inspected_too(sslcli: Sslcli) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.tar_extensions import extended
+from sslcli.archives.tar_extensions import extended
 from sslcli.errors import SslcliError
 from sslcli.system import READ_ONLY, read_piece
 from sslcli.text import printable
@@ -43,13 +44,18 @@ WRONG_KINDS = {
 class TarIndex:
     """Lists the M files in a tar file: where each starts, and its size in bytes, (M,) int64.
 
-    `labels`: the content of the small files whose name ends in .cls, by number.
+    `text`: their names, with \\0 between them. `labels`: the content of the small files whose name
+    ends in .cls, by number, and of others that were asked for.
     """
 
-    names: list[bytes]
+    text: bytes
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
     labels: dict[int, bytes]
+
+    @cached_property
+    def names(self) -> list[str]:
+        return os.fsdecode(self.text).split("\0") if len(self.starts) else []
 
 
 class Members(NamedTuple):
@@ -61,27 +67,29 @@ class Members(NamedTuple):
     labels: dict[int, bytes]
 
 
-def index_tar(path: Path) -> TarIndex:
+def index_tar(path: Path, called: str | None = None) -> TarIndex:
     """Reads all headers of a tar file; raises SslcliError where it is damaged, or cut off.
 
+    `called`: what errors call it; None: its path.
     A checksum of every header is compared. OSError where it cannot be read.
     """
     names: list[bytes] = []
     starts, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     labels: dict[int, bytes] = {}
-    for members in TarWalk(path):
+    for members in TarWalk(path, called or str(path)):
         labels.update((len(names) + number, text) for number, text in members.labels.items())
         names += members.names
         starts.append(members.starts)
         sizes.append(members.sizes)
-    return TarIndex(names, np.concatenate(starts), np.concatenate(sizes), labels)
+    return TarIndex(b"\0".join(names), np.concatenate(starts), np.concatenate(sizes), labels)
 
 
 class TarWalk:
     """Yields the members of a tar file, some at a time, from its begin to its end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, called: str) -> None:
         self._path = path
+        self._called = called
         self._position = 0
 
     def __iter__(self) -> Iterator[Members]:
@@ -179,21 +187,18 @@ class TarWalk:
             kind = bytes(header[156:157])
             name = printable(os.fsdecode(_names(header[None])[0]))
             if kind in LINKS:
-                message = f"{self._path} holds a link, {name}, and no file of this name"
+                message = f"{self._called} holds a link, {name}, and no file of this name"
                 raise SslcliError(message, WRONG_KINDS["links"])
             if kind not in OTHERS:
-                message = f"{self._path} holds {name} of an unknown kind, {kind!r}"
+                message = f"{self._called} holds {name} of an unknown kind, {kind!r}"
                 raise SslcliError(message, WRONG_KINDS["sparse"])
 
     def _add_labels(
         self, number: int, blocks: NDArray[np.uint8], headers: NDArray[np.int64], members: Members
     ) -> None:
         sizes = members.sizes.tolist()
-        rows = [
-            row
-            for row, name in enumerate(members.names)
-            if name.endswith(LABEL) and sizes[row] <= LONGEST_LABEL
-        ]
+        rows = [row for row, name in enumerate(members.names) if name.endswith(LABEL)]
+        rows = [row for row in rows if sizes[row] <= LONGEST_LABEL]
         places = headers[rows] + 1
         texts = blocks[np.minimum(places, len(blocks) - 1), :LONGEST_LABEL].tobytes()
         behind = places.searchsorted(len(blocks))
@@ -213,7 +218,7 @@ class TarWalk:
             where += len(rest)
 
     def _damaged(self, what: str, where: int, fix: str = FIX) -> SslcliError:
-        return SslcliError(f"{self._path} {what}, at byte {where:,} of {self._size:,}", fix)
+        return SslcliError(f"{self._called} {what}, at byte {where:,} of {self._size:,}", fix)
 
 
 def read_at(number: int, count: int, start: int) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sslcli.data.near_duplicates import (
+from sslcli.tools.inspect.near_duplicates import (
     LEAST_ALIKE,
     MOST_BITS,
     SMALL,
@@ -17,7 +17,7 @@ from sslcli.data.near_duplicates import (
     near_pairs,
     perceptual_hashes,
 )
-from sslcli.data.picture_facts import look_at_bytes
+from sslcli.tools.inspect.picture_facts import look_at_bytes
 
 
 def planted(count: int) -> NDArray[np.uint64]:

@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from sslcli.data.decode import reason_of
-from sslcli.data.near_duplicates import SIDE, SMALL, WINDOWS
-from sslcli.data.stored_picture import ORIENTATION, TURNS, load_upright, to_grey_or_rgb
+from sslcli.data.deep_files import read_deep
+from sslcli.data.deep_picture import DeepPicture
+from sslcli.data.stored_picture import (
+    TURNS,
+    load_upright,
+    orientation_of,
+    to_grey_or_rgb,
+)
+from sslcli.tools.inspect.near_duplicates import SIDE, SMALL, WINDOWS
 
 COPY = 64
 """Side of the small copy: the whole picture, pressed into a square."""
@@ -29,13 +36,15 @@ FACTS = np.dtype(
         ("turned", np.bool_),
         ("alpha", np.bool_),
         ("coloured", np.bool_),
+        ("deep", np.bool_),
         ("mean", np.float32),
         ("deviation", np.float32),
         ("format", "U8"),
     ]
 )
 """Of a picture: width and height upright; channels without alpha, and the bits of each, as stored;
-whether EXIF turns it; whether any pixel is coloured; mean and deviation of the small copy's grey.
+whether EXIF turns it; whether any pixel is coloured; whether it is
+deep, of which Pillow does not read all; mean and deviation of the small copy's grey.
 """
 NO_WINDOWS = np.zeros((len(WINDOWS), 0, 0), dtype=np.uint8)
 TIFF_BITS, TIFF_CHANNELS, TIFF_FORMAT, TIFF_WIDTH, TIFF_HEIGHT = 258, 277, 339, 256, 257
@@ -68,6 +77,10 @@ def look_at_bytes(data: bytes) -> Look:
     facts = np.zeros((), dtype=FACTS)
     digest = hashlib.sha256(data).digest()[:16]
     try:
+        deep = read_deep(data)
+        if deep is not None:
+            _describe(facts, deep, data)
+            return _looked(facts, _shown(deep.on_white), digest)
         with Image.open(io.BytesIO(data)) as image:
             _read_header(facts, image, data)
             upright = _decoded(image, COPY)
@@ -89,7 +102,10 @@ def _decoded(image: Image.Image, side: int) -> Image.Image:
 
 def thumbnail(content: bytes | NDArray[Any], side: int) -> Image.Image:
     """Returns a picture upright, at most `side` pixels wide and high; raises as `look_at_bytes`."""
-    if isinstance(content, bytes):
+    deep = read_deep(content) if isinstance(content, bytes) else None
+    if deep is not None:
+        upright = _shown(deep.on_white)
+    elif isinstance(content, bytes):
         with Image.open(io.BytesIO(content)) as image:
             upright = _decoded(image, side)
     else:
@@ -117,7 +133,7 @@ def _shown(pixels: NDArray[Any]) -> Image.Image:
     """
     shown = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
     if pixels.dtype != np.uint8:
-        numbers = np.nan_to_num(shown.astype(np.float64))
+        numbers = np.nan_to_num(shown.astype(np.float64), posinf=0, neginf=0)
         low, high = numbers.min(), numbers.max()
         shown = np.round((numbers - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(shown[..., 0] if shown.shape[2] == 1 else shown))
@@ -142,6 +158,20 @@ def _window(grey: Image.Image, share: float) -> Image.Image:
     return grey.resize((SIDE, SIDE), Image.Resampling.BOX, box=(low, low, high, high))
 
 
+def _describe(facts: NDArray[Any], deep: DeepPicture, data: bytes) -> None:
+    """Fills in the facts of a picture of more than 8 bits, or of other channels than Pillow's."""
+    facts["height"], facts["width"], facts["channels"] = deep.pixels.shape
+    facts["bits"], facts["floats"] = 8 * deep.pixels.itemsize, deep.pixels.dtype.kind == "f"
+    facts["deep"], facts["frames"], facts["alpha"] = True, 1, deep.alpha is not None
+    known = {PNG_START[:4]: "PNG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"\x93NUM": "NPY"}
+    facts["format"] = known.get(data[:4], "TIFF" if data[:2] in (b"II", b"MM") else "DICOM")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            facts["turned"] = orientation_of(image) in TURNS
+    except Exception:  # Pillow does not know all that can be read
+        facts["turned"] = False
+
+
 def _read_header(facts: NDArray[Any], image: Image.Image, data: bytes) -> None:
     facts["format"] = image.format or "?"
     facts["channels"] = 1 if image.mode.startswith("I") else CHANNELS.get(image.mode, 3)
@@ -149,10 +179,7 @@ def _read_header(facts: NDArray[Any], image: Image.Image, data: bytes) -> None:
     has_alpha = "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba")
     facts["alpha"] = has_alpha
     facts["frames"] = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    try:
-        turn = int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # broken EXIF
-        turn = 1
+    turn = orientation_of(image)
     facts["turned"] = turn in TURNS
     size = image.size[::-1] if turn in TURNS and turn >= LYING else image.size
     facts["width"], facts["height"] = size

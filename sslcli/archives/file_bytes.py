@@ -13,9 +13,6 @@ from typing import NamedTuple
 
 from sslcli.system import READ_ONLY, read_piece
 
-MOST_OPEN = 64
-"""Large files that stay open: systems allow a process 256 or 1,024."""
-
 
 def read_bytes(path: str | Path) -> bytes:
     """Returns the file's content.
@@ -61,7 +58,9 @@ class OpenFile:
 
 
 class Archives:
-    """Reads pieces of large files, of which up to `MOST_OPEN` stay open, from any thread."""
+    """Reads pieces of large files, of which up to `most_open` stay open, from any thread."""
+
+    most_open = 64  # systems allow a process 256 or 1,024
 
     def __init__(self, paths: Sequence[str], states: Sequence[FileState]) -> None:
         self.paths = tuple(paths)
@@ -75,8 +74,7 @@ class Archives:
         Raises OSError where it cannot be read, is shorter, or is not in the state that it was in.
         """
         opened = self._opened(file)
-        status, state = os.fstat(opened.number), self.states[file]
-        if (status.st_size, status.st_mtime_ns) != (state.size, state.modified):
+        if not self._is_as_listed(os.fstat(opened.number), self.states[file]):
             raise OSError(errno.ESTALE, "it has changed since it was listed", self.paths[file])
         pieces, missing = [], count
         while missing:
@@ -87,11 +85,19 @@ class Archives:
             missing -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def _is_as_listed(self, status: os.stat_result, state: FileState) -> bool:
+        return (status.st_size, status.st_mtime_ns) == (state.size, state.modified)
+
+    def _open_file(self, file: int) -> OpenFile:
+        return OpenFile(self.paths[file])
+
     def _opened(self, file: int) -> OpenFile:
         """Returns the open file; another, long unused, is closed when its last reader is done."""
         with self._lock:
-            opened = self._open.pop(file, None) or OpenFile(self.paths[file])
+            opened = self._open.pop(file, None)
+        opened = opened or self._open_file(file)
+        with self._lock:
             self._open[file] = opened
-            if len(self._open) > MOST_OPEN:
+            if len(self._open) > self.most_open:
                 self._open.popitem(last=False)
-            return opened
+        return opened

@@ -12,9 +12,9 @@ from PIL import Image
 from sslcli.data.decode import decoded_pixels
 from sslcli.data.folder import FolderConfig
 from sslcli.data.images import ImageSet
-from sslcli.data.masks import masks_of
 from sslcli.data.table import TableConfig
 from sslcli.errors import SslcliError
+from sslcli.evaluation.mask_files import masks_of
 
 
 def blocks() -> NDArray[np.uint8]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sslcli.data import tar_index
-from sslcli.data.tar_index import index_tar, octal
+from sslcli.archives import tar_index
+from sslcli.archives.tar_index import index_tar, octal
 from sslcli.errors import SslcliError
 
 RNG = np.random.default_rng(0)
@@ -57,11 +57,11 @@ def found(path: Path) -> list[tuple[str, bytes]]:
         start = int(index.starts[number])
         assert text == content[start : start + int(index.sizes[number])]
     small = {
-        n for n, name in enumerate(index.names) if name.endswith(b".cls") and index.sizes[n] <= 64
+        n for n, name in enumerate(index.names) if name.endswith(".cls") and index.sizes[n] <= 64
     }
     assert set(index.labels) == small
     return [
-        (name.decode(), content[start : start + size])
+        (name, content[start : start + size])
         for name, start, size in zip(
             index.names, index.starts.tolist(), index.sizes.tolist(), strict=True
         )
@@ -118,7 +118,7 @@ def test_a_size_that_takes_more_digits_than_there_are_is_read(tmp_path: Path) ->
         after.size = 3
         file.write(after.tobuf(tarfile.GNU_FORMAT) + b"abc".ljust(512, b"\0") + bytes(1024))
     index = index_tar(path)
-    assert index.names == [b"large.jpg", b"b.jpg"]
+    assert index.names == ["large.jpg", "b.jpg"]
     assert index.sizes.tolist() == [9 * 2**30, 3]
     assert index.starts.tolist() == [512, 9 * 2**30 + 1024]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,99 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from doubles import Outcome, make_run
+from doubles import Outcome
 from PIL import Image, ImageCms
-from torch import Tensor, nn
+from restoring import MeanFiller, Restore, colour, hole, pixels, save
+from torch import nn
 
-from sslcli.cli.guard import guarded
-from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.method import Method, Preprocessing
 from sslcli.tools.restore import fill
-from sslcli.tools.restore import main as restore
-
-RNG = np.random.default_rng(0)
-Restore = Callable[..., Outcome]
-
-
-@dataclass
-class MeanFiller(Method):
-    """Fills with the mean of what is visible in the tile; where nothing is, makes the picture darker by half."""
-
-    encoder: Any
-    preprocessing: Preprocessing
-    tiles: list[torch.Size]
-
-    def uses_damaged_pixels(self) -> bool:
-        return False
-
-    def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
-
-    def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        assert not torch.is_grad_enabled()
-        assert not self.encoder.training
-        self.tiles.append(damaged.shape)
-        visible = (~hidden).float()
-        count = visible.sum(dim=(2, 3), keepdim=True)
-        mean = (damaged * visible).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
-        return torch.where(count > 0, mean.expand_as(damaged), damaged / 2)
 
 
 @dataclass
 class Other(Method):
     encoder: Any
     preprocessing: Preprocessing
-
-
-@pytest.fixture
-def filler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MeanFiller:
-    """What every run holds; the newest of the runs under outputs/ is one that cannot restore."""
-    method = MeanFiller(nn.Linear(1, 1), Preprocessing(16, 3, (0.0,) * 3, (1.0,) * 3), [])
-    monkeypatch.setattr(fill, "read_method", lambda folder: method)
-    make_run(tmp_path / "outputs/pretrain/denoise", "denoising_autoencoder", started=1.0)
-    make_run(
-        tmp_path / "outputs/pretrain/died", "denoising_autoencoder", started=2.0, status="running"
-    )
-    make_run(tmp_path / "outputs/pretrain/contrast", "simclr", started=3.0)
-    make_run(tmp_path / "outputs/linear-eval/probe", started=4.0, command="linear-eval", choices={})
-    (tmp_path / "outputs/pretrain/damaged").mkdir()
-    (tmp_path / "outputs/pretrain/damaged/run.json").write_text("{")
-    monkeypatch.chdir(tmp_path)
-    return method
-
-
-@pytest.fixture
-def run(filler: MeanFiller, capsys: pytest.CaptureFixture[str]) -> Restore:
-    def restored(*words: object) -> Outcome:
-        status = guarded(
-            lambda: restore.main([*map(str, words), "--device", "cpu"], Console()), debug=False
-        )
-        captured = capsys.readouterr()
-        return Outcome(status, captured.out, captured.err)
-
-    return restored
-
-
-def colour(height: int = 24, width: int = 30) -> np.ndarray[Any, Any]:
-    return RNG.integers(0, 200, (height, width, 3), dtype=np.uint8)
-
-
-def hole(height: int = 24, width: int = 30) -> np.ndarray[Any, Any]:
-    mask = np.zeros((height, width), dtype=np.uint8)
-    mask[5:11, 7:15] = 255
-    return mask
-
-
-def save(path: Path | str, array: np.ndarray[Any, Any], **options: Any) -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path, **options)
-    return Path(path)
-
-
-def pixels(path: Path | str) -> np.ndarray[Any, Any]:
-    with Image.open(path) as image:
-        return np.array(image)
 
 
 def test_a_hole_is_filled_and_nothing_else_touched(run: Restore) -> None:
@@ -382,15 +302,3 @@ def test_a_run_that_cannot_be_loaded_ends_it_also_in_a_folder(
     begun, _, told = outcome.err.partition("\n")
     assert begun == "restoring pictures"
     refused(outcome._replace(err=told), "is damaged")
-
-
-def test_16_bits_stay_16(run: Restore, filler: MeanFiller) -> None:
-    filler.preprocessing = Preprocessing(16, 1, (0.0,), (1.0,))
-    picture = RNG.integers(0, 65536, (24, 30), dtype=np.uint16)
-    save("a.png", picture)
-    save("mask.png", hole())
-    assert run("last", "a.png", "--mask", "mask.png") == (0, "restored: a_restored.png\n", "")
-    result = pixels("a_restored.png")
-    assert result.dtype == np.uint16
-    np.testing.assert_array_equal(result[hole() == 0], picture[hole() == 0])
-    assert (result[hole() > 0] != picture[hole() > 0]).all()

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sslcli.data.images import ImageSet
-from sslcli.data.resize import centre_square, map_in_threads
+from sslcli.data.resize import centre_square
 from sslcli.data.stored_picture import ORIENTATION
 from sslcli.errors import SslcliError
+from sslcli.threads import map_in_threads
 
 IGNORED = 255
 """The value of pixels that belong to no class."""

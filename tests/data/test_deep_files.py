@@ -1,0 +1,233 @@
+"""Files of many channels and of more than 8 bits are read whole, and written as they were."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sslcli.data.deep_files import read_deep
+from sslcli.data.deep_picture import upright
+from sslcli.data.picture_file import read_picture
+from sslcli.data.stored_picture import TURNS
+from sslcli.errors import SslcliError
+
+tifffile = pytest.importorskip("tifffile")
+RNG = np.random.default_rng(0)
+BANDS = RNG.integers(0, 65536, (14, 15, 13), dtype=np.uint16)
+KINDS = ("uint8", "uint16", "int16", "float32", "float64")
+
+
+def tiff(array: np.ndarray[Any, Any], **options: Any) -> bytes:
+    content = io.BytesIO()
+    tifffile.imwrite(content, array, **options)
+    return content.getvalue()
+
+
+def as_kind(kind: str) -> np.ndarray[Any, Any]:
+    return (BANDS // 2).astype(kind) if kind != "uint8" else (BANDS // 256).astype(kind)
+
+
+def pixels(data: bytes) -> np.ndarray[Any, Any]:
+    found = read_deep(data)
+    assert found is not None
+    return found.pixels
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("planes", [False, True])
+def test_a_tiff_of_any_layout_gives_the_same_channels(kind: str, order: Any, planes: bool) -> None:
+    values = as_kind(kind)
+    given = np.moveaxis(values, -1, 0) if planes else values
+    data = tiff(
+        given,
+        byteorder=order,
+        photometric="minisblack",
+        planarconfig="separate" if planes else "contig",
+    )
+    found = pixels(data)
+    assert found.dtype == kind
+    assert found.dtype.isnative
+    np.testing.assert_array_equal(found, values)
+
+
+@pytest.mark.parametrize("axes", ["CYX", "YXC"])
+def test_named_axes_are_believed(axes: str) -> None:
+    given = np.moveaxis(BANDS, -1, 0) if axes == "CYX" else BANDS
+    data = tiff(given, metadata={"axes": axes}, photometric="minisblack", ome=True) if axes == "CYX" else tiff(
+        given, photometric="minisblack", planarconfig="contig")  # fmt: skip
+    np.testing.assert_array_equal(pixels(data), BANDS)
+
+
+def test_pages_that_may_be_channels_or_frames_are_refused() -> None:
+    data = tiff(np.moveaxis(BANDS, -1, 0), photometric="minisblack")
+    with pytest.raises(ValueError, match="may be frames or channels"):
+        read_deep(data)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_a_tiffs_fourth_channel_is_alpha_only_if_it_says_so(kind: str) -> None:
+    values = as_kind(kind)[..., :4]
+    options = {"photometric": "rgb", "planarconfig": "contig"}
+    np.testing.assert_array_equal(
+        pixels(tiff(values, extrasamples=["unspecified"], **options)), values
+    )
+    found = read_deep(tiff(values, extrasamples=["unassalpha"], **options))
+    if kind == "uint8":
+        assert found is None, "Pillow reads it"
+        return
+    assert found is not None
+    assert found.alpha is not None
+    np.testing.assert_array_equal(found.pixels, values[..., :3])
+    np.testing.assert_array_equal(found.alpha, values[..., 3])
+    share = values[..., 3:] / 65535
+    expected = values[..., :3] * share + 65535 * (1 - share)
+    assert np.abs(found.on_white - expected).max() <= 0.5
+
+
+def test_white_is_0_where_a_tiff_says_so() -> None:
+    grey = BANDS[..., 0]
+    np.testing.assert_array_equal(
+        pixels(tiff(grey, photometric="miniswhite"))[..., 0], 65535 - grey
+    )
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_turns(orientation: int) -> None:
+    grey = (BANDS[..., 0] // 256).astype(np.uint8)
+    image = Image.fromarray(grey)
+    turned = image.transpose(TURNS[orientation]) if orientation in TURNS else image
+    np.testing.assert_array_equal(upright(grey, orientation), np.asarray(turned))
+    data = tiff(BANDS, photometric="minisblack", planarconfig="contig",
+                extratags=[(274, "H", 1, orientation, True)])  # fmt: skip
+    np.testing.assert_array_equal(pixels(data), upright(BANDS, orientation))
+
+
+def test_grey_and_rgb_of_8_bits_are_left_to_pillow() -> None:
+    grey = (BANDS[..., 0] // 256).astype(np.uint8)
+    for suffix in ("PNG", "TIFF", "BMP"):
+        content = io.BytesIO()
+        Image.fromarray(grey).save(content, suffix)
+        assert read_deep(content.getvalue()) is None
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((3, 8, 9)), "seems to begin with the channels"),
+        (np.zeros((4, 8, 8, 3)), "data=arrays reads arrays of pictures"),
+        (np.zeros((8, 8), bool), "no brightness"),
+        (np.zeros((8, 8), complex), "no brightness"),
+        (np.zeros((0, 8)), "it holds"),
+        (np.zeros((100, 90, 65)), "may have 64"),
+    ],
+)
+def test_a_npy_that_is_no_picture_is_refused(array: np.ndarray[Any, Any], said: str) -> None:
+    content = io.BytesIO()
+    np.save(content, array)
+    with pytest.raises(ValueError, match=said):
+        read_deep(content.getvalue())
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".tif"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("channels", [1, 2, 3, 13])
+def test_what_is_read_and_saved_stays_the_same(
+    tmp_path: Path, suffix: str, kind: str, channels: int
+) -> None:
+    values = as_kind(kind)[..., :channels]
+    np.save(tmp_path / "a.npy", values)
+    picture = read_picture(tmp_path / "a.npy")
+    picture.save(tmp_path / f"b{suffix}", picture.pixels)
+    again = read_picture(tmp_path / f"b{suffix}").pixels
+    assert again.dtype == kind
+    np.testing.assert_array_equal(again, values)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_16_bits_and_alpha_are_kept_in_png_and_tiff(tmp_path: Path, channels: int) -> None:
+    values = BANDS[..., :channels]
+    alpha = ["unassalpha"] if channels in (2, 4) else []
+    photometric = "rgb" if channels > 2 else "minisblack"
+    data = tiff(values, photometric=photometric, planarconfig="contig", extrasamples=alpha)
+    (tmp_path / "a.tif").write_bytes(tiff(values[..., 0]) if channels == 1 else data)
+    picture = read_picture(tmp_path / "a.tif")
+    for name in ("b.png", "b.tif"):
+        picture.require_savable(tmp_path / name)
+        picture.save(tmp_path / name, picture.pixels)
+        again = read_picture(tmp_path / name)
+        np.testing.assert_array_equal(again.pixels, picture.pixels)
+        assert (again.alpha is None) == (picture.alpha is None)
+        if again.alpha is not None:
+            np.testing.assert_array_equal(again.alpha, values[..., -1])
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.size == (15, 14)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".png"])
+def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, suffix: str) -> None:
+    np.save(tmp_path / "a.npy", BANDS)
+    with pytest.raises(SslcliError, match="cannot hold 13 channels of uint16"):
+        read_picture(tmp_path / "a.npy").require_savable(tmp_path / f"a{suffix}")
+
+
+def test_where_a_tiff_lies_on_earth_is_kept(tmp_path: Path) -> None:
+    scale = (33550, "d", 3, (10.0, 10.0, 0.0), True)
+    data = tiff(BANDS, photometric="minisblack", planarconfig="contig", extratags=[scale])
+    (tmp_path / "a.tif").write_bytes(data)
+    picture = read_picture(tmp_path / "a.tif")
+    picture.save(tmp_path / "b.tif", picture.pixels)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages[0].tags[33550].value == (10.0, 10.0, 0.0)
+
+
+def dicom(values: np.ndarray[Any, Any], **tags: Any) -> bytes:
+    pydicom = pytest.importorskip("pydicom")
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    found = pydicom.dataset.FileDataset("a", {}, file_meta=meta, preamble=b"\0" * 128)
+    found.Rows, found.Columns = values.shape
+    layout = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0,
+              "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}  # fmt: skip
+    for name, value in {**layout, **tags}.items():
+        setattr(found, name, value)
+    found.PixelData = values.astype("<u2").tobytes()
+    content = io.BytesIO()
+    found.save_as(content, enforce_file_format=True)
+    return content.getvalue()
+
+
+STORED = np.array([[0, 824, 1024, 1064, 1264, 4095]], dtype=np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, STORED[0] / 4095),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, 1 - STORED[0] / 4095),
+        # PS3.3 C.11.2.1.2.1: (x - (c - 0.5)) / (w - 1) + 0.5, of Hounsfield units
+        (
+            {"RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": [40, 400], "WindowWidth": [400, 1500]},
+            [((hu - 39.5) / 399 + 0.5) * (0 < (hu - 39.5) / 399 + 0.5 < 1) + (hu > 239) for hu in (-1024, -200, 0, 40, 240, 3071)],
+        ),
+    ],
+)  # fmt: skip
+def test_a_dicom_is_read_with_its_window(tags: dict[str, Any], expected: Any) -> None:
+    found = read_deep(dicom(STORED, **tags))
+    assert found is not None
+    assert found.is_unit
+    np.testing.assert_allclose(found.pixels[0, :, 0], expected, atol=1e-6)
+
+
+def test_a_range_stands_for_a_dicoms_window() -> None:
+    tags = {"RescaleSlope": 2, "RescaleIntercept": -1000, "WindowCenter": 40, "WindowWidth": 400}
+    found = read_deep(dicom(STORED, **tags), (-1000.0, 1000.0))
+    assert found is not None
+    np.testing.assert_allclose(found.pixels[0, :, 0], (STORED[0] / 1000).clip(0, 1), atol=1e-6)

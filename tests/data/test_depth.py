@@ -1,0 +1,168 @@
+"""Folders of deep pictures: every cache gives the files' values; nothing is cut unless it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sslcli.config import identity
+from sslcli.data import DATA
+from sslcli.data.folder import Cache, FolderConfig
+from sslcli.data.images import Splits
+from sslcli.data.table import TableConfig
+from sslcli.errors import SslcliError
+from sslcli.saved import Saved, group_to_config
+
+RNG = np.random.default_rng(0)
+BANDS = RNG.integers(0, 65536, (12, 8, 8, 5), dtype=np.uint16)
+CACHES = [Cache.memory, Cache.disk, Cache.none]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def save(folder: Path, pictures: np.ndarray[Any, Any], suffix: str = ".npy") -> Path:
+    folder.mkdir(exist_ok=True)
+    for number, picture in enumerate(pictures):
+        path = folder / f"{number:02}{suffix}"
+        if suffix == ".npy":
+            np.save(path, picture)
+        else:
+            Image.fromarray(picture.squeeze()).save(path)
+    return folder
+
+
+def load(folder: Path, **settings: Any) -> Splits:
+    return FolderConfig(root=str(folder), resolution=8, **settings).load()
+
+
+def by_name(splits: Splits) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for part in (splits.train, splits.val):
+        assert part.paths is not None
+        found.update(zip((Path(path).stem for path in part.paths), (p.tobytes() for p in part.images[:]), strict=True))  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_every_cache_gives_the_files_values(tmp_path: Path, cache: Cache, kind: str) -> None:
+    pictures = (BANDS // 256).astype(kind) if kind != "uint16" else BANDS
+    pictures = pictures / np.float32(255) if kind == "float32" else pictures
+    folder = save(tmp_path / "pictures", pictures)
+    for _ in range(2):  # the second time from what was kept
+        splits = load(folder, cache=cache)
+        assert by_name(splits) == {f"{n:02}": p.tobytes() for n, p in enumerate(pictures)}
+        assert splits.train.images[:].dtype == kind
+
+
+def test_a_range_is_another_entry_of_the_cache(tmp_path: Path) -> None:
+    folder = save(tmp_path / "pictures", BANDS)
+    narrow = load(folder, cache=Cache.disk, range=[0, 1000]).train.images[:]
+    wide = load(folder, cache=Cache.disk, range=[0, 100_000]).train.images[:]
+    np.testing.assert_allclose(narrow, (wide * 100).clip(0, 1), atol=1e-5)
+    assert load(folder, cache=Cache.disk).train.images[:].dtype == np.uint16
+
+
+def test_16_bits_of_png_are_kept_and_8_only_if_asked_for(tmp_path: Path) -> None:
+    folder = save(tmp_path / "pictures", BANDS[..., :1], ".png")
+    kept = load(folder)
+    assert by_name(kept) == {f"{n:02}": p[..., 0].tobytes() for n, p in enumerate(BANDS)}
+    assert kept.range == (0.0, 65535.0)
+    cut = load(folder, depth=8)
+    expected = ((BANDS[..., 0].astype(int) * 255 + 32767) // 65535).astype(np.uint8)
+    assert by_name(cut) == {f"{n:02}": p.tobytes() for n, p in enumerate(expected)}
+    assert cut.range is None
+    assert kept.fingerprint != cut.fingerprint
+
+
+def test_older_runs_keep_their_8_bits_and_their_identity(tmp_path: Path) -> None:
+    values = {
+        "root": "/a", "resolution": 8, "limit": None, "val_fraction": 0.1, "split_seed": 0,
+        "channels": None, "max_bad": 0.01, "cache": "auto", "workers": None,
+    }  # fmt: skip
+    older = group_to_config(
+        "data", Saved("pretrain", {"data": "folder"}, {"data": values}), {"data": DATA}
+    )
+    newer = FolderConfig(root="/a", resolution=8)
+    assert older.depth == 8
+    assert newer.depth is None
+    assert identity("pretrain", older) == identity("pretrain", newer)
+    assert identity("pretrain", FolderConfig(root="/a", resolution=8, depth=16)) != identity(
+        "pretrain", newer
+    )
+
+
+def test_mixed_depths_are_said_and_the_smaller_made_larger(tmp_path: Path) -> None:
+    folder = save(tmp_path / "pictures", BANDS[:6, ..., :1], ".png")
+    eight = (BANDS[6:, ..., 0] // 256).astype(np.uint8)
+    for number, picture in enumerate(eight, start=6):
+        Image.fromarray(picture).save(folder / f"{number:02}.png")
+    splits = load(folder)
+    assert any("uint8 and uint16: all are kept as uint16" in line for line in splits.warnings)
+    found = by_name(splits)
+    assert found["00"] == BANDS[0, ..., 0].tobytes()
+    assert found["07"] == (eight[1].astype(np.uint16) * 257).tobytes()
+
+
+def test_a_deep_picture_among_many_of_8_bits_is_not_cut(tmp_path: Path) -> None:
+    """Some files are looked at; one that was not is refused by name."""
+    rng = np.random.default_rng(1)
+    folder = save(tmp_path / "pictures", rng.integers(0, 256, (40, 8, 8), dtype=np.uint8), ".png")
+    rows = set(np.linspace(0, 39, 16).round().astype(int).tolist())
+    odd = next(row for row in range(40) if row not in rows)
+    Image.fromarray(BANDS[0, ..., 0]).save(folder / f"{odd:02}.png")
+    config = FolderConfig(root=str(folder), resolution=8, val_fraction=0.1, max_bad=0.1)
+    for cache in CACHES:
+        splits = FolderConfig(root=str(folder), resolution=8, max_bad=0.1, cache=cache).load()
+        if splits.train.images[:0].dtype == np.uint8:
+            assert any(f"{odd:02}.png: it has 1 channels of uint16" in x for x in splits.warnings)
+    assert len(config.load().train) + len(config.load().val) in (39, 40)
+
+
+def test_other_channels_than_the_rest_are_named(tmp_path: Path) -> None:
+    folder = save(tmp_path / "pictures", BANDS)
+    np.save(folder / "05.npy", BANDS[5, ..., :4])
+    splits = load(folder, max_bad=0.2)
+    assert any("05.npy: it has 4 channels, and others 5" in line for line in splits.warnings)
+    with pytest.raises(SslcliError, match="it has 4 channels"):
+        load(folder)
+
+
+@pytest.mark.parametrize("kind", ["float32", "int16"])
+def test_values_of_unknown_meaning_are_asked_for(tmp_path: Path, kind: str) -> None:
+    values = (BANDS // 64).astype(kind) - np.dtype(kind).type(100)
+    folder = save(tmp_path / "pictures", values)
+    with pytest.raises(SslcliError, match="which mean black and white is not known") as caught:
+        load(folder)
+    assert caught.value.fix.startswith("data.range=[-100,")
+    low, high = -100.0, 1000.0
+    found = load(folder, range=[low, high]).train
+    assert found.images[:].dtype == np.float32
+    assert found.paths is not None
+    row = values[int(Path(found.paths[0]).stem)]
+    np.testing.assert_allclose(
+        found.images[:1][0], ((row - low) / (high - low)).clip(0, 1), atol=1e-6
+    )
+
+
+def test_npy_beside_ordinary_pictures_are_not_read(tmp_path: Path) -> None:
+    folder = save(tmp_path / "pictures", (BANDS[..., 0] // 256).astype(np.uint8), ".png")
+    np.save(folder / "labels.npy", np.arange(12))
+    splits = load(folder)
+    assert len(splits.train) + len(splits.val) == 12
+
+
+def test_a_table_names_deep_pictures_too(tmp_path: Path) -> None:
+    folder = save(tmp_path / "pictures", BANDS)
+    rows = "\n".join(f"pictures/{number:02}.npy,{number % 2}" for number in range(12))
+    (tmp_path / "table.csv").write_text(f"path,label\n{rows}\n")
+    splits = TableConfig(root=str(tmp_path / "table.csv"), resolution=8).load()
+    assert by_name(splits) == by_name(load(folder))
+    assert splits.classes == ("0", "1")
