@@ -273,6 +273,14 @@ def test_no_room_holds_too_much() -> None:
     assert lines[largest] <= 0.2 * sum(lines.values()), (largest, lines)
 
 
+def test_the_wheel_holds_every_folder_of_the_package() -> None:
+    settings = (PACKAGE.parent / "pyproject.toml").read_text()
+    (listed,) = re.findall(r"^packages = \[(.*?)\]", settings, flags=re.DOTALL | re.MULTILINE)
+    folders = [path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("__init__.py")]
+    names = {".".join(folder.parts) for folder in folders}
+    assert set(re.findall(r'"(.*?)"', listed)) == {*names, "sslcli.conf"}
+
+
 def test_no_room_for_everything() -> None:
     names = {"utils", "util", "helpers", "helper", "misc", "common"}
     assert not {path.stem for path in modules()} & names
