@@ -275,7 +275,7 @@ def test_no_room_holds_too_much() -> None:
 
 def test_the_wheel_holds_every_folder_of_the_package() -> None:
     settings = (PACKAGE.parent / "pyproject.toml").read_text()
-    (listed,) = re.findall(r"^packages = \[(.*?)\]", settings, flags=re.DOTALL | re.MULTILINE)
+    listed, *_ = re.findall(r"^packages = \[(.*?)\]", settings, flags=re.DOTALL | re.MULTILINE)
     folders = [path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("__init__.py")]
     names = {".".join(folder.parts) for folder in folders}
     assert set(re.findall(r'"(.*?)"', listed)) == {*names, "sslcli.conf"}
