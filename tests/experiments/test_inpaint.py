@@ -133,6 +133,7 @@ def test_nothing_to_score_is_refused(sslcli: Sslcli) -> None:
     assert "num_scored must be positive" in outcome.err
 
 
+@pytest.mark.slow
 def test_without_scikit_image_and_without_a_test_part(
     sslcli: Sslcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +243,7 @@ def test_restore_fills_the_users_own_picture(sslcli: Sslcli, tmp_path: Path) -> 
     assert not (tmp_path / "other.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gaussian", "masking"])
 def test_restore_denoises(sslcli: Sslcli, tmp_path: Path, kind: str) -> None:
     off = "masking" if kind == "gaussian" else "gaussian"

@@ -205,6 +205,7 @@ def test_a_run_may_be_moved_with_its_data(sslcli: Sslcli, coloured: Path, tmp_pa
     assert outcome.status == 0, outcome.err
 
 
+@pytest.mark.slow
 def test_the_ceiling_of_full_supervision_stands_in_the_same_table(
     sslcli: Sslcli, coloured: Path, tmp_path: Path
 ) -> None:

@@ -154,6 +154,7 @@ def test_diagnose_embed_and_load_encoder_take_the_snapshot(sslcli: Sslcli, run: 
         assert "after epoch 2" in json.loads(str(content["protocol"]))["features"]
 
 
+@pytest.mark.slow
 def test_finetuning_begins_with_the_snapshot(sslcli: Sslcli, run: Path, tmp_path: Path) -> None:
     words = ["training.steps=1", "training.epochs=1", "optim.lr=1e-12", "runtime.threads=1"]
     outcome = sslcli("finetune", "run=last", "at=3", *words)

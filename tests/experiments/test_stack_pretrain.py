@@ -119,6 +119,7 @@ def test_all_kinds_begin_with_the_same_weights(sslcli: Sslcli, tmp_path: Path) -
     assert torch.equal(first[0], first[2])
 
 
+@pytest.mark.slow
 def test_a_network_depends_on_its_own_settings_alone(sslcli: Sslcli, tmp_path: Path) -> None:
     """Not on the corruption where it is a plain stack, nor on the networks that were fine-tuned before it."""
     words = [*TINY, "compare=[autoencoder]"]
@@ -155,6 +156,7 @@ KILLS = [
 ]
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_goes_on_and_ends_the_same(
     sslcli: Sslcli, tmp_path: Path, steps: Steps
 ) -> None:

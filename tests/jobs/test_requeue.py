@@ -41,6 +41,7 @@ def announce_the_end(patches: pytest.MonkeyPatch) -> None:
     patches.setattr(TrainingLines, "step", step)
 
 
+@pytest.mark.slow
 def test_a_run_is_saved_queued_again_and_gone_on_with(
     sslcli: Sslcli, job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def test_the_table_has_a_row_a_setting_and_never_chooses_by_test(
     )
 
 
+@pytest.mark.slow
 def test_where_less_is_better_and_where_nothing_was_validated(
     sslcli: Sslcli, processes: Processes
 ) -> None:

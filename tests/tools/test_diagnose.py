@@ -67,6 +67,7 @@ def test_a_collapsed_encoder_is_said_to_be_one(sslcli: Sslcli, trained: Path) ->
     assert "nothing looks collapsed" not in outcome.out
 
 
+@pytest.mark.slow
 def test_a_method_without_views_and_a_run_without_its_checkpoint(
     sslcli: Sslcli, tmp_path: Path
 ) -> None:

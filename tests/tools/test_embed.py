@@ -77,6 +77,7 @@ def test_names_from_the_data_are_no_markup(sslcli: Sslcli, trained: Path) -> Non
     assert any(HOSTILE in path for path in content["paths"])
 
 
+@pytest.mark.slow
 def test_tsne_of_the_training_part_into_a_folder_of_ones_own(
     sslcli: Sslcli, trained: Path, tmp_path: Path
 ) -> None:

@@ -23,16 +23,20 @@ from sslcli.tools.export import formats
     ("name", "form", "files"),
     [
         ("convnet", "safetensors", ["encoder.safetensors", "encoder.json"]),
-        ("convnet", "onnx", ["encoder.onnx"]),
+        pytest.param("convnet", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         ("convnet", "torchscript", ["encoder.pt2"]),
         pytest.param("mlp", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         ("resnet18", "torchvision", ["resnet18.safetensors"]),
         ("timm", "timm", ["test_vit.safetensors"]),
         pytest.param("timm", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         ("vit", "timm", ["vit_tiny_patch16_224.safetensors"]),
-        ("vit", "huggingface", ["model.safetensors", "config.json"]),
+        pytest.param(
+            "vit", "huggingface", ["model.safetensors", "config.json"], marks=pytest.mark.slow
+        ),
         ("timm", "huggingface", ["model.safetensors", "config.json"]),
-        ("resnet18", "huggingface", ["model.safetensors", "config.json"]),
+        pytest.param(
+            "resnet18", "huggingface", ["model.safetensors", "config.json"], marks=pytest.mark.slow
+        ),
         pytest.param("vit", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         pytest.param("vit", "torchscript", ["encoder.pt2"], marks=pytest.mark.slow),
     ],
@@ -141,7 +145,12 @@ def test_a_runs_own_files_are_never_overwritten(sslcli: Sslcli, run: Path) -> No
     [
         ("convnet", "torchvision", "no ResNet", "safetensors, onnx or torchscript"),
         ("convnet", "timm", "no model of timm's", "safetensors, onnx or torchscript"),
-        ("resnet18", "timm", "no model of timm's", "safetensors, torchvision, onnx or torchscript"),
+        (
+            "resnet18",
+            "timm",
+            "no model of timm's",
+            "safetensors, torchvision, huggingface, onnx or torchscript",
+        ),
     ],
 )
 def test_a_format_that_does_not_fit_is_refused_with_those_that_do(
