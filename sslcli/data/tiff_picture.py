@@ -63,6 +63,7 @@ def read_tiff(data: bytes) -> DeepPicture | None:
         page: Any = series.keyframe
         if int(page.photometric) not in OF_BRIGHTNESS:
             raise ValueError(f"its pixels are {page.photometric.name}, which are no brightness")
+        _require_samples(page)
         try:
             values = series.asarray()
         except Exception as error:  # of several types, by the compression
@@ -94,6 +95,14 @@ def read_tiff(data: bytes) -> DeepPicture | None:
         pixels = np.iinfo(pixels.dtype).max - pixels
     turned = None if alpha is None else upright(alpha, int(turn))
     return DeepPicture(upright(pixels, int(turn)), turned, tags, notes)
+
+
+def _require_samples(page: Any) -> None:
+    """Raises ValueError where the tags disagree on how many samples a pixel has: it is damaged."""
+    samples, described = int(page.samplesperpixel), BITS in page.tags and page.tags[BITS].count
+    too_few = int(page.photometric) == RGB and samples < 3
+    if too_few or (described > 1 and described != samples):
+        raise ValueError(f"it is damaged: {samples} samples a pixel, and bits of {described}")
 
 
 def is_plain_tiff(data: bytes) -> bool:
