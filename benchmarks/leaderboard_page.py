@@ -125,7 +125,7 @@ def shown(spread: Spread | None) -> str:
     if spread is None:
         return NONE
     mean, half = spread
-    return f"{100 * mean:.2f} ± {NONE if half is None else f'{100 * half:.2f}'}"
+    return f"{100 * mean:.2f}" if half is None else f"{100 * mean:.2f} ± {100 * half:.2f}"
 
 
 def text_of(
@@ -177,13 +177,15 @@ def explanation(lines: Sequence[Line], command: str) -> list[str]:
     days = sorted(time.strftime("%Y-%m-%d", time.localtime(s.facts["started"])) for s in seeds)
     data = ", ".join(sorted({str(seed.facts["choices"]["data"]) for seed in seeds}))
     return [
-        f"Made by `{command}`: {' to '.join(sorted({days[0], days[-1]}))}, {machine(seeds)}.",
+        f"Made by `{command}`:",
+        f"{' to '.join(sorted({days[0], days[-1]}))}, {machine(seeds)}.",
         "",
         f"Every method is trained by `sslcli pretrain method=NAME seed=N` on {data}, with nothing else typed but the",
         f"words above. Accuracies are percent on {protocol.tested_on} for every finished run, by a probe on",
-        f"{protocol.trained_on}, chosen on {protocol.chosen_on}: mean over seeds ± half of the 95 % interval by",
-        f"Student's t ({NONE} for a single seed). An interval is of these seeds on these pictures; it says nothing of",
-        "other data. 5 % and 1 % of the labels are drawn anew for every seed. `untrained encoder` is the linear probe",
+        f"{protocol.trained_on}, chosen on {protocol.chosen_on}: mean over seeds",
+        "± half of the 95 % interval by Student's t, which a single seed does not have; with 2,000 test pictures half a",
+        "point is chance. An interval is of these seeds on these pictures; it says nothing of other data. 5 % and 1 % of",
+        "the labels are drawn anew for every seed. `untrained encoder` is the linear probe",
         "of the same network before training, with all labels; raw pixels depend on no seed there. Processor time, of all",
         "threads together and with what is measured during training, and memory are pretraining's, and the mean over seeds.",
     ]
