@@ -58,7 +58,7 @@ def test_it_makes_what_is_missing_alone_and_writes_what_is_finished(tmp_path: Pa
         if facts(run)["command"] == "linear-eval"
         and "labels=1.0" in (run / "overrides.yaml").read_text()
     ]
-    assert rows["| simclr"][3].startswith(f"{100 * top1:.2f} ± -")
+    assert rows["| simclr"][3].startswith(f"{100 * top1:.2f}")
     assert "`denoising_autoencoder`: there is no key 'encoder.width' (seed 0)" in text
     assert min(pixels(tmp_path / "docs/board.png").shape[:2]) > 100
 
