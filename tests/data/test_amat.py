@@ -68,6 +68,7 @@ def test_the_plain_digits_are_upright_in_their_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(turned.train.images[..., 0], images[:4].transpose(0, 2, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "num_val"),
     [pytest.param(12_000, 2_000, marks=pytest.mark.large), (1_200, 200)],

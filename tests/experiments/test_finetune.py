@@ -102,6 +102,7 @@ def test_a_frozen_encoder_stays_to_the_last_bit(
     assert all(torch.equal(state[f"encoder.{key}"], loaded[key]) for key in loaded)
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_ends_the_same(
     sslcli: Sslcli, coloured: Path, tmp_path: Path, steps: Steps
 ) -> None:

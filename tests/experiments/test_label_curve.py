@@ -64,6 +64,7 @@ def test_all_labels_have_one_subset_for_a_probe(
     assert [row.name for row in rows] == ["linear_probe", "from_scratch", "from_scratch"]
 
 
+@pytest.mark.slow
 def test_a_cell_is_what_its_own_command_measures(
     sslcli: Sslcli, coloured: Path, tmp_path: Path
 ) -> None:

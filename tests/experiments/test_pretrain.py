@@ -82,6 +82,7 @@ def test_leaves_everything_in_the_run_folder(sslcli: Sslcli, tmp_path: Path) -> 
         assert (run / name).stat().st_size > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [["optim=lars"], ["optim=adamw", "encoder=mlp", "~encoder.width", "encoder.widths=[16,8]"]],
@@ -222,6 +223,7 @@ def test_pictures_of_8_pixels(sslcli: Sslcli, tmp_path: Path) -> None:
     assert "restored_ssim" not in metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["denoising_autoencoder", "context_encoder"])
 def test_a_handful_of_pictures_is_enough(sslcli: Sslcli, tmp_path: Path, method: str) -> None:
     """One is held out for validation. A code that is wider than the picture is warned of."""

@@ -67,6 +67,7 @@ def test_a_run_is_saved_queued_again_and_gone_on_with(
     assert len(list((tmp_path / "outputs").rglob("run.json"))) == 2, "other words are another run"
 
 
+@pytest.mark.slow
 def test_what_slurm_refuses_is_said(
     sslcli: Sslcli, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
