@@ -218,6 +218,7 @@ def pixels(path: Path) -> Any:
         return np.array(image)
 
 
+@pytest.mark.slow
 def test_restore_fills_the_users_own_picture(sslcli: Sslcli, tmp_path: Path) -> None:
     assert sslcli("inpaint", *TINY, "epochs=1", "num_scored=1").status == 0
     rng = np.random.default_rng(0)

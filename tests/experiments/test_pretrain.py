@@ -144,6 +144,7 @@ def test_a_changed_config_is_not_resumed(sslcli: Sslcli, tmp_path: Path) -> None
     assert "config.yaml was changed since the run began" in outcome.err
 
 
+@pytest.mark.slow
 def test_own_pictures_whose_validation_has_no_labels(sslcli: Sslcli, tmp_path: Path) -> None:
     import numpy as np
 

@@ -98,6 +98,7 @@ def test_barlow_twins_views_correlate_by_less_than_half_where_it_says_so(num: in
     assert below == (config.known_to_fail(num) is not None) == (num == 3)
 
 
+@pytest.mark.slow
 def test_it_is_a_warning_before_the_first_step_and_recorded(sslcli: Sslcli, tmp_path: Path) -> None:
     outcome = sslcli("pretrain", *TINY, "knn_every=0", "epochs=1")
     assert outcome.status == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,17 @@ from safetensors.torch import load_file, save_file
 from sslcli.runs.diagnostics import read_diagnostics
 
 
+@pytest.fixture(scope="module")
+def outputs(command_line: Callable[..., int], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one run, to be copied."""
+    folder = tmp_path_factory.mktemp("diagnosed")
+    assert command_line("pretrain", *TINY, f"runtime.outputs={folder}") == 0
+    return folder
+
+
 @pytest.fixture
-def trained(sslcli: Sslcli, tmp_path: Path) -> Path:
-    outcome = sslcli("pretrain", *TINY)
-    assert outcome.status == 0, outcome.err
-    return only_run(tmp_path / "outputs")
+def trained(sslcli: Sslcli, outputs: Path, tmp_path: Path) -> Path:
+    return only_run(Path(shutil.copytree(outputs, tmp_path / "outputs")))
 
 
 def test_measures_the_run_and_writes_it_down(sslcli: Sslcli, trained: Path) -> None:

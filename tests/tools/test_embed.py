@@ -65,6 +65,7 @@ def test_features_are_the_runs_own(sslcli: Sslcli, trained: Path) -> None:
             assert min(figure.size) > 100
 
 
+@pytest.mark.slow
 def test_names_from_the_data_are_no_markup(sslcli: Sslcli, trained: Path) -> None:
     assert sslcli("embed", "last", "--device", "cpu").status == 0
     page = (trained / "embeddings/val-pca/map.html").read_text()
@@ -137,6 +138,7 @@ def test_the_parser_knows_every_map() -> None:
     assert set(embed.MAP_NAMES) == set(maps.MAPS)
 
 
+@pytest.mark.slow
 def test_a_map_that_fails_leaves_nothing(
     sslcli: Sslcli, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
