@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.leaderboard_page import write_page
+from sslcli.cli.words import split_words
 from sslcli.engine.signals import StopRequest, stop_requests
 from sslcli.errors import Interrupted, SslcliError
 from sslcli.jobs.job_state import failure_of
@@ -178,10 +179,8 @@ def make(entry: Entry, words: list[str], stopping: Stopping) -> int:
 
 def require_same_words(run: Path, typed: list[str]) -> None:
     """Raises SslcliError where a run that is there was made by other words."""
-    before, now = (
-        sorted(word.replace("'", "") for word in identifying_words(words))  # Hydra may add quotes
-        for words in (overrides(run), typed)
-    )
+    asked, _ = split_words(typed)  # as a run records them
+    before, now = (sorted(identifying_words(words)) for words in (overrides(run), asked))
     if before != now:
         message = f"{run} was typed with {' '.join(before)}, and these are {' '.join(now)}"
         raise SslcliError(message, "type the same words, or give these a folder: --outputs")

@@ -103,12 +103,13 @@ def is_alive(process: int) -> bool:
 
 def sync_folder(folder: Path) -> None:
     """Brings a folder's entries onto the disk, where the system can do that."""
-    with contextlib.suppress(PermissionError):  # Windows opens no folder
-        directory = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+    if _fcntl is None:  # Windows opens no folder
+        return
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def read_ahead(number: int, count: int, start: int) -> None:

@@ -60,10 +60,9 @@ def first_encoder(
 ) -> tuple[Encoder, Preprocessing, int]:
     """Returns the encoder that a run begins with, and what it is fed, on the CPU.
 
-    `method`: what trains it, whose views may be smaller than the stored pictures.
-
     The third is the number of labels that its weights are known to have learned from. `what`:
-    names given weights in the record.
+    names given weights in the record. `method`: what trains it, whose views may be smaller than
+    the stored pictures.
     """
     splits = session.splits
     shape = data_preprocessing(splits)

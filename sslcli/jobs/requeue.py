@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from sslcli.console import Console
-from sslcli.errors import Interrupted
+from sslcli.errors import Interrupted, SslcliError
 from sslcli.runs.find import find_runs
 from sslcli.runs.folder import read_facts
 from sslcli.system import REQUEUE
@@ -41,15 +41,19 @@ def begun_before(
     job = environment.get("SLURM_JOB_ID")
     if job is None or int(environment.get("SLURM_RESTART_COUNT", "0")) == 0:
         return None
-    found = [
-        run
-        for run in find_runs(Path(config.runtime.outputs).expanduser() / command)
-        if (facts := read_facts(run)).get(FACT) == job
-        and facts.get("command") == command
-        and yaml.safe_load((run / "overrides.yaml").read_text()) == words
-    ]
-    unfinished = [run for run in found if read_facts(run).get("status") != "finished"]
-    return next(iter([*unfinished, *found]), None)
+    begun = find_runs(Path(config.runtime.outputs).expanduser() / command)
+    found = [run for run in begun if _is_of(run, job, words)]
+    return min(found, key=lambda run: read_facts(run).get("status") == "finished", default=None)
+
+
+def _is_of(run: Path, job: str, words: list[str]) -> bool:
+    """Tells whether the job began the run by these words; another's may be damaged."""
+    try:
+        if read_facts(run).get(FACT) != job:
+            return False
+        return bool(yaml.safe_load((run / "overrides.yaml").read_text()) == words)
+    except (SslcliError, OSError, ValueError, yaml.YAMLError):
+        return False
 
 
 def queue_again(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -57,7 +58,11 @@ def test_a_run_is_saved_queued_again_and_gone_on_with(
     assert facts(run)["status"] == "interrupted"
 
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    damaged = tmp_path / "outputs/pretrain/damaged"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{")
     assert sslcli(*WORDS).status == 0
+    shutil.rmtree(damaged)
     assert only_run(tmp_path / "outputs") == run, "the same words go on with it"
     assert records(run) == records(only_run(tmp_path / "whole"))
     again = sslcli(*WORDS)

@@ -33,6 +33,8 @@ class Format:
     """A warning for users who choose the format."""
     card = "MODEL_CARD.md"
     """The file of the model card."""
+    front = ""
+    """What stands before the card's text."""
 
     def files(self, source: EncoderFiles) -> list[str]:
         """Returns the names of the files that `write` writes."""
@@ -49,10 +51,6 @@ class Format:
     def read(self, source: EncoderFiles, folder: Path) -> Features:
         """Loads the written files, as other programs would."""
         raise NotImplementedError
-
-    def front(self, source: EncoderFiles, data_licence: str | None) -> str:
-        """Returns what stands before the model card."""
-        return ""
 
     def snippet(self, source: EncoderFiles) -> str:
         """Returns Python that, run in the folder, computes `features` of `pictures`."""

@@ -33,7 +33,8 @@ tags:
 - transformers
 pipeline_tag: image-feature-extraction
 library_name: timm
-{licence}---
+---
+
 """
 
 
@@ -50,6 +51,7 @@ class HuggingFace(Format):
     packages = ("timm",)
     extra = "timm"
     card = "README.md"
+    front = FRONT
 
     def files(self, source: EncoderFiles) -> list[str]:
         return [WEIGHTS, CONFIG]
@@ -76,11 +78,6 @@ class HuggingFace(Format):
             '# or: AutoModel.from_pretrained("."), whose pooler_output the features are\n'
             f"{feed(source)}"
         )
-
-    def front(self, source: EncoderFiles, data_licence: str | None) -> str:
-        """Returns what stands before the card: the hub's table of facts."""
-        licence = "" if data_licence is None else f"license_name: {dumps(data_licence)}\n"
-        return FRONT.format(licence=licence)
 
 
 def _network(source: EncoderFiles) -> tuple[str, str, dict[str, Any]]:

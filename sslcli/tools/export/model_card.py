@@ -67,7 +67,7 @@ def model_card(
     encoder = name_in(ENCODERS, source.config)
     method = facts.get("choices", {}).get("method") or facts.get("command", "an unknown method")
     trained = was_trained(source)
-    card = CARD.format(
+    return chosen.front + CARD.format(
         title=f"{encoder}, trained by {method}{_after(source)}"
         if trained
         else f"{encoder}, not trained: its weights are random",
@@ -85,7 +85,6 @@ def model_card(
         else "Not stated.",
         versions=_list(_versions(chosen, facts)),
     )
-    return chosen.front(source, data_licence) + card
 
 
 def _preprocessing(source: EncoderFiles) -> str:
