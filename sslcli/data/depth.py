@@ -47,7 +47,7 @@ class Depth:
     @property
     def name(self) -> str:
         """Names the depth, in names of files."""
-        ends = "" if self.range is None else f"_{self.range[0]:g}to{self.range[1]:g}"
+        ends = "" if self.range is None else f"_{self.range[0]:.15g}to{self.range[1]:.15g}"
         return f"{self.kind}{ends}"
 
     def pixels(self, data: bytes, resolution: int, framing: Framing = MIDDLE) -> NDArray[Any]:

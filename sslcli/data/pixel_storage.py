@@ -48,13 +48,14 @@ def decode_on_demand(
     The outcome of the checks is cached.
     """
     folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
-    records = Records(folder / f"checked-{key}.records", listing, RECORD)
+    stem = options.checked_name
+    records = Records(folder / f"{stem}-{key}.records", listing, RECORD)
     missing = rows[records.rows[rows, -1] == 0]
     bad = _check(listing, missing, records, options, track)
     if len(missing) > len(bad):
         with suppress(OSError):  # then it is done again the next time
             folder.mkdir(parents=True, exist_ok=True)
-            remove_older(folder, "checked", key)
+            remove_older(folder, stem, key)
             records.save()
     found = records.rows[rows]
     files = FilePixels(listing, options, num_channels(found, options))
