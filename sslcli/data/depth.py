@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sslcli.data.deep_files import read_deep
 from sslcli.data.deep_picture import MissingPackage
 from sslcli.data.images import evenly_spaced
 from sslcli.data.resize import MIDDLE, Framing, resized
 from sslcli.data.scan import Listing
-from sslcli.data.stored_picture import load_upright, to_grey_or_rgb
+from sslcli.data.stored_picture import plain_pixels
 from sslcli.data.values import TWELVE_BITS, canonical, kind_of, outward, to_kind
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import Range
@@ -86,9 +84,7 @@ def _values(data: bytes, range_: Range | None) -> NDArray[Any]:
     found = read_deep(data, range_)
     if found is not None:
         return canonical(found.on_white, None if found.is_unit else range_)
-    with Image.open(io.BytesIO(data)) as image:
-        plain = np.asarray(to_grey_or_rgb(load_upright(image)))
-    return canonical(plain.reshape(*plain.shape[:2], -1), range_)
+    return canonical(plain_pixels(data), range_)
 
 
 def refuse_deep(data: bytes) -> None:
@@ -165,8 +161,7 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
 
 def _pillow_reads(data: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            to_grey_or_rgb(load_upright(image))
+        plain_pixels(data)
     except Exception:
         return False
     return True

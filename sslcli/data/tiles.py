@@ -17,6 +17,7 @@ from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
 from sslcli.data.tile_sources import Box, Sources
 from sslcli.errors import SslcliError
+from sslcli.preprocessing import Range
 
 LEVELS = 254
 """Steps in which the empty part of a tile is kept; 0 stands for one that is not known."""
@@ -28,13 +29,20 @@ class TileRule:
     """Says how tiles are cut: squares of `side` pixels which share `overlap` with the next.
 
     Tiles of which a larger part than `empty` has nearly one colour are left out. `apart`: those of
-    a picture are a group.
+    a picture are a group. `range`: as `data.range`.
     """
 
     side: int
     overlap: int
     empty: float
     apart: bool
+    range: Range | None = None
+
+    @property
+    def name(self) -> str:
+        """Names what the tiles hold, in the names of caches."""
+        ends = "" if self.range is None else f",{self.range[0]:.15g},{self.range[1]:.15g}"
+        return f"tile={self.side},{self.overlap}{ends}"
 
     def boxes(self, height: int, width: int) -> list[Box]:
         """Returns where the tiles of a picture are, row by row: left, top, right, bottom.
@@ -111,7 +119,7 @@ def tiled(
 
 def list_tiles(listing: Listing, rule: TileRule, workers: int | None, track: Track) -> TileListing:
     """Returns the tiles of all pictures, whose sizes are read from their headers, once."""
-    sources = Sources(listing, workers)
+    sources = Sources(listing, workers, rule.range)
     sizes = picture_sizes(sources, np.arange(len(listing)), workers, track)
     boxes = [
         rule.boxes(height, width) if height else [(0, 0, 0, 0)] for height, width in sizes.tolist()
@@ -131,7 +139,7 @@ def list_tiles(listing: Listing, rule: TileRule, workers: int | None, track: Tra
         sources=sources,
         of=of,
         boxes=np.array(every, dtype=np.int64),
-        rule=f"tile={rule.side},{rule.overlap}",
+        rule=rule.name,
     )
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sslcli.data.deep_files import read_deep
 from sslcli.data.deep_picture import upright
+from sslcli.data.folder import FolderConfig
 from sslcli.data.picture_file import read_picture
 from sslcli.data.stored_picture import TURNS
 from sslcli.errors import SslcliError
@@ -273,3 +274,29 @@ def test_headers_of_npy_files_are_parsed_by_one_thread_at_a_time(
     found = [*map_in_threads(lambda _: pixels(data), 8, 4)]
     assert most == [1]
     assert all(np.array_equal(array, BANDS) for array in found)
+
+
+@pytest.mark.parametrize("range_", [None, [0, 4000], [-1000, 3000]])
+def test_tiles_of_a_dicom_have_the_values_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, range_: list[float] | None
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "a").mkdir()
+    for number in range(4):
+        values = np.random.default_rng(number).integers(0, 4096, (16, 16)).astype(np.uint16)
+        window: dict[str, Any] = {
+            "WindowCenter": 1000,
+            "WindowWidth": 2000,
+            "RescaleIntercept": -500,
+        }
+        (tmp_path / "a" / f"{number}.dcm").write_bytes(dicom(values, **window))
+    found = []
+    for tile in (None, 16):
+        config = FolderConfig(root=str(tmp_path / "a"), resolution=16, range=range_, tile=tile)
+        splits, pictures = config.load(), {}
+        for part in (splits.train, splits.val):
+            names = [Path(path).name.partition("#")[0] for path in part.paths or ()]
+            pictures.update(zip(names, part.images[:], strict=True))
+        found.append(np.stack([pictures[f"{number}.dcm"] for number in range(4)]))
+    assert found[0].std() > 0.1
+    np.testing.assert_array_equal(found[1], found[0])

@@ -153,7 +153,9 @@ def test_a_deep_picture_among_many_of_8_bits_is_not_cut(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("kept_at_once")
 @pytest.mark.parametrize("cache", CACHES)
 def test_what_was_kept_cut_is_not_taken_for_whole(tmp_path: Path, cache: Cache) -> None:
-    folder = save(tmp_path / "pictures", (BANDS[..., 0] // 256).astype(np.uint8).repeat(4, 0), ".png")
+    folder = save(
+        tmp_path / "pictures", (BANDS[..., 0] // 256).astype(np.uint8).repeat(4, 0), ".png"
+    )
     Image.fromarray(BANDS[0, ..., 0]).save(folder / "01.png")  # is none of those looked at
     for depth, num_bad in ((8, 0), (None, 1)):
         splits = load(folder, max_bad=0.1, cache=cache, depth=depth)
