@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from sslcli.data.deep_picture import DeepPicture, MissingPackage, upright
 from sslcli.data.stored_picture import BITS, PHOTOMETRIC, orientation_of
 
-EXTRA_SAMPLES, SAMPLES, ORIENTATION = 338, 277, 274
+EXTRA_SAMPLES, ORIENTATION = 338, 274
 MIN_IS_WHITE, MIN_IS_BLACK, RGB = 0, 1, 2
 OF_BRIGHTNESS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB)
 NO_ALPHA, PREMULTIPLIED, ALPHAS = 0, 1, (1, 2)
