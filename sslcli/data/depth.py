@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.deep_files import read_deep
-from sslcli.data.deep_picture import MissingPackage
+from sslcli.data.deep_picture import DeepPicture, MissingPackage
 from sslcli.data.images import evenly_spaced
 from sslcli.data.resize import MIDDLE, Framing, resized
 from sslcli.data.scan import Listing
@@ -81,7 +81,11 @@ CHOICE = "data.depth=16 keeps 16 bits of all, data.depth=8 eight"
 
 def _values(data: bytes, range_: Range | None) -> NDArray[Any]:
     """Returns (H, W, C) of a file's content, as `canonical`."""
-    found = read_deep(data, range_)
+    return _meant(read_deep(data, range_), data, range_)
+
+
+def _meant(found: DeepPicture | None, data: bytes, range_: Range | None) -> NDArray[Any]:
+    """Returns as `_values`, of a file in which `read_deep` has `found` something or not."""
     if found is not None:
         return canonical(found.on_white, None if found.is_unit else range_)
     return canonical(plain_pixels(data), range_)
@@ -145,7 +149,7 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
         except Exception:
             continue
         try:
-            values = _values(data, range_)
+            values = _meant(found, data, range_)
         except Exception:
             if found is not None and np.isfinite(found.pixels).all():
                 meaningless.append(found.pixels)
