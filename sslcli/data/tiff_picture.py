@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.deep_picture import DeepPicture, MissingPackage, upright
-from sslcli.data.stored_picture import BITS, PHOTOMETRIC, orientation_of
+from sslcli.data.stored_picture import (
+    BITS,
+    MIN_IS_WHITE,
+    ORIENTATION,
+    PHOTOMETRIC,
+    orientation_of,
+)
 
-EXTRA_SAMPLES, ORIENTATION = 338, 274
-MIN_IS_WHITE, MIN_IS_BLACK, RGB = 0, 1, 2
+EXTRA_SAMPLES = 338
+MIN_IS_BLACK, RGB = 1, 2
 OF_BRIGHTNESS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB)
 NO_ALPHA, PREMULTIPLIED, ALPHAS = 0, 1, (1, 2)
 """What the extra samples of a TIFF may mean: not said, or alpha, premultiplied or not."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.decode import read_each
 from sslcli.data.images import Track
-from sslcli.data.pixel_cache import Records, cache_key, picture_cache_folder, remove_older
+from sslcli.data.pixel_cache import keep, kept_records
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
 from sslcli.data.tile_sources import Box, Sources
@@ -151,15 +149,15 @@ def picture_sizes(
     They are kept: a header is read once.
     """
     listing = sources.listing
-    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
-    records = Records(folder / f"sizes-{key}.records", listing, 2 * SIZE.itemsize)
+    records = kept_records(listing, "sizes", 2 * SIZE.itemsize)
     missing = rows[~records.rows[rows].any(axis=1)]
     found = read_each(lambda index: sources.size(int(missing[index])), len(missing), workers)
     label = "measuring pictures"
     for row, size in zip(missing, track(found, total=len(missing), label=label), strict=True):
         if not isinstance(size, Exception):
             records.rows[row] = np.array(size, dtype=SIZE).view(np.uint8)
-    _keep(records, folder, "sizes", key, len(missing))
+    if len(missing):
+        keep(records, listing, "sizes")
     return np.ascontiguousarray(records.rows[rows]).view(SIZE).astype(np.int64)
 
 
@@ -179,8 +177,7 @@ def empty_parts(tiles: TileListing, workers: int | None, track: Track) -> NDArra
     Each picture is decoded for it, once. A tile that cannot be read has 0, so that it is kept, and
     named where it is decoded.
     """
-    folder, key = picture_cache_folder(tiles.kept_as), cache_key(tiles)
-    records = Records(folder / f"empty-{key}.records", tiles, 1)
+    records = kept_records(tiles, "empty", 1)
     missing = np.flatnonzero(records.rows[:, 0] == 0)
 
     def measure(index: int) -> float:
@@ -192,16 +189,9 @@ def empty_parts(tiles: TileListing, workers: int | None, track: Track) -> NDArra
     for row, part in zip(missing, track(found, total=len(missing), label=label), strict=True):
         if not isinstance(part, Exception):
             records.rows[row] = 1 + int(part * LEVELS)
-    _keep(records, folder, "empty", key, len(missing))
+    if len(missing):
+        keep(records, tiles, "empty")
     return np.maximum(records.rows[:, 0].astype(np.float64) - 1, 0) / LEVELS
-
-
-def _keep(records: Records, folder: Path, stem: str, key: str, num_new: int) -> None:
-    if num_new:
-        with suppress(OSError):  # then it is done again the next time
-            folder.mkdir(parents=True, exist_ok=True)
-            remove_older(folder, stem, key)
-            records.save()
 
 
 def _tiles_of(
