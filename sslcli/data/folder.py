@@ -203,7 +203,8 @@ class FolderConfig(ValuesConfig, CutConfig):
         if self.tile is not None and self.cache is Cache.none:
             message = "data.cache=none would decode a whole picture for every tile of a batch"
             raise SslcliError(message, "leave it out, or data.cache=disk")
-        return self.cut(*self.list_files(track), self.workers, track)
+        listing, stored = self.list_files(track)
+        return self.cut(listing, stored, self.chosen_range(), self.workers, track)
 
     def _depth(self, listing: Listing, rows: NDArray[np.int64]) -> tuple[Depth | None, list[str]]:
         from sslcli.data.decode import depth_of
