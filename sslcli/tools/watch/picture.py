@@ -14,7 +14,11 @@ LEAST = 6
 
 
 def picture_lines(path: Path, width: int, height: int) -> list[list[Piece]]:
-    """Returns the picture in at most `height` lines; none where it does not fit or is damaged."""
+    """Returns the picture, as wide as there is room, without what is too low.
+
+    So a sheet of pictures loses its last rows, and is still told apart. Returns nothing where there
+    is too little room, or the file is damaged.
+    """
     from PIL import Image
 
     if height < LEAST:
@@ -24,9 +28,9 @@ def picture_lines(path: Path, width: int, height: int) -> list[list[Piece]]:
             picture = opened.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return []
-    scale = min(width / picture.width, 2 * height / picture.height)
+    scale = min(1.0, width / picture.width)
     size = (max(1, int(picture.width * scale)), 2 * max(1, int(picture.height * scale / 2)))
-    pixels = np.asarray(picture.resize(size, Image.Resampling.BOX))
+    pixels = np.asarray(picture.resize(size, Image.Resampling.BOX))[: 2 * height]
     return [
         [("▀", f"{_colour(upper)} on {_colour(lower)}") for upper, lower in zip(*rows, strict=True)]
         for rows in zip(pixels[::2], pixels[1::2], strict=True)

@@ -109,7 +109,7 @@ class Watched:
             run.status,
             alarms,
             warnings_of(run),
-            headlines(run, run.metrics or newest_numbers(records)),
+            _numbers(run, records),
             self._progress(run, records),
             self._families,
             _levels(run),
@@ -217,6 +217,20 @@ def _how_it_ended(status: str) -> str:
         "damaged": "cannot be read",
     }
     return words.get(status, f"is {status}")
+
+
+def _numbers(run: Summary, records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Returns the numbers to be shown large; of a run that goes on, without its time so far.
+
+    run.json has that as it was at the last checkpoint.
+    """
+    if run.status not in RUNNING:
+        return headlines(run, run.metrics or newest_numbers(records))
+    facts = {name: value for name, value in run.facts.items() if name != "seconds"}
+    speeds = (record.get("timing", {}).get("images_per_second") for record in reversed(records))
+    speed = next((speed for speed in speeds if isinstance(speed, (int, float))), None)
+    shown = headlines(Summary(run.folder, facts), newest_numbers(records))
+    return shown if speed is None else [*shown, ("images per second", f"{speed:,.0f}")]
 
 
 def _levels(run: Summary) -> dict[str, float]:

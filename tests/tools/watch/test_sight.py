@@ -45,10 +45,11 @@ def test_a_run_is_followed_to_its_end(tmp_path: Path) -> None:
         assert (seen.progress.step, seen.progress.share) == (20, 0.5)
         assert seen.progress.words == "step 20 of 40, epoch 2.00"
         assert seen.levels == {"collapsed": 2.0}
-        assert dict(seen.numbers)["loss"] == f"{1 + 2.718281828**-2:.4g}"
-        append(run, step=40, epoch=4.0, loss=0.5)
+        assert seen.numbers == [("loss", "1.135"), ("knn accuracy", "0.7")]
+        append(run, step=40, epoch=4.0, loss=0.5, timing={"images_per_second": 1234.5})
         seen = watched.look()
         assert seen.families["training"]["loss"][0].y[-1] == 0.5
+        assert ("images per second", "1,234") in seen.numbers
         assert list(seen.families) == ["training", "validation", "learning rate", "diagnostics"]
         opened.finish({"loss": 0.5}, None)
     seen = watched.look()

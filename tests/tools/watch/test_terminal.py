@@ -91,7 +91,8 @@ def test_a_picture_is_drawn_two_pixels_a_character(tmp_path: Path) -> None:
     assert texts(drawn) == ["▀" * 24] * 8
     assert drawn[0][0][1] == "#ff0000 on #ff0000"
     assert (drawn[7][0][1], drawn[7][23][1]) == ("#000000 on #000000", "#0000ff on #0000ff")
-    assert len(picture_lines(path, 12, 8)[0]) == 12
+    assert texts(picture_lines(path, 12, 8)) == ["▀" * 12] * 4
+    assert picture_lines(path, 24, 6) == drawn[:6], "its lower part is cut off"
     assert picture_lines(path, 24, 5) == []
     path.write_bytes(path.read_bytes()[:40])
     assert picture_lines(path, 24, 8) == []
