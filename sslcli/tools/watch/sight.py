@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sslcli.report.families import Panels, curves_by_family
 from sslcli.report.run_words import headlines, newest_numbers, title_of_run, warnings_of
+from sslcli.runs.figures import figures_of
 from sslcli.runs.growing import GrowingRecords
 from sslcli.runs.lock import HOST
 from sslcli.runs.summary import Summary
@@ -113,7 +114,7 @@ class Watched:
             self._progress(run, records),
             self._families,
             _levels(run),
-            figures_of(self.folder),
+            shown_figures(self.folder),
         )
         return self._last
 
@@ -244,18 +245,7 @@ def _levels(run: Summary) -> dict[str, float]:
     }
 
 
-def figures_of(folder: Path) -> dict[str, Path]:
-    """Returns the PNG files of figures/ by their path below the run's folder.
-
-    Left out are files that a link leads to out of figures/, and names that are no text.
-    """
-    inside = os.path.realpath(folder / "figures")
-    named = {path.relative_to(folder).as_posix(): path for path in folder.glob("figures/**/*.png")}
-    return {
-        name: path
-        for name, path in sorted(named.items())
-        if path.stem not in REDRAWN
-        and name.isprintable()
-        and path.is_file()
-        and Path(os.path.realpath(path)).is_relative_to(inside)
-    }
+def shown_figures(folder: Path) -> dict[str, Path]:
+    """Returns the run's pictures by their path below its folder, but those that are live."""
+    found = figures_of(folder).items()
+    return {name: path for name, path in found if path.stem not in REDRAWN}

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from sslcli.errors import SslcliError
 from sslcli.tools.watch.page import as_json, page, version_of
-from sslcli.tools.watch.sight import Sight, Watched, figures_of
+from sslcli.tools.watch.sight import Sight, Watched, shown_figures
 
 LOOPBACK = "127.0.0.1"
 OWN_NAMES = ("127.0.0.1", "localhost")
@@ -99,7 +99,7 @@ class _Answer(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, content, "application/json", version)
 
     def _figure(self, name: str) -> None:
-        path = figures_of(self.server.watched.folder).get(name)
+        path = shown_figures(self.server.watched.folder).get(name)
         try:
             content = b"" if path is None else path.read_bytes()
         except OSError:  # it was removed meanwhile

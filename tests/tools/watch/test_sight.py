@@ -16,7 +16,7 @@ from sslcli.runs.folder import Run
 from sslcli.runs.lock import HOST
 from sslcli.tools.watch import sight as sights
 from sslcli.tools.watch.page import as_json, page
-from sslcli.tools.watch.sight import GONE, Sight, Speed, Watched, figures_of
+from sslcli.tools.watch.sight import GONE, Sight, Speed, Watched, shown_figures
 
 
 def running(folder: Path, **facts: Any) -> Path:
@@ -159,7 +159,11 @@ def test_only_pictures_inside_the_run_are_shown(tmp_path: Path) -> None:
     shutil.copy(secret, run / "figures" / os.fsdecode(b"\xff.png"))
     (run / "figures" / "deep").mkdir()
     shutil.copy(secret, run / "figures" / "deep" / "a b.png")
-    assert list(figures_of(run)) == ["figures/deep/a b.png", "figures/own.png", "figures/views.png"]
+    assert list(shown_figures(run)) == [
+        "figures/deep/a b.png",
+        "figures/own.png",
+        "figures/views.png",
+    ]
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:
