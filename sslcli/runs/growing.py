@@ -25,6 +25,8 @@ class GrowingRecords:
 
     def _forget(self) -> None:
         self.records: list[dict[str, Any]] = []
+        self.newest: dict[str, Any] = {}
+        """The last value of everything, and of everything in `timing`."""
         self.unreadable = 0
         self.changed: float | None = None
         """When the file was last written, in seconds since 1970."""
@@ -58,9 +60,16 @@ class GrowingRecords:
                 self.unreadable += 1
             else:
                 self.records.append(record)
+                self._note(record)
         self._end += len(whole)
         self._tail = (self._tail + whole)[-TAIL:]
         return bool(whole)
+
+    def _note(self, record: dict[str, Any]) -> None:
+        timing = {**self.newest.get("timing", {})}
+        if isinstance(record.get("timing"), dict):
+            timing.update(record["timing"])
+        self.newest.update(record, timing=timing)
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
