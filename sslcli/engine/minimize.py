@@ -18,9 +18,10 @@ from sslcli.choices import Misfit, answerable
 from sslcli.engine.device import Compute
 from sslcli.engine.frozen_encoders import FrozenEncoders
 from sslcli.engine.optim_config import OPTIMIZERS, OptimConfig
+from sslcli.engine.replicas import Replicas
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
-from sslcli.processes import average_, largest, size
+from sslcli.processes import largest, size
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Minimizer:
         self._learner = learner
         self._called = False
         self._frozen = FrozenEncoders()
+        self._replicas = Replicas()
 
     @classmethod
     def of(
@@ -124,8 +126,7 @@ class Minimizer:
                     f"{self._learner} trains nothing beside the encoder, which is frozen",
                     "leave encoder.frozen_epochs out",
                 )
-            self._scaler.scale(loss).backward(inputs=inputs)  # type: ignore[no-untyped-call]
-            average_([parameter.grad for parameter in inputs if parameter.grad is not None])
+            self._replicas.backward(self._scaler.scale(loss), inputs)
             for player in trained:
                 if player.clip_norm > 0:
                     self._scaler.unscale_(player.optimizer)
