@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import FileIO
 from pathlib import Path
+from threading import local
 from typing import NamedTuple
 
 import numpy as np
@@ -94,6 +95,34 @@ def index_tar(path: Path, called: str | None = None) -> TarIndex:
     return TarIndex(b"\0".join(names), np.concatenate(starts), np.concatenate(sizes), walk.labels)
 
 
+class Buffers(local):
+    """Holds memory of each thread, for one tar file after another: new memory is slow to get."""
+
+    def __init__(self) -> None:
+        self._read = bytearray()
+        self._content = np.empty((0, BLOCK), np.uint8)
+
+    def read(self, file: FileIO, length: int, base: int) -> memoryview:
+        """Returns what begins at `base`, until the next call."""
+        if length > len(self._read):
+            self._read = bytearray(length)
+        data, done = memoryview(self._read)[:length], 0
+        file.seek(base)
+        while done < length and (count := file.readinto(data[done:])):
+            done += count
+        return data[:done]
+
+    def chosen(self, blocks: NDArray[np.uint8], numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Returns some of the blocks (B, 512), until the next call."""
+        if len(numbers) > len(self._content):
+            self._content = np.empty((len(blocks), BLOCK), np.uint8)
+        content = self._content[: len(numbers)]
+        return blocks.take(numbers, axis=0, out=content, mode="clip")
+
+
+BUFFERS = Buffers()
+
+
 class TarWalk:
     """Yields the members of a tar file, some at a time, from its begin to its end.
 
@@ -106,9 +135,6 @@ class TarWalk:
         self._position = 0
         self._ahead = 0
         self._count = 0
-        # One for all: new memory costs as much as reading.
-        self._buffer = bytearray(LARGEST)
-        self._content = np.empty((0, BLOCK), np.uint8)
         self.labels: dict[int, bytes] = {}
 
     def __iter__(self) -> Iterator[Members]:
@@ -122,7 +148,7 @@ class TarWalk:
             base = self._position
             if base + BLOCK > self._size:
                 raise self._damaged("ends without the mark of its end: it was cut off", base)
-            data = self._read(file, length, base)
+            data = BUFFERS.read(file, length, base)
             if length == LARGEST and base + length + AHEAD // 2 > self._ahead:
                 # Rarely: the system looks at every page that is asked for, also where it has it.
                 start = max(self._ahead, base + length)
@@ -147,23 +173,10 @@ class TarWalk:
             sparse = end > len(blocks) + SPARSE // BLOCK
             length = SMALLEST if sparse else min(LARGEST, 4 * length)
 
-    def _read(self, file: FileIO, length: int, base: int) -> memoryview:
-        """Returns what begins at `base`, until the next call."""
-        if length > len(self._buffer):
-            self._buffer = bytearray(length)
-        data, done = memoryview(self._buffer)[:length], 0
-        file.seek(base)
-        while done < length and (count := file.readinto(data[done:])):
-            done += count
-        return data[:done]
-
     def _headers(self, blocks: NDArray[np.uint8]) -> tuple[Headers, int]:
         """Returns the headers among the blocks, and the number of the one that comes next."""
         numbers = marked(blocks)
-        if len(numbers) > len(self._content):
-            self._content = np.empty((len(blocks), BLOCK), np.uint8)
-        content = self._content[: len(numbers)]
-        found = Headers.of(numbers, blocks.take(numbers, axis=0, out=content, mode="clip"))
+        found = Headers.of(numbers, BUFFERS.chosen(blocks, numbers))
         following = found.numbers + 1 + -(-found.sizes // BLOCK)
         if len(found) and found.numbers[0] == 0 and (following[:-1] == found.numbers[1:]).all():
             end = int(following[-1])
