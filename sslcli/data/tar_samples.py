@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,21 +184,16 @@ class Texts:
         suffix = f"{before}json" if is_json else name
         table = members.get(suffix.lower(), {})
         labels = self._index.labels
-        contents = [None if row is None else labels.get(row) for row in map(table.get, keys)]
-        read = {} if is_json else _known_texts(set(contents))
-        found = [*map(read.get, contents)]
-        texts = [text for text in found if text is not None]
-        if len(texts) == len(keys):  # as a rule: classes stand in the index
-            return texts
+        read: dict[bytes, str] = {}  # of classes there are few
         texts = []
-        for key, data in zip(keys, contents, strict=True):
+        for key in keys:
             row = table.get(key)
-            text = "" if row is None else read.get(data)
+            data = b"" if row is None else labels.get(row)
+            text = None if data is None else read.get(data)
             if text is None:
-                assert row is not None
                 place = f"{key}.{suffix} in {self._shard}"
-                text = self._text(row, place)
-                if is_json:
+                text = "" if row is None else self._text(row, place)
+                if is_json and row is not None:
                     text = as_text(_json_value(text, json_key, place), place, several)
                 text = text.strip()
                 if data is not None:
@@ -223,16 +217,6 @@ class Texts:
         except UnicodeDecodeError as reason:
             message = f"{place} is no UTF-8: {reason.reason} at byte {reason.start}"
             raise SslcliError(message, "name an ending whose members are texts") from reason
-
-
-def _known_texts(contents: set[bytes | None]) -> dict[bytes | None, str]:
-    """Returns the text of each that is one."""
-    read: dict[bytes | None, str] = {}
-    for data in contents - {None}:
-        assert data is not None
-        with suppress(UnicodeDecodeError):
-            read[data] = data.decode().strip()
-    return read
 
 
 def _json_value(text: str, key: str, place: str) -> Any:
