@@ -76,6 +76,18 @@ class CodeFile:
     codes: NDArray[np.float32]
     quantizer: Quantizer | None = None
 
+    def kept(self) -> NDArray[np.float32]:
+        """Returns the codes as a reader of the file finds them."""
+        if self.quantizer is None:
+            return self.codes
+        return self.quantizer.values(self.quantizer.levels(self.codes))
+
+    def code_bytes(self) -> int:
+        """Returns how many bytes of the file hold the codes, and nothing else."""
+        if self.quantizer is None:
+            return len(zlib.compress(self.codes.tobytes()))
+        return len(packed(self.quantizer.levels(self.codes)).content)
+
     def content(self) -> bytes:
         """Returns the file's content."""
         assert self.codes.shape == (len(self.pictures), math.prod(self.origin.code_shape))

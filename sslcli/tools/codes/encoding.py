@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -143,8 +142,7 @@ def _psnr(
 
 def _report(file: CodeFile, target: Path, psnrs: NDArray[np.float64], console: Console) -> None:
     num, (_, height, width) = len(file.pictures), file.origin.picture_shape
-    with zipfile.ZipFile(target) as archive:
-        total, held = target.stat().st_size, archive.getinfo("codes.npy").compress_size
+    total, held = target.stat().st_size, file.code_bytes()
     bits = 8 * held / (num * height * width)
     console.say(
         f"encoded: {num:,} pictures, {total:,} bytes: {held:,} of codes "
