@@ -16,6 +16,7 @@ from sslcli.errors import require
 from sslcli.preprocessing import Squeezed
 from sslcli.processes import rank, size
 from sslcli.seeding import derive_seed
+from sslcli.transfer import sent
 
 
 class Batches:
@@ -113,5 +114,5 @@ class LabelledBatches:
         self.steps_per_epoch = self._batches.steps_per_epoch
 
     def at(self, step: int) -> tuple[Tensor | Squeezed, Tensor]:
-        labels = self._labels[self._batches.indices(step)].to(self._batches.device)
+        labels = sent(self._labels[self._batches.indices(step)], self._batches.device)
         return self._batches.at(step), labels
