@@ -63,6 +63,10 @@ class Encoder(nn.Module):
             raise SslcliError(message, "use an encoder of patches or feature maps: vit, convnet, …")
         return self.code(pictures)
 
+    def code_is_unit(self) -> bool:
+        """Tells whether the code's numbers are in [0, 1], whatever the picture."""
+        return False
+
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
         """Builds a decoder (N, *code_shape) -> (N, channels, resolution, resolution).
 
@@ -103,8 +107,16 @@ class Bottleneck(Encoder):
         self.linear = nn.Linear(math.prod(encoder.code_shape), width)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        code: Tensor = self.linear(self.encoder.code(pictures).flatten(1))
+        code: Tensor = self.linear(self.below(pictures))
         return code
+
+    def below(self, pictures: Tensor) -> Tensor:
+        """Returns what the linear layer is fed: the encoder's code, (N, `linear.in_features`)."""
+        return self.encoder.code(pictures).flatten(1)
+
+    def beside(self) -> nn.Linear:
+        """Builds another linear layer, to be fed with `below`, that gives as many numbers."""
+        return nn.Linear(self.linear.in_features, self.width)
 
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
         """Builds the encoder's decoder behind a linear layer, which is never tied."""
