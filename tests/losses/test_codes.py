@@ -41,11 +41,11 @@ def test_the_divergence_is_that_of_the_two_distributions() -> None:
 
 def slow_contraction(encode: nn.Module, inputs: Tensor) -> float:
     """||J||_F^2 by its closed form of a sigmoid layer (Rifai et al. 2011), mean over pictures."""
-    linear = encode[0]  # type: ignore[index]
+    linear = encode[0].requires_grad_(False)  # type: ignore[index]
     total = 0.0
-    for x in inputs:
+    for x in inputs.detach():
         for weights, bias in zip(linear.weight, linear.bias, strict=True):
-            h = torch.sigmoid(weights @ x.flatten() + bias)
+            h = torch.sigmoid(weights @ x.flatten() + bias).detach()
             total += float((h * (1 - h)) ** 2 * weights.square().sum())
     return total / len(inputs)
 
