@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Codes = NDArray[np.float32]
 """(N, D)."""
 BITS = (8, 6, 4)
+EXACT = 32
+"""Bits of a number that is not rounded."""
 
 
 @dataclass(frozen=True)

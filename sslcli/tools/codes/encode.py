@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
+from sslcli.evaluation.quantization import BITS, EXACT
 from sslcli.tools.arguments import add_data_root, add_outputs, parse, require_free
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 
 if TYPE_CHECKING:
     from sslcli.console import Console
-
-EXACT = 32
-"""Bits of a number that is written as it is."""
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -59,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bits",
         type=int,
-        choices=[8, 6, 4, EXACT],
+        choices=[*BITS, EXACT],
         default=8,
         help="of each number: 8, 6 or 4 round it to levels over its range among the training "
         "pictures' codes, whose file is then entropy-coded; 32 keeps it as it is (default: 8)",

@@ -14,7 +14,7 @@ import torch
 
 from sslcli.data.images import ImageSet, evenly_spaced
 from sslcli.data.resize import at_resolution
-from sslcli.evaluation.quantization import BITS, Codes, Quantizer
+from sslcli.evaluation.quantization import BITS, EXACT, Codes, Quantizer
 from sslcli.evaluation.rate import CODECS, RatePoint, at_same_rate, rate_point
 from sslcli.method import as_pictures
 from sslcli.report.rate import save_rate
@@ -48,7 +48,7 @@ def measure_rates(coder: Coder, training: ImageSet, pictures: ImageSet) -> Rates
     truth = as_pictures(torch.from_numpy(images))
     reach = coder.encode_images(known.images).flatten(1).numpy()
     codes = coder.encode_images(images).flatten(1).numpy()
-    curves = {OURS: [_code_point(coder, codes, reach, truth, bits) for bits in BITS]}
+    curves = {OURS: [_code_point(coder, codes, reach, truth, bits) for bits in (EXACT, *BITS)]}
     if images.dtype == np.uint8 and images.shape[3] in (1, 3):
         curves |= {name: codec.curve(images, truth) for name, codec in CODECS.items()}
     return Rates(curves, _protocol(coder, len(images), len(known)))
@@ -57,7 +57,7 @@ def measure_rates(coder: Coder, training: ImageSet, pictures: ImageSet) -> Rates
 def _code_point(
     coder: Coder, codes: Codes, reach: Codes, truth: torch.Tensor, bits: int
 ) -> RatePoint:
-    quantizer = Quantizer.of(reach, bits)
+    quantizer = None if bits == EXACT else Quantizer.of(reach, bits)
     origin = Origin("", "", "", coder.weights(), coder.code_shape, coder.picture_shape)
     side = coder.picture_shape[1]
     names = tuple(Picture(f"{number}.png", side, side) for number in range(len(codes)))
