@@ -18,7 +18,7 @@ from typing import Any
 WIDTHS = (8, 16, 32, 64)
 PLAIN = ["method.corruption.gaussian=0", "method.corruption.masking=0"]
 SHARED = [
-    "method=denoising_autoencoder", "encoder=mlp", "epochs=30", "knn_every=0", "runtime.device=cpu", "runtime.threads=1",
+    "method=denoising_autoencoder", "encoder=mlp", "epochs=15", "knn_every=0", "runtime.device=cpu", "runtime.threads=1",
 ]  # fmt: skip
 LINEAR = ["encoder.widths=[500]", "encoder.bottleneck={width}"]
 SIGMOID = [

@@ -25,6 +25,7 @@ from sslcli.nets.encoder_config import Activation, ConvNetConfig, EncoderConfig,
 
 CLEAN = DenoisingAutoencoderConfig(corruption=CorruptionConfig())
 BOTTLENECK = MLPConfig(widths=[12], bottleneck=4, batch_norm=False)
+PLACES = ConvNetConfig(width=2, bottleneck=3, bottleneck_places=True)
 SIGMOID = MLPConfig(widths=[12], activation=Activation.sigmoid, batch_norm=False)
 
 
@@ -43,7 +44,9 @@ def step(method: DenoisingAutoencoder, seed: int = 5) -> tuple[float, dict[str, 
     """The loss that one step minimises, and what it reports."""
     minimised: list[Tensor] = []
     torch.manual_seed(seed)
-    metrics = method.train_step(clean(), lambda loss, *_: minimised.append(loss), Progress(0, 1))
+    metrics = method.train_step(
+        clean(), lambda loss, *_: minimised.append(loss.detach()), Progress(0, 1)
+    )
     (loss,) = minimised
     return float(loss), metrics
 
@@ -59,14 +62,20 @@ def test_a_variational_autoencoder_minimises_the_bound_of_drawn_codes() -> None:
     fit = losses.cross_entropy(method.decoder(drawn), x)
     divergence = losses.normal_divergence(mean, log_variance)
     loss, metrics = step(method)
-    assert loss == pytest.approx(float(fit + 0.5 * divergence), rel=1e-6)
-    assert float(metrics["kl"]) == pytest.approx(float(divergence), rel=1e-6)
+    assert loss == pytest.approx(float((fit + 0.5 * divergence).detach()), rel=1e-6)
+    assert float(metrics["kl"]) == pytest.approx(float(divergence.detach()), rel=1e-6)
     assert step(method, seed=6)[0] != pytest.approx(loss, rel=1e-4), "codes are drawn anew"
 
 
-def test_in_evaluation_codes_are_means() -> None:
-    method = build(replace(CLEAN, kl=1.0), BOTTLENECK)
-    assert torch.equal(method.encoder.code(clean()), method.encoder(clean()))
+@pytest.mark.parametrize("encoder", [BOTTLENECK, PLACES])
+def test_in_evaluation_codes_are_means(encoder: EncoderConfig) -> None:
+    method = build(replace(CLEAN, kl=1.0), encoder)
+    assert method.encoder.code(clean()).shape[1:] == method.encoder.code_shape
+    assert step(method)[1]["kl"] > 0
+    method.encoder.eval()
+    method.decoder.eval()
+    code = method.encoder.code(clean())
+    assert torch.equal(code.flatten(1), method.encoder(clean()))
     hidden = torch.ones(8, 1, 16, 16, dtype=torch.bool)
     assert torch.equal(method.restore(clean(), hidden), method.restore(clean(), hidden))
 
@@ -100,7 +109,7 @@ def test_contraction_is_the_jacobians_norm_and_leaves_the_views_constant() -> No
 def test_sparse_codes_are_held_to_the_mean_that_is_asked_for() -> None:
     method = build(replace(CLEAN, sparse=1.0, sparse_mean=0.2), SIGMOID)
     expected = losses.mean_activity(method.encoder.code(clean()), 0.2)
-    assert float(step(method)[1]["sparse"]) == pytest.approx(float(expected))
+    assert float(step(method)[1]["sparse"]) == pytest.approx(float(expected.detach()))
 
 
 def test_runs_of_before_are_the_same_runs() -> None:
