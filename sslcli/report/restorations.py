@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,20 +14,13 @@ from sslcli.data.images import ImageSet
 from sslcli.engine.device import Compute
 from sslcli.evaluation.features import eval_mode
 from sslcli.evaluation.restoration_monitor import NUM_WATCHED, damage, restore, some_of
-from sslcli.method import Method, Restorer
+from sslcli.method import Decoding, Method, Restorer
 from sslcli.nets.encoder import Encoder
 from sslcli.report.display import AS_THEY_ARE, Display
 from sslcli.report.pictures import save_filters, save_grid, save_strips
 
 NUM_SHOWN, NUM_STRIPS, NUM_STEPS = 18, 6, 9
 """Validation pictures that are shown; rows and columns of the figures of decoded codes."""
-
-
-@runtime_checkable
-class Decoding(Protocol):
-    """Decodes a method's codes to pictures in [0, 1]."""
-
-    def decode(self, codes: Tensor) -> Tensor: ...
 
 
 def save_restorations(

@@ -49,6 +49,10 @@ TOOLS: dict[str, Tool] = {
     "restore": Tool(
         "restore.main", "fill holes in your own pictures, or remove noise, with a trained run"
     ),
+    "encode": Tool(
+        "codes.encode", "write your own pictures as a trained run's codes, in few bytes"
+    ),
+    "decode": Tool("codes.decode", "make pictures of the codes that `encode` wrote"),
     "diagnose": Tool(
         "diagnose.main",
         "say what a run's features are like, without labels, and whether they collapsed",
