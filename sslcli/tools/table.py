@@ -49,6 +49,9 @@ TOOLS: dict[str, Tool] = {
     "restore": Tool(
         "restore.main", "fill holes in your own pictures, or remove noise, with a trained run"
     ),
+    "edit": Tool(
+        "edit.main", "change your own pictures through a trained run's codes: towards a class, …"
+    ),
     "diagnose": Tool(
         "diagnose.main",
         "say what a run's features are like, without labels, and whether they collapsed",
