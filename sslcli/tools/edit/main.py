@@ -13,6 +13,7 @@ from sslcli.errors import SslcliError
 from sslcli.tools.arguments import add_data_root, add_outputs, parse, require_free
 from sslcli.tools.edit.wish import DEFAULT_FRAMES, By, Form, Wish, read_wish
 from sslcli.trained.able_runs import DECODES, resolve_able_run
+from sslcli.trained.encoder_files import read_encoder
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 def main(arguments: list[str], console: Console) -> int:
     """Returns 0 when every picture was edited, 1 when some were left out."""
     given = parse(_parser(), arguments)
+    if given.judge:
+        return _judge(given, console)
+    if not given.pictures:
+        raise SslcliError("no picture is named", "sslcli edit RUN PICTURE --towards CLASS")
     wish = read_wish(given)
 
     from sslcli.tools.edit.save import targets_of  # Pillow
@@ -40,6 +45,25 @@ def main(arguments: list[str], console: Console) -> int:
         where = f", in {commonpath([target.parent.absolute() for target in done])}" if done else ""
         console.say(f"edited: {len(done)} of {len(jobs)} pictures{where}")
     return 0 if len(done) == len(jobs) else 1
+
+
+def _judge(given: argparse.Namespace, console: Console) -> int:
+    """Judges the run's edits; raises SslcliError for what says how other pictures are edited."""
+    idle = {
+        "pictures": "a picture", "by": "--by", "attribute": "--attribute", "form": "--as",
+        "direction": "--direction", "between": "--between", "strength": "--strength",
+        "frames": "--frames", "output": "--output",
+    }  # fmt: skip
+    for name, words in idle.items():
+        if getattr(given, name) not in (None, []):
+            message = f"--judge edits the run's test pictures in every way, and takes no {words}"
+            raise SslcliError(message, "sslcli edit RUN --judge, or with --towards CLASS")
+    run = resolve_able_run(given.run, Path(given.outputs), DECODES)
+
+    from sslcli.tools.edit.judge import judge  # imports torch
+
+    judge(read_encoder(run), given, console)
+    return 0
 
 
 def _plan(sources: list[Path], output: str | None, wish: Wish) -> list[Job]:
@@ -103,7 +127,8 @@ def _edit_all(
 def _parser() -> argparse.ArgumentParser:
     usage = (
         "sslcli edit RUN PICTURE... (--towards CLASS | --attribute NAME=AMOUNT | "
-        "--direction NUMBER=AMOUNT | --between PICTURE) [--as FORM] [--output PATH] [--force]"
+        "--direction NUMBER=AMOUNT | --between PICTURE) [--as FORM] [--output PATH] [--force], "
+        "or sslcli edit RUN --judge"
     )
     parser = argparse.ArgumentParser(prog="sslcli edit", usage=usage, description=__doc__)
     parser.add_argument(
@@ -113,11 +138,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "pictures",
-        nargs="+",
+        nargs="*",
         metavar="picture",
         help="a picture of any size, or a folder searched for pictures",
     )
     _add_moves(parser)
+    parser.add_argument(
+        "--judge",
+        action="store_true",
+        help="edit the run's test pictures, of every class or towards one, and measure how many "
+        "become the class and what else changes, by a classifier that it trains for this; writes "
+        "into the folder edits of the run",
+    )
     parser.add_argument(
         "--as",
         dest="form",
