@@ -49,6 +49,7 @@ from sslcli.nets.encoder_config import (
     EncoderConfig,
     MLPConfig,
     ResNet18Config,
+    ResNet50Config,
 )
 from sslcli.nets.layered import LayeredEncoder
 from sslcli.runs.checkpoint import Phase
@@ -56,6 +57,7 @@ from sslcli.runs.folder import Run
 
 WARM_UP = 3
 SHAPE = Preprocessing(32, 3, (0.5,) * 3, (0.25,) * 3)
+LARGE = Preprocessing(128, 3, (0.5,) * 3, (0.25,) * 3)
 # SimCLR's CIFAR augmentation at strength 0.5, as lightly_methods has it.
 VIEWS = ViewConfig(
     crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0
@@ -64,20 +66,27 @@ VIEWS = ViewConfig(
 
 @dataclass(frozen=True)
 class Family:
-    """`build` makes what is trained, on the CPU; `simclr`: SimCLR's encoder, which is compared in lightly's loop."""
+    """`build` makes what is trained, on the CPU; `simclr`: SimCLR's encoder, which is compared in lightly's loop.
+
+    `side`: of the pictures, in pixels.
+    """
 
     build: Callable[[], Learner[Any, Any]]
     batch_size: int
     num_steps: int
     simclr: EncoderConfig | None = None
     optim: OptimConfig = field(default_factory=lambda: SGDConfig(lr=0.06))
+    side: int = SHAPE.resolution
 
 
-def simclr(encoder: EncoderConfig, batch_size: int, num_steps: int) -> Family:
+def simclr(
+    encoder: EncoderConfig, batch_size: int, num_steps: int, shape: Preprocessing = SHAPE
+) -> Family:
     def build() -> Learner[Any, Any]:
-        return SimCLRConfig(temperature=0.5, views=VIEWS).build(encoder.build(3, 32), SHAPE)
+        network = encoder.build(shape.channels, shape.resolution)
+        return SimCLRConfig(temperature=0.5, views=VIEWS).build(network, shape)
 
-    return Family(build, batch_size, num_steps, encoder)
+    return Family(build, batch_size, num_steps, encoder, side=shape.resolution)
 
 
 def stacked_layer() -> Learner[Any, Any]:
@@ -89,6 +98,8 @@ def stacked_layer() -> Learner[Any, Any]:
     return StackedLayer.of(encoder, 2, corruption, Reconstruction.cross_entropy, tied=True)
 
 
+FOR_A_CARD = {"simclr_resnet50_128px": simclr(ResNet50Config(), 256, 20, LARGE)}
+"""What would take a CPU minutes."""
 FAMILIES = {
     "simclr_convnet": simclr(ConvNetConfig(), 256, 60),
     "simclr_resnet18": simclr(ResNet18Config(), 128, 6),
@@ -104,13 +115,25 @@ FAMILIES = {
 }
 
 
-class Stopwatch:
-    """Seconds of every step of a training loop, records and checkpoints included."""
+def synchronize(device: torch.device) -> None:
+    """Waits for a card; a CPU is never behind."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
-    def __init__(self) -> None:
+
+class Stopwatch:
+    """Seconds of every step of a training loop, records and checkpoints included.
+
+    It waits for the device where the clock begins, and at the last step: between them nothing else does.
+    """
+
+    def __init__(self, num_steps: int, device: torch.device) -> None:
         self.moments: list[float] = []
+        self._ends, self._device = (WARM_UP, num_steps), device
 
     def step(self, done: int) -> None:
+        if len(self.moments) + 1 in self._ends:
+            synchronize(self._device)
         self.moments.append(time.perf_counter())
 
     def record(self, record: dict[str, Any]) -> None:
@@ -124,10 +147,10 @@ class Stopwatch:
         )
 
 
-def pictures() -> ImageSet:
+def pictures(side: int = SHAPE.resolution) -> ImageSet:
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 255, (4096, 8, 8, 3), dtype=torch.uint8, generator=generator)
-    return ImageSet(coarse.repeat_interleave(4, 1).repeat_interleave(4, 2).numpy())
+    return ImageSet(coarse.repeat_interleave(side // 8, 1).repeat_interleave(side // 8, 2).numpy())
 
 
 def ready(family: Family, compute: Compute) -> tuple[Learner[Any, Any], Minimizer]:
@@ -142,12 +165,12 @@ def end_to_end(family: Family, compute: Compute) -> float:
     """The real loop into a real run folder: a record every 10 steps, a checkpoint at the end."""
     learner, minimize = ready(family, compute)
     num_steps = family.num_steps + WARM_UP
-    watch = Stopwatch()
+    watch = Stopwatch(num_steps, compute.device)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "run.json").write_text("{}")
         with Run(Path(folder)) as run:
             train(
-                learner, Batches(pictures(), family.batch_size, 0, compute.device), minimize, lambda _: {},
+                learner, Batches(pictures(family.side), family.batch_size, 0, compute.device), minimize, lambda _: {},
                 Phase(run, "pretrain", 2, 0), Periods(num_steps, 10, 10**9, 10**9), compute, watch,
             )  # fmt: skip
     return watch.images_per_second(family.batch_size)
@@ -156,9 +179,12 @@ def end_to_end(family: Family, compute: Compute) -> float:
 def bare(family: Family, compute: Compute) -> float:
     """The same step on views that are ready."""
     learner, minimize = ready(family, compute)
-    views = learner.views(Batches(pictures(), family.batch_size, 0, compute.device).at(0))
-    watch = Stopwatch()
-    for step in range(family.num_steps + WARM_UP):
+    views = learner.views(
+        Batches(pictures(family.side), family.batch_size, 0, compute.device).at(0)
+    )
+    num_steps = family.num_steps + WARM_UP
+    watch = Stopwatch(num_steps, compute.device)
+    for step in range(num_steps):
         minimize.begin(step)
         with compute.autocast():
             learner.train_step(views, minimize, Progress(step, 100))
@@ -189,7 +215,9 @@ def work(name: str, precision: Precision) -> tuple[int, int]:
     a process of its own, since memory that was used before is not given back."""
     family, compute = FAMILIES[name], Compute.choose(RuntimeConfig(precision=precision))
     learner, minimize = ready(family, compute)
-    views = learner.views(Batches(pictures(), family.batch_size, 0, compute.device).at(0))
+    views = learner.views(
+        Batches(pictures(family.side), family.batch_size, 0, compute.device).at(0)
+    )
     before = held()
     with FlopCounterMode(display=False) as counter, compute.autocast():
         learner.train_step(views, minimize, Progress(0, 100))
@@ -199,13 +227,15 @@ def work(name: str, precision: Precision) -> tuple[int, int]:
 def matmul_peak(compute: Compute) -> float:
     """Operations a second."""
     best = 0.0
-    for side in (512, 1024, 2048):
+    for side in (512, 1024, 2048, *([8192] if compute.device.type == "cuda" else [])):
         a, b = (
             torch.randn(side, side, device=compute.device, dtype=compute.dtype) for _ in range(2)
         )
         for _ in range(5):
+            synchronize(compute.device)
             began = time.perf_counter()
             a @ b
+            synchronize(compute.device)
             best = max(best, 2 * side**3 / (time.perf_counter() - began))
     return best
 

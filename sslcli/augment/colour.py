@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslcli.augment.operation import rows_of
+from sslcli.transfer import sent
+
 
 @dataclass(frozen=True)
 class Adjustment:
@@ -97,8 +100,8 @@ class ColourJitter:
             .t()
             .gather(1, by_adjustment.indices)
         )
-        moves = moves.to(images.device, non_blocking=True)
-        factors = factors.to(images.device, non_blocking=True)
+        moves = sent(moves, images.device)
+        factors = sent(factors, images.device)
         for position, adjusted_by in enumerate(by_adjustment.values):
             images = images.index_select(0, moves[position])
             ends = torch.searchsorted(
@@ -164,17 +167,17 @@ def grayscale_(images: Tensor, chosen: Tensor) -> None:
 
     Nothing is changed where they are not red, green and blue.
     """
-    if images.shape[1] != 3 or not chosen.any():
+    rows = rows_of(chosen, images) if images.shape[1] == 3 else None
+    if rows is None:
         return
-    rows = chosen.nonzero().flatten().to(images.device, non_blocking=True)
     some = images.index_select(0, rows)
     images.index_copy_(0, rows, luminance(some).unsqueeze(1).expand_as(some))
 
 
 def solarize_(images: Tensor, chosen: Tensor, threshold: float) -> None:
     """Inverts pixels from `threshold` on in `chosen` pictures, (N,) bool on the CPU."""
-    if not chosen.any():
+    rows = rows_of(chosen, images)
+    if rows is None:
         return
-    rows = chosen.nonzero().flatten().to(images.device, non_blocking=True)
     some = images.index_select(0, rows)
     images.index_copy_(0, rows, torch.where(some >= threshold, 1 - some, some))

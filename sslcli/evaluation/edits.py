@@ -53,11 +53,11 @@ def score_edits(
     all_of = torch.ones_like(originals[:, :1], dtype=torch.bool)
     sharp, before = (gradient_magnitude(some, all_of).mean() for some in (edited, originals))
     nearest = torch.cdist(edited.flatten(1), originals.flatten(1)).argmin(dim=1)
-    shares = [float((seen == wanted).double().mean()) for wanted in (target, own)]
     return EditScores(
         way,
         strength,
-        *shares,
+        target=float((seen == target).double().mean()),
+        own=float((seen == own).double().mean()),
         other=float(((seen != target) & (seen != own)).double().mean()),
         ssim=float(ssim(edited, originals, all_of).mean()),
         l1=100 * float(mean_absolute_error(edited, originals, all_of).mean()),

@@ -118,7 +118,7 @@ def _ways(learned: Learned, subjects: Subjects) -> dict[str, Change]:
 
     def of_codes(by: By) -> Change:
         way = torch.empty_like(codes)
-        for label in subjects.target.unique().tolist():
+        for label in sorted(set(subjects.target.tolist())):
             chosen = subjects.target == label
             way[chosen] = learned.towards(label, by)(codes[chosen])
         return lambda strength: changes(learned.coder, codes, way, strength)

@@ -35,7 +35,7 @@ class Judge:
         with torch.no_grad(), eval_mode(self._network):
             batches = [
                 self._network(self._classifier.preprocessing.normalized(some.to(self._device)))
-                for some in pictures.float().split(BATCH)
+                for some in torch.split(pictures.float(), BATCH)
             ]
         return torch.cat(batches).argmax(dim=1).cpu()
 
