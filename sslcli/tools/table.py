@@ -53,6 +53,9 @@ TOOLS: dict[str, Tool] = {
         "codes.encode", "write your own pictures as a trained run's codes, in few bytes"
     ),
     "decode": Tool("codes.decode", "make pictures of the codes that `encode` wrote"),
+    "edit": Tool(
+        "edit.main", "change your own pictures through a trained run's codes: towards a class, …"
+    ),
     "diagnose": Tool(
         "diagnose.main",
         "say what a run's features are like, without labels, and whether they collapsed",
