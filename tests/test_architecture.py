@@ -32,7 +32,8 @@ FLOORS = (
 """From top to bottom. A room may import the rooms below it, never one beside it."""
 GROUND = {
     "abilities", "choices", "config", "console", "errors", "files", "generators", "input_files", "lazy", "method", "processes",
-    "preprocessing", "provenance", "saved", "seeding", "settings", "squeezed", "system", "terminal", "text", "threads", "transfer",
+    "preprocessing", "provenance", "saved", "screen", "seeding", "settings", "squeezed", "system", "terminal", "text", "threads",
+    "transfer",
 }  # fmt: skip
 FORBIDDEN = {
     ("engine", "data"): "the loop knows no pictures",
@@ -43,7 +44,7 @@ FORBIDDEN = {
     ("evaluation", "engine.train"): "evaluations never train",
 }
 ONLY_IN = {
-    "rich": {"console"},
+    "rich": {"console", "screen"},
     "hydra": {"cli"},
     "omegaconf": {"config", "cli"},
     "argparse": {"tools"},

@@ -67,6 +67,9 @@ TOOLS: dict[str, Tool] = {
     "report": Tool(
         "report.main", "write one HTML page of a run, or of all runs of a sweep or folder"
     ),
+    "watch": Tool(
+        "watch.main", "show a run's curves, pictures and alarms while it trains, or on a local page"
+    ),
     "compare": Tool(
         "compare", "say in which settings runs differ and what each measured, and plot their curves"
     ),
