@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -99,6 +100,20 @@ def is_alive(process: int) -> bool:
     except OSError:  # another user's
         return True
     return True
+
+
+def give_way() -> None:
+    """Lets other processes go first on the cores, where the system can do that."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kills a process that leads a session of its own, and what it has started there."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # type: ignore[attr-defined,unused-ignore]
+    process.kill()
 
 
 def sync_folder(folder: Path) -> None:
