@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ class HeldFile:
             self._beside.acquire(blocking=False)
             return True
         return False
+
+    def wait(self) -> None:
+        """Waits until it holds the lock."""
+        while not self.take():
+            time.sleep(0.1)
 
     @property
     def changed(self) -> float:

@@ -71,7 +71,7 @@ class Courier:
                 self._work.enter(Stage.importing)
                 cls = self._find()
                 self._work.enter(Stage.opening)
-                self._tracker = cls(self._work.run)
+                self._tracker = cls(self._work.of_now())
                 self._work.opened(self._tracker)
             self._work.give_new(self._tracker)
             if last:
@@ -120,14 +120,15 @@ def main(folder: Path, name: str, sweep: str | None) -> int:
         time.sleep(LOOK_EVERY)
     path = state_path(folder, name)
     work = Deliveries(TrackedRun.of(folder, sweep), read_sent(path) or _first(path), path)
-    complete = Courier(lambda: found(name), work, say).follow(over)
+    complete = Courier(lambda: found(name, work.run), work, say).follow(over)
     work.enter(Stage.ended)
     return 0 if complete else 1
 
 
-def found(name: str) -> type[Tracker]:
+def found(name: str, run: TrackedRun) -> type[Tracker]:
     """Returns a tracker's class, with what it needs imported."""
     cls = TRACKERS[name]
+    cls.prepare(run)
     for module in cls.modules:
         import_module(module)
     return cls

@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,10 @@ class Deliveries:
         self._sent.stage = stage
         self._note()
 
+    def of_now(self) -> TrackedRun:
+        """Returns the run, with how much the tracker has got of it."""
+        return replace(self.run, records=self._sent.records)
+
     def opened(self, tracker: Tracker) -> None:
         self._sent.look = tracker.look
         self.enter(Stage.open)
@@ -57,16 +63,14 @@ class Deliveries:
                 self._give_record(tracker, line)
         for path in sorted((self.run.folder / "figures").rglob("*.png")):
             name = path.relative_to(self.run.folder / "figures").with_suffix("").as_posix()
-            self._give_file(path, lambda p, name=name: tracker.figure(name, p, self._sent.step))
+            self._give_file(path, partial(tracker.figure, name, path, self._sent.step))
 
     def give_end(self, tracker: Tracker) -> None:
         """Gives the tables, and how the run ended."""
         for path in sorted(self.run.folder.glob("*.csv")):
-            self._give_file(path, lambda p: self._give_table(tracker, p.stem, read_table(p)))
-        self._give_file(
-            self.run.folder / RESULTS,
-            lambda p: self._give_table(tracker, "results", results_table(p.parent)),
-        )
+            self._give_file(path, partial(self._give_table, tracker, path.stem, read_table, path))
+        path = self.run.folder / RESULTS
+        self._give_file(path, partial(self._give_table, tracker, "results", results_table, path))
         facts = read_facts(self.run.folder)
         status = str(facts.get("status")).replace("running", "died")
         metrics = facts.get("metrics", {}) if status == "finished" else {}
@@ -89,7 +93,7 @@ class Deliveries:
         self._sent.step = self._sent.step if record is None else record.step
         self._note()
 
-    def _give_file(self, path: Path, give: Callable[[Path], None]) -> None:
+    def _give_file(self, path: Path, give: Callable[[], None]) -> None:
         """Gives a file, unless the tracker has got the same content."""
         if not path.is_file():
             return
@@ -100,12 +104,15 @@ class Deliveries:
         name = path.relative_to(self.run.folder).as_posix()
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         if self._sent.files.get(name) != content:
-            give(path)
+            give()
             self._sent.files[name] = content
             self._note()
         self._seen[path] = seen
 
-    def _give_table(self, tracker: Tracker, name: str, rows: list[list[str]]) -> None:
+    def _give_table(
+        self, tracker: Tracker, name: str, read: Callable[[Path], list[list[str]]], path: Path
+    ) -> None:
+        rows = read(path)
         if rows:
             tracker.table(name, rows[0], rows[1 : 1 + MOST_ROWS], self._sent.step)
 
@@ -128,9 +135,9 @@ def read_table(path: Path) -> list[list[str]]:
     return [(row + [""] * width)[:width] for row in rows]
 
 
-def results_table(run: Path) -> list[list[str]]:
+def results_table(path: Path) -> list[list[str]]:
     """Returns what results.json holds, a line for each row, the names of the columns first."""
-    results = read_results(run)
+    results = read_results(path.parent)
     settings = list(dict.fromkeys(name for row in results.rows for name in row.settings))
     scores = list(dict.fromkeys(name for row in results.rows for name in row.scores))
 

@@ -12,13 +12,21 @@ from collections.abc import Sequence
 
 from sslcli.choices import Choices
 from sslcli.errors import SslcliError, unknown
+from sslcli.trackers.mlflow import MLflow
 from sslcli.trackers.tensorboard import TensorBoard
 from sslcli.trackers.tracker import Tracker
+from sslcli.trackers.trackio import Trackio
+from sslcli.trackers.wandb import WeightsAndBiases
 
 TRACKERS: Choices[Tracker] = Choices(
     "tracker",
     Tracker,  # type: ignore[type-abstract]
-    {"tensorboard": TensorBoard},
+    {
+        "tensorboard": TensorBoard,
+        "mlflow": MLflow,
+        "wandb": WeightsAndBiases,
+        "trackio": Trackio,
+    },
     "sslcli.trackers",
 )
 

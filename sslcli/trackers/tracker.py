@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from sslcli.config import flat
 from sslcli.errors import SslcliError
@@ -36,6 +38,8 @@ class TrackedRun:
     """By dotted key, a group's choice under the group's name."""
     begun: float
     """Seconds since 1970."""
+    records: int = 0
+    """How many records the tracker has got when it is opened."""
 
     @classmethod
     def of(cls, folder: Path, sweep: str | None) -> TrackedRun:
@@ -56,7 +60,8 @@ class TrackedRun:
         return "/".join(self.folder.parts[-2:])
 
 
-class Record(NamedTuple):
+@dataclass(frozen=True)
+class Record:
     """Holds the numbers of one line of metrics.jsonl, named `phase/name`."""
 
     index: int
@@ -122,6 +127,10 @@ class Tracker(ABC):
     def close(self) -> None:  # noqa: B027
         """Lets go of what is open, after a failure."""
 
+    @classmethod  # noqa: B027
+    def prepare(cls, run: TrackedRun) -> None:
+        """Sets environment variables before the modules are imported; keeps the user's own."""
+
     @classmethod
     def require(cls, name: str) -> None:
         """Raises SslcliError where what it imports is not installed. Imports nothing."""
@@ -132,6 +141,13 @@ class Tracker(ABC):
                 f"runtime.trackers names {name}, which needs the package {missing[0]}",
                 f"pip install '{cls.extra or missing[0]}'; or leave {name} out",
             )
+
+
+def as_csv(rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table as the text of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
 
 
 def project(variable: str) -> str:
