@@ -1,6 +1,7 @@
 """What is claimed of a device, checked on the one that is here: one table, ready to be pasted into an issue.
 
     python -m benchmarks.device                      (CUDA; about 10 minutes)
+    python -m benchmarks.device --checks waits speed (some of them)
     python -m benchmarks.device --device cpu         (the same checks where there is no card: of the checks themselves)
 
 A row is a claim, what was measured, and whether it holds. `not checked` names what the machine lacks.
@@ -9,19 +10,25 @@ A row is a claim, what was measured, and whether it holds. `not checked` names w
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import math
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.plan import batch_of, build, train
 from benchmarks.throughput import FAMILIES, bare, end_to_end
 from sslcli.cli.compose import compose, composed_to_dataclass, register
 from sslcli.data.batches import Batches, LabelledBatches
@@ -29,7 +36,10 @@ from sslcli.data.images import ImageSet
 from sslcli.data.sample import FashionSampleConfig
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
+from sslcli.engine.optim_config import AdamWConfig
+from sslcli.engine.rehearsal import Rehearsal
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
+from sslcli.engine.trial import take_step
 from sslcli.generators import seed_generators
 from sslcli.method import LabelReader, Preprocessing, Progress
 from sslcli.methods import METHODS
@@ -39,8 +49,50 @@ from sslcli.trained.encoder import build_initial, write_encoder
 STEPS, BATCH = 3, 64
 CLOSE = 1e-3
 """The largest difference of a loss from the CPU's, relative: sums in another order, three steps long."""
+DRAWS = (
+    "aten.rand",
+    "aten.randn",
+    "aten.randint",
+    "aten.randperm",
+    "aten.uniform_",
+    "aten.normal_",
+    "aten.bernoulli",
+    "aten.native_dropout",
+)
+"""Operations that draw from a generator, by how their names begin."""
+NEAR = 0.02
+"""The same, of losses in half precision from those in float32."""
 POINTS = 0.5
 """Percentage points by which the probe of the same encoder may differ between the devices."""
+
+
+class DrawnOnTheCpu(TorchDispatchMode):
+    """Draws every random number from the CPU's generator, so that a seed gives the same ones on every device."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name, given = str(func), dict(kwargs or {})
+        flat = [
+            one for one in (*args, given.get("device")) if isinstance(one, Tensor | torch.device)
+        ]
+        device = next((one if isinstance(one, torch.device) else one.device for one in flat), None)
+        if device is None or device.type == "cpu" or not name.startswith(DRAWS):
+            return func(*args, **given)
+        if "device" in given:
+            given["device"] = torch.device("cpu")
+        drawn = func(*(one.cpu() if isinstance(one, Tensor) else one for one in args), **given)
+        return args[0].copy_(drawn) if name.split(".")[1].endswith("_") else drawn.to(device)
+
+
+@contextlib.contextmanager
+def whole_float32() -> Iterator[None]:
+    """Keeps convolutions on a card from being rounded to TF32, which torch allows by default."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 class Row(NamedTuple):
@@ -56,10 +108,9 @@ def shape_of(pictures: ImageSet) -> Preprocessing:
 
 def words_of(name: str, teacher: Path) -> tuple[str, list[str]]:
     """The command that trains a method, and its words."""
-    if name == "context_encoder":
-        return "inpaint", ["method.adversarial=true"]
-    typed = [f"method.teacher={teacher}"] if name == "distillation" else []
-    return "pretrain", [f"method={name}", *typed]
+    further = {"distillation": [f"method.teacher={teacher}"]}
+    of_inpaint = {"context_encoder": ("inpaint", ["method.adversarial=true"])}
+    return of_inpaint.get(name, ("pretrain", [f"method={name}", *further.get(name, [])]))
 
 
 def steps(
@@ -80,16 +131,21 @@ def steps(
     for step in range(STEPS):
         if not may_wait:  # the first steps set up memory, which waits
             torch.cuda.set_sync_debug_mode("error" if step == STEPS - 1 else "default")
-        seed_generators(step)
-        minimize.begin(step)
-        views = method.views(batches.at(step))
-        with compute.autocast():
-            metrics = method.train_step(views, minimize, Progress(step, STEPS, STEPS))
-        minimize.end()
+        metrics = take_step(
+            method, minimize, batches.at(step), compute, Progress(step, STEPS, STEPS)
+        )
         losses.append(next(iter(metrics.values())))
     if not may_wait:
         torch.cuda.set_sync_debug_mode("default")
     return [float(loss) for loss in losses]
+
+
+def apart(found: list[float], expected: list[float]) -> float:
+    """The largest relative difference; infinite where a loss is not finite, which `max` may pass over."""
+    pairs = list(zip(found, expected, strict=True))
+    if not all(math.isfinite(loss) for pair in pairs for loss in pair):
+        return math.inf
+    return max(abs(a - b) / max(abs(b), 1e-6) for a, b in pairs)
 
 
 def compute_on(device: str, precision: Precision = Precision.fp32) -> Compute:
@@ -98,10 +154,41 @@ def compute_on(device: str, precision: Precision = Precision.fp32) -> Compute:
 
 def methods_equal_the_cpu(device: str, teacher: Path, pictures: ImageSet) -> Iterator[Row]:
     for name in METHODS:
-        theirs, ours = (steps(name, teacher, pictures, compute_on(d)) for d in ("cpu", device))
-        gap = max(abs(a - b) / max(abs(a), 1e-6) for a, b in zip(theirs, ours, strict=True))
+        with whole_float32(), DrawnOnTheCpu():
+            theirs, ours = (steps(name, teacher, pictures, compute_on(d)) for d in ("cpu", device))
+        gap = apart(ours, theirs)
         yield Row(
             f"`{name}`: losses of {STEPS} steps as on the CPU", f"{gap:.1e} apart", gap < CLOSE
+        )
+
+
+def plans_hold(device: str) -> Iterator[Row]:
+    """The plan's peak of a step beside what torch's allocator says of the card."""
+    if device != "cuda":
+        yield Row("`plan`'s peak ÷ the allocator's", "on the CPU: python -m benchmarks.plan", None)
+        return
+    for name, encoder, batch in (
+        ("simclr", "resnet18", 64),
+        ("simclr", "resnet18", 512),
+        ("byol", "convnet", 256),
+        ("mae", "vit", 256),
+    ):
+        compute = compute_on(device)
+        rehearsal = Rehearsal.of(build(name, encoder), AdamWConfig(), compute, 2, 10)
+        planned = rehearsal.needs(partial(batch_of, build(name, encoder), batch)).peak
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        learner = build(name, encoder)
+        for module in learner.modules().values():
+            compute.to_device(module.train())
+        train(learner, AdamWConfig(), batch_of(learner, batch, compute.device), compute, (0, 1))
+        ratio = planned / (torch.cuda.max_memory_allocated() - before)
+        del learner
+        yield Row(
+            f"`plan`'s peak ÷ the allocator's: {name}, {encoder}, batch {batch}, within 10 %",
+            f"{ratio:.3f} ({planned / 2**20:.0f} MiB planned)",
+            abs(ratio - 1) <= 0.1,
         )
 
 
@@ -129,8 +216,8 @@ def half_precision_trains(device: str, teacher: Path, pictures: ImageSet) -> Ite
             yield Row(claim, "fp16 needs CUDA", None)
             continue
         half = steps("simclr", teacher, pictures, compute_on(device, precision))
-        gap = max(abs(a - b) / abs(a) for a, b in zip(whole, half, strict=True))
-        yield Row(claim, f"{gap:.1e} apart", gap < 0.02)
+        gap = apart(half, whole)
+        yield Row(claim, f"{gap:.1e} apart", gap < NEAR)
 
 
 def sslcli(outputs: Path, device: str, *words: str) -> str:
@@ -139,6 +226,11 @@ def sslcli(outputs: Path, device: str, *words: str) -> str:
     typed = words if words[0] in ("rerun", "export") else [*words, *where]
     command = [sys.executable, "-m", "sslcli", *typed]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def last_words(said: str) -> str:
+    """The end of a text, in a line: errors of two lines come last."""
+    return " ".join(said.split())[-200:] or "it said nothing"
 
 
 def runs(outputs: Path, command: str) -> list[Path]:
@@ -174,21 +266,20 @@ def commands_work(device: str, outputs: Path) -> Iterator[Row]:
         ["pretrain", "runtime.compile=true", *short],
         ["export", str(run), "--to", "safetensors"],
     ):
+        shown = " ".join(word for word in words if "/" not in word)
         try:
             sslcli(outputs, device, *words)
-            shown = " ".join(word for word in words if "/" not in word)
             yield Row(f"`sslcli {shown}` ends well", "yes", True)
         except subprocess.CalledProcessError as failure:
-            last = (failure.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            yield Row(f"`sslcli {' '.join(words)}` ends well", last[:160], False)
+            yield Row(f"`sslcli {shown}` ends well", last_words(failure.stderr), False)
 
 
 def speed(device: str) -> Iterator[Row]:
     compute = Compute.choose(RuntimeConfig(device=DeviceChoice(device), precision=Precision.auto))
     for name in ("simclr_convnet", "simclr_resnet18"):
-        pairs = [
-            (end_to_end(FAMILIES[name], compute), bare(FAMILIES[name], compute)) for _ in range(3)
-        ]
+        steps_of = FAMILIES[name].num_steps * (5 if device == "cuda" else 1)
+        family = replace(FAMILIES[name], num_steps=steps_of)
+        pairs = [(end_to_end(family, compute), bare(family, compute)) for _ in range(3)]
         ours, ratios = statistics.median(a for a, _ in pairs), [a / b for a, b in pairs]
         measured = f"{statistics.median(ratios):.2f} ({ours:.0f} images/s, {compute.precision})"
         yield Row(
@@ -225,7 +316,7 @@ def checked(check: Callable[[], Iterator[Row]], name: str) -> Iterator[Row]:
             yield row
     except Exception as reason:
         said = getattr(reason, "stderr", "") or str(reason)
-        yield Row(name, f"{type(reason).__name__}: {' '.join(said.split())[-200:]}", False)
+        yield Row(name, f"{type(reason).__name__}: {last_words(said)}", False)
 
 
 def main() -> int:
@@ -233,7 +324,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    device = parser.parse_args().device
+    parser.add_argument("--checks", nargs="+", help="some of them: methods waits precision …")
+    given = parser.parse_args()
+    device = given.device
     register()
     pictures = FashionSampleConfig().load().train
     with tempfile.TemporaryDirectory() as temporary:
@@ -246,12 +339,16 @@ def main() -> int:
         checks: dict[str, Callable[[], Iterator[Row]]] = {
             "methods": lambda: methods_equal_the_cpu(device, teacher, pictures),
             "waits": lambda: no_step_waits(device, teacher, pictures),
-            "half precision": lambda: half_precision_trains(device, teacher, pictures),
+            "precision": lambda: half_precision_trains(device, teacher, pictures),
             "commands": lambda: commands_work(device, outputs),
-            "several devices": lambda: several_devices(outputs),
+            "processes": lambda: several_devices(outputs),
             "speed": lambda: speed(device),
+            "plans": lambda: plans_hold(device),
         }
-        rows = [row for name, check in checks.items() for row in checked(check, name)]
+        asked = given.checks or list(checks)
+        if unknown := set(asked) - checks.keys():
+            parser.error(f"--checks: {sorted(unknown)}: there are {', '.join(checks)}")
+        rows = [row for name in asked for row in checked(checks[name], name)]
     compute = compute_on(device)
     print(f"sslcli {version('sslcli')}, torch {torch.__version__}, {compute.name}\n")
     print("| claim | measured | holds |\n|---|---|---|")

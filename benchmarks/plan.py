@@ -25,7 +25,7 @@ from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import AdamWConfig, OptimConfig
 from sslcli.engine.rehearsal import Rehearsal
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
-from sslcli.generators import seed_generators
+from sslcli.engine.trial import take_step
 from sslcli.method import LabelReader, Learner, Method, Preprocessing, Progress
 from sslcli.methods import METHODS
 from sslcli.nets.encoders import ENCODERS
@@ -101,13 +101,7 @@ def train(
     """Takes these steps, as the loop does."""
     minimize = Minimizer.of(learner, optim, compute, lambda _: 0.1)
     for step in steps:
-        seed_generators(0)
-        minimize.begin(step)
-        views = learner.views(batch)
-        with compute.autocast():
-            learner.train_step(views, minimize, Progress(step, steps[-1] + 1, 10))
-        minimize.end()
-        del views
+        take_step(learner, minimize, batch, compute, Progress(step, steps[-1] + 1, 10))
 
 
 def measured_peak(

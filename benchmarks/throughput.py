@@ -104,13 +104,25 @@ FAMILIES = {
 }
 
 
-class Stopwatch:
-    """Seconds of every step of a training loop, records and checkpoints included."""
+def synchronize(device: torch.device) -> None:
+    """Waits for a card; a CPU is never behind."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
-    def __init__(self) -> None:
+
+class Stopwatch:
+    """Seconds of every step of a training loop, records and checkpoints included.
+
+    It waits for the device where the clock begins, and at the last step: between them nothing else does.
+    """
+
+    def __init__(self, num_steps: int, device: torch.device) -> None:
         self.moments: list[float] = []
+        self._ends, self._device = (WARM_UP, num_steps), device
 
     def step(self, done: int) -> None:
+        if len(self.moments) + 1 in self._ends:
+            synchronize(self._device)
         self.moments.append(time.perf_counter())
 
     def record(self, record: dict[str, Any]) -> None:
@@ -142,7 +154,7 @@ def end_to_end(family: Family, compute: Compute) -> float:
     """The real loop into a real run folder: a record every 10 steps, a checkpoint at the end."""
     learner, minimize = ready(family, compute)
     num_steps = family.num_steps + WARM_UP
-    watch = Stopwatch()
+    watch = Stopwatch(num_steps, compute.device)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "run.json").write_text("{}")
         with Run(Path(folder)) as run:
@@ -157,8 +169,9 @@ def bare(family: Family, compute: Compute) -> float:
     """The same step on views that are ready."""
     learner, minimize = ready(family, compute)
     views = learner.views(Batches(pictures(), family.batch_size, 0, compute.device).at(0))
-    watch = Stopwatch()
-    for step in range(family.num_steps + WARM_UP):
+    num_steps = family.num_steps + WARM_UP
+    watch = Stopwatch(num_steps, compute.device)
+    for step in range(num_steps):
         minimize.begin(step)
         with compute.autocast():
             learner.train_step(views, minimize, Progress(step, 100))
@@ -199,13 +212,15 @@ def work(name: str, precision: Precision) -> tuple[int, int]:
 def matmul_peak(compute: Compute) -> float:
     """Operations a second."""
     best = 0.0
-    for side in (512, 1024, 2048):
+    for side in (512, 1024, 2048, *([8192] if compute.device.type == "cuda" else [])):
         a, b = (
             torch.randn(side, side, device=compute.device, dtype=compute.dtype) for _ in range(2)
         )
         for _ in range(5):
+            synchronize(compute.device)
             began = time.perf_counter()
             a @ b
+            synchronize(compute.device)
             best = max(best, 2 * side**3 / (time.perf_counter() - began))
     return best
 

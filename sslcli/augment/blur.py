@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from sslcli.augment.operation import rows_of
+
 
 @dataclass(frozen=True)
 class RandomBlur:
@@ -27,12 +29,11 @@ class RandomBlur:
 
     def apply_(self, images: Tensor, sigma: Tensor) -> None:
         """Blurs in place; `sigma` is on the CPU, wherever `images` are."""
-        rows = sigma.nonzero().flatten()
-        if len(rows) == 0:
+        rows = rows_of(sigma > 0, images)
+        if rows is None:
             return
         size = max(3, int(self.kernel * images.shape[2]) | 1)
-        sigma = sigma[rows].to(images.device, non_blocking=True)
-        rows = rows.to(images.device, non_blocking=True)
+        sigma = sigma[sigma > 0].to(images.device, non_blocking=True)
         images.index_copy_(0, rows, gaussian_blur(images.index_select(0, rows), sigma, size))
 
 

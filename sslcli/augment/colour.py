@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslcli.augment.operation import rows_of
+
 
 @dataclass(frozen=True)
 class Adjustment:
@@ -164,17 +166,17 @@ def grayscale_(images: Tensor, chosen: Tensor) -> None:
 
     Nothing is changed where they are not red, green and blue.
     """
-    if images.shape[1] != 3 or not chosen.any():
+    rows = rows_of(chosen, images) if images.shape[1] == 3 else None
+    if rows is None:
         return
-    rows = chosen.nonzero().flatten().to(images.device, non_blocking=True)
     some = images.index_select(0, rows)
     images.index_copy_(0, rows, luminance(some).unsqueeze(1).expand_as(some))
 
 
 def solarize_(images: Tensor, chosen: Tensor, threshold: float) -> None:
     """Inverts pixels from `threshold` on in `chosen` pictures, (N,) bool on the CPU."""
-    if not chosen.any():
+    rows = rows_of(chosen, images)
+    if rows is None:
         return
-    rows = chosen.nonzero().flatten().to(images.device, non_blocking=True)
     some = images.index_select(0, rows)
     images.index_copy_(0, rows, torch.where(some >= threshold, 1 - some, some))

@@ -13,6 +13,7 @@ from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.shape import Shape
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError, require
+from sslcli.preprocessing import Range
 from sslcli.settings import setting
 
 
@@ -83,13 +84,17 @@ class CutConfig(DataConfig):
         self,
         listing: Listing,
         stored: StoredParts[PictureFiles],
+        range_: Range | None,
         workers: int | None,
         track: Track,
     ) -> tuple[Listing, StoredParts[PictureFiles]]:
-        """Returns the files as they are, or their tiles where they are to be cut."""
+        """Returns the files as they are, or their tiles where they are to be cut.
+
+        `range_`: the values that mean black and white, if they were given.
+        """
         if self.tile is None:
             return listing, stored
         from sslcli.data.tiles import TileRule, tiled
 
-        rule = TileRule(self.tile, self.tile_overlap, self.tile_empty, self.tile_apart)
+        rule = TileRule(self.tile, self.tile_overlap, self.tile_empty, self.tile_apart, range_)
         return tiled(listing, stored, rule, workers, track)

@@ -63,7 +63,14 @@ class DecodeOptions:
     def name(self) -> str:
         """Names what is decoded, in the names of caches."""
         plain = f"{self.resolution}x{self.stored_channels}{self.framing.name}"
-        return plain if self.depth is None else f"{plain}_{self.depth.name}"
+        plain = plain if self.depth is None else f"{plain}_{self.depth.name}"
+        return f"{plain}_cut" if self.cuts else plain
+
+    @property
+    def checked_name(self) -> str:
+        """Names what is no bad picture, in the names of caches."""
+        depth = "" if self.depth is None else f"_{self.depth.channels}x{self.depth.name}"
+        return f"checked{depth}{'_cut' if self.cuts else ''}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,11 @@ TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 DICOM, DICOM_AT = b"DICM", 128
 PNG_DEPTH_AT = 24
 """The byte of a PNG that says how many bits a channel has."""
+NPY_LOCK = Lock()
+"""Held while NumPy reads: it parses the header by `ast`, which Python 3.11 counts for all threads.
+
+A good file then failed, rarely, with SystemError. Nothing is lost: it reads without other threads.
+"""
 
 
 def read_deep(data: bytes, range_: Range | None = None) -> DeepPicture | None:
@@ -55,7 +61,8 @@ def _read(data: bytes, range_: Range | None) -> DeepPicture | None:
 
 
 def _read_npy(data: bytes) -> DeepPicture:
-    array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    with NPY_LOCK:
+        array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     if array.ndim not in (2, 3) or 0 in array.shape:
         many = "; data=arrays reads arrays of pictures" if array.ndim == 4 else ""
         message = f"it holds {array.shape}, and a picture is (H, W) or (H, W, C)"

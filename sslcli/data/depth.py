@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sslcli.data.deep_files import read_deep
-from sslcli.data.deep_picture import MissingPackage
+from sslcli.data.deep_picture import DeepPicture, MissingPackage
 from sslcli.data.images import evenly_spaced
 from sslcli.data.resize import MIDDLE, Framing, resized
 from sslcli.data.scan import Listing
-from sslcli.data.stored_picture import load_upright, to_grey_or_rgb
+from sslcli.data.stored_picture import plain_pixels
 from sslcli.data.values import TWELVE_BITS, canonical, kind_of, outward, to_kind
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import Range
@@ -47,7 +45,7 @@ class Depth:
     @property
     def name(self) -> str:
         """Names the depth, in names of files."""
-        ends = "" if self.range is None else f"_{self.range[0]:g}to{self.range[1]:g}"
+        ends = "" if self.range is None else f"_{self.range[0]:.15g}to{self.range[1]:.15g}"
         return f"{self.kind}{ends}"
 
     def pixels(self, data: bytes, resolution: int, framing: Framing = MIDDLE) -> NDArray[Any]:
@@ -83,12 +81,14 @@ CHOICE = "data.depth=16 keeps 16 bits of all, data.depth=8 eight"
 
 def _values(data: bytes, range_: Range | None) -> NDArray[Any]:
     """Returns (H, W, C) of a file's content, as `canonical`."""
-    found = read_deep(data, range_)
+    return _meant(read_deep(data, range_), data, range_)
+
+
+def _meant(found: DeepPicture | None, data: bytes, range_: Range | None) -> NDArray[Any]:
+    """Returns as `_values`, of a file in which `read_deep` has `found` something or not."""
     if found is not None:
         return canonical(found.on_white, None if found.is_unit else range_)
-    with Image.open(io.BytesIO(data)) as image:
-        plain = np.asarray(to_grey_or_rgb(load_upright(image)))
-    return canonical(plain.reshape(*plain.shape[:2], -1), range_)
+    return canonical(plain_pixels(data), range_)
 
 
 def refuse_deep(data: bytes) -> None:
@@ -149,7 +149,7 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
         except Exception:
             continue
         try:
-            values = _values(data, range_)
+            values = _meant(found, data, range_)
         except Exception:
             if found is not None and np.isfinite(found.pixels).all():
                 meaningless.append(found.pixels)
@@ -165,8 +165,7 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
 
 def _pillow_reads(data: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            to_grey_or_rgb(load_upright(image))
+        plain_pixels(data)
     except Exception:
         return False
     return True

@@ -33,6 +33,9 @@ def read_dicom(data: bytes, range_: Range | None) -> DeepPicture:
         if found.PhotometricInterpretation != "RGB":
             raise ValueError(f"its colours are {found.PhotometricInterpretation}: save it as RGB")
         return DeepPicture(values)
+    if not str(found.PhotometricInterpretation).startswith("MONOCHROME"):
+        kind = found.PhotometricInterpretation
+        raise ValueError(f"its values are {kind}, which are no brightness: save it as RGB")
     slope = float(getattr(found, "RescaleSlope", 1) or 1)
     intercept = float(getattr(found, "RescaleIntercept", 0) or 0)
     ends = range_ or _ends(found, slope, intercept)

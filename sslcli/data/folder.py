@@ -139,7 +139,7 @@ class FolderConfig(ValuesConfig, CutConfig):
 
         `limit` comes before decoding: a bad picture among those is one fewer.
         """
-        listing, stored = self._cut_files(track)
+        listing, stored = self.cut_files(track)
         chosen = self.divided(stored)
         files = {
             "train": chosen.train,
@@ -175,7 +175,7 @@ class FolderConfig(ValuesConfig, CutConfig):
 
     def few(self, num: int, track: Track = untracked) -> ImageSet:
         """Returns as `DataConfig.few`; decodes these alone."""
-        listing, stored = self._cut_files(track)
+        listing, stored = self.cut_files(track)
         train = self.divided(stored).train
         some = train.subset(evenly_spaced(len(train), num))
         in_memory = replace(self, cache=Cache.memory)
@@ -198,12 +198,13 @@ class FolderConfig(ValuesConfig, CutConfig):
         listing, stored = scan_zip(root) if self._is_zip() else scan(root)
         return listing, stored if self.groups is None else with_groups(stored, listing, self.groups)
 
-    def _cut_files(self, track: Track) -> tuple[Listing, StoredParts[PictureFiles]]:
+    def cut_files(self, track: Track) -> tuple[Listing, StoredParts[PictureFiles]]:
         """Returns the files as `list_files`, or their tiles where they are to be cut."""
         if self.tile is not None and self.cache is Cache.none:
             message = "data.cache=none would decode a whole picture for every tile of a batch"
             raise SslcliError(message, "leave it out, or data.cache=disk")
-        return self.cut(*self.list_files(track), self.workers, track)
+        listing, stored = self.list_files(track)
+        return self.cut(listing, stored, self.chosen_range(), self.workers, track)
 
     def _depth(self, listing: Listing, rows: NDArray[np.int64]) -> tuple[Depth | None, list[str]]:
         from sslcli.data.decode import depth_of
@@ -213,24 +214,36 @@ class FolderConfig(ValuesConfig, CutConfig):
     def _decode(
         self, listing: Listing, rows: NDArray[np.int64], depth: Depth | None, track: Track
     ) -> Decoded:
-        from sslcli.data.decode import DecodeOptions
         from sslcli.data.disk import decode_to_disk
         from sslcli.data.pixel_storage import decode_on_demand, decode_to_memory
+
+        options = self.decoding(depth)
+        place = {
+            Cache.memory: decode_to_memory,
+            Cache.disk: decode_to_disk,
+            Cache.none: decode_on_demand,
+        }
+        chosen = self.cache_chosen(listing, rows, options, size())
+        return place[chosen](listing, rows, options, track)
+
+    def decoding(self, depth: Depth | None = None) -> DecodeOptions:
+        """Says how pictures are decoded; `depth` None: to 8 bits."""
+        from sslcli.data.decode import DecodeOptions
         from sslcli.data.resize import Framing
 
         side = self.resolution or self.tile or DEFAULT_RESOLUTION
         cuts = self.depth is not None
         framing = Framing(self.shape, self.fill)
-        options = DecodeOptions(side, self.channels, self.workers, depth, cuts, framing)
-        place = {
-            Cache.auto: decode_to_memory
-            if size() == 1 and is_quick_and_small(listing, rows, options)
-            else decode_to_disk,
-            Cache.memory: decode_to_memory,
-            Cache.disk: decode_to_disk,
-            Cache.none: decode_on_demand,
-        }
-        return place[self.cache](listing, rows, options, track)
+        return DecodeOptions(side, self.channels, self.workers, depth, cuts, framing)
+
+    def cache_chosen(
+        self, listing: Listing, rows: NDArray[np.int64], options: DecodeOptions, processes: int
+    ) -> Cache:
+        """Returns `cache`, or what `auto` is for these rows and so many processes."""
+        if self.cache is not Cache.auto:
+            return self.cache
+        alone = processes == 1 and is_quick_and_small(listing, rows, options)
+        return Cache.memory if alone else Cache.disk
 
     def _grey_warnings(self, decoded: Decoded) -> list[str]:
         """Warns of lost colours: those that differ by hue alone become the same grey."""

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sslcli.archives.patterns import BETWEEN
 from sslcli.archives.remote import is_remote
+from sslcli.data.blocks import Blocks
 from sslcli.data.columns_config import ColumnsConfig
 from sslcli.data.file_sets import file_parts
 from sslcli.data.groups import grouped, with_groups
@@ -33,6 +35,29 @@ class PackedTable(Table):
 
     def place(self, row: int) -> str:
         return printable(self.columns["path"][row])
+
+
+@dataclass(frozen=True)
+class PackedListing(Listing):
+    """Lists N pictures in files that hold many each: `file` (N,) int64 is the number of its.
+
+    `pattern` is what names the files; `mixed` as in the config.
+    """
+
+    file: NDArray[np.int64]
+    pattern: str
+    mixed: int | None
+
+    @property
+    def kept_as(self) -> str:
+        return f"{self.root}{os.sep}{self.pattern}"
+
+    def blocks_of(self, rows: NDArray[np.int64]) -> Blocks | None:
+        return None if self.mixed is None else Blocks(self.block_numbers(rows), self.mixed)
+
+    def block_numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns the number of what must be at hand for each row: its file."""
+        return self.file[rows]
 
 
 @dataclass(kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.archives.remote import is_remote
-from sslcli.data.blocks import Blocks
 from sslcli.data.folder import Cache
 from sslcli.data.images import Track, untracked
-from sslcli.data.packed_config import PackedConfig, names_below
+from sslcli.data.packed_config import PackedConfig, PackedListing, names_below
 from sslcli.data.parquet_bytes import ParquetBytes, read_parts
 from sslcli.data.parquet_file import ParquetPart
 from sslcli.data.scan import Listing, PictureFiles
@@ -25,26 +23,18 @@ SUFFIX = ".parquet"
 
 
 @dataclass(frozen=True)
-class ParquetListing(Listing):
-    """Lists N pictures in parquet files: the `file` of each, and its `row` there, (N,) int64.
+class ParquetListing(PackedListing):
+    """Lists N pictures in parquet files: the `row` of each in its file, (N,) int64.
 
-    `sizes` are estimates; `pattern` is what names the files; `mixed` as in the config.
+    `sizes` are estimates.
     """
 
     cells: ParquetBytes
-    file: NDArray[np.int64]
     row: NDArray[np.int64]
-    pattern: str
-    mixed: int | None
 
-    @property
-    def kept_as(self) -> str:
-        return f"{self.root}{os.sep}{self.pattern}"
-
-    def blocks_of(self, rows: NDArray[np.int64]) -> Blocks | None:
-        if self.mixed is None:
-            return None
-        return Blocks(self.cells.groups(self.file[rows], self.row[rows]), self.mixed)
+    def block_numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns the number of each row's row group."""
+        return self.cells.groups(self.file[rows], self.row[rows])
 
     def read(self, row: int) -> bytes:
         return self.cells.read(int(self.file[row]), int(self.row[row]))

@@ -61,7 +61,9 @@ class ParquetBytes:
             for part in self.parts
             for start, stop in pairwise(part.group_starts.tolist())
         ]
-        needed = sum(taken) if mixed is None else min(sum(taken), (mixed + 1) * max(taken))
+        needed = (
+            sum(taken) if mixed is None else min(sum(taken), (mixed + 1) * max(taken, default=0))
+        )
         if needed > MOST_KEPT:
             message = (
                 "data.cache=none would read whole row groups for every picture: "

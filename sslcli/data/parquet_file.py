@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.archives.file_bytes import FileState
-from sslcli.data.table_file import as_text
+from sslcli.data.table_file import as_text, columns_of
 from sslcli.errors import SslcliError, unknown
 from sslcli.text import hydra_word
 
@@ -54,11 +54,12 @@ def read_part(path: str, picture: str | None, optional: Mapping[str, str | None]
         with ParquetFile(path, memory_map=True) as file:
             schema, metadata = file.schema_arrow, file.metadata
             column = _picture_column(path, schema, picture)
-            chosen = _columns(path, schema, optional, column)
+            others = [name for name in schema.names if name != column]
+            chosen = columns_of(Path(path), others, optional)
             names = _class_names(schema)
             columns = {
                 meaning: _texts(path, file, name, names.get(name), several=meaning == "labels")
-                for meaning, name in chosen.items()
+                for meaning, name in ((key, others[number]) for key, number in chosen.items())
             }
             inner = _inner_names(file, column, metadata.num_rows)
             counts, sizes = _groups(metadata, column)
@@ -109,24 +110,6 @@ def _holds_bytes(kind: Any) -> bool:
         names = [kind.field(number).name for number in range(kind.num_fields)]
         return "bytes" in names and _holds_bytes(kind.field("bytes").type)
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
-
-
-def _columns(
-    path: str, schema: Any, optional: Mapping[str, str | None], picture: str
-) -> dict[str, str]:
-    chosen: dict[str, str] = {}
-    kinds = ("label", "labels", "target")
-    for meaning, name in optional.items():
-        known = any(kind in chosen for kind in kinds) and meaning in kinds
-        if name is None and (meaning not in schema.names or known):
-            continue
-        column = meaning if name is None else name
-        key = {"group": "groups"}.get(meaning, meaning)
-        if column not in schema.names or column == picture:
-            there = [name for name in schema.names if name != picture]
-            raise unknown(f"column of {Path(path).name} for data.{key}:", column, there)
-        chosen[meaning] = column
-    return chosen
 
 
 def _class_names(schema: Any) -> dict[str, list[str]]:

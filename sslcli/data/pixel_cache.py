@@ -66,6 +66,21 @@ class Records:
             np.save(file, self.rows * self._is_stable[:, None])
 
 
+def kept_records(listing: Listing, stem: str, width: int) -> Records:
+    """Returns what is kept of a listing's files under the name `stem`."""
+    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
+    return Records(folder / f"{stem}-{key}.records", listing, width)
+
+
+def keep(records: Records, listing: Listing, stem: str) -> None:
+    """Saves them in place of those of other states; where it cannot, it is done the next time."""
+    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_older(folder, stem, key)
+        records.save()
+
+
 @contextmanager
 def locked(path: Path, track: Track) -> Iterator[None]:
     """Keeps other processes out while inside; waits for one that is inside.

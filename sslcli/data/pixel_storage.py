@@ -7,7 +7,6 @@ that are wanted, how they are decoded, and a track.
 from __future__ import annotations
 
 import warnings
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from sslcli.data.decode import (
     store_outcome,
 )
 from sslcli.data.images import LazySubset, Track
-from sslcli.data.pixel_cache import Records, cache_key, picture_cache_folder, remove_older
+from sslcli.data.pixel_cache import Records, keep, kept_records
 from sslcli.data.scan import Listing
 from sslcli.errors import RunFailed
 from sslcli.threads import consume, map_in_threads
@@ -47,15 +46,11 @@ def decode_on_demand(
 
     The outcome of the checks is cached.
     """
-    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
-    records = Records(folder / f"checked-{key}.records", listing, RECORD)
+    records = kept_records(listing, options.checked_name, RECORD)
     missing = rows[records.rows[rows, -1] == 0]
     bad = _check(listing, missing, records, options, track)
     if len(missing) > len(bad):
-        with suppress(OSError):  # then it is done again the next time
-            folder.mkdir(parents=True, exist_ok=True)
-            remove_older(folder, "checked", key)
-            records.save()
+        keep(records, listing, options.checked_name)
     found = records.rows[rows]
     files = FilePixels(listing, options, num_channels(found, options))
     bad_by_index = {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad}

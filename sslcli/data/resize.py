@@ -48,7 +48,7 @@ class Framing:
         """Names it in names of files; empty for what was always done."""
         if self.shape is Shape.square:
             return ""
-        return f"_{self.shape.value}{f'{self.fill:g}' if self.shape is Shape.pad else ''}"
+        return f"_{self.shape.value}{f'{self.fill:.15g}' if self.shape is Shape.pad else ''}"
 
     def __call__(self, picture: Image.Image, side: int, white: float = 255.0) -> Image.Image:
         """Returns a picture `side` square; `white`: the value that means it."""

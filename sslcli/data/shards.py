@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.archives.remote import Copies, is_remote
-from sslcli.data.blocks import Blocks
 from sslcli.data.data_config import cache_folder
 from sslcli.data.folder import Cache
 from sslcli.data.images import Track, untracked
-from sslcli.data.packed_config import PackedConfig, names_below
+from sslcli.data.packed_config import PackedConfig, PackedListing, names_below
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.shard_cache import read_shards
 from sslcli.data.split import StoredParts
@@ -38,27 +36,14 @@ MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
-class ShardListing(Listing):
-    """Lists N pictures in tar files: `shard` of each, and where it `starts` there, (N,) int64.
-
-    `pattern`: what names the shards. `mixed`: as in the config.
-    """
+class ShardListing(PackedListing):
+    """Lists N pictures in tar files: where each `starts` in its file, (N,) int64."""
 
     archives: Archives
-    shard: NDArray[np.int64]
     starts: NDArray[np.int64]
-    pattern: str
-    mixed: int | None
-
-    @property
-    def kept_as(self) -> str:
-        return f"{self.root}{os.sep}{self.pattern}"
-
-    def blocks_of(self, rows: NDArray[np.int64]) -> Blocks | None:
-        return None if self.mixed is None else Blocks(self.shard[rows], self.mixed)
 
     def read(self, row: int) -> bytes:
-        return self.archives.read(int(self.shard[row]), int(self.starts[row]), int(self.sizes[row]))
+        return self.archives.read(int(self.file[row]), int(self.starts[row]), int(self.sizes[row]))
 
 
 @dataclass(kw_only=True)
@@ -185,7 +170,7 @@ class ShardsConfig(PackedConfig):
             sizes=np.concatenate([found.sizes for found in samples]),
             changed=np.repeat(np.array([state.changed for state in archives.states]), counts),
             archives=archives,
-            shard=np.repeat(np.arange(len(samples)), counts),
+            file=np.repeat(np.arange(len(samples)), counts),
             starts=np.concatenate([found.starts for found in samples]),
             pattern=self.pattern(),
             mixed=self.mixed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,13 @@ def to_grey_or_rgb(image: Image.Image) -> Image.Image:
         canvas.paste(with_alpha.convert(mode), mask=with_alpha.getchannel("A"))
         return canvas
     return image if image.mode == mode else image.convert(mode)
+
+
+def plain_pixels(data: bytes) -> NDArray[np.uint8]:
+    """Returns a file's picture, upright, as grey or RGB on white: (H, W, 1 or 3)."""
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = np.asarray(to_grey_or_rgb(load_upright(image)))
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def _storage_mode(image: Image.Image) -> str:

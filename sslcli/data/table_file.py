@@ -71,7 +71,7 @@ def read_table(file: Path, path: str, optional: Mapping[str, str | None]) -> Tab
     called: dict[str, str] = {}
 
     def choose(names: Sequence[str]) -> list[Column]:
-        found.update(_columns(file, names, {"path": path, **optional}))
+        found.update(columns_of(file, names, {"path": path, **optional}))
         called.update({meaning: names[number] for meaning, number in found.items()})
         return [Column(number, meaning == "labels") for meaning, number in found.items()]
 
@@ -98,8 +98,10 @@ def read_table(file: Path, path: str, optional: Mapping[str, str | None]) -> Tab
     return table
 
 
-def _columns(file: Path, names: Sequence[str], wanted: Mapping[str, str | None]) -> dict[str, int]:
-    """Returns the numbers of the wanted columns, by what they mean."""
+def columns_of(
+    file: Path, names: Sequence[str], wanted: Mapping[str, str | None]
+) -> dict[str, int]:
+    """Returns the numbers of the wanted columns, by what they mean; None as in `read_table`."""
     twice = {name for name in names if names.count(name) > 1}
     numbers: dict[str, int] = {}
     for meaning, name in wanted.items():

@@ -12,12 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.deep_picture import DeepPicture, MissingPackage, upright
-from sslcli.data.stored_picture import BITS, PHOTOMETRIC, orientation_of
+from sslcli.data.stored_picture import (
+    BITS,
+    MIN_IS_WHITE,
+    ORIENTATION,
+    PHOTOMETRIC,
+    orientation_of,
+)
 
-EXTRA_SAMPLES, SAMPLES, ORIENTATION = 338, 277, 274
-MIN_IS_WHITE, MIN_IS_BLACK, RGB = 0, 1, 2
+EXTRA_SAMPLES = 338
+MIN_IS_BLACK, RGB = 1, 2
 OF_BRIGHTNESS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB)
-NO_ALPHA, ALPHAS = 0, (1, 2)
+NO_ALPHA, PREMULTIPLIED, ALPHAS = 0, 1, (1, 2)
 """What the extra samples of a TIFF may mean: not said, or alpha, premultiplied or not."""
 PLACE_ON_EARTH = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 """GeoTIFF's tags, and GDAL's, which say where a picture lies, and which value means no data."""
@@ -91,6 +97,7 @@ def read_tiff(data: bytes) -> DeepPicture | None:
         if pixels.dtype.name not in ("uint8", "uint16"):
             raise ValueError(f"its alpha is {pixels.dtype}: save it without")
         pixels, alpha = pixels[..., :-1], pixels[..., -1]
+        pixels = _unmultiplied(pixels, alpha) if extra[0] == PREMULTIPLIED else pixels
     if is_white_0 and pixels.dtype.kind == "u":
         pixels = np.iinfo(pixels.dtype).max - pixels
     turned = None if alpha is None else upright(alpha, int(turn))
@@ -139,6 +146,13 @@ def _of_16_bits(values: NDArray[Any], bits: int) -> NDArray[np.uint16]:
     most = 2**bits - 1
     scaled: NDArray[np.int64] = (values.astype(np.int64) * 65535 + most // 2) // most
     return scaled.astype(np.uint16)
+
+
+def _unmultiplied(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Undoes the product with alpha, as Pillow does of 8 bits; what has alpha 0 stays."""
+    white, share = int(np.iinfo(pixels.dtype).max), np.maximum(alpha, 1).astype(np.int64)[..., None]
+    colours = ((pixels.astype(np.int64) * white + share // 2) // share).clip(0, white)
+    return np.where(alpha[..., None] > 0, colours, pixels).astype(pixels.dtype)
 
 
 def _read_grey(data: bytes, otherwise: ValueError) -> DeepPicture:

@@ -15,8 +15,9 @@ from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.deep_files import read_deep
 from sslcli.data.scan import Listing
-from sslcli.data.stored_picture import load_upright, orientation_of, to_grey_or_rgb
+from sslcli.data.stored_picture import orientation_of, plain_pixels
 from sslcli.data.tiled_tiff import TiledTiff
+from sslcli.preprocessing import Range
 from sslcli.threads import available_cores
 
 Box = tuple[int, ...]
@@ -46,10 +47,12 @@ class Sources:
 
     Pictures are decoded whole, and the last ones are kept: a few, as threads work on neighbouring
     ones. Of a tiled TIFF in a folder that tifffile decodes, only what a box touches is read.
+    `range_`: `data.range`, which stands for a DICOM's window.
     """
 
-    def __init__(self, listing: Listing, workers: int | None) -> None:
+    def __init__(self, listing: Listing, workers: int | None, range_: Range | None = None) -> None:
         self.listing = listing
+        self._range = range_
         self._most = 1 + (workers or available_cores())
         self._lock = Lock()
         self._kept: OrderedDict[int, Source] = OrderedDict()
@@ -129,7 +132,7 @@ class Sources:
         source = self._source(row)
         with source.lock:
             if source.pixels is None:
-                source.pixels = whole_pixels(self.listing.read(row))
+                source.pixels = whole_pixels(self.listing.read(row), self._range)
             return source.pixels
 
     def _forget(self) -> None:
@@ -141,11 +144,15 @@ class Sources:
             total -= 0 if oldest.pixels is None else oldest.pixels.nbytes
 
 
-def whole_pixels(data: bytes) -> NDArray[Any]:
-    """Returns a picture's pixels (H, W, C), upright, laid on white where transparent."""
-    deep = read_deep(data)
-    if deep is not None:
-        return deep.on_white
-    with Image.open(io.BytesIO(data)) as image:
-        pixels = np.asarray(to_grey_or_rgb(load_upright(image)))
-    return pixels.reshape(*pixels.shape[:2], -1)
+def whole_pixels(data: bytes, range_: Range | None = None) -> NDArray[Any]:
+    """Returns a picture's pixels (H, W, C), upright, laid on white where transparent.
+
+    What is cut from them is a file that `range_` is applied to, if there is one.
+    """
+    deep = read_deep(data, range_)
+    if deep is None:
+        return plain_pixels(data)
+    if deep.is_unit and range_ is not None:
+        low, high = range_
+        return low + deep.pixels.astype(np.float64) * (high - low)
+    return deep.on_white

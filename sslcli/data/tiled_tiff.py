@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sslcli.data.stored_picture import ORIENTATION
+from sslcli.data.tiff_picture import MIN_IS_BLACK, RGB
+
 SUFFIXES = (".tif", ".tiff")
-MIN_IS_BLACK, RGB = 1, 2
-ORIENTATION = 274
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.decode import read_each
 from sslcli.data.images import Track
-from sslcli.data.pixel_cache import Records, cache_key, picture_cache_folder, remove_older
+from sslcli.data.pixel_cache import keep, kept_records
 from sslcli.data.scan import Listing, PictureFiles
 from sslcli.data.split import StoredParts
 from sslcli.data.tile_sources import Box, Sources
 from sslcli.errors import SslcliError
+from sslcli.preprocessing import Range
 
 LEVELS = 254
 """Steps in which the empty part of a tile is kept; 0 stands for one that is not known."""
@@ -28,13 +27,20 @@ class TileRule:
     """Says how tiles are cut: squares of `side` pixels which share `overlap` with the next.
 
     Tiles of which a larger part than `empty` has nearly one colour are left out. `apart`: those of
-    a picture are a group.
+    a picture are a group. `range`: as `data.range`.
     """
 
     side: int
     overlap: int
     empty: float
     apart: bool
+    range: Range | None = None
+
+    @property
+    def name(self) -> str:
+        """Names what the tiles hold, in the names of caches."""
+        ends = "" if self.range is None else f",{self.range[0]:.15g},{self.range[1]:.15g}"
+        return f"tile={self.side},{self.overlap}{ends}"
 
     def boxes(self, height: int, width: int) -> list[Box]:
         """Returns where the tiles of a picture are, row by row: left, top, right, bottom.
@@ -111,7 +117,7 @@ def tiled(
 
 def list_tiles(listing: Listing, rule: TileRule, workers: int | None, track: Track) -> TileListing:
     """Returns the tiles of all pictures, whose sizes are read from their headers, once."""
-    sources = Sources(listing, workers)
+    sources = Sources(listing, workers, rule.range)
     sizes = picture_sizes(sources, np.arange(len(listing)), workers, track)
     boxes = [
         rule.boxes(height, width) if height else [(0, 0, 0, 0)] for height, width in sizes.tolist()
@@ -131,7 +137,7 @@ def list_tiles(listing: Listing, rule: TileRule, workers: int | None, track: Tra
         sources=sources,
         of=of,
         boxes=np.array(every, dtype=np.int64),
-        rule=f"tile={rule.side},{rule.overlap}",
+        rule=rule.name,
     )
 
 
@@ -143,15 +149,15 @@ def picture_sizes(
     They are kept: a header is read once.
     """
     listing = sources.listing
-    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
-    records = Records(folder / f"sizes-{key}.records", listing, 2 * SIZE.itemsize)
+    records = kept_records(listing, "sizes", 2 * SIZE.itemsize)
     missing = rows[~records.rows[rows].any(axis=1)]
     found = read_each(lambda index: sources.size(int(missing[index])), len(missing), workers)
     label = "measuring pictures"
     for row, size in zip(missing, track(found, total=len(missing), label=label), strict=True):
         if not isinstance(size, Exception):
             records.rows[row] = np.array(size, dtype=SIZE).view(np.uint8)
-    _keep(records, folder, "sizes", key, len(missing))
+    if len(missing):
+        keep(records, listing, "sizes")
     return np.ascontiguousarray(records.rows[rows]).view(SIZE).astype(np.int64)
 
 
@@ -171,8 +177,7 @@ def empty_parts(tiles: TileListing, workers: int | None, track: Track) -> NDArra
     Each picture is decoded for it, once. A tile that cannot be read has 0, so that it is kept, and
     named where it is decoded.
     """
-    folder, key = picture_cache_folder(tiles.kept_as), cache_key(tiles)
-    records = Records(folder / f"empty-{key}.records", tiles, 1)
+    records = kept_records(tiles, "empty", 1)
     missing = np.flatnonzero(records.rows[:, 0] == 0)
 
     def measure(index: int) -> float:
@@ -184,16 +189,9 @@ def empty_parts(tiles: TileListing, workers: int | None, track: Track) -> NDArra
     for row, part in zip(missing, track(found, total=len(missing), label=label), strict=True):
         if not isinstance(part, Exception):
             records.rows[row] = 1 + int(part * LEVELS)
-    _keep(records, folder, "empty", key, len(missing))
+    if len(missing):
+        keep(records, tiles, "empty")
     return np.maximum(records.rows[:, 0].astype(np.float64) - 1, 0) / LEVELS
-
-
-def _keep(records: Records, folder: Path, stem: str, key: str, num_new: int) -> None:
-    if num_new:
-        with suppress(OSError):  # then it is done again the next time
-            folder.mkdir(parents=True, exist_ok=True)
-            remove_older(folder, stem, key)
-            records.save()
 
 
 def _tiles_of(

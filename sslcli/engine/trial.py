@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
@@ -87,9 +87,21 @@ def _take(
     compute: Compute,
     step: int,
 ) -> None:
+    take_step(learner, minimize, pictures.at(step), compute, Progress(step, step + 1))
+
+
+def take_step(
+    learner: Learner[Any, Any],
+    minimize: Minimizer,
+    batch: Any,
+    compute: Compute,
+    progress: Progress,
+) -> dict[str, Tensor]:
+    """Takes a step as the loop does, without its records; returns the metrics, on the device."""
     seed_generators(0)
-    minimize.begin(step)
-    views = learner.views(pictures.at(step))
+    minimize.begin(progress.step)
+    views = learner.views(batch)
     with compute.autocast():
-        learner.train_step(views, minimize, Progress(step, step + 1))
+        metrics = learner.train_step(views, minimize, progress)
     minimize.end()
+    return metrics

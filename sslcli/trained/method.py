@@ -30,12 +30,14 @@ PHASE = "pretrain"
 def build_method(
     method: MethodConfig, encoder: EncoderConfig, preprocessing: Preprocessing, seed: int
 ) -> Method:
-    """Returns the untrained method, on the CPU.
+    """Returns the untrained method, on the CPU, its encoder for what it is fed.
 
-    Raises SslcliError where an installed package's method or encoder fails, or is none.
+    Raises SslcliError where an installed package's method or encoder fails, or is none, or where
+    pictures of this size are smaller than the views.
     """
-    built = build_initial(encoder, preprocessing.channels, preprocessing.resolution, seed)
-    return method_of(method, built, preprocessing, seed)
+    shape = method.fed(preprocessing)
+    built = build_initial(encoder, shape.channels, shape.resolution, seed)
+    return method_of(method, built, shape, seed)
 
 
 def method_of(

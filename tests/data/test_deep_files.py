@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from PIL import Image
 
 from sslcli.data.deep_files import read_deep
 from sslcli.data.deep_picture import upright
+from sslcli.data.folder import FolderConfig
 from sslcli.data.picture_file import read_picture
 from sslcli.data.stored_picture import TURNS
 from sslcli.errors import SslcliError
+from sslcli.threads import map_in_threads
 
 tifffile = pytest.importorskip("tifffile")
 RNG = np.random.default_rng(0)
@@ -88,6 +91,21 @@ def test_a_tiffs_fourth_channel_is_alpha_only_if_it_says_so(kind: str) -> None:
     share = values[..., 3:] / 65535
     expected = values[..., :3] * share + 65535 * (1 - share)
     assert np.abs(found.on_white - expected).max() <= 0.5
+
+
+def test_alpha_that_was_multiplied_into_the_colours_is_taken_out_again() -> None:
+    alpha = np.maximum(BANDS[..., 3:4], 256).astype(np.int64)
+    colours = BANDS[..., :3].astype(np.int64)
+    stored = np.dstack([(colours * alpha + 32767) // 65535, alpha]).astype(np.uint16)
+    data = tiff(stored, photometric="rgb", planarconfig="contig", extrasamples=["assocalpha"])
+    found = read_deep(data)
+    assert found is not None
+    assert found.alpha is not None
+    np.testing.assert_array_equal(found.alpha, alpha[..., 0])
+    # Stored to half a number of 65,535: enlarged, it is half of 65,535 / alpha away.
+    assert (np.abs(found.pixels - colours) <= 0.5 * 65535 / alpha + 1).all()
+    expected = colours * (alpha / 65535) + 65535 - alpha
+    assert np.abs(found.on_white - expected).max() <= 2
 
 
 def test_white_is_0_where_a_tiff_says_so() -> None:
@@ -226,8 +244,59 @@ def test_a_dicom_is_read_with_its_window(tags: dict[str, Any], expected: Any) ->
     np.testing.assert_allclose(found.pixels[0, :, 0], expected, atol=1e-6)
 
 
+def test_the_numbers_of_a_dicoms_palette_are_no_brightness() -> None:
+    with pytest.raises(ValueError, match="PALETTE COLOR, which are no brightness"):
+        read_deep(dicom(STORED, PhotometricInterpretation="PALETTE COLOR"))
+
+
 def test_a_range_stands_for_a_dicoms_window() -> None:
     tags = {"RescaleSlope": 2, "RescaleIntercept": -1000, "WindowCenter": 40, "WindowWidth": 400}
     found = read_deep(dicom(STORED, **tags), (-1000.0, 1000.0))
     assert found is not None
     np.testing.assert_allclose(found.pixels[0, :, 0], (STORED[0] / 1000).clip(0, 1), atol=1e-6)
+
+
+def test_headers_of_npy_files_are_parsed_by_one_thread_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = io.BytesIO()
+    np.save(content, BANDS)
+    data, load, inside, most = content.getvalue(), np.load, [0], [0]
+
+    def watched(*given: Any, **options: Any) -> Any:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.002)
+        inside[0] -= 1
+        return load(*given, **options)
+
+    monkeypatch.setattr(np, "load", watched)
+    found = [*map_in_threads(lambda _: pixels(data), 8, 4)]
+    assert most == [1]
+    assert all(np.array_equal(array, BANDS) for array in found)
+
+
+@pytest.mark.parametrize("range_", [None, [0, 4000], [-1000, 3000]])
+def test_tiles_of_a_dicom_have_the_values_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, range_: list[float] | None
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "a").mkdir()
+    for number in range(4):
+        values = np.random.default_rng(number).integers(0, 4096, (16, 16)).astype(np.uint16)
+        window: dict[str, Any] = {
+            "WindowCenter": 1000,
+            "WindowWidth": 2000,
+            "RescaleIntercept": -500,
+        }
+        (tmp_path / "a" / f"{number}.dcm").write_bytes(dicom(values, **window))
+    found = []
+    for tile in (None, 16):
+        config = FolderConfig(root=str(tmp_path / "a"), resolution=16, range=range_, tile=tile)
+        splits, pictures = config.load(), {}
+        for part in (splits.train, splits.val):
+            names = [Path(path).name.partition("#")[0] for path in part.paths or ()]
+            pictures.update(zip(names, part.images[:], strict=True))
+        found.append(np.stack([pictures[f"{number}.dcm"] for number in range(4)]))
+    assert found[0].std() > 0.1
+    np.testing.assert_array_equal(found[1], found[0])

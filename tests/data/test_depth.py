@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sslcli.config import identity
-from sslcli.data import DATA
+from sslcli.data import DATA, pixel_cache
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import Splits
 from sslcli.data.table import TableConfig
@@ -80,6 +80,20 @@ def test_a_range_is_another_entry_of_the_cache(tmp_path: Path) -> None:
     assert load(folder, cache=Cache.disk).train.images[:].dtype == np.uint16
 
 
+@pytest.fixture
+def kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixel_cache, "STABLE_AFTER", 0)
+
+
+@pytest.mark.usefixtures("kept_at_once")
+def test_ranges_that_differ_a_little_are_others_too(tmp_path: Path) -> None:
+    folder = save(tmp_path / "pictures", BANDS.astype(np.int32) + 10**7)
+    for low in (10_000_007, 10_000_009):
+        found = load(folder, cache=Cache.disk, range=[low, 10_065_535]).train.images[:]
+        in_memory = load(folder, range=[low, 10_065_535]).train.images[:]
+        np.testing.assert_array_equal(found, in_memory)
+
+
 def test_16_bits_of_png_are_kept_and_8_only_if_asked_for(tmp_path: Path) -> None:
     folder = save(tmp_path / "pictures", BANDS[..., :1], ".png")
     kept = load(folder)
@@ -134,6 +148,20 @@ def test_a_deep_picture_among_many_of_8_bits_is_not_cut(tmp_path: Path) -> None:
         if splits.train.images[:0].dtype == np.uint8:
             assert any(f"{odd:02}.png: it has 1 channels of uint16" in x for x in splits.warnings)
     assert len(config.load().train) + len(config.load().val) in (39, 40)
+
+
+@pytest.mark.usefixtures("kept_at_once")
+@pytest.mark.parametrize("cache", CACHES)
+def test_what_was_kept_cut_is_not_taken_for_whole(tmp_path: Path, cache: Cache) -> None:
+    folder = save(
+        tmp_path / "pictures", (BANDS[..., 0] // 256).astype(np.uint8).repeat(4, 0), ".png"
+    )
+    Image.fromarray(BANDS[0, ..., 0]).save(folder / "01.png")  # is none of those looked at
+    for depth, num_bad in ((8, 0), (None, 1)):
+        splits = load(folder, max_bad=0.1, cache=cache, depth=depth)
+        said = [line for line in splits.warnings if "could not be decoded" in line]
+        assert len(said) == num_bad
+        assert len(splits.train) + len(splits.val) == 48 - num_bad
 
 
 def test_other_channels_than_the_rest_are_named(tmp_path: Path) -> None:

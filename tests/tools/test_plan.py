@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from doubles import MADE, Sslcli, require_refused
+from PIL import Image
 
 from sslcli.cli.experiment import composer
+from sslcli.data.images import untracked
 from sslcli.errors import SslcliError
 from sslcli.experiments.pretrain_config import Config
 from sslcli.tools.plan.fit import largest_chunks, largest_fitting
@@ -24,10 +27,6 @@ QUICK = [*HERE, "method=denoising_autoencoder", "encoder.widths=[24,12]", "data.
 """What is planned in a tenth of a second."""
 
 
-def untracked(items, *, total, label):  # type: ignore[no-untyped-def]
-    return items
-
-
 def config_of(*words: str) -> Config:
     ((_, config),) = composer(debug=False)("pretrain", list(words))
     assert isinstance(config, Config)
@@ -36,7 +35,7 @@ def config_of(*words: str) -> Config:
 
 def plan_of(machine: Machine = Machine(), *words: str) -> Plan:  # noqa: B008
     config = config_of(*QUICK, *words)
-    return Plan(pretraining("pretrain", config, False, untracked), machine)
+    return Plan(pretraining("pretrain", config, machine, untracked), machine)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_the_run_says_how_long_and_how_large_it_is(made: Path) -> None:
 def test_what_is_on_disk_is_what_a_run_leaves(made: Path) -> None:
     """Made of two parts of the same settings: what the files hold, and zip's own bytes."""
     config = config_of(*MADE)
-    plan = Plan(pretraining("pretrain", config, False, untracked), Machine())
+    plan = Plan(pretraining("pretrain", config, Machine(), untracked), Machine())
     files = [*made.rglob("*.pt"), made / "encoder.safetensors"]
     left = sum(file.stat().st_size for file in files)
     assert plan.on_disk * len([*made.rglob("*.pt")]) / 2 == pytest.approx(left, rel=0.1)
@@ -185,6 +184,35 @@ def test_pictures_in_a_folder_are_counted_and_none_is_opened(tmp_path: Path) -> 
     assert (subject.num_images, subject.shape, subject.cached) == (18, (32, 32, 3), 0)
     subject = plan_of(Machine(), *data, *words, "data.cache=disk", "data.channels=1").subject
     assert (subject.shape, subject.cached) == ((32, 32, 1), 20 * 32 * 32)
+    # Several processes share the decoded pictures, which are then on disk.
+    assert plan_of(Machine(processes=2), *data, *words).subject.cached == 20 * 3 * 32 * 32
+
+
+def test_tiles_are_counted_and_not_their_pictures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        noise = rng.integers(0, 256, (32, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    data = ["data=folder", f"data.root={tmp_path}", "data.tile=32"]
+    words = ["data.limit=null", "batch_size=2", "data.cache=disk", "data.channels=3"]
+    subject = plan_of(Machine(), *data, *words).subject
+    assert (subject.num_images, subject.shape) == (36, (32, 32, 3))
+    assert subject.cached == 40 * 3 * 32 * 32
+
+
+def test_the_encoder_that_is_planned_is_the_one_for_smaller_views() -> None:
+    words = ["method=simclr", "encoder=vit", "encoder.depth=1", "encoder.width=24"]
+    words += ["encoder.heads=2", "encoder.patch=7", "data.limit=64", "batch_size=16"]
+    whole, halves = (
+        Plan(
+            pretraining("pretrain", config_of(*HERE, *words, *more), Machine(), untracked),
+            Machine(),
+        )
+        for more in ([], ["method.views.size=14"])
+    )
+    rows = [plan.learner.encoder.pos_embed.shape[1] for plan in (whole, halves)]
+    assert rows == [1 + 4 * 4, 1 + 2 * 2]
+    assert halves.step.flops < whole.step.flops
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from sslcli.console import Console
 
 MOST_CLASSES = 4
-MOST_GROUPS = 3
 
 
 def show(asked: Asked, seen: Seen, found: Sequence[Finding], console: Console) -> None:

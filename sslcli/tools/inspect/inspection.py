@@ -86,11 +86,10 @@ def other_files(catalogue: Catalogue) -> dict[str, int]:
     found: Counter[str] = Counter()
     if catalogue.root is None:
         return {}
-    for folder, folders, names in os.walk(catalogue.root):
+    for _, folders, names in os.walk(catalogue.root):
         folders[:] = [name for name in folders if not is_ignored(name)]
         for name in names:
             ending = Path(name).suffix.lower()
             if not is_picture(name) and not is_ignored(name) and ending not in TABLES_BESIDE:
                 found[ending or "without an ending"] += 1
-        del folder
     return dict(found)

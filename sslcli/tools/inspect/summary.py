@@ -19,7 +19,7 @@ class Summary:
     """Holds counts. `kinds`: of channels, bits and so on, by what they count.
 
     `classes` and `groups`: by part, then by name. `sides` (n,): the shorter side of each good
-    picture, `wide` (n,): the longer.
+    picture, `longer` (n,): the longer.
     """
 
     parts: dict[str, int]

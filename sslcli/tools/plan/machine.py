@@ -21,6 +21,11 @@ class Machine:
     teraflops: float | None = None
     processes: int = 1
 
+    @property
+    def elsewhere(self) -> bool:
+        """Tells whether a GPU is planned for that is not here."""
+        return self.teraflops is not None
+
     @classmethod
     def of(cls, memory: str | None, teraflops: str | None, processes: str) -> Machine:
         """Reads what was typed; raises SslcliError for a mistake."""

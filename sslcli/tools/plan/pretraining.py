@@ -1,4 +1,4 @@
-"""States what `pretrain` and `inpaint` would train; of files, none is decoded."""
+"""States what `pretrain` and `inpaint` would train; files are counted, and not decoded."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import numpy as np
 
 from sslcli.data.batches import Batches, LabelledBatches
 from sslcli.data.data_config import DataConfig
-from sslcli.data.decode import DecodeOptions
-from sslcli.data.folder import DEFAULT_RESOLUTION, Cache, FolderConfig, is_quick_and_small
+from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import Track
-from sslcli.data.scan import Listing
 from sslcli.engine.device import Compute
 from sslcli.engine.train import Pictures
 from sslcli.experiments.pretrain_config import Config
 from sslcli.method import LabelReader, Method, Preprocessing
+from sslcli.tools.plan.machine import Machine
 from sslcli.tools.plan.subject import Subject, planned_compute
 from sslcli.trained.data import load_splits
 from sslcli.trained.method import build_method
@@ -32,36 +31,34 @@ class Counted:
     cached: int = 0
 
 
-def counted(data: DataConfig, track: Track) -> Counted:
-    """Counts the pictures as the run would split them.
+def counted(data: DataConfig, processes: int, track: Track) -> Counted:
+    """Counts the pictures as the run would split them; `cached` for so many processes.
 
-    Files are listed, and none is opened: pictures of unknown channels are taken for colour.
+    Files are listed, and opened only to be cut into tiles: pictures of unknown channels and depth
+    are taken for colour of 8 bits.
     """
     if isinstance(data, FolderConfig):
-        listing, stored = data.list_files()
-        parts = data.divided(stored)
-        side, channels = data.resolution or DEFAULT_RESOLUTION, data.channels or 3
-        train = len(parts.train)
-        more = 0 if parts.unlabelled is None else len(parts.unlabelled)
-        return Counted(train + more, train, (side, side, channels), bytes_on_disk(data, listing))
+        listing, stored = data.cut_files(track)
+        found = data.divided(stored)
+        parts = [found.train, found.val, found.test, found.unlabelled]
+        rows = np.concatenate([part.rows for part in parts if part is not None])
+        options, train = data.decoding(), len(found.train)
+        on_disk = data.cache_chosen(listing, rows, options, processes) is Cache.disk
+        return Counted(
+            train + (0 if found.unlabelled is None else len(found.unlabelled)),
+            train,
+            (options.resolution, options.resolution, options.stored_channels),
+            len(rows) * options.picture_bytes if on_disk else 0,
+        )
     splits = load_splits(data, track)
     side, channels = splits.train.resolution, splits.train.channels
     return Counted(len(splits.pretraining), len(splits.train), (side, side, channels))
 
 
-def bytes_on_disk(data: FolderConfig, listing: Listing) -> int:
-    """Returns the bytes of the decoded pictures that a run would keep on disk."""
-    options = DecodeOptions(data.resolution or DEFAULT_RESOLUTION, data.channels, data.workers)
-    quick = is_quick_and_small(listing, np.arange(len(listing)), options)
-    if data.cache in (Cache.memory, Cache.none) or (data.cache is Cache.auto and quick):
-        return 0
-    return len(listing) * options.resolution**2 * (options.channels or 3)
-
-
-def pretraining(command: str, config: Config, elsewhere: bool, track: Track) -> Subject:
+def pretraining(command: str, config: Config, machine: Machine, track: Track) -> Subject:
     """States what the command would train. Raises SslcliError where it would, at its start."""
-    compute = planned_compute(config.runtime, elsewhere)
-    found = counted(config.data, track)
+    compute = planned_compute(config.runtime, machine.elsewhere)
+    found = counted(config.data, machine.processes, track)
     side, _, channels = found.shape
     shape = Preprocessing(side, channels, (0.5,) * channels, (0.25,) * channels)
     kind = config.method.builds()

@@ -24,7 +24,7 @@ def report(command: str, config: Any, machine: Machine, measure: bool, console: 
 
     Raises SslcliError where the command would at its start, or where none can be measured here.
     """
-    subject = subject_of(command, config, machine.teraflops is not None, console.track)
+    subject = subject_of(command, config, machine, console.track)
     if measure:
         require_here(subject)
     plan = Plan(subject, machine)
