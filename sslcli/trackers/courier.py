@@ -38,7 +38,7 @@ RESERVE = 2**28
 """Bytes of the run's disk that a tracker leaves free: they are for the run's checkpoints."""
 MOST_LOG = 2**20
 """Bytes of the log, which begins anew there."""
-ALONE = 30.0
+ALONE = 60.0
 """Seconds after the run's end at which this process ends, if nobody ended it before."""
 
 

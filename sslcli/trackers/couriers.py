@@ -89,6 +89,8 @@ class Courier:
         kill_group(self._process)
         complete = self._process.wait() == 0 and not hung
         self._teller.join(1.0)
+        if self._process.stdout is not None and not self._teller.is_alive():
+            self._process.stdout.close()
         sent, total = self.sent, num_records(self._run)
         failure = sent.failure
         if not complete and not failure:
@@ -117,11 +119,12 @@ def start(
     return couriers
 
 
-def end(couriers: Sequence[Courier]) -> dict[str, Outcome]:
+def end(couriers: Sequence[Courier], patience: float = PATIENCE) -> dict[str, Outcome]:
     """Ends the trackers' processes, as soon as they have given everything; returns what they gave.
 
-    One that makes no progress for PATIENCE seconds is given up; all are, after ALONE seconds.
+    One that makes no progress for `patience` seconds is given up; all are, after ALONE seconds.
     """
+    most = {stage: max(patience, IMPORTING) for stage in BEFORE_OPENING}
     for courier in couriers:
         courier.announce_end()
     began = time.monotonic()
@@ -135,7 +138,7 @@ def end(couriers: Sequence[Courier]) -> dict[str, Outcome]:
                 sent, (since, before) = courier.sent, moved[courier.name]
                 if sent.progress != before:
                     moved[courier.name] = (now, sent.progress)
-                elif now - since > (IMPORTING if sent.stage in BEFORE_OPENING else PATIENCE):
+                elif now - since > most.get(sent.stage, patience):
                     working = [other for other in working if other is not courier]
             working = [courier for courier in working if courier.works]
     return {courier.name: courier.outcome() for courier in couriers}
