@@ -109,9 +109,9 @@ def is_alive(process: int) -> bool:
 
 
 def give_way() -> None:
-    """Lets other processes go first on the cores, where the system can do that."""
+    """Gives a larger share of busy cores to other processes, where the system can do that."""
     if hasattr(os, "nice"):
-        os.nice(10)
+        os.nice(max(0, 5 - os.nice(0)))
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -73,6 +73,7 @@ class Courier:
                 self._work.enter(Stage.opening)
                 self._tracker = cls(self._work.of_now())
                 self._work.opened(self._tracker)
+                give_way()
             self._work.give_new(self._tracker)
             if last:
                 self._work.give_end(self._tracker)
@@ -110,7 +111,6 @@ def require_space(folder: Path) -> None:
 
 def main(folder: Path, name: str, sweep: str | None) -> int:
     """Follows the run until its end; returns 0 where the tracker has got everything."""
-    give_way()
     (folder / FOLDER).mkdir(exist_ok=True)
     say, log = _own_output(folder / FOLDER / f"{name}.txt")
     over = threading.Event()

@@ -43,7 +43,7 @@ class Deliveries:
 
     def of_now(self) -> TrackedRun:
         """Returns the run, with how much the tracker has got of it."""
-        return replace(self.run, records=self._sent.records)
+        return replace(self.run, given=self._sent.given)
 
     def opened(self, tracker: Tracker) -> None:
         self._sent.look = tracker.look
@@ -82,6 +82,7 @@ class Deliveries:
         """Gives one record; while it does so the file says that it is being given."""
         record = _record_of(self._sent.records, line)
         self._sent.records, self._sent.giving = self._sent.records + 1, True
+        self._sent.given += 1
         try:
             self._note()
             if record is not None:
@@ -104,6 +105,7 @@ class Deliveries:
         name = path.relative_to(self.run.folder).as_posix()
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         if self._sent.files.get(name) != content:
+            self._sent.given += 1
             give()
             self._sent.files[name] = content
             self._note()

@@ -34,6 +34,8 @@ class Sent:
     giving: bool = False
     """Whether the last record that counts was being given when this was written."""
     unclear: int = 0
+    given: int = 0
+    """How often something was given: records, figures, tables, and what failed."""
     step: int = 0
     """Of the last record that was given."""
     files: dict[str, str] = field(default_factory=dict)

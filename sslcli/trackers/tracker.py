@@ -38,8 +38,8 @@ class TrackedRun:
     """By dotted key, a group's choice under the group's name."""
     begun: float
     """Seconds since 1970."""
-    records: int = 0
-    """How many records the tracker has got when it is opened."""
+    given: int = 0
+    """How many records, figures and tables were given to the tracker before it is opened."""
 
     @classmethod
     def of(cls, folder: Path, sweep: str | None) -> TrackedRun:

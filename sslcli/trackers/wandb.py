@@ -21,8 +21,8 @@ class WeightsAndBiases(Tracker):
     def __init__(self, run: TrackedRun) -> None:
         self._wandb: Any = import_module("wandb")
         self._folder = run.folder / "wandb"
-        self._next = run.records
-        """The step of what is written next: wandb counts what it gets, through all phases."""
+        self._step = run.given
+        """Of what is written next: wandb drops what does not lie behind all that it has got."""
         self._run = self._wandb.init(
             project=project("WANDB_PROJECT"),
             id=run.key,
@@ -53,8 +53,7 @@ class WeightsAndBiases(Tracker):
             self._run.define_metric(f"{record.phase}/*", step_metric=f"{record.phase}/step")
             self._phases.add(record.phase)
         position = {f"{record.phase}/step": record.step, f"{record.phase}/epoch": record.epoch}
-        self._run.log({**position, **record.values}, step=record.index, commit=True)
-        self._next = record.index + 1
+        self._log({**position, **record.values})
 
     def figure(self, name: str, path: Path, step: int) -> None:
         self._log({f"figures/{name}": self._wandb.Image(str(path))})
@@ -73,5 +72,5 @@ class WeightsAndBiases(Tracker):
         self._run.finish(exit_code=1)
 
     def _log(self, values: dict[str, Any]) -> None:
-        """Writes what belongs to no record: with the next one, or at the end."""
-        self._run.log(values, step=self._next, commit=False)
+        self._run.log(values, step=self._step, commit=True)
+        self._step += 1

@@ -68,7 +68,7 @@ def test_another_session_gives_what_is_new_alone(run: Path) -> None:
     figures = [entry[1:] for entry in after.got if entry[0] == "figure"]
     assert figures == [("curves", 8), ("parts/features", 8)], "drawn again, and new"
     assert "table" not in {entry[0] for entry in after.got}
-    assert later.of_now().records == 8
+    assert later.of_now().given == 12
 
 
 def test_a_resumed_run_that_writes_again_what_was_given_doubles_nothing(run: Path) -> None:
@@ -128,7 +128,7 @@ def test_what_failed_is_given_again_and_no_more(run: Path, monkeypatch: pytest.M
 
     assert Courier(lambda: Flaky, session(run), said.append).follow(over)
     assert [step for each in opened for step in each.steps()] == [1, 2, 3, 4, 5, 6]
-    assert [each.run.records for each in opened] == [0, 2, 4, 6]
+    assert [each.run.given for each in opened] == [0, 3, 6, 9]
     assert [each.closed for each in opened] == [1, 1, 1, 0]
     assert "ConnectionError: the server does not answer" in said[0]
     assert read_sent(state_path(run, "keeping")).failure == ""  # type: ignore[union-attr]

@@ -170,7 +170,7 @@ def test_killed_and_resumed_no_record_comes_twice(tmp_path: Path, sslcli: Sslcli
     """Records beyond the last checkpoint were given, and are written again by the resumed run."""
     words = [
         *WORDS,
-        "epochs=60",
+        "epochs=30",
         "save_every=1000",
         f"runtime.outputs={tmp_path}/outputs",
         "snapshots=[]",
@@ -178,7 +178,7 @@ def test_killed_and_resumed_no_record_comes_twice(tmp_path: Path, sslcli: Sslcli
     command = [sys.executable, "-m", "sslcli", *words, "runtime.trackers=[good]"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         sent = None
-        while sent is None or sent.records < 20:
+        while sent is None or sent.records < 10:
             assert process.poll() is None, "it ended by itself"
             time.sleep(0.01)
             run = next(iter((tmp_path / "outputs").rglob("run.json")), Path("none")).parent
@@ -192,7 +192,7 @@ def test_killed_and_resumed_no_record_comes_twice(tmp_path: Path, sslcli: Sslcli
         time.sleep(0.05)
     assert told(run, "Good")[-1] == "finish died 0"
     given = len(steps(run, "Good"))
-    assert given >= 20
+    assert given >= 10
     outcome = sslcli("resume", str(run))
     assert outcome.status == 0, outcome.err
     assert steps(run, "Good") == list(range(len(records(run))))
