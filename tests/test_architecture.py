@@ -33,7 +33,7 @@ FLOORS = (
 """From top to bottom. A room may import the rooms below it, never one beside it."""
 GROUND = {
     "choices", "config", "console", "errors", "files", "generators", "input_files", "lazy", "method", "processes",
-    "preprocessing", "provenance", "saved", "seeding", "settings", "squeezed", "system", "terminal", "text", "threads",
+    "preprocessing", "provenance", "saved", "seeding", "settings", "squeezed", "system", "terminal", "text", "threads", "transfer",
 }  # fmt: skip
 FORBIDDEN = {
     ("engine", "data"): "the loop knows no pictures",
