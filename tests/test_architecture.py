@@ -25,6 +25,7 @@ FLOORS = (
     {"report"},
     {"evaluation"},
     {"engine", "methods"},
+    {"trackers"},
     {"runs", "data"},
     {"augment", "nets"},
     {"losses", "archives"},
@@ -52,7 +53,7 @@ ONLY_IN = {
 }
 SLOW = {
     "torch", "torchvision", "timm", "matplotlib", "PIL", "tensorboard", "pandas", "pyarrow",
-    "plotly", "tifffile", "pydicom", "sklearn", "skimage", "scipy", "onnx", "onnxruntime", "safetensors",
+    "mlflow", "wandb", "trackio", "plotly", "tifffile", "pydicom", "sklearn", "skimage", "scipy", "onnx", "onnxruntime", "safetensors",
 }  # fmt: skip
 
 

@@ -83,6 +83,7 @@ TOOLS: dict[str, Tool] = {
         composes=True,
     ),
     "new": Tool("new.main", "write a package with a method of your own to begin with"),
+    "track": Tool("track", "give a run's records to a tracker that has not got them yet"),
     "list": Tool("list", "list methods, data, encoders, experiments, …"),
     "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),
 }
