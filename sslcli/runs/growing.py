@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sslcli.system import READ_ONLY
+
 TAIL = 4096
 """Bytes before the place that was read up to, by which a rewritten file is known."""
 
@@ -39,7 +41,8 @@ class GrowingRecords:
         A file that is not there has no records. Raises OSError where it cannot be read.
         """
         try:
-            with self._path.open("rb") as file:
+            # READ_ONLY: a pipe in the place of the file does not hang.
+            with os.fdopen(os.open(self._path, READ_ONLY), "rb") as file:
                 file.seek(self._end - len(self._tail))
                 was_rewritten = file.read(len(self._tail)) != self._tail
                 if was_rewritten:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.screen import Screen, draw
+from sslcli.screen import Screen
 from sslcli.tools.watch.frame import frame
 from sslcli.tools.watch.sight import Sight, Watched
 from sslcli.tools.watch.web import WatchServer
@@ -74,11 +74,11 @@ def _shown(console: Console) -> Iterator[Show]:
     if not screen.is_terminal:
         yield Lines(console).show
         return
-    with screen.live() as live:
+    with screen.live() as show_lines:
 
         def show(sights: Sequence[Sight]) -> None:
             width, height = screen.size
-            draw(live, frame(sights, width, height - 1, screen.has_unicode))
+            show_lines(frame(sights, width, height - 1, screen.has_unicode))
 
         yield show
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -91,6 +92,7 @@ class Watched:
         self._families: dict[str, Panels] = {}
         self._is_stale, self._due = True, 0.0
         self._speed = Speed()
+        self._log: tuple[Any, list[str]] = (None, [])
         self._last: Sight | None = None
 
     def look(self) -> Sight:
@@ -112,7 +114,7 @@ class Watched:
             title_of_run(run),
             run.status,
             alarms,
-            warnings_of(run),
+            self._warnings(run),
             _numbers(run, newest),
             self._progress(run, newest),
             self._families,
@@ -148,6 +150,15 @@ class Watched:
             last.families,
             last.levels,
         )
+
+    def _warnings(self, run: Summary) -> list[str]:
+        """Returns the warnings; log.txt, which grows long, is read only where it has changed."""
+        with contextlib.suppress(OSError):
+            known = ((self.folder / "log.txt").stat().st_mtime_ns, run.facts.get("data"))
+            if known != self._log[0]:
+                self._log = (known, warnings_of(run))
+            return self._log[1]
+        return warnings_of(run)
 
     def _damage(self) -> list[str]:
         number = self._growing.unreadable

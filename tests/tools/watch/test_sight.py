@@ -105,7 +105,16 @@ def test_silence_is_an_alarm(
 def test_what_the_run_warned_of_is_shown(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", data={"warnings": ["3 pictures are alike"]})
     (run / "log.txt").write_text("2026-01-01 00:00:00 warning: it is slow\n2026-01-01 00:00:00 x\n")
-    assert look(run).warnings == ["3 pictures are alike", "it is slow"]
+    watched = Watched(run)
+    assert watched.look().warnings == ["3 pictures are alike", "it is slow"]
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**facts, "data": {"warnings": ["4 are"]}}))
+    assert watched.look().warnings == ["4 are", "it is slow"]
+    with (run / "log.txt").open("a") as file:
+        file.write("2026-01-01 00:00:00 warning: it is hot\n")
+    assert watched.look().warnings == ["4 are", "it is slow", "it is hot"]
+    (run / "log.txt").unlink()
+    assert watched.look().warnings == ["4 are"]
 
 
 def test_a_removed_folder_keeps_what_was_seen_and_may_come_back(tmp_path: Path) -> None:
