@@ -57,9 +57,7 @@ def follow_running(
     searched = time.monotonic()
     with _shown(console) as show, contextlib.suppress(KeyboardInterrupt):
         while True:
-            sights = [watched.look() for watched in runs.values()]
-            running = [sight for sight in sights if not sight.has_ended]
-            show(running or sights[-1:])
+            show([watched.look() for watched in runs.values()])
             time.sleep(LOOK_EVERY)
             if time.monotonic() - searched > SEARCH_EVERY:
                 runs |= {folder: Watched(folder) for folder in search() if folder not in runs}
@@ -78,7 +76,8 @@ def _shown(console: Console) -> Iterator[Show]:
 
         def show(sights: Sequence[Sight]) -> None:
             width, height = screen.size
-            show_lines(frame(sights, width, height - 1, screen.has_unicode))
+            running = [sight for sight in sights if not sight.has_ended] or sights[-1:]
+            show_lines(frame(running, width, height - 1, screen.has_unicode))
 
         yield show
 
@@ -97,7 +96,8 @@ class Lines:
             self._words(sight)
             now = time.monotonic()
             is_new = self._status.get(sight.folder) != sight.status
-            if is_new or now - self._last[sight.folder] >= LINE_EVERY:
+            is_due = not sight.has_ended and now - self._last.get(sight.folder, now) >= LINE_EVERY
+            if is_new or is_due:
                 self._status[sight.folder], self._last[sight.folder] = sight.status, now
                 self._console.say(_line(sight))
 
@@ -111,4 +111,4 @@ class Lines:
 def _line(sight: Sight) -> str:
     numbers = ", ".join(f"{name} {value}" for name, value in sight.numbers)
     progress = "" if sight.progress is None else f" {sight.progress.words}:"
-    return f"{sight.folder.name}: {sight.status}:{progress} {numbers}"
+    return f"{sight.folder.name}: {sight.status}:{progress} {numbers}".rstrip(": ")

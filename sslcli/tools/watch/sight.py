@@ -136,6 +136,7 @@ class Watched:
     def _gone(self) -> Sight:
         alarm = f"the folder is gone: {self.folder.absolute()}"
         self._growing = GrowingRecords(self.folder)
+        self._is_stale, self._due = True, 0.0
         if self._last is None:
             return Sight(self.folder, self.folder.name, GONE, [alarm], [], [], None, {}, {})
         last = self._last

@@ -129,6 +129,10 @@ def test_a_removed_folder_keeps_what_was_seen_and_may_come_back(tmp_path: Path) 
         assert seen.families == before.families
     (tmp_path / "elsewhere").rename(run)
     assert watched.look().status == "finished"
+    run.rename(tmp_path / "elsewhere")
+    watched.look()
+    make_run(run, steps=0)
+    assert watched.look().families == {}, "another run is in its place"
     shutil.rmtree(run)
     assert look(run).status == GONE
 
