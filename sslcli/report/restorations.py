@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sslcli.data.images import ImageSet
 from sslcli.engine.device import Compute
+from sslcli.evaluation.code_directions import principal
 from sslcli.evaluation.features import eval_mode
 from sslcli.evaluation.restoration_monitor import NUM_WATCHED, damage, restore, some_of
 from sslcli.method import Decoding, Method, Restorer
@@ -81,16 +82,13 @@ def _save_walks(
         return
     codes = encoder.code(pictures)
     flat = codes.flatten(1).double()
-    centre = flat.mean(dim=0)
-    _, spread, directions = torch.linalg.svd(flat - centre, full_matrices=False)
-    total = spread.square().sum()  # 0 where all codes are equal
-    share = spread.square() / total.clamp(min=torch.finfo(spread.dtype).tiny)
+    found = principal(flat)
     steps = torch.linspace(-3, 3, NUM_STEPS, dtype=flat.dtype, device=flat.device).view(1, -1, 1)
-    num_rows = min(NUM_STRIPS, len(directions))
-    scale = (spread[:num_rows] / math.sqrt(len(flat))).view(-1, 1, 1)
-    moved = centre + steps * scale * directions[:num_rows, None]
+    num_rows = min(NUM_STRIPS, len(found.directions))
+    scale = found.deviations[:num_rows].view(-1, 1, 1)
+    moved = found.centre + steps * scale * found.directions[:num_rows, None]
     names = [
-        f"direction {row + 1} ({100 * float(share[row]):.0f} % of variance)"
+        f"direction {row + 1} ({100 * float(found.shares[row]):.0f} % of variance)"
         for row in range(num_rows)
     ]
     title = "codes moved along their principal directions, decoded"
