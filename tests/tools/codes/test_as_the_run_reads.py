@@ -18,6 +18,7 @@ from sslcli.nets.encoder_config import ConvNetConfig
 from sslcli.trained.code_file import read_code_file
 from sslcli.trained.coder import load_coder
 
+pytestmark = pytest.mark.slow
 ENCODER, METHOD = ConvNetConfig(width=2, bottleneck=5), DenoisingAutoencoderConfig()
 
 
