@@ -40,7 +40,7 @@ from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.distillation import DistillationConfig
 from sslcli.methods.simclr import SimCLR, SimCLRConfig
-from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, MLPConfig
+from sslcli.nets.encoder_config import Activation, ContextConfig, ConvNetConfig, MLPConfig
 from sslcli.processes import rank
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run, read_records
@@ -55,6 +55,13 @@ METHODS: dict[str, Callable[[], Method]] = {
     "denoising": lambda: DenoisingAutoencoderConfig().build(
         MLPConfig(widths=[20], batch_norm=False).build(3, 16), PREPROCESSING
     ),
+    "variational": lambda: DenoisingAutoencoderConfig(kl=1.0, contractive=0.1).build(
+        MLPConfig(widths=[20], bottleneck=4, batch_norm=False).build(3, 16), PREPROCESSING
+    ),
+    "sparse": lambda: DenoisingAutoencoderConfig(sparse=3.0).build(
+        MLPConfig(widths=[20], activation=Activation.sigmoid, batch_norm=False).build(3, 16),
+        PREPROCESSING,
+    ),
     "distillation": lambda: DistillationConfig(teacher=str(TEACHER), queue=30).build(
         ConvNetConfig(width=4).build(3, 16), PREPROCESSING
     ),
@@ -62,11 +69,13 @@ METHODS: dict[str, Callable[[], Method]] = {
         adversarial=True, masks=MaskConfig(kind=MaskKind.blocks), bottleneck=None
     ).build(ContextConfig(width=4).build(3, 16), PREPROCESSING),
 }
+RATES = {"variational": 1e-4, "sparse": 1e-3}
+"""Learning rates other than 0.05, with which sums over 768 pixels, and exponentials, run away."""
 
 
 def train_here(name: str, folder: Path, stop_at: int | None = None) -> None:
     seed_generators(1)
-    method = METHODS[name]()
+    method, rate = METHODS[name](), RATES.get(name, 0.05)
     for part, module in method.modules().items():
         if (name, part) != (PROJECTED, "projector"):
             without_batch_statistics(module)
@@ -79,14 +88,14 @@ def train_here(name: str, folder: Path, stop_at: int | None = None) -> None:
         Run.create(own, {}, {"status": "running"}).__exit__()
     with Run(own) as run, suppress(Killed):
         train(
-            method, pictures, Minimizer.of(method, SGDConfig(lr=0.05), CPU, lambda step: 0.05), lambda step: {},
+            method, pictures, Minimizer.of(method, SGDConfig(lr=rate), CPU, lambda step: rate), lambda step: {},
             Phase(run, "pretrain", 1, 0), Periods(20, 1, 1000, 10), CPU, Onlooker(stop_at=stop_at),
         )  # fmt: skip
     torch.save(state(method), own / "weights.pt")
 
 
 def losses(folder: Path) -> list[dict[str, float]]:
-    kept = ("loss", "discriminator_loss", "rank_accuracy")
+    kept = ("loss", "discriminator_loss", "rank_accuracy", "kl", "contractive", "sparse")
     return [
         {key: record[key] for key in kept if key in record}
         for record in read_records(folder)
