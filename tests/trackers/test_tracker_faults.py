@@ -210,7 +210,13 @@ def test_the_process_of_a_tracker_that_was_killed_is_followed_by_one_that_goes_o
     (first,) = couriers.start(run, ["good"], "sweep", said.append)
     while (first.sent.records, first.sent.giving) != (20, False):
         time.sleep(0.01)
-    kill_group(first._process)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+        first.process.send_signal(number)  # as a queue does to all processes of a job
+    write_steps(run, range(1, 22))
+    while (first.sent.records, first.sent.giving) != (21, False):
+        assert first.works, "the signals are the run's"
+        time.sleep(0.01)
+    kill_group(first.process)
     assert not couriers.end([first])["good"].complete
     write_steps(run, range(1, 26), speed=3.5)
     outcomes = couriers.end(couriers.start(run, ["good"], "sweep", said.append))
