@@ -1,6 +1,6 @@
 """What trackers cost a run: plain and tracked runs in turn, the same words otherwise.
 
-    python -m benchmarks.trackers [--pairs 5] [--threads 1] [--only real]
+    python -m benchmarks.trackers [--pairs 5] [--epochs 3] [--only real]
 
 Three kinds: a tracker that blocks for ten minutes at its third record, fails at every call, or finds its disk full, all
 three at once; and the real ones that are installed. Printed are ratios tracked ÷ plain: of the seconds in which the
@@ -64,8 +64,8 @@ def install(folder: Path) -> None:
     (about / "entry_points.txt").write_text(f"[sslcli.trackers]\n{points}")
 
 
-def measured(outputs: Path, site: Path, threads: int, trackers: list[str]) -> Took:
-    words = ["epochs=3", "knn_every=0", "log_every=1", f"runtime.threads={threads}"]
+def measured(outputs: Path, site: Path, epochs: int, trackers: list[str]) -> Took:
+    words = [f"epochs={epochs}", "knn_every=0", "log_every=1", "runtime.threads=1"]
     words += [f"runtime.outputs={outputs}", f"runtime.trackers=[{','.join(trackers)}]"]
     command = [sys.executable, "-m", "sslcli", "pretrain", *words]
     subprocess.run(
@@ -89,7 +89,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--only", choices=["faulty", "real"])
     given = parser.parse_args()
     kinds = {
@@ -101,16 +101,16 @@ def main() -> None:
         site.mkdir()
         install(site)
         for kind in [given.only] if given.only else kinds:
-            compare(Path(name) / kind, site, given.pairs, given.threads, kinds[kind])
+            compare(Path(name) / kind, site, given.pairs, given.epochs, kinds[kind])
 
 
-def compare(outputs: Path, site: Path, pairs: int, threads: int, trackers: list[str]) -> None:
+def compare(outputs: Path, site: Path, pairs: int, epochs: int, trackers: list[str]) -> None:
     """Runs the pairs, the tracked run first in every second one, and prints the ratios."""
     processor, steps, held = [], [], []
     for number in range(pairs):
         order = [[], trackers] if number % 2 == 0 else [trackers, []]
         took = {
-            bool(names): measured(outputs / str(bool(names)), site, threads, names)
+            bool(names): measured(outputs / str(bool(names)), site, epochs, names)
             for names in order
         }
         plain, tracked = took[False], took[True]

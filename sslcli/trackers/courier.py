@@ -122,7 +122,11 @@ def main(folder: Path, name: str, sweep: str | None) -> int:
     held = HeldFile(folder / FOLDER / f"{name}.lock")
     held.wait()  # where the run was killed, the process that it had ends within ALONE
     path = state_path(folder, name)
-    work = Deliveries(TrackedRun.of(folder, sweep), read_sent(path) or _first(path), path)
+    try:
+        work = Deliveries(TrackedRun.of(folder, sweep), read_sent(path) or _first(path), path)
+    except SslcliError as error:
+        say(f"gets nothing: {error.message}; {error.fix}")
+        return 1
     complete = Courier(lambda: found(name, work.run), work, say).follow(over)
     work.enter(Stage.ended)
     return 0 if complete else 1

@@ -86,8 +86,11 @@ class Courier:
     def outcome(self) -> Outcome:
         """Kills the process where it still works; returns what the tracker has got."""
         hung = self.works
-        kill_group(self.process)
-        complete = self.process.wait() == 0 and not hung
+        if hung:
+            kill_group(self.process)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the system does not let it go
+            self.process.wait(2.0)
+        complete = self.process.returncode == 0 and not hung
         self._teller.join(1.0)
         if self.process.stdout is not None and not self._teller.is_alive():
             self.process.stdout.close()

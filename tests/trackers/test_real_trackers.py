@@ -14,8 +14,10 @@ import pytest
 from doubles import facts
 from tracking import draw, write_steps, written_run
 
+from sslcli.runs.folder import Run
 from sslcli.tools.track import wait
 from sslcli.trackers import couriers
+from sslcli.trackers.tracker import TrackedRun
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +73,7 @@ def value(item):
     return json.loads(item.value_json)
 
 told = []
-for path in sorted(pathlib.Path(run).glob("wandb/offline-run-*/*.wandb")):
+for path in sorted(pathlib.Path(outputs).glob("wandb/offline-run-*-" + key + "/*.wandb")):
     found = {"rows": [], "runs": [], "summary": {}, "exits": []}
     for record in records(path):
         kind = record.WhichOneof("record_type")
@@ -98,9 +100,13 @@ print(json.dumps(told, default=str))
 """
 
 
+def key_of(run: Path) -> str:
+    return TrackedRun.of(run, None).key
+
+
 def read_back(reader: str, run: Path, outputs: Path) -> Any:
-    program = f"import json, sys\nrun, outputs = sys.argv[1:]\n{reader}"
-    command = [sys.executable, "-W", "ignore", "-c", program, str(run), str(outputs)]
+    program = f"import json, sys\nrun, outputs, key = sys.argv[1:]\n{reader}"
+    command = [sys.executable, "-W", "ignore", "-c", program, str(run), str(outputs), key_of(run)]
     quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     told = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=quiet).stdout.decode()
     return json.loads(told.splitlines()[-1])
@@ -139,6 +145,8 @@ def cut_and_resumed(name: str, tmp_path: Path) -> tuple[Path, Path]:
     draw(run, "parts/features", 90)
     with_status(run, "finished", metrics={"knn_accuracy": 0.75})
     follow(run, name, SWEEP)
+    with Run(run):
+        pass  # nothing that a tracker left there keeps the run from being opened again
     other = written_run(run.parent / "001-87654321", steps=2, started=2e9)
     follow(other, name, SWEEP)
     return run, outputs
@@ -196,9 +204,12 @@ def check_wandb(run: Path, outputs: Path) -> None:
     assert second["summary"]["knn_accuracy"] == 0.75
     assert (first["exits"], second["exits"]) == ([1], [0])
     assert any(key.startswith("figures/curves") for row in second["rows"] for key in row)
-    assert len(list(run.glob("wandb/offline-run-*/files/media/images/figures/*.png"))) == 2
-    assert len(list(run.glob("wandb/offline-run-*/files/media/images/figures/parts/*.png"))) == 1
-    assert len(list(run.glob("wandb/offline-run-*/files/media/table/tables/*.json"))) == 1
+    assert len(list(outputs.glob(f"wandb/*-{key_of(run)}/files/media/images/figures/*.png"))) == 2
+    assert (
+        len(list(outputs.glob(f"wandb/*-{key_of(run)}/files/media/images/figures/parts/*.png")))
+        == 1
+    )
+    assert len(list(outputs.glob(f"wandb/*-{key_of(run)}/files/media/table/tables/*.json"))) == 1
 
 
 def check_trackio(run: Path, outputs: Path) -> None:
