@@ -32,8 +32,9 @@ FLOORS = (
 )
 """From top to bottom. A room may import the rooms below it, never one beside it."""
 GROUND = {
-    "choices", "config", "console", "errors", "files", "generators", "input_files", "lazy", "method", "processes",
-    "preprocessing", "provenance", "saved", "seeding", "settings", "squeezed", "system", "terminal", "text", "threads", "transfer",
+    "abilities", "choices", "config", "console", "errors", "files", "generators", "input_files", "lazy", "method", "processes",
+    "preprocessing", "provenance", "saved", "screen", "seeding", "settings", "squeezed", "system", "terminal", "text", "threads",
+    "transfer",
 }  # fmt: skip
 FORBIDDEN = {
     ("engine", "data"): "the loop knows no pictures",
@@ -44,7 +45,7 @@ FORBIDDEN = {
     ("evaluation", "engine.train"): "evaluations never train",
 }
 ONLY_IN = {
-    "rich": {"console"},
+    "rich": {"console", "screen"},
     "hydra": {"cli"},
     "omegaconf": {"config", "cli"},
     "argparse": {"tools"},

@@ -20,6 +20,7 @@ from sslcli.engine.device import Compute
 from sslcli.engine.environment import environment
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import OptimConfig
+from sslcli.engine.replicas import Replicas
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.engine.slowdown import SlowdownAlarm
 from sslcli.engine.threads import Threads, choose_threads
@@ -227,20 +228,30 @@ def train_phase(
     def weight_decay(step: int) -> float:
         return optim.weight_decay_at(step, num_steps)
 
+    learner, replicas = training.learner, Replicas()
+    if session.compute.shards:
+        from sslcli.engine.shards import Shards  # half a second
+
+        shards = replicas = Shards(learner)
+        learner = shards.learner
     minimize = Minimizer.of(
-        training.learner,
+        learner,
         optim,
         session.compute,
         learning_rate,
         weight_decay,
         training.frozen_steps,
+        replicas,
     )
     phase = Phase(session.run, name, recording.keep_last, training.seed)
     if session.try_threads and not session.run.facts.get("trained"):
         _try_threads(session, training, minimize)
-    with session.console.training(label or name, num_steps) as listener:
-        return train(
-            training.learner,
+    with (
+        session.console.training(label or name, num_steps) as listener,
+        replicas.name_mixing(),
+    ):
+        speed = train(
+            learner,
             pictures,
             minimize,
             training.evaluate,
@@ -251,6 +262,8 @@ def train_phase(
             session.compute,
             wrap_listener(SlowdownAlarm(listener, session.console.warn)),
         )
+    replicas.show()
+    return speed
 
 
 def _try_threads(session: Session, training: Training, minimize: Minimizer) -> None:
