@@ -225,3 +225,38 @@ def check_trackio(run: Path, outputs: Path) -> None:
     assert [row["knn_accuracy"] for row in logs if "knn_accuracy" in row] == [0.75]
     assert sum("figures/curves" in row for row in logs) == 2
     assert sum("tables/confusion" in row for row in logs) == 1
+
+
+FULL_DISK = """
+import resource
+from pathlib import Path
+from sslcli.trackers.tensorboard import TensorBoard
+from sslcli.trackers.tracker import Record, TrackedRun
+
+described = TrackedRun.of(Path(run), None)
+mine, refused = TensorBoard(described), 0
+size = sum(path.stat().st_size for path in Path(run, "tensorboard").iterdir())
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, resource.RLIM_INFINITY))
+for index in range(40):
+    record = Record(index, "pretrain", index + 1, 0.0, {"pretrain/loss": 1 / (index + 1)})
+    try:
+        mine.record(record)
+    except OSError:
+        refused += 1
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        if key == "reopened":
+            mine.close()
+            mine = TensorBoard(described)
+        mine.record(record)
+print(refused)
+"""
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="needs tensorboard")
+@pytest.mark.skipif(find_spec("resource") is None, reason="needs limits of a file's size")
+@pytest.mark.parametrize("how", ["reopened", "gone on with"])
+def test_a_half_written_event_hides_none_that_follows(tmp_path: Path, how: str) -> None:
+    run = written_run(tmp_path / "outputs/pretrain/x/run")
+    assert read_back(f"key = {how!r}\n{FULL_DISK}", run, tmp_path) == 1, "the disk was full once"
+    found = read_back(TENSORBOARD, run, tmp_path)
+    assert found["scalars"]["pretrain/loss"] == [[n, pytest.approx(1 / n)] for n in range(1, 41)]
