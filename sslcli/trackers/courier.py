@@ -121,8 +121,8 @@ def main(folder: Path, name: str, sweep: str | None) -> int:
     threading.Thread(target=_wait_for_end, args=(over, log), daemon=True).start()
     held = HeldFile(folder / FOLDER / f"{name}.lock")
     held.wait()  # where the run was killed, the process that it had ends within ALONE
-    path = state_path(folder, name)
     try:
+        path = state_path(folder, name, TRACKERS[name].place())
         work = Deliveries(TrackedRun.of(folder, sweep), read_sent(path) or _first(path), path)
     except SslcliError as error:
         say(f"gets nothing: {error.message}; {error.fix}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from sslcli.system import kill_group
 from sslcli.trackers.courier import ALONE
 from sslcli.trackers.sent import Sent, Stage, read_sent, state_path
+from sslcli.trackers.table import TRACKERS
 
 PATIENCE, IMPORTING = 5.0, 15.0
 """Seconds without progress after which a tracker is given up at the run's end.
@@ -50,6 +51,7 @@ class Courier:
         """Starts it; `tell` gets, in another thread, what it says to the user."""
         self.name = name
         self._run = run
+        self._state = state_path(run, name, TRACKERS[name].place())
         command = [sys.executable, "-m", "sslcli.trackers.courier", str(run), name, sweep or ""]
         self.process = subprocess.Popen(
             command,
@@ -75,7 +77,7 @@ class Courier:
     @property
     def sent(self) -> Sent:
         """Returns what the tracker has got until now."""
-        return read_sent(state_path(self._run, self.name)) or Sent()
+        return read_sent(self._state) or Sent()
 
     def announce_end(self) -> None:
         """Says that the run is over."""

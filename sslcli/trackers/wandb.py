@@ -17,6 +17,7 @@ class WeightsAndBiases(Tracker):
 
     modules = ("wandb",)
     extra = "sslcli[wandb]"
+    variables = ("WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY", "WANDB_BASE_URL")
 
     def __init__(self, run: TrackedRun) -> None:
         self._wandb: Any = import_module("wandb")

@@ -30,8 +30,9 @@ from sslcli.trackers.tracker import Tracker
 class Good(Tracker):
     """Writes a line for everything into a file of the run."""
     look = "good look"
+    variables = ("GOOD_AT",)
     def __init__(self, run):
-        self.path = run.folder / f"{type(self).__name__}.txt"
+        self.path = run.folder / f"{type(self).__name__}{os.environ.get('GOOD_AT', '')}.txt"
         self.write("opened", run.key, run.sweep)
     def write(self, *told):
         with self.path.open("a") as file:
@@ -226,3 +227,15 @@ def test_the_process_of_a_tracker_that_was_killed_is_followed_by_one_that_goes_o
         "sweep"
     }
     assert said == []
+
+
+def test_another_place_gets_the_whole_run_and_the_first_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = written_run(tmp_path / "outputs/pretrain/x/run", steps=3)
+    for place, number in (("", 3), ("there", 3), ("", 4), ("there", 5)):
+        write_steps(run, range(1, number + 1))
+        monkeypatch.setenv("GOOD_AT", place)
+        assert couriers.end(couriers.start(run, ["good"], None, print))["good"].complete
+    assert steps(run, "Good") == [0, 1, 2, 3]
+    assert steps(run, "Goodthere") == [0, 1, 2, 3, 4]
