@@ -132,10 +132,11 @@ def test_no_tracker_stops_a_run_or_changes_a_byte_of_it(sslcli: Sslcli, tmp_path
     }
     for name in ("good", "talking", "ending"):
         assert (found[name]["records"], found[name]["missing"]) == (total, 0), name
-    assert told(run, "Good")[1:] == [
+    assert [line for line in told(run, "Good")[1:] if line != "figure views"] == [
         *(f"record {index} {record['step']}" for index, record in enumerate(records(run))),
-        "figure views", f"finish finished {len(facts(run)['metrics'])}",
-    ]  # fmt: skip
+        f"finish finished {len(facts(run)['metrics'])}",
+    ]
+    assert told(run, "Good").count("figure views") == 1
     expected = {
         "opening": (0, total, 0, "no answer while opening"),
         "hanging": (2, total - 3, 1, "no answer while open"),
