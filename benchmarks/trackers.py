@@ -3,9 +3,9 @@
     python -m benchmarks.trackers [--pairs 5] [--epochs 3] [--only real]
 
 Three kinds: a tracker that blocks for ten minutes at its third record, fails at every call, or finds its disk full, all
-three at once; and the real ones that are installed. Printed are ratios tracked ÷ plain: of the seconds in which the
-run's own process computed (other programs do not add to them), of the wall time of the training's steps, and how long
-the end was held: from the last figure to the exit, of both.
+three at once; and the real ones that are installed. Printed are the share of the processor seconds of the run's own
+process that it spent on its trackers (in between, nothing in it has to do with them), the wall time of the training's
+steps, tracked ÷ plain, and how long the end was held: from the last figure to the exit, of both.
 """
 
 from __future__ import annotations
@@ -48,15 +48,29 @@ class Full(Blocks):
 PROGRAM = """
 import atexit, sys, time
 from sslcli.cli.main import main
-atexit.register(lambda: print(time.process_time()))
+from sslcli.trackers import couriers
+
+spent = [0.0]
+
+def counted(work):
+    def counting(*given):
+        began = time.process_time()
+        try:
+            return work(*given)
+        finally:
+            spent.append(time.process_time() - began)
+    return counting
+
+couriers.start, couriers.end = counted(couriers.start), counted(couriers.end)
+atexit.register(lambda: print(sum(spent), time.process_time()))
 main(sys.argv[1:])
 """
-"""Prints how long its own process computed, without those that it started."""
+"""Prints how long its own process computed for the trackers, and in all, without the processes that it started."""
 REAL = ("tensorboard", "mlflow", "wandb", "trackio")
 
 
 class Took(NamedTuple):
-    processor: float
+    share: float
     steps: float
     held: float
     records: list[str]
@@ -81,14 +95,14 @@ def measured(outputs: Path, site: Path, epochs: int, trackers: list[str]) -> Too
         capture_output=True,
         env={**os.environ, "PYTHONPATH": str(site)},
     )
-    ended, processor = time.time(), float(done.stdout.split()[-1])
+    ended, (spent, processor) = time.time(), map(float, done.stdout.split()[-2:])
     run = max(outputs.rglob("run.json"), key=lambda path: path.stat().st_mtime).parent
     facts = json.loads((run / "run.json").read_text())
     drawn = max(path.stat().st_mtime for path in run.glob("figures/*.png"))
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     records = [json.dumps({**line, "timing": None}) for line in lines]
     steps = facts["trained"]["pretrain"]["seconds"]
-    return Took(processor, steps, ended - drawn, records)
+    return Took(spent / processor, steps, ended - drawn, records)
 
 
 def main() -> None:
@@ -113,7 +127,7 @@ def main() -> None:
 
 def compare(outputs: Path, site: Path, pairs: int, epochs: int, trackers: list[str]) -> None:
     """Runs the pairs, the tracked run first in every second one, and prints the ratios."""
-    processor, steps, held = [], [], []
+    shares, steps, held = [], [], []
     for number in range(pairs):
         order = [[], trackers] if number % 2 == 0 else [trackers, []]
         took = {
@@ -122,13 +136,13 @@ def compare(outputs: Path, site: Path, pairs: int, epochs: int, trackers: list[s
         }
         plain, tracked = took[False], took[True]
         assert plain.records == tracked.records, "a tracker has changed what was recorded"
-        processor.append(tracked.processor / plain.processor)
+        shares.append(tracked.share)
         steps.append(tracked.steps / plain.steps)
         held.append((tracked.held, plain.held))
-        print(f"  {processor[-1]:.4f} {steps[-1]:.4f} {held[-1]}", flush=True)
+        print(f"  {shares[-1]:.4%} {steps[-1]:.4f} {held[-1]}", flush=True)
     print(
-        f"{'+'.join(trackers)}: processor {statistics.median(processor):.4f} "
-        f"({min(processor):.4f} to {max(processor):.4f}), wall of the steps "
+        f"{'+'.join(trackers)}: spent on trackers {statistics.median(shares):.3%} "
+        f"({min(shares):.3%} to {max(shares):.3%}), wall of the steps "
         f"{statistics.median(steps):.4f} ({min(steps):.4f} to {max(steps):.4f}), end held "
         f"{statistics.median(each[0] for each in held):.1f} s, plain "
         f"{statistics.median(each[1] for each in held):.1f} s"
