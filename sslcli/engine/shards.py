@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -99,9 +99,6 @@ class Shards(Replicas):
     def whole(self, state: Any) -> Any:
         return tree_map(_full, state)
 
-    def own(self, whole: Mapping[Any, Any], here: Mapping[Any, Any]) -> dict[Any, Any]:
-        return {key: _part(value, here.get(key)) for key, value in whole.items()}
-
     def show(self) -> None:
         self._look(whole=True)
 
@@ -121,6 +118,14 @@ class Shards(Replicas):
                 raise
             message = f"{self._name} reads weights of a layer without calling it, which needs all"
             raise SslcliError(message, "runtime.parallel=replicate") from reason
+
+    def _formed(self, value: Any, here: Any) -> Any:
+        """See Replicas: of a layer that is shared out, its part."""
+        shared = isinstance(here, DTensor) and isinstance(value, Tensor)
+        if not shared or value.shape != here.shape:
+            return value if shared else super()._formed(value, here)
+        given = value.to(here.device).contiguous()
+        return distribute_tensor(given, here.device_mesh, here.placements, src_data_rank=None)
 
     @torch.no_grad()
     def _look(self, whole: bool) -> None:
@@ -153,9 +158,17 @@ def _large_layers(network: nn.Module, large: int) -> list[nn.Module]:
         for one in value
         if isinstance(one, nn.Module)
     }
-    layers = [one for one in modules if type(one) in LAYERS and id(one) not in borrowed]
-    held = Counter(id(layer.weight) for layer in layers)
-    return [one for one in layers if held[id(one.weight)] == 1 and one.weight.numel() >= large]
+    weights = {
+        layer: cast(Tensor, layer.weight)
+        for layer in modules
+        if type(layer) in LAYERS and id(layer) not in borrowed
+    }
+    holders = Counter(map(id, weights.values()))
+    return [
+        layer
+        for layer, weight in weights.items()
+        if holders[id(weight)] == 1 and weight.numel() >= large
+    ]
 
 
 def _tensors(network: nn.Module) -> Iterable[tuple[str, Tensor]]:
@@ -173,11 +186,3 @@ def _not_a_view(_: nn.Module, __: Any, output: Tensor) -> Tensor:
 
 def _full(value: Any) -> Any:
     return value.full_tensor() if isinstance(value, DTensor) else value
-
-
-def _part(whole: Any, here: Any) -> Any:
-    """Returns this process's part of a whole tensor, if it has one of such a tensor `here`."""
-    if not isinstance(here, DTensor) or not isinstance(whole, Tensor) or whole.shape != here.shape:
-        return whole
-    given = whole.to(here.device)
-    return distribute_tensor(given, here.device_mesh, here.placements, src_data_rank=None)
