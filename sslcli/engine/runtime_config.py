@@ -71,7 +71,12 @@ class RuntimeConfig:
         "outputs", "folder under which runs are made and looked for", changes_results=False
     )
     tensorboard: bool = setting(
-        False, "also write metrics for TensorBoard (extra: tensorboard)", changes_results=False
+        False, "short for runtime.trackers=[tensorboard]", changes_results=False
+    )
+    trackers: list[str] = setting(
+        [],
+        "programs that get what the run records: tensorboard, mlflow, wandb, trackio (extras)",
+        changes_results=False,
     )
 
     def __post_init__(self) -> None:
@@ -84,3 +89,9 @@ class RuntimeConfig:
         must_be, fix = f"from 0 to {MOST_THREADS}", "0 lets sslcli choose"
         good = 0 <= self.threads <= MOST_THREADS
         require(good, "runtime.threads", self.threads, must_be, fix)
+
+    @property
+    def all_trackers(self) -> list[str]:
+        """Returns the trackers' names."""
+        also = self.tensorboard and "tensorboard" not in self.trackers
+        return ["tensorboard"] * also + self.trackers

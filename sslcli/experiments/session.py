@@ -23,7 +23,6 @@ from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.replicas import Replicas
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.engine.slowdown import SlowdownAlarm
-from sslcli.engine.tensorboard import tensorboard_writer
 from sslcli.engine.threads import Threads, choose_threads
 from sslcli.engine.train import Periods, Pictures, ProgressListener, train
 from sslcli.engine.trial import fastest_threads
@@ -112,8 +111,6 @@ def open_session(
     threads = _threads(run, runtime, console)
     compute = Compute.choose(replace(runtime, threads=threads.number))
     processes.join(compute.device.type)
-    if runtime.tensorboard:
-        run.mirror = tensorboard_writer(run.folder)
     if processes.rank():
         processes.from_first(None)  # rank 0 alone downloads, and decodes into a cache
     if run.facts.get("data", {}).get("fingerprint"):
