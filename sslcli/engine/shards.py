@@ -11,13 +11,10 @@ import contextlib
 import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
@@ -26,6 +23,9 @@ from sslcli.errors import SslcliError
 from sslcli.method import Learner
 from sslcli.nets.prototypes import Prototypes
 from sslcli.processes import rank, size
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 LAYERS = {
     nn.Linear,
@@ -54,6 +54,9 @@ class Shards(Replicas):
         self._seen = nn.ModuleDict(learner.modules())
         self.learner = copy.deepcopy(learner)
         self._trained = nn.ModuleDict(self.learner.modules())
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard  # half a second, as DTensor
+
         device = next(self._trained.parameters()).device.type
         mesh = init_device_mesh(device, (size(),))
         for layer in _large_layers(self._trained, large):
@@ -68,7 +71,7 @@ class Shards(Replicas):
         The weights that FSDP2 gathers are not those of the optimizer, so torch cannot be told to
         leave out the others' gradients. These are computed, and thrown away.
         """
-        whole = [parameter for parameter in inputs if not isinstance(parameter, DTensor)]
+        whole = [parameter for parameter in inputs if not _is_shared(parameter)]
         self._averaging_loss(loss, whole).backward()  # type: ignore[no-untyped-call]
         chosen = set(map(id, inputs))
         for parameter in self._trained.parameters():
@@ -79,7 +82,7 @@ class Shards(Replicas):
         """See Replicas. torch's own function takes no mixture of both kinds."""
         graded = [parameter for parameter in parameters if parameter.grad is not None]
         kinds = [
-            [parameter for parameter in graded if isinstance(parameter, DTensor) is shared]
+            [parameter for parameter in graded if _is_shared(parameter) is shared]
             for shared in (True, False)
         ]
         norms = [
@@ -121,9 +124,10 @@ class Shards(Replicas):
 
     def _formed(self, value: Any, here: Any) -> Any:
         """See Replicas: of a layer that is shared out, its part."""
-        shared = isinstance(here, DTensor) and isinstance(value, Tensor)
-        if not shared or value.shape != here.shape:
-            return value if shared else super()._formed(value, here)
+        if not _is_shared(here) or not isinstance(value, Tensor) or value.shape != here.shape:
+            return value if _is_shared(here) else super()._formed(value, here)
+        from torch.distributed.tensor import distribute_tensor
+
         given = value.to(here.device).contiguous()
         return distribute_tensor(given, here.device_mesh, here.placements, src_data_rank=None)
 
@@ -136,7 +140,7 @@ class Shards(Replicas):
         trained = dict(_tensors(self._trained))
         for name, seen in _tensors(self._seen):
             own = trained[name]
-            if isinstance(own, DTensor):
+            if _is_shared(own):
                 gathered = own.full_tensor() if whole else None
                 seen.data = seen.new_empty(0) if gathered is None or rank() else gathered
             else:
@@ -184,5 +188,12 @@ def _not_a_view(_: nn.Module, __: Any, output: Tensor) -> Tensor:
     return output.clone() if output.requires_grad and output._is_view() else output
 
 
+def _is_shared(value: object) -> TypeGuard[DTensor]:
+    """Tells whether a value is a tensor of which every process holds a part."""
+    from torch.distributed.tensor import DTensor
+
+    return isinstance(value, DTensor)
+
+
 def _full(value: Any) -> Any:
-    return value.full_tensor() if isinstance(value, DTensor) else value
+    return value.full_tensor() if _is_shared(value) else value
