@@ -23,6 +23,9 @@ from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
 from sslcli.processes import largest, size
 
+HOW = ("fused", "foreach")
+"""What of an optimizer's state is not of the training, but of the device and processes."""
+
 
 @dataclass(frozen=True)
 class Player:
@@ -212,8 +215,11 @@ class Minimizer:
                 index: self.replicas.own(values, dict.fromkeys(values, player.parameters[index]))
                 for index, values in saved["state"].items()
             }
+            groups = player.optimizer.param_groups
+            kept = [{how: group[how] for how in HOW if how in group} for group in groups]
             player.optimizer.load_state_dict(saved)
-            self.replicas.adapt(player.optimizer)
+            for group, here in zip(player.optimizer.param_groups, kept, strict=True):
+                group.update(here)
         self._scaler.load_state_dict(state["scaler"])
 
 

@@ -57,7 +57,7 @@ class Plan:
             rehearsal = replace(rehearsal, learner=chunked)
         own = -(-batch_size // num)
         needs = rehearsal.needs(lambda device: self.subject.batch(own, device))
-        if num > 1:  # gradients are averaged in a copy
+        if num > 1:  # gradients are copied into the buckets that are sent
             needs = replace(needs, peak=max(needs.peak, needs.held + needs.gradients))
         return needs
 
