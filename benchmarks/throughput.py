@@ -49,6 +49,7 @@ from sslcli.nets.encoder_config import (
     EncoderConfig,
     MLPConfig,
     ResNet18Config,
+    ResNet50Config,
 )
 from sslcli.nets.layered import LayeredEncoder
 from sslcli.runs.checkpoint import Phase
@@ -56,6 +57,7 @@ from sslcli.runs.folder import Run
 
 WARM_UP = 3
 SHAPE = Preprocessing(32, 3, (0.5,) * 3, (0.25,) * 3)
+LARGE = Preprocessing(128, 3, (0.5,) * 3, (0.25,) * 3)
 # SimCLR's CIFAR augmentation at strength 0.5, as lightly_methods has it.
 VIEWS = ViewConfig(
     crop_scale=[0.08, 1.0], brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, solarize=0.0
@@ -64,20 +66,27 @@ VIEWS = ViewConfig(
 
 @dataclass(frozen=True)
 class Family:
-    """`build` makes what is trained, on the CPU; `simclr`: SimCLR's encoder, which is compared in lightly's loop."""
+    """`build` makes what is trained, on the CPU; `simclr`: SimCLR's encoder, which is compared in lightly's loop.
+
+    `side`: of the pictures, in pixels.
+    """
 
     build: Callable[[], Learner[Any, Any]]
     batch_size: int
     num_steps: int
     simclr: EncoderConfig | None = None
     optim: OptimConfig = field(default_factory=lambda: SGDConfig(lr=0.06))
+    side: int = SHAPE.resolution
 
 
-def simclr(encoder: EncoderConfig, batch_size: int, num_steps: int) -> Family:
+def simclr(
+    encoder: EncoderConfig, batch_size: int, num_steps: int, shape: Preprocessing = SHAPE
+) -> Family:
     def build() -> Learner[Any, Any]:
-        return SimCLRConfig(temperature=0.5, views=VIEWS).build(encoder.build(3, 32), SHAPE)
+        network = encoder.build(shape.channels, shape.resolution)
+        return SimCLRConfig(temperature=0.5, views=VIEWS).build(network, shape)
 
-    return Family(build, batch_size, num_steps, encoder)
+    return Family(build, batch_size, num_steps, encoder, side=shape.resolution)
 
 
 def stacked_layer() -> Learner[Any, Any]:
@@ -89,6 +98,8 @@ def stacked_layer() -> Learner[Any, Any]:
     return StackedLayer.of(encoder, 2, corruption, Reconstruction.cross_entropy, tied=True)
 
 
+FOR_A_CARD = {"simclr_resnet50_128px": simclr(ResNet50Config(), 256, 20, LARGE)}
+"""What would take a CPU minutes."""
 FAMILIES = {
     "simclr_convnet": simclr(ConvNetConfig(), 256, 60),
     "simclr_resnet18": simclr(ResNet18Config(), 128, 6),
@@ -136,10 +147,10 @@ class Stopwatch:
         )
 
 
-def pictures() -> ImageSet:
+def pictures(side: int = SHAPE.resolution) -> ImageSet:
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 255, (4096, 8, 8, 3), dtype=torch.uint8, generator=generator)
-    return ImageSet(coarse.repeat_interleave(4, 1).repeat_interleave(4, 2).numpy())
+    return ImageSet(coarse.repeat_interleave(side // 8, 1).repeat_interleave(side // 8, 2).numpy())
 
 
 def ready(family: Family, compute: Compute) -> tuple[Learner[Any, Any], Minimizer]:
@@ -159,7 +170,7 @@ def end_to_end(family: Family, compute: Compute) -> float:
         (Path(folder) / "run.json").write_text("{}")
         with Run(Path(folder)) as run:
             train(
-                learner, Batches(pictures(), family.batch_size, 0, compute.device), minimize, lambda _: {},
+                learner, Batches(pictures(family.side), family.batch_size, 0, compute.device), minimize, lambda _: {},
                 Phase(run, "pretrain", 2, 0), Periods(num_steps, 10, 10**9, 10**9), compute, watch,
             )  # fmt: skip
     return watch.images_per_second(family.batch_size)
@@ -168,7 +179,9 @@ def end_to_end(family: Family, compute: Compute) -> float:
 def bare(family: Family, compute: Compute) -> float:
     """The same step on views that are ready."""
     learner, minimize = ready(family, compute)
-    views = learner.views(Batches(pictures(), family.batch_size, 0, compute.device).at(0))
+    views = learner.views(
+        Batches(pictures(family.side), family.batch_size, 0, compute.device).at(0)
+    )
     num_steps = family.num_steps + WARM_UP
     watch = Stopwatch(num_steps, compute.device)
     for step in range(num_steps):
@@ -202,7 +215,9 @@ def work(name: str, precision: Precision) -> tuple[int, int]:
     a process of its own, since memory that was used before is not given back."""
     family, compute = FAMILIES[name], Compute.choose(RuntimeConfig(precision=precision))
     learner, minimize = ready(family, compute)
-    views = learner.views(Batches(pictures(), family.batch_size, 0, compute.device).at(0))
+    views = learner.views(
+        Batches(pictures(family.side), family.batch_size, 0, compute.device).at(0)
+    )
     before = held()
     with FlopCounterMode(display=False) as counter, compute.autocast():
         learner.train_step(views, minimize, Progress(0, 100))

@@ -21,9 +21,11 @@ from typing import (
     Protocol,
     TypeVar,
     Union,
-    runtime_checkable,
 )
 
+from sslcli.abilities import Clusterer as Clusterer
+from sslcli.abilities import Decoding as Decoding
+from sslcli.abilities import Restorer as Restorer
 from sslcli.preprocessing import Preprocessing as Preprocessing
 from sslcli.preprocessing import as_pictures as as_pictures
 
@@ -256,44 +258,6 @@ class LabelReader(Method):
 
     def views_of(self, images: Tensor) -> Views:
         raise NotImplementedError
-
-
-@runtime_checkable
-class Restorer(Protocol):
-    """Is a method that makes damaged pictures whole.
-
-    Pictures are (N, C, H, W) in [0, 1] at the method's resolution; `hidden` (N, 1, H, W) is True
-    where a picture is to be restored. Both work on the device of what they are given; `damage`
-    draws from torch's global generators.
-    """
-
-    def uses_damaged_pixels(self) -> bool:
-        """Tells whether damaged pixels are an input (denoising) or ignored (inpainting)."""
-        ...
-
-    def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns pictures damaged as in training, and `hidden`."""
-        ...
-
-    def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
-        """Returns pictures in [0, 1]; where nothing is `hidden` they mean nothing.
-
-        Eval mode and no gradient are the caller's.
-        """
-        ...
-
-
-@runtime_checkable
-class Clusterer(Protocol):
-    """A method that compares pictures with prototypes: SwAV, DINO."""
-
-    def prototype_scores(self, pictures: Tensor) -> Tensor:
-        """Pictures as the encoder is fed them -> (N, K): their scores with each prototype.
-
-        The highest score of a picture names its prototype. Eval mode and no gradient are the
-        caller's.
-        """
-        ...
 
 
 Evaluate = Callable[[int], dict[str, float]]

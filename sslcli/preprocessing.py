@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sslcli.transfer import per_channel
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -48,12 +50,12 @@ class Preprocessing:
 
     def normalized(self, pictures: Tensor) -> Tensor:
         """Converts (N, C, H, W) in [0, 1] to the encoder's input."""
-        mean, std = (pictures.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        mean, std = (per_channel(values, pictures) for values in (self.mean, self.std))
         return (pictures - mean) / std
 
     def pictures(self, normalized: Tensor) -> Tensor:
         """Converts the encoder's input (N, C, H, W) back to pictures in [0, 1]."""
-        mean, std = (normalized.new_tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
+        mean, std = (per_channel(values, normalized) for values in (self.mean, self.std))
         return normalized * std + mean
 
     def without_normalization(self) -> Preprocessing:

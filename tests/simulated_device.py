@@ -163,6 +163,8 @@ def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "index" not in name:
             raise Mixed(f"{name}: tensors on sim and on the CPU meet, at {asked_at()}")
         WAITS.note(f"{name} with an index on the CPU")
+    elif copies and others and not ours and not kwargs.get("non_blocking"):
+        note_sending(name)
     raw = [_raw(one) for one in flat]
     inner_args, inner_kwargs = tree.tree_unflatten(raw, spec)
     inner_kwargs.pop("pin_memory", None)
@@ -174,6 +176,12 @@ def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     by_raw = {id(one.raw): one for one in ours}
     known = lambda one: by_raw[id(one)] if id(one) in by_raw else Simulated(one)  # noqa: E731
     return tree.tree_map_only(Tensor, known, made)
+
+
+def note_sending(name: str) -> None:
+    """Notes a wait in a step: CUDA's copies to the device block unless they are asked not to."""
+    if WAITS.forbidden:
+        WAITS.note(f"{name} to the device")
 
 
 def _raw(given: Any) -> Any:
@@ -238,5 +246,7 @@ def _empty(
 def _copy_from(source: Tensor, target: Tensor, non_blocking: bool = False) -> Tensor:
     if not isinstance(target, Simulated):
         WAITS.note("a copy to the CPU")
+    elif not isinstance(source, Simulated) and not non_blocking:
+        note_sending("a copy")
     _raw(target).copy_(_raw(source))
     return target

@@ -24,7 +24,7 @@ from sslcli.method import (
 from sslcli.methods import METHODS
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoder, DenoisingAutoencoderConfig
 from sslcli.methods.simclr import SimCLRConfig
-from sslcli.tools.restore.runs import resolve_restoring_run
+from sslcli.trained.able_runs import RESTORES, resolve_able_run
 
 
 def test_progress_knows_the_epoch() -> None:
@@ -98,6 +98,6 @@ def test_whether_a_run_restores_may_depend_on_a_setting(
         run = make_run(tmp_path / name, method="sometimes")
         header = (run / "config.yaml").read_text().partition("method:\n  temp")[0]
         (run / "config.yaml").write_text(f"{header}method:\n  pixels: {on}\n")
-    assert resolve_restoring_run(str(tmp_path / "able"), tmp_path) == tmp_path / "able"
+    assert resolve_able_run(str(tmp_path / "able"), tmp_path, RESTORES) == tmp_path / "able"
     with pytest.raises(SslcliError, match="was trained by sometimes: it cannot restore pictures"):
-        resolve_restoring_run(str(tmp_path / "unable"), tmp_path)
+        resolve_able_run(str(tmp_path / "unable"), tmp_path, RESTORES)

@@ -17,6 +17,7 @@ from sslcli.augment.crop import RandomCrop, resized_crop
 from sslcli.augment.operation import Operation
 from sslcli.preprocessing import Squeezed
 from sslcli.processes import own_rows
+from sslcli.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ class Augmentation:
     def _apply(self, images: Tensor, parameters: Parameters) -> Tensor:
         """Makes the views all at once, and not channels-last."""
         device = images.device
-        boxes = parameters.boxes.to(device, non_blocking=True)
-        flipped = parameters.flipped.to(device, non_blocking=True)
+        boxes = sent(parameters.boxes, device)
+        flipped = sent(parameters.flipped, device)
         views = resized_crop(images, boxes, flipped, self.crop.side(images.shape[1]))
         before = len(self.before_colours)
         for operation, drawn in zip(self.before_colours, parameters.further[:before], strict=True):
@@ -138,8 +139,6 @@ class Augmentation:
         for operation, drawn in zip(self.after_colours, parameters.further[before:], strict=True):
             operation.apply_(views, drawn)
         if self.normalization is not None:
-            mean, std = (
-                torch.tensor(self.normalization).view(2, -1, 1, 1).to(device, non_blocking=True)
-            )
+            mean, std = sent(torch.tensor(self.normalization), device).view(2, -1, 1, 1)
             views.sub_(mean).mul_(1 / std)
         return views

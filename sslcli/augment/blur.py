@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from sslcli.augment.operation import rows_of
+from sslcli.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class RandomBlur:
         if rows is None:
             return
         size = max(3, int(self.kernel * images.shape[2]) | 1)
-        sigma = sigma[sigma > 0].to(images.device, non_blocking=True)
+        sigma = sent(sigma[sigma > 0], images.device)
         images.index_copy_(0, rows, gaussian_blur(images.index_select(0, rows), sigma, size))
 
 

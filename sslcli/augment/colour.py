@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sslcli.augment.operation import rows_of
+from sslcli.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ class ColourJitter:
             .t()
             .gather(1, by_adjustment.indices)
         )
-        moves = moves.to(images.device, non_blocking=True)
-        factors = factors.to(images.device, non_blocking=True)
+        moves = sent(moves, images.device)
+        factors = sent(factors, images.device)
         for position, adjusted_by in enumerate(by_adjustment.values):
             images = images.index_select(0, moves[position])
             ends = torch.searchsorted(

@@ -6,6 +6,8 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor
 
+from sslcli.transfer import sent
+
 
 class Operation(Protocol):
     """Changes some of the views at random: (N, C, S, S) floats in [0, 1], of any C."""
@@ -25,4 +27,4 @@ class Operation(Protocol):
 def rows_of(chosen: Tensor, views: Tensor) -> Tensor | None:
     """Returns which rows are `chosen`, (N,) bool on the CPU, on the views' device; None of none."""
     rows = chosen.nonzero().flatten()
-    return rows.to(views.device, non_blocking=True) if len(rows) else None
+    return sent(rows, views.device) if len(rows) else None

@@ -14,6 +14,7 @@ from torch import Tensor
 from sslcli.augment.crop import attempts, first_that_fits
 from sslcli.augment.operation import rows_of
 from sslcli.augment.picture_noise import draw_seeds, normal
+from sslcli.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Noise:
         rows = rows_of(drawn[:, 0] > 0, views)
         if rows is None:
             return
-        std, seeds = drawn[drawn[:, 0] > 0].to(views.device, non_blocking=True).unbind(1)
+        std, seeds = sent(drawn[drawn[:, 0] > 0], views.device).unbind(1)
         some = views.index_select(0, rows)
         noise = normal(seeds, some[0].numel()).view_as(some)
         noisy = some.addcmul_(noise, std.float().view(-1, 1, 1, 1)).clamp_(0, 1)
@@ -94,7 +95,7 @@ class Erasing:
         rows = rows_of(drawn[:, 2] > 0, views)
         if rows is None:
             return
-        boxes = drawn[drawn[:, 2] > 0].to(views.device, non_blocking=True)
+        boxes = sent(drawn[drawn[:, 2] > 0], views.device)
         top, left, height, width = boxes.t().unsqueeze(2)
         place = torch.arange(views.shape[2], device=views.device)
         down = (place >= top) & (place < top + height)
@@ -117,4 +118,4 @@ class ChannelDrop:
         return (drawn >= self.probability) | (drawn == drawn.amax(dim=1, keepdim=True))
 
     def apply_(self, views: Tensor, drawn: Tensor) -> None:
-        views.mul_(drawn.to(views.device, non_blocking=True)[..., None, None])
+        views.mul_(sent(drawn, views.device)[..., None, None])

@@ -15,6 +15,7 @@ from torch.nn.functional import grid_sample
 
 from sslcli.augment.operation import rows_of
 from sslcli.augment.picture_noise import draw_seeds, uniform
+from sslcli.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ class Warp:
             return
         drawn = drawn[drawn[:, :2].any(1)]
         side, device = views.shape[2], views.device
-        grid = turned_grid(drawn[:, 0].float().to(device, non_blocking=True), side)
+        grid = turned_grid(sent(drawn[:, 0].float(), device), side)
         if bool(drawn[:, 1].any()):
-            bent, seeds = drawn[:, 1:].to(device, non_blocking=True).unbind(1)
+            bent, seeds = sent(drawn[:, 1:], device).unbind(1)
             field = displacement(seeds, side, self.alpha, self.sigma)
             grid = grid + field * bent.float().view(-1, 1, 1, 1)
         some = views.index_select(0, rows)

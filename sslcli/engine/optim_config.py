@@ -1,6 +1,4 @@
-"""Configures the optimizer and the learning rate's schedule.
-
-Does not import torch.
+"""Configures the optimizer and the learning rate's schedule. Does not import torch.
 
 A config holds the learning rate that the user gave. Applied is `peak_learning_rate(batch_size)`
 times the schedule, which is computed here and recorded in run.json, and never written into the
@@ -217,9 +215,12 @@ class SGDConfig(OptimConfig):
     def optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
         from torch.optim import SGD
 
-        return SGD(
+        made = SGD(
             groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=_fused(groups)
         )
+        if self.momentum:
+            _begin_at_rest(made)
+        return made
 
 
 @dataclass(kw_only=True)
@@ -271,6 +272,18 @@ class LARSConfig(OptimConfig):
         from sslcli.engine.lars import LARS
 
         return LARS(groups, lr=self.lr, momentum=self.momentum, trust=self.trust)
+
+
+def _begin_at_rest(optimizer: Optimizer) -> None:
+    """Sets averages of gradients to 0: torch's fused kernel leaves them unwritten, and goes on.
+
+    It does where fp16's scaler skips the first step: a loss was not finite at step 2 on an H200.
+    """
+    from torch import zeros_like
+
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = zeros_like(parameter)
 
 
 def _fused(groups: list[dict[str, Any]]) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor
 from sslcli.data.images import Pixels, Track, untracked
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import full_scale
+from sslcli.transfer import per_channel
 
 BLOCK = 2**23
 """The largest number of values of the bank, and of distances, at a time: about 32 MiB each."""
@@ -24,7 +25,7 @@ BLOCK = 2**23
 
 def mean_fill(pictures: Tensor, hidden: Tensor, mean: Sequence[float]) -> Tensor:
     """Fills the hole with one colour: `mean`, one number a channel."""
-    return torch.where(hidden, pictures.new_tensor(mean).view(-1, 1, 1), pictures)
+    return torch.where(hidden, per_channel(mean, pictures), pictures)
 
 
 def nearest_patch(pictures: Tensor, hidden: Tensor, bank: Pixels) -> Tensor:

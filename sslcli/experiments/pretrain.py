@@ -36,12 +36,12 @@ from sslcli.experiments.remembering import Remembering, suggest_low_rate
 from sslcli.experiments.session import Session, Training, open_session, train_phase
 from sslcli.experiments.suited import suited
 from sslcli.method import (
+    Decoding,
     Evaluate,
     LabelReader,
     Method,
     Restorer,
 )
-from sslcli.report.restorations import Decoding
 from sslcli.runs.folder import Run, Validation, read_records
 from sslcli.seeding import derive_seed
 from sslcli.text import duration

@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from sslcli.losses.precision import full_precision
+from sslcli.transfer import sent
 
 LARGEST, NUM_KNOTS = 3.0, 17
 """The characteristic functions are compared at so many frequencies from 0 to the largest."""
@@ -31,7 +32,7 @@ def sigreg(z: Tensor, directions: Tensor) -> Tensor:
     """
     with torch.autocast(z.device.type, enabled=False):
         z = full_precision(z)
-        projected = z @ directions.to(z, non_blocking=True)
+        projected = z @ sent(directions.to(z.dtype), z.device)
         knots = torch.linspace(0, LARGEST, NUM_KNOTS, dtype=z.dtype, device=z.device)
         gaussian = (-knots.square() / 2).exp()
         angles = projected.unsqueeze(-1) * knots

@@ -23,6 +23,7 @@ from sslcli.method import (
 )
 from sslcli.processes import own_rows
 from sslcli.settings import part, setting
+from sslcli.transfer import per_channel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -248,7 +249,7 @@ class ContextEncoder(Method):
 
     def damage(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.masks(len(pictures), pictures.shape[2], pictures.device)
-        mean = pictures.new_tensor(self.preprocessing.mean).view(-1, 1, 1)
+        mean = per_channel(self.preprocessing.mean, pictures)
         return mean.where(hidden, pictures), hidden
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.processes import own_rows
 from sslcli.settings import part, setting
+from sslcli.transfer import per_channel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,7 +128,7 @@ class RestoringMAE(MAE):
         seen = patches.new_zeros(patches.shape[:2]).scatter(1, self.draw_kept(patches), 1.0)
         by_pixel = (seen == 0).unsqueeze(2).expand(-1, -1, self.encoder.patch**2)
         hidden = nets.to_pictures(by_pixel, self.encoder.patch, 1)
-        mean = pictures.new_tensor(self.preprocessing.mean).view(-1, 1, 1)
+        mean = per_channel(self.preprocessing.mean, pictures)
         return mean.where(hidden, pictures), hidden
 
     def restore(self, damaged: Tensor, hidden: Tensor) -> Tensor:
@@ -142,5 +143,5 @@ class RestoringMAE(MAE):
             kept = touched[rows].byte().argsort(dim=1, stable=True)[:, :number]
             restored[rows] = self.decoder(self.encoder.tokens(views[rows], kept), kept).to(views)
         pixels = nets.to_pictures(restored, self.encoder.patch, shape.channels)
-        mean, std = (pixels.new_tensor(v).view(-1, 1, 1) for v in (shape.mean, shape.std))
+        mean, std = (per_channel(v, pixels) for v in (shape.mean, shape.std))
         return (pixels * std + mean).clamp(0, 1)

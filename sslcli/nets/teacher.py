@@ -14,6 +14,7 @@ from sslcli.nets.description import read_description
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.normalized import NormalizedEncoder
 from sslcli.nets.stored import load_weights
+from sslcli.transfer import per_channel
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Of red, green and blue. Source: ITU-R BT.601, as Pillow makes grey pictures."""
@@ -37,7 +38,7 @@ class Teacher(nn.Module):
 
     def _as_fed(self, pictures: Tensor) -> Tensor:
         if pictures.shape[1] > self.channels:
-            weights = pictures.new_tensor(LUMINANCE).view(-1, 1, 1)
+            weights = per_channel(LUMINANCE, pictures)
             pictures = (pictures * weights).sum(dim=1, keepdim=True)
         pictures = pictures.expand(-1, self.channels, -1, -1)
         size = (self.resolution, self.resolution)

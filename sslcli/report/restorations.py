@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,22 +12,16 @@ from torch import Tensor, nn
 
 from sslcli.data.images import ImageSet
 from sslcli.engine.device import Compute
+from sslcli.evaluation.code_directions import principal
 from sslcli.evaluation.features import eval_mode
 from sslcli.evaluation.restoration_monitor import NUM_WATCHED, damage, restore, some_of
-from sslcli.method import Method, Restorer
+from sslcli.method import Decoding, Method, Restorer
 from sslcli.nets.encoder import Encoder
 from sslcli.report.display import AS_THEY_ARE, Display
 from sslcli.report.pictures import save_filters, save_grid, save_strips
 
 NUM_SHOWN, NUM_STRIPS, NUM_STEPS = 18, 6, 9
 """Validation pictures that are shown; rows and columns of the figures of decoded codes."""
-
-
-@runtime_checkable
-class Decoding(Protocol):
-    """Decodes a method's codes to pictures in [0, 1]."""
-
-    def decode(self, codes: Tensor) -> Tensor: ...
 
 
 def save_restorations(
@@ -89,16 +82,13 @@ def _save_walks(
         return
     codes = encoder.code(pictures)
     flat = codes.flatten(1).double()
-    centre = flat.mean(dim=0)
-    _, spread, directions = torch.linalg.svd(flat - centre, full_matrices=False)
-    total = spread.square().sum()  # 0 where all codes are equal
-    share = spread.square() / total.clamp(min=torch.finfo(spread.dtype).tiny)
+    found = principal(flat)
     steps = torch.linspace(-3, 3, NUM_STEPS, dtype=flat.dtype, device=flat.device).view(1, -1, 1)
-    num_rows = min(NUM_STRIPS, len(directions))
-    scale = (spread[:num_rows] / math.sqrt(len(flat))).view(-1, 1, 1)
-    moved = centre + steps * scale * directions[:num_rows, None]
+    num_rows = min(NUM_STRIPS, len(found.directions))
+    scale = found.deviations[:num_rows].view(-1, 1, 1)
+    moved = found.centre + steps * scale * found.directions[:num_rows, None]
     names = [
-        f"direction {row + 1} ({100 * float(share[row]):.0f} % of variance)"
+        f"direction {row + 1} ({100 * float(found.shares[row]):.0f} % of variance)"
         for row in range(num_rows)
     ]
     title = "codes moved along their principal directions, decoded"

@@ -52,6 +52,13 @@ TOOLS: dict[str, Tool] = {
     "restore": Tool(
         "restore.main", "fill holes in your own pictures, or remove noise, with a trained run"
     ),
+    "encode": Tool(
+        "codes.encode", "write your own pictures as a trained run's codes, in few bytes"
+    ),
+    "decode": Tool("codes.decode", "make pictures of the codes that `encode` wrote"),
+    "edit": Tool(
+        "edit.main", "change your own pictures through a trained run's codes: towards a class, …"
+    ),
     "diagnose": Tool(
         "diagnose.main",
         "say what a run's features are like, without labels, and whether they collapsed",
@@ -62,6 +69,9 @@ TOOLS: dict[str, Tool] = {
     ),
     "report": Tool(
         "report.main", "write one HTML page of a run, or of all runs of a sweep or folder"
+    ),
+    "watch": Tool(
+        "watch.main", "show a run's curves, pictures and alarms while it trains, or on a local page"
     ),
     "compare": Tool(
         "compare", "say in which settings runs differ and what each measured, and plot their curves"
@@ -76,6 +86,7 @@ TOOLS: dict[str, Tool] = {
         composes=True,
     ),
     "new": Tool("new.main", "write a package with a method of your own to begin with"),
+    "track": Tool("track", "give a run's records to a tracker that has not got them yet"),
     "list": Tool("list", "list methods, data, encoders, experiments, …"),
     "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),
 }

@@ -133,6 +133,29 @@ def test_every_optimizer_descends(config: OptimConfig) -> None:
     assert loss().item() < before
 
 
+@pytest.mark.parametrize("config", [SGDConfig(), AdamWConfig(), LARSConfig()])
+def test_a_first_step_that_the_scaler_of_fp16_skips_leaves_nothing(config: OptimConfig) -> None:
+    """Torch's fused SGD goes on with memory that nobody wrote: pages full of NaN stand for it here."""
+    torch.manual_seed(0)
+    once, skipped = nn.Linear(64, 64), nn.Linear(64, 64)
+    skipped.load_state_dict(once.state_dict())
+    for model, overflows in ((once, 0), (skipped, 1)):
+        optimizer = config.build([model])
+        scaler = torch.amp.GradScaler("cpu")
+        for step in range(overflows + 2):
+            optimizer.zero_grad()
+            scaler.scale(model(torch.ones(2, 64)).square().sum()).backward()
+            if step < overflows:
+                for parameter in model.parameters():
+                    parameter.grad.fill_(math.inf)
+            freed = [torch.full_like(parameter, math.nan) for parameter in model.parameters()]
+            del freed
+            scaler.step(optimizer)
+            scaler.update()
+    for expected, found in zip(once.parameters(), skipped.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
 def test_lars_follows_its_formula() -> None:
     torch.manual_seed(0)
     weight, bias = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.randn(3))

@@ -17,7 +17,7 @@ from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.evaluation.tiling import restored
 from sslcli.method import Restorer
-from sslcli.tools.restore.runs import cannot_restore
+from sslcli.trained.able_runs import RESTORES, unable
 from sslcli.trained.method import read_method
 
 Pixels = NDArray[Any]
@@ -34,7 +34,7 @@ def load_restorer(run: Path, device: DeviceChoice) -> Callable[[Pixels, Hidden, 
     compute = Compute.choose(RuntimeConfig(device=device, precision=Precision.fp32))
     method = read_method(run)
     if not isinstance(method, Restorer):
-        raise cannot_restore(run, f"holds a {type(method).__name__}")
+        raise unable(run, f"holds a {type(method).__name__}", RESTORES)
     for module in method.modules().values():
         compute.to_device(module)
         module.eval()

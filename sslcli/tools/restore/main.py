@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.tools.arguments import add_outputs, parse, require_free
-from sslcli.tools.restore.runs import resolve_restoring_run
+from sslcli.trained.able_runs import RESTORES, resolve_able_run
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -35,7 +35,7 @@ def main(arguments: list[str], console: Console) -> int:
     mask_of = None if given.mask is None else mask_reader(given.mask)
     jobs = plan_jobs(sources, given.output)
     require_free([job.target for job in jobs], given.force)
-    run = resolve_restoring_run(given.run, Path(given.outputs))
+    run = resolve_able_run(given.run, Path(given.outputs), RESTORES)
     if any(is_jpeg(job.target) for job in jobs):
         console.warn(
             "JPEG changes every pixel a little, outside a mask too; a .png keeps them as they are"

@@ -32,7 +32,19 @@ class Job:
 MaskOf = Callable[[PictureFile, Job], Hidden]
 
 
-def plan_jobs(sources: list[Path], output: str | None) -> list[Job]:
+@dataclass(frozen=True)
+class Naming:
+    """Says what is done to pictures, how new names end, and their suffix by source."""
+
+    verb: str = "restore"
+    done: str = "restored"
+    suffix_of: Callable[[Path], str] = suffix_that_holds
+
+
+RESTORED = Naming()
+
+
+def plan_jobs(sources: list[Path], output: str | None, naming: Naming = RESTORED) -> list[Job]:
     """Returns a job for every picture that the arguments name.
 
     Raises SslcliError, before any picture is read, where one is missing or targets collide.
@@ -51,17 +63,18 @@ def plan_jobs(sources: list[Path], output: str | None) -> list[Job]:
             raise SslcliError(
                 f"--output {target} is a file, but needs to be a folder here", "name a folder"
             )
-        jobs = [job for source in sources for job in _jobs_of(source, target)]
+        jobs = [job for source in sources for job in _jobs_of(source, target, naming)]
     by_target: dict[Path, Job] = {}
     inputs = {job.source.resolve() for job in jobs}
     for job in jobs:
         other = by_target.setdefault(job.target.resolve(), job)
         if other is not job:
             message = f"{other.source} and {job.source} would both be written to {job.target}"
-            raise SslcliError(message, "restore them one by one, each with an --output of its own")
+            fix = f"{naming.verb} them one by one, each with an --output of its own"
+            raise SslcliError(message, fix)
         if job.target.resolve() in inputs:
             raise SslcliError(
-                f"{job.target} is one of the pictures to restore", "choose another --output"
+                f"{job.target} is one of the pictures to {naming.verb}", "choose another --output"
             )
     return jobs
 
@@ -70,16 +83,16 @@ def _means_file(typed: str, path: Path) -> bool:
     return path.suffix != "" and not typed.endswith("/") and not path.is_dir()
 
 
-def _jobs_of(source: Path, folder: Path | None) -> list[Job]:
+def _jobs_of(source: Path, folder: Path | None, naming: Naming) -> list[Job]:
     """Returns the jobs of one argument, with targets below `folder` or beside it."""
     if not source.is_dir():
-        suffix = suffix_that_holds(source)
-        beside = source.with_name(f"{source.stem}_restored{suffix}")
+        suffix = naming.suffix_of(source)
+        beside = source.with_name(f"{source.stem}_{naming.done}{suffix}")
         target = beside if folder is None else (folder / source.name).with_suffix(suffix)
         return [Job(_present(source), Path(source.name), target)]
     if folder is None:
         named = source if source.name not in ("", "..") else source.resolve()
-        folder = named.with_name(f"{named.name}_restored")
+        folder = named.with_name(f"{named.name}_{naming.done}")
     names = pictures_under(source)
     if folder.resolve() != source.resolve():  # earlier results are not restored again
         names = [
@@ -91,7 +104,7 @@ def _jobs_of(source: Path, folder: Path | None) -> list[Job]:
             f"it should hold files ending in {' '.join((*SUFFIXES, *DEEP_SUFFIXES))}",
         )
     return [
-        Job(source / name, name, (folder / name).with_suffix(suffix_that_holds(source / name)))
+        Job(source / name, name, (folder / name).with_suffix(naming.suffix_of(source / name)))
         for name in names
     ]
 
