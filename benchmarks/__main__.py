@@ -25,6 +25,7 @@ NAMES = (
     "layer",
     "plugins",
     "autoencoders",
+    "codes",
     "large_batch",
     "plan",
     "processes",

@@ -22,6 +22,7 @@ from sslcli.methods.simmim import SimMIMConfig
 from sslcli.methods.simsiam import SimSiamConfig
 from sslcli.methods.swav import SwAVConfig
 from sslcli.nets.encoder_config import (
+    Activation,
     ContextConfig,
     ConvNetConfig,
     EncoderConfig,
@@ -58,6 +59,14 @@ VARIANTS: dict[str, tuple[MethodConfig, EncoderConfig]] = {
     "denoising_autoencoder, tied": (
         DenoisingAutoencoderConfig(tied=True, reconstruction=Reconstruction.squared_error),
         MLPConfig(widths=[24, 12]),
+    ),
+    "denoising_autoencoder, variational and contractive": (
+        DenoisingAutoencoderConfig(kl=1.0, contractive=0.1),
+        MLPConfig(widths=[24], bottleneck=6, batch_norm=False),
+    ),
+    "denoising_autoencoder, sparse": (
+        DenoisingAutoencoderConfig(sparse=3.0),
+        MLPConfig(widths=[24], activation=Activation.sigmoid),
     ),
     "simclr, in chunks": (SimCLRConfig(chunk_size=5, loss_block=3), ConvNetConfig(width=4)),
 }

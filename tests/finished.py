@@ -9,11 +9,12 @@ from doubles import PREPROCESSING
 from torch import nn
 
 from sslcli.data.arrays import ArraysConfig
+from sslcli.data.data_config import DataConfig
 from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.experiments.pretrain_config import Config
 from sslcli.jobs.job import create
-from sslcli.method import MethodConfig
+from sslcli.method import MethodConfig, Preprocessing
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run
@@ -22,10 +23,18 @@ from sslcli.trained.method import PHASE, build_method
 
 
 def finished_run(
-    folder: Path, photos: Path, method: MethodConfig, encoder: EncoderConfig, moved: float = 0.25
+    folder: Path,
+    data: Path | DataConfig,
+    method: MethodConfig,
+    encoder: EncoderConfig,
+    moved: float = 0.25,
+    preprocessing: Preprocessing = PREPROCESSING,
 ) -> Path:
-    """A run of pictures 16 x 16 in colour, whose every weight has moved from its initial value."""
-    data = ArraysConfig(root=str(photos))
+    """A run of pictures, by default 16 x 16 in colour, whose every weight has moved from its initial value.
+
+    `data`: a file of arrays, or what loads the pictures.
+    """
+    data = ArraysConfig(root=str(data)) if isinstance(data, Path) else data
     config = Config(
         method=method,
         encoder=encoder,
@@ -35,7 +44,7 @@ def finished_run(
         seed=3,
     )
     folder = create("pretrain", config, [], folder)
-    built = build_method(config.method, config.encoder, PREPROCESSING, config.seed)
+    built = build_method(config.method, config.encoder, preprocessing, config.seed)
     modules = nn.ModuleDict(built.modules())
     with torch.no_grad():
         for weights in modules.parameters():

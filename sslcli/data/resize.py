@@ -56,14 +56,20 @@ class Framing:
             return centre_square(picture, side)
         if self.shape is Shape.cover:
             return picture.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
-        scale = side / max(picture.size)
-        width, height = (max(1, round(length * scale)) for length in picture.size)
+        left, top, width, height = box_in_square(*picture.size, side)
         small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
         value = self.fill * white if picture.mode == "F" else round(self.fill * 255)
         bands = len(picture.getbands())
         canvas = Image.new(picture.mode, (side, side), (value,) * bands if bands > 1 else value)
-        canvas.paste(small, ((side - width) // 2, (side - height) // 2))
+        canvas.paste(small, (left, top))
         return canvas
+
+
+def box_in_square(width: int, height: int, side: int) -> tuple[int, int, int, int]:
+    """Returns where shape=pad puts a whole picture: left, top, width and height."""
+    scale = side / max(width, height)
+    wide, high = (max(1, round(length * scale)) for length in (width, height))
+    return (side - wide) // 2, (side - high) // 2, wide, high
 
 
 MIDDLE = Framing()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -51,10 +52,12 @@ def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:
     """Warns where the code has more values than the picture."""
     units, shape = config.encoder.bottleneck, method.preprocessing
     num_inputs = shape.channels * shape.resolution**2
-    if units is not None and units > num_inputs:
+    num_codes = math.prod(method.encoder.code_shape)
+    if units is not None and num_codes > num_inputs:
+        places = f", {num_codes} numbers in all," if num_codes != units else ""
         console.warn(
-            f"encoder.bottleneck={units} is wider than the picture's {num_inputs} values: "
-            "nothing is compressed"
+            f"encoder.bottleneck={units}{places} is wider than the picture's {num_inputs} "
+            "values: nothing is compressed"
         )
 
 

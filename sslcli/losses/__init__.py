@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sslcli.losses.adversarial import generator_loss as generator_loss
     from sslcli.losses.clustering import cross_view_entropy as cross_view_entropy
     from sslcli.losses.clustering import sinkhorn as sinkhorn
+    from sslcli.losses.codes import contraction as contraction
+    from sslcli.losses.codes import mean_activity as mean_activity
+    from sslcli.losses.codes import normal_divergence as normal_divergence
     from sslcli.losses.contrastive import dcl as dcl
     from sslcli.losses.contrastive import nt_xent as nt_xent
     from sslcli.losses.contrastive import rank_accuracy as rank_accuracy
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 HOME = {
     "barlow_twins": "decorrelation",
+    "contraction": "codes",
     "covariance": "decorrelation",
     "cross_entropy": "reconstruction",
     "cross_view_entropy": "clustering",
@@ -49,7 +53,9 @@ HOME = {
     "info_nce_with_queue": "queries",
     "invariance": "decorrelation",
     "masked_squared_error": "reconstruction",
+    "mean_activity": "codes",
     "mean_cosine": "regression",
+    "normal_divergence": "codes",
     "normalized_patches": "masked",
     "nt_xent": "contrastive",
     "random_directions": "gaussianity",

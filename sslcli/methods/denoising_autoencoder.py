@@ -2,7 +2,8 @@
 
 Source: Vincent, Larochelle, Bengio, Manzagol 2008, "Extracting and Composing Robust Features with
 Denoising Autoencoders"; Vincent et al. 2010, "Stacked Denoising Autoencoders" (JMLR 11), for the
-kinds of corruption and the emphasis.
+kinds of corruption and the emphasis. With `kl` it is a variational autoencoder: Kingma & Welling
+2014, "Auto-Encoding Variational Bayes"; other weights than 1: Higgins et al. 2017, beta-VAE.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from sslcli import losses
+from sslcli import losses, nets
 from sslcli.augment.corruption_config import CorruptionConfig
-from sslcli.errors import require
+from sslcli.errors import SslcliError, require
 from sslcli.method import (
     Method,
     MethodConfig,
@@ -23,6 +24,7 @@ from sslcli.method import (
     Progress,
     as_pictures,
 )
+from sslcli.processes import gathered, own_rows
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
@@ -80,6 +82,26 @@ class DenoisingAutoencoderConfig(MethodConfig):
         1.0, "emphasis: weight of the components that were corrupted (the paper's alpha)"
     )
     kept_weight: float = setting(1.0, "emphasis: weight of the others (beta)")
+    kl: float = setting(
+        0.0,
+        "codes are drawn, and held to a standard normal distribution with this weight: a "
+        "variational autoencoder (beta; 1 is the paper's); needs encoder.bottleneck; 0: neither",
+        added_later=True,
+    )
+    contractive: float = setting(
+        0.0,
+        "weight of the codes' squared Jacobian: codes that change little with the picture; 0: none",
+        added_later=True,
+    )
+    sparse: float = setting(
+        0.0,
+        "weight of how far the units' means are from `sparse_mean` (3 is usual); needs codes of a "
+        "sigmoid; 0: none",
+        added_later=True,
+    )
+    sparse_mean: float = setting(
+        0.05, "the mean over a batch that `sparse` holds every unit to", added_later=True
+    )
 
     def __post_init__(self) -> None:
         for name in ("corrupted_weight", "kept_weight"):
@@ -90,6 +112,7 @@ class DenoisingAutoencoderConfig(MethodConfig):
             "method.kept_weight", self.kept_weight, "positive where corrupted_weight is 0",
             "nothing would be learned",
         )  # fmt: skip
+        self._require_penalties()
         emphasised = self.corrupted_weight != self.kept_weight
         distinguishes = self.corruption.any and self.corruption.gaussian == 0
         require(
@@ -98,6 +121,13 @@ class DenoisingAutoencoderConfig(MethodConfig):
             "every one as it was",
             "emphasis needs masking, salt_and_pepper or blocks, without gaussian",
         )  # fmt: skip
+
+    def _require_penalties(self) -> None:
+        for name in ("kl", "contractive", "sparse"):
+            value = getattr(self, name)
+            require(value >= 0, f"method.{name}", value, "0 or more", "0 leaves it out")
+        mean = self.sparse_mean
+        require(0 < mean < 1, "method.sparse_mean", mean, "above 0 and below 1", "try 0.05")
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> DenoisingAutoencoder:
         return DenoisingAutoencoder(
@@ -109,7 +139,32 @@ class DenoisingAutoencoderConfig(MethodConfig):
             reconstruction=self.reconstruction,
             corrupted_weight=self.corrupted_weight,
             kept_weight=self.kept_weight,
+            log_variance=_log_variance(encoder) if self.kl > 0 else None,
+            kl=self.kl,
+            contractive=self.contractive,
+            sparse=_of_sigmoid(encoder, self.sparse),
+            sparse_mean=self.sparse_mean,
         )
+
+
+def _log_variance(encoder: Encoder) -> nn.Module:
+    """Returns the layer beside the one that gives the codes, which are the means.
+
+    Raises SslcliError where no linear layer gives them.
+    """
+    if not isinstance(encoder, nets.Bottleneck):
+        message = "method.kl: codes that may be any number come from a linear layer, and "
+        message += f"{type(encoder).__name__} ends with none"
+        raise SslcliError(message, "encoder.bottleneck=32")
+    return encoder.beside()
+
+
+def _of_sigmoid(encoder: Encoder, weight: float) -> float:
+    """Returns the weight; raises SslcliError where units have no mean in [0, 1] to be held to."""
+    if weight > 0 and not encoder.code_is_unit():
+        message = "method.sparse: codes must be in [0, 1], and this encoder's are not"
+        raise SslcliError(message, "encoder=sigmoid_mlp, without encoder.bottleneck")
+    return weight
 
 
 @dataclass
@@ -126,16 +181,46 @@ class DenoisingAutoencoder(Method):
     reconstruction: Reconstruction
     corrupted_weight: float
     kept_weight: float
+    log_variance: nn.Module | None = None
+    kl: float = 0.0
+    contractive: float = 0.0
+    sparse: float = 0.0
+    sparse_mean: float = 0.05
 
     def views(self, images: Tensor) -> Tensor:
         return as_pictures(images)
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
         corrupted, changed = self.corruption(views)
-        outputs = self.decoder(self.encoder.code(corrupted))
+        if self.contractive > 0:
+            corrupted = corrupted.detach().requires_grad_()  # another tensor: views stay constant
+        codes, penalties = self.penalized(corrupted)
+        outputs = self.decoder(codes)
         loss = self.reconstruction.loss(outputs, views, self.emphasis(changed))
+        for name, penalty in penalties.items():
+            loss = loss + getattr(self, name) * penalty
         minimize(loss)
-        return {"loss": loss.detach()}
+        return {"loss": loss.detach(), **{name: p.detach() for name, p in penalties.items()}}
+
+    def penalized(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the codes that are decoded in training, and what they cost, by its weight's name.
+
+        With `kl` codes are drawn around the encoder's (Kingma & Welling 2014, 2.4).
+        """
+        penalties: dict[str, Tensor] = {}
+        if self.log_variance is None:
+            codes = drawn = self.encoder.code(inputs)
+        else:
+            assert isinstance(self.encoder, nets.Bottleneck)
+            below = self.encoder.below(inputs)
+            codes, log_variance = self.encoder.linear(below), self.log_variance(below).float()
+            drawn = codes + (log_variance / 2).exp() * _normal_like(log_variance)
+            penalties["kl"] = losses.normal_divergence(codes, log_variance)
+        if self.contractive > 0:
+            penalties["contractive"] = losses.contraction(inputs, codes, _normal_like(codes))
+        if self.sparse > 0:
+            penalties["sparse"] = losses.mean_activity(gathered(codes), self.sparse_mean)
+        return drawn, penalties
 
     def emphasis(self, changed: Tensor) -> Tensor | None:
         """Returns the weight of every component (Vincent et al. 2010, emphasis)."""
@@ -163,3 +248,12 @@ class DenoisingAutoencoder(Method):
             everything = hidden.flatten(1).all(dim=1).view(-1, 1, 1, 1)
             damaged = damaged.masked_fill(hidden & ~everything, 0.0)
         return self.decode(self.encoder.code(damaged))
+
+
+def _normal_like(rows: Tensor) -> Tensor:
+    """Draws standard normal numbers of the rows' shape, in float32.
+
+    They are the same for a picture on any number of processes.
+    """
+    shape, like = rows.shape[1:], rows.detach().float()
+    return own_rows(lambda num: like.new_empty(num, *shape).normal_(), len(rows))

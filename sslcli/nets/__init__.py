@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sslcli.nets.convolutional import ResNetEncoder as ResNetEncoder
     from sslcli.nets.convolutional import resnet as resnet
     from sslcli.nets.encoder import Bottleneck as Bottleneck
+    from sslcli.nets.encoder import MapBottleneck as MapBottleneck
     from sslcli.nets.frozen import Frozen as Frozen
     from sslcli.nets.layered import MLP as MLP
     from sslcli.nets.layered import ConvStack as ConvStack
@@ -52,6 +53,7 @@ HOME = {
     "FullyConnectedBottleneck": "context",
     "Frozen": "frozen",
     "MLP": "layered",
+    "MapBottleneck": "encoder",
     "MaskedPixels": "patches",
     "MovingAverage": "moving_average",
     "NormalizedEncoder": "normalized",

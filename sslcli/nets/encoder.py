@@ -63,6 +63,10 @@ class Encoder(nn.Module):
             raise SslcliError(message, "use an encoder of patches or feature maps: vit, convnet, …")
         return self.code(pictures)
 
+    def code_is_unit(self) -> bool:
+        """Tells whether the code's numbers are in [0, 1], whatever the picture."""
+        return False
+
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
         """Builds a decoder (N, *code_shape) -> (N, channels, resolution, resolution).
 
@@ -100,17 +104,65 @@ class Bottleneck(Encoder):
         self.encoder = encoder
         self.width = width
         self.code_shape = (width,)
-        self.linear = nn.Linear(math.prod(encoder.code_shape), width)
+        self.linear: nn.Linear | nn.Conv2d = nn.Linear(math.prod(encoder.code_shape), width)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        code: Tensor = self.linear(self.encoder.code(pictures).flatten(1))
+        code: Tensor = self.linear(self.below(pictures))
         return code
+
+    def below(self, pictures: Tensor) -> Tensor:
+        """Returns what `linear` is fed, of the encoder's code."""
+        return self.encoder.code(pictures).flatten(1)
+
+    def beside(self) -> nn.Module:
+        """Builds another layer like `linear`, to be fed with `below`."""
+        return nn.Linear(math.prod(self.encoder.code_shape), self.width)
 
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
         """Builds the encoder's decoder behind a linear layer, which is never tied."""
-        widen = [nn.Linear(self.width, self.linear.in_features), nn.ReLU(inplace=True)]
+        num = math.prod(self.encoder.code_shape)
+        widen = [nn.Linear(self.width, num), nn.ReLU(inplace=True)]
         return nn.Sequential(
             *widen,
             nn.Unflatten(1, self.encoder.code_shape),
+            self.encoder.decoder(channels, resolution, tied),
+        )
+
+
+class MapBottleneck(Bottleneck):
+    """Brings feature maps to `channels` numbers at every place, by one 1x1 convolution.
+
+    The code (channels, h, w) keeps places; its features are all of its numbers.
+    """
+
+    def __init__(self, encoder: Encoder, channels: int) -> None:
+        """Raises SslcliError where the encoder has no feature maps."""
+        Encoder.__init__(self)
+        if len(encoder.code_shape) != 3:
+            kind = type(encoder).__name__
+            message = f"encoder.bottleneck_places: the code of a {kind} has no places"
+            raise SslcliError(message, "choose encoder=convnet, a ResNet or conv_stack")
+        self.encoder = encoder
+        self.code_shape = (channels, *encoder.code_shape[1:])
+        self.width = math.prod(self.code_shape)
+        self.linear = nn.Conv2d(encoder.code_shape[0], channels, kernel_size=1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.code(pictures).flatten(1)
+
+    def code(self, pictures: Tensor) -> Tensor:
+        code: Tensor = self.linear(self.below(pictures))
+        return code
+
+    def below(self, pictures: Tensor) -> Tensor:
+        return self.encoder.code(pictures)
+
+    def beside(self) -> nn.Module:
+        return nn.Conv2d(self.encoder.code_shape[0], self.code_shape[0], kernel_size=1)
+
+    def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(self.code_shape[0], self.encoder.code_shape[0], kernel_size=1),
+            nn.ReLU(inplace=True),
             self.encoder.decoder(channels, resolution, tied),
         )

@@ -6,62 +6,23 @@ Does not import torch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from sslcli import nets
 from sslcli.errors import SslcliError, require
 from sslcli.nets.given_config import PUBLIC, Fed
+from sslcli.nets.layer_config import Activation as Activation
+from sslcli.nets.layer_config import Norm as Norm
+from sslcli.nets.layer_config import Stem as Stem
 from sslcli.settings import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import nn
-
     from sslcli.nets.encoder import Encoder
     from sslcli.nets.public_weights import PublicWeights
 
 
 CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
 """Measured for SimCLR, VICReg, MoCo and BYOL (docs/measurements.md); others take it over."""
-
-
-class Stem(Enum):
-    """Names the first layer of a ResNet.
-
-    `imagenet`: 7x7 of stride 2 with max-pool; `small`: 3x3 of stride 1 without; `auto`: by size.
-    """
-
-    auto = "auto"
-    imagenet = "imagenet"
-    small = "small"
-
-
-class Activation(Enum):
-    """Names the nonlinearity of a chain of layers."""
-
-    relu = "relu"
-    sigmoid = "sigmoid"
-    tanh = "tanh"
-
-    def module(self) -> Callable[[], nn.Module]:
-        return nets.activation(self.name)
-
-
-class Norm(Enum):
-    """Names what normalises convolutions.
-
-    That is the statistics of the `batch` or, alike for every picture, those of a `group` of its
-    channels, so that chunks, devices and small batches change nothing.
-    """
-
-    batch = "batch"
-    group = "group"
-
-    def module(self) -> Callable[[int], nn.Module]:
-        """Returns what makes the norm of a number of channels."""
-        return nets.normalization(self.name)
 
 
 @dataclass(kw_only=True)
@@ -72,6 +33,12 @@ class EncoderConfig:
         None,
         "units of a last linear layer on the flattened feature maps: the code of an "
         "autoencoder; null: none",
+    )
+    bottleneck_places: bool = setting(
+        False,
+        "encoder.bottleneck counts numbers at every place of the feature maps, by a 1x1 "
+        "convolution: a code that keeps places; its features are all of them",
+        added_later=True,
     )
     weights: str | None = setting(
         None,
@@ -104,6 +71,9 @@ class EncoderConfig:
         require(
             units is None or units > 0, "encoder.bottleneck", units, "positive", "try 32, or null"
         )
+        places, must_be = self.bottleneck_places, "false without encoder.bottleneck"
+        fix = "encoder.bottleneck=2"
+        require(units is not None or not places, "encoder.bottleneck_places", places, must_be, fix)
         frozen = self.frozen_epochs
         require(frozen >= 0, "encoder.frozen_epochs", frozen, "0 or more", "0 freezes nothing")
         share, must_be = self.weights_share, "from 0 to 1"
@@ -115,7 +85,10 @@ class EncoderConfig:
         Raises SslcliError where the pictures do not fit.
         """
         network = self.network(channels, resolution)
-        return network if self.bottleneck is None else nets.Bottleneck(network, self.bottleneck)
+        if self.bottleneck is None:
+            return network
+        narrow = nets.MapBottleneck if self.bottleneck_places else nets.Bottleneck
+        return narrow(network, self.bottleneck)
 
     def network(self, channels: int, resolution: int) -> Encoder:
         """Builds the encoder without its bottleneck."""

@@ -23,7 +23,7 @@ class Frozen(nn.Module):
         super().__init__()
         # In a tuple: a module that torch sees would be trained, saved, and put in train mode.
         self._hidden = (network.eval().requires_grad_(False),)
-        self._hash = _hash(network)
+        self._hash = weights_hash(network)
 
     @property
     def network(self) -> nn.Module:
@@ -53,8 +53,8 @@ class Frozen(nn.Module):
             )
 
 
-def _hash(network: nn.Module) -> Tensor:
-    """(32,) uint8: SHA-256 of the names, kinds and values of all weights and buffers."""
+def weights_hash(network: nn.Module) -> Tensor:
+    """Returns the SHA-256 (32,) of names, kinds and values of all weights and buffers."""
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():
         if isinstance(value, Tensor):

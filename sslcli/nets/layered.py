@@ -40,6 +40,12 @@ class LayeredEncoder(Encoder):
             codes = layer(codes)
         return codes
 
+    def code_is_unit(self) -> bool:
+        last = self.layers[-1]
+        return isinstance(last, DenseLayer | ConvLayer) and isinstance(
+            last.nonlinearity, nn.Sigmoid
+        )
+
     def decoder(self, channels: int, resolution: int, tied: bool) -> nn.Module:
         parts: list[nn.Module] = []
         for depth in range(len(self.layers) - 1, -1, -1):

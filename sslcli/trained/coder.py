@@ -14,6 +14,7 @@ from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.evaluation.features import eval_mode, finite, require_fit
 from sslcli.method import Method, as_pictures
+from sslcli.nets.frozen import weights_hash
 from sslcli.trained.able_runs import DECODES, unable
 from sslcli.trained.method import read_method
 
@@ -41,6 +42,11 @@ class Coder:
         """Returns (C, H, W) of what is encoded and decoded."""
         shape = self.method.preprocessing
         return shape.channels, shape.resolution, shape.resolution
+
+    def weights(self) -> str:
+        """Returns 16 hex digits that change with any weight: whose codes they are."""
+        parts = nn.ModuleDict(self.method.modules())
+        return bytes(weights_hash(parts).tolist()).hex()[:16]
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Maps pictures to codes; raises RunFailed where these are not finite."""

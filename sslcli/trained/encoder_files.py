@@ -54,7 +54,8 @@ class EncoderFiles:
 
 def without_weights(config: EncoderConfig) -> dict[str, Any]:
     """Returns the values of a config that say what the network is, not what it began with."""
-    begins = [field.name for field in fields(EncoderConfig) if field.name != "bottleneck"]
+    network = ("bottleneck", "bottleneck_places")
+    begins = [field.name for field in fields(EncoderConfig) if field.name not in network]
     return {key: value for key, value in values_of(config).items() if key not in begins}
 
 

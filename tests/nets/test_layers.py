@@ -217,3 +217,26 @@ def test_a_bottleneck_tells_every_place_from_the_others() -> None:
 def test_a_bottleneck_cannot_be_cut() -> None:
     with pytest.raises(SslcliError):
         MLPConfig(widths=[6], bottleneck=3).build(1, 8).up_to(1)
+
+
+def test_a_bottleneck_of_maps_keeps_places() -> None:
+    torch.manual_seed(0)
+    config = ConvStackConfig(widths=[4, 6], bottleneck=2, bottleneck_places=True)
+    encoder, pictures = config.build(1, 16).eval(), torch.rand(4, 1, 16, 16)
+    assert encoder.code(pictures).shape == (4, *encoder.code_shape) == (4, 2, 4, 4)
+    assert torch.equal(encoder(pictures), encoder.code(pictures).flatten(1))
+    assert encoder(pictures).shape == (4, encoder.width)
+    assert torch.equal(encoder.maps(pictures), encoder.code(pictures))
+    assert encoder.decoder(1, 16, False)(encoder.code(pictures)).shape == pictures.shape
+    changed = pictures.clone()
+    changed[:, :, :2, :2] += 0.5
+    moved = (encoder.code(changed) - encoder.code(pictures)).abs().amax(dim=(0, 1))
+    assert moved[0, 0] > 1e-3
+    assert moved[3].max() == 0, "what is far away keeps its code"
+
+
+def test_a_bottleneck_of_maps_needs_maps_and_a_number() -> None:
+    with pytest.raises(SslcliError, match=r"^encoder\.bottleneck_places must be false"):
+        ConvStackConfig(widths=[4], bottleneck_places=True)
+    with pytest.raises(SslcliError, match=r"^encoder\.bottleneck_places: the code of a MLP"):
+        MLPConfig(widths=[4], bottleneck=2, bottleneck_places=True).build(1, 8)

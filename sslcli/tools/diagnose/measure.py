@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, evenly_spaced
+from sslcli.abilities import Decoding
+from sslcli.data.images import ImageSet, Splits, evenly_spaced
 from sslcli.data.resize import at_resolution, splits_at
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
@@ -34,6 +35,8 @@ from sslcli.runs.diagnostics import (
     write_diagnostics,
 )
 from sslcli.runs.folder import read_records
+from sslcli.tools.diagnose.rate import Rates, measure_rates, print_rates, write_rates
+from sslcli.trained.coder import Coder
 from sslcli.trained.data import load_own_data
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import EncoderFiles
@@ -76,8 +79,13 @@ def diagnose(
         ]
         figure = folder / "diagnostics.png"
         save_diagnostics(figure, scores.spectrum, scores.dimension_std, history)
+        rates = _measure_rates(files, splits, compute)
+        if rates is not None:
+            write_rates(folder, rates)
     heading = "features" if files.epoch is None else f"features after epoch {files.epoch}"
     console.table(protocol["pictures"], (heading, "value"), _table(scores, of_views))
+    if rates is not None:
+        print_rates(rates, console)
     for warning in warnings:
         console.warn(warning)
     if not warnings:
@@ -126,6 +134,24 @@ def _measure_views(
         lidar=lidar(h),
         views={"pictures": h.shape[1], "of_each": h.shape[0]},
     )
+
+
+def _measure_rates(files: EncoderFiles, splits: Splits, compute: Compute) -> Rates | None:
+    """Measures what the codes compress to; returns None where nothing decodes them.
+
+    That is so for snapshots too, with which no decoder is kept.
+    """
+    if files.epoch is not None:
+        return None
+    try:
+        method = read_method(files.folder)
+    except SslcliError:  # which was said where views were measured
+        return None
+    if not isinstance(method, Decoding):
+        return None
+    for module in method.modules().values():
+        compute.to_device(module)
+    return measure_rates(Coder(method, compute.device), splits.pretraining, splits.val)
 
 
 def _warnings(scores: FeatureScores, of_views: ViewScores | None) -> list[str]:

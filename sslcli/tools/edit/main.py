@@ -10,6 +10,7 @@ from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.tools.arguments import add_data_root, add_outputs, parse
 from sslcli.tools.edit.wish import DEFAULT_FRAMES, By, Form, read_wish
+from sslcli.tools.table import TOOLS
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 from sslcli.trained.encoder_files import read_encoder
 
@@ -43,10 +44,7 @@ def _judge(given: argparse.Namespace, console: Console) -> int:
             message = f"--judge edits the run's test pictures in every way, and takes no {words}"
             raise SslcliError(message, "sslcli edit RUN --judge, or with --towards CLASS")
     run = resolve_able_run(given.run, Path(given.outputs), DECODES)
-
-    from sslcli.tools.edit.judge import judge  # imports torch
-
-    judge(read_encoder(run), given, console)
+    TOOLS["edit"].load_work().judge(read_encoder(run), given, console)
     return 0
 
 

@@ -217,7 +217,10 @@ def _captions(folder: Path, without: Collection[str]) -> dict[Path, str]:
     captions = {path: CAPTIONS.get(path.stem, path.stem.replace("_", " ")) for path in figures}
     for path in sorted(folder.glob("diagnostics/**/*.png")):
         of = "" if path.parent.name == "diagnostics" else f" of {path.parent.name}"
-        captions[path] = f"What the features{of} are like (sslcli diagnose)"
+        what = {"rate": "How well the codes compress"}.get(
+            path.stem, f"What the features{of} are like"
+        )
+        captions[path] = f"{what} (sslcli diagnose)"
     for path in sorted(folder.glob("embeddings/*/*.png")):
         also = "; to hover over: map.html beside it" if path.stem == "map" else ""
         captions[path] = f"Features of {path.parent.name} (sslcli embed): {path.stem}{also}"
