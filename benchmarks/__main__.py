@@ -26,6 +26,7 @@ NAMES = (
     "plugins",
     "autoencoders",
     "codes",
+    "edits",
     "large_batch",
     "plan",
     "processes",

@@ -99,9 +99,7 @@ def _between(coder: Coder, framed: Framed, other: Framed, wish: Wish) -> list[Pi
     """
     start, end = _code(coder, framed.square()), _code(coder, other.square())
     first, last = decoded(coder, start), decoded(coder, end)
-    channels = framed.picture.pixels.shape[2]
-    whole = (other.square(framed.side, channels) - framed.square(framed.side, channels)).double()
-    difference = framed.placed(whole.permute(1, 2, 0).numpy())
+    difference = framed.difference(other)
     frames = []
     for share in wish.strengths:
         decoder = decoded(coder, start + share * (end - start))
