@@ -19,6 +19,10 @@ class SslcliError(Exception):
         self.message = message
         self.fix = fix
 
+    def _render_traceback_(self) -> list[str]:
+        """Returns the lines that a notebook prints in place of a traceback."""
+        return [f"error: {self.message}", f"fix:   {self.fix}"]
+
 
 class RunFailed(SslcliError):
     """Reports a failure during a run; the command was right.

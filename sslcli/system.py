@@ -10,8 +10,10 @@ import contextlib
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,11 @@ class HeldFile:
             return True
         return False
 
+    def wait(self) -> None:
+        """Waits until it holds the lock."""
+        while not self.take():
+            time.sleep(0.1)
+
     @property
     def changed(self) -> float:
         """Returns when the file was last touched, in seconds since 1970."""
@@ -99,6 +106,20 @@ def is_alive(process: int) -> bool:
     except OSError:  # another user's
         return True
     return True
+
+
+def give_way() -> None:
+    """Gives a larger share of busy cores to other processes, where the system can do that."""
+    if hasattr(os, "nice"):
+        os.nice(max(0, 5 - os.nice(0)))
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kills a process that leads a session of its own, and what it has started there."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # type: ignore[attr-defined,unused-ignore]
+    process.kill()
 
 
 def sync_folder(folder: Path) -> None:

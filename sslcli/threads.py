@@ -25,14 +25,22 @@ def map_in_threads(
     """Yields function(0), ..., function(count - 1) in order, from several threads.
 
     `workers` None: one a core. Threads, because PIL lets go of Python's lock while it decodes and
-    resizes: they were as fast as processes, which must also be started and send the pixels back.
+    resizes: but for small pictures (data/decoders.py) they were as fast as processes, which must
+    also be started and send the pixels back.
     """
+    return chunks_in_threads(lambda chunk: [function(index) for index in chunk], count, workers)
+
+
+def chunks_in_threads(
+    function: Callable[[range], Iterable[T]], count: int, workers: int | None = None
+) -> Iterator[T]:
+    """Yields as `map_in_threads` what `function` returns of up to CHUNK numbers at once."""
     workers = workers or available_cores()
     step = min(CHUNK, math.ceil(count / workers) or 1)
     chunks = [range(start, min(start + step, count)) for start in range(0, count, step)]
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for results in pool.map(lambda chunk: [function(index) for index in chunk], chunks):
+            for results in pool.map(function, chunks):
                 yield from results
         finally:  # interrupted: do not work off the rest first
             pool.shutdown(wait=False, cancel_futures=True)

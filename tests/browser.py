@@ -19,7 +19,10 @@ Opened = Callable[..., AbstractContextManager[Any]]
 
 @contextmanager
 def browser() -> Iterator[Opened]:
-    """Gives what opens a file as a page, `width` pixels wide, light or dark; at the end nothing may have been complained of or fetched."""
+    """Gives what opens a page, `width` pixels wide, light or dark: a file, or the address of a server of this machine.
+
+    At the end nothing may have been complained of; a file may have fetched nothing, an address nothing but what lies below it.
+    """
     api = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -28,7 +31,7 @@ def browser() -> Iterator[Opened]:
         started = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
 
         @contextmanager
-        def look(file: Path, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
+        def look(place: Path | str, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
             context = started.new_context(
                 viewport={"width": width, "height": 800}, color_scheme=scheme
             )
@@ -42,13 +45,16 @@ def browser() -> Iterator[Opened]:
                 lambda dialog: (complaints.append(f"dialog {dialog.message}"), dialog.dismiss()),
             )
             page.on("request", lambda request: fetched.append(request.url))
-            page.goto(file.absolute().as_uri())
+            address = place if isinstance(place, str) else place.absolute().as_uri()
+            page.goto(address)
             yield page
             context.close()
-            assert complaints == []
-            assert [url for url in fetched if not url.startswith(("data:", "blob:"))] == [
-                file.absolute().as_uri()
-            ]
+            assert complaints == [], complaints
+            requests = [url for url in fetched if not url.startswith(("data:", "blob:"))]
+            if isinstance(place, str):
+                assert [url for url in requests if not url.startswith(place)] == []
+            else:
+                assert requests == [address]
 
         yield look
         started.close()

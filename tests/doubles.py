@@ -34,6 +34,7 @@ from sslcli.testing.trial import pictures as pictures
 from sslcli.testing.trial import same as same
 from sslcli.testing.trial import state as state
 from sslcli.testing.trial import train_in as train_in
+from sslcli.trackers.table import TRACKERS
 
 TINY = [
     "data.limit=64",
@@ -184,7 +185,7 @@ class Site:
     def forget(self) -> None:
         """Lets this process look again at what is installed, as a new one would."""
         importlib.invalidate_caches()
-        for table in GROUPS.values():
+        for table in (*GROUPS.values(), TRACKERS):
             vars(table).pop("installed", None) if isinstance(table, Choices) else None
         for name, module in list(sys.modules.items()):
             if str(getattr(module, "__file__", None)).startswith(str(self.folder.parent)):

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from sslcli.archives.file_bytes import read_bytes
-from sslcli.data.decode import Decoded, DecodeOptions, decode_files
+from sslcli.data.decode import Decoded, DecodeOptions
+from sslcli.data.decoders import decode_files
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import Splits, untracked
 
@@ -52,7 +53,8 @@ def config(root: Path, cache: Cache = Cache.memory, **settings: Any) -> FolderCo
 
 
 def decoded_files(paths: list[str], options: DecodeOptions) -> Decoded:
-    return decode_files(lambda row: read_bytes(paths[row]), len(paths), options, untracked)
+    sizes = np.zeros(len(paths), dtype=np.int64)
+    return decode_files(lambda row: read_bytes(paths[row]), sizes, options, untracked)
 
 
 def contents(splits: Splits) -> list[Any]:

@@ -25,6 +25,7 @@ FLOORS = (
     {"report"},
     {"evaluation"},
     {"engine", "methods"},
+    {"trackers"},
     {"runs", "data"},
     {"augment", "nets"},
     {"losses", "archives"},
@@ -32,7 +33,8 @@ FLOORS = (
 """From top to bottom. A room may import the rooms below it, never one beside it."""
 GROUND = {
     "abilities", "choices", "config", "console", "errors", "files", "generators", "input_files", "lazy", "method", "processes",
-    "preprocessing", "provenance", "saved", "seeding", "settings", "squeezed", "system", "terminal", "text", "threads", "transfer",
+    "preprocessing", "provenance", "saved", "screen", "seeding", "settings", "squeezed", "system", "terminal", "text", "threads",
+    "transfer",
 }  # fmt: skip
 FORBIDDEN = {
     ("engine", "data"): "the loop knows no pictures",
@@ -43,7 +45,7 @@ FORBIDDEN = {
     ("evaluation", "engine.train"): "evaluations never train",
 }
 ONLY_IN = {
-    "rich": {"console"},
+    "rich": {"console", "screen"},
     "hydra": {"cli"},
     "omegaconf": {"config", "cli"},
     "argparse": {"tools"},
@@ -51,7 +53,7 @@ ONLY_IN = {
 }
 SLOW = {
     "torch", "torchvision", "timm", "matplotlib", "PIL", "tensorboard", "pandas", "pyarrow",
-    "plotly", "tifffile", "pydicom", "sklearn", "skimage", "scipy", "onnx", "onnxruntime", "safetensors",
+    "mlflow", "wandb", "trackio", "plotly", "tifffile", "pydicom", "sklearn", "skimage", "scipy", "onnx", "onnxruntime", "safetensors",
 }  # fmt: skip
 
 

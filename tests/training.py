@@ -13,6 +13,7 @@ from doubles import CPU, Killed
 from torch import Tensor, nn
 
 from sslcli.engine.minimize import Minimizer, Player
+from sslcli.engine.replicas import Replicas
 from sslcli.engine.train import Periods, train
 from sslcli.runs.checkpoint import Trained
 
@@ -182,6 +183,8 @@ class Clock:
 
 class Asynchronous:
     """A minimizer whose steps take no time, as where they are only asked of a device; it needs 2 s for each, waited for here."""
+
+    replicas = Replicas()
 
     def __init__(self, clock: Clock) -> None:
         self.clock, self.asked = clock, 0

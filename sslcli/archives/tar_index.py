@@ -10,7 +10,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from io import FileIO
 from pathlib import Path
+from threading import local
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +23,10 @@ from sslcli.archives.tar_headers import (
     BLOCK,
     IS_EXTENSION,
     IS_FILE,
-    MARK,
     MODULUS,
     Headers,
     count_whole,
+    marked,
     names_of,
     octal,
     sums_of,
@@ -33,7 +35,7 @@ from sslcli.errors import SslcliError
 from sslcli.system import READ_ONLY, read_ahead, read_piece
 from sslcli.text import printable
 
-SMALLEST, LARGEST = 2**14, 2**20
+SMALLEST, LARGEST = 2**14, 2**21
 """Bytes that are read at once: few where members are large and jumped over."""
 AHEAD = 2**23
 """Bytes that the system reads meanwhile."""
@@ -93,6 +95,34 @@ def index_tar(path: Path, called: str | None = None) -> TarIndex:
     return TarIndex(b"\0".join(names), np.concatenate(starts), np.concatenate(sizes), walk.labels)
 
 
+class Buffers(local):
+    """Holds memory of each thread, for one tar file after another: new memory is slow to get."""
+
+    def __init__(self) -> None:
+        self._read = bytearray()
+        self._content = np.empty((0, BLOCK), np.uint8)
+
+    def read(self, file: FileIO, length: int, base: int) -> memoryview:
+        """Returns what begins at `base`, until the next call."""
+        if length > len(self._read):
+            self._read = bytearray(length)
+        data, done = memoryview(self._read)[:length], 0
+        file.seek(base)
+        while done < length and (count := file.readinto(data[done:])):
+            done += count
+        return data[:done]
+
+    def chosen(self, blocks: NDArray[np.uint8], numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Returns some of the blocks (B, 512), until the next call."""
+        if len(numbers) > len(self._content):
+            self._content = np.empty((len(blocks), BLOCK), np.uint8)
+        content = self._content[: len(numbers)]
+        return blocks.take(numbers, axis=0, out=content, mode="clip")
+
+
+BUFFERS = Buffers()
+
+
 class TarWalk:
     """Yields the members of a tar file, some at a time, from its begin to its end.
 
@@ -103,26 +133,27 @@ class TarWalk:
         self._path = path
         self._called = called
         self._position = 0
+        self._ahead = 0
         self._count = 0
         self.labels: dict[int, bytes] = {}
 
     def __iter__(self) -> Iterator[Members]:
-        number = os.open(self._path, READ_ONLY)
-        try:
-            self._size = os.fstat(number).st_size
-            yield from self._walk(number)
-        finally:
-            os.close(number)
+        with open(os.open(self._path, READ_ONLY), "rb", buffering=0) as file:  # noqa: PTH123
+            self._size = os.fstat(file.fileno()).st_size
+            yield from self._walk(file)
 
-    def _walk(self, number: int) -> Iterator[Members]:
-        length, ended = LARGEST, False
+    def _walk(self, file: FileIO) -> Iterator[Members]:
+        length, ended, number = LARGEST, False, file.fileno()
         while not ended:
             base = self._position
             if base + BLOCK > self._size:
                 raise self._damaged("ends without the mark of its end: it was cut off", base)
-            data = read_at(number, length, base)
-            if length == LARGEST:
-                read_ahead(number, AHEAD, base + length)
+            data = BUFFERS.read(file, length, base)
+            if length == LARGEST and base + length + AHEAD // 2 > self._ahead:
+                # Rarely: the system looks at every page that is asked for, also where it has it.
+                start = max(self._ahead, base + length)
+                self._ahead = base + length + AHEAD
+                read_ahead(number, self._ahead - start, start)
             blocks = np.frombuffer(data, np.uint8, len(data) // BLOCK * BLOCK).reshape(-1, BLOCK)
             headers, end = self._headers(blocks)
             whole = count_whole(headers)
@@ -144,9 +175,8 @@ class TarWalk:
 
     def _headers(self, blocks: NDArray[np.uint8]) -> tuple[Headers, int]:
         """Returns the headers among the blocks, and the number of the one that comes next."""
-        marked = np.flatnonzero(blocks[:, 257] == ord("u"))
-        marked = marked[blocks[marked, 258:262].view("<u4")[:, 0] == MARK]
-        found = Headers.of(marked, blocks[marked])
+        numbers = marked(blocks)
+        found = Headers.of(numbers, BUFFERS.chosen(blocks, numbers))
         following = found.numbers + 1 + -(-found.sizes // BLOCK)
         if len(found) and found.numbers[0] == 0 and (following[:-1] == found.numbers[1:]).all():
             end = int(following[-1])

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.depth import Depth, refuse_deep
 from sslcli.data.depth import depth_of as depth_of
-from sslcli.data.images import Pixels, Track
+from sslcli.data.images import Pixels
 from sslcli.data.resize import MIDDLE, Framing
 from sslcli.data.stored_picture import FLOATS, is_grey, load_upright, to_grey_or_rgb
 from sslcli.threads import map_in_threads
@@ -84,31 +84,6 @@ class Decoded:
     images: Pixels
     records: NDArray[np.uint8]
     bad: dict[int, str]
-
-
-def decode_files(
-    read: Callable[[int], bytes], count: int, options: DecodeOptions, track: Track
-) -> Decoded:
-    """Decodes the files read(0), ..., read(count - 1) into memory.
-
-    The result is alike for any number of threads.
-    """
-    shape = (count, options.resolution, options.resolution, options.stored_channels)
-    images = np.empty(shape, dtype=options.dtype)
-    records = np.zeros((count, RECORD), dtype=np.uint8)
-    bad: dict[int, str] = {}
-
-    def fill(index: int) -> bytes:
-        data = read(index)
-        images[index], kind = decoded(data, options, images.shape[3])
-        return record_of(data, kind)
-
-    outcomes = read_each(fill, count, options.workers)
-    for index, outcome in enumerate(track(outcomes, total=count, label="decoding pictures")):
-        store_outcome(outcome, index, records, bad)
-    if num_channels(records, options) != images.shape[3]:
-        images = images[..., :1].copy()
-    return Decoded(images, records, bad)
 
 
 def num_channels(records: NDArray[np.uint8], options: DecodeOptions) -> int:

@@ -21,12 +21,11 @@ from sslcli.data.decode import (
     RECORD,
     Decoded,
     DecodeOptions,
-    decoded,
     num_channels,
-    read_each,
     record_of,
     store_outcome,
 )
+from sslcli.data.decoders import decode_all
 from sslcli.data.images import LazySubset, Track
 from sslcli.data.pixel_cache import (
     UNREADABLE,
@@ -126,20 +125,17 @@ class PixelFile:
         size, channels = self.images[0].nbytes, self.images.shape[3]
         header = self.path.stat().st_size - self.images.nbytes
 
-        def fill(index: int) -> bytes:
-            row = int(missing[index])
-            data = self.listing.read(row)
-            pixels, kind = decoded(data, options, channels)
+        def store(index: int, data: bytes, pixels: NDArray[Any], kind: int) -> bytes:
             try:
-                write_at(file.fileno(), pixels.tobytes(), header + row * size)
+                write_at(file.fileno(), pixels.tobytes(), header + int(missing[index]) * size)
             except OSError as error:
                 raise WriteFailed(*error.args) from error
             return record_of(data, kind)
 
+        read = lambda index: self.listing.read(int(missing[index]))  # noqa: E731
         with self.path.open("r+b") as file:
-            yield from zip(
-                missing.tolist(), read_each(fill, len(missing), options.workers), strict=True
-            )
+            outcomes = decode_all(read, store, options, channels, self.listing.sizes[missing])
+            yield from zip(missing.tolist(), outcomes, strict=True)
 
     def _save(self) -> None:
         with self.path.open("rb") as file:

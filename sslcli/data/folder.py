@@ -89,7 +89,9 @@ class FolderConfig(ValuesConfig, CutConfig):
         changes_results=False,
     )
     workers: int | None = setting(
-        None, "threads that decode; null: one a core", changes_results=False
+        None,
+        "threads that decode, or, of thousands of small pictures, processes; null: one a core",
+        changes_results=False,
     )
 
     duplicates: Duplicates = setting(Duplicates.warn, MEANING, added_later=True)

@@ -16,8 +16,6 @@ from sslcli.data.decode import (
     RECORD,
     Decoded,
     DecodeOptions,
-    decode_files,
-    decoded,
     looked_at,
     num_channels,
     read_each,
@@ -25,18 +23,19 @@ from sslcli.data.decode import (
     record_of,
     store_outcome,
 )
+from sslcli.data.decoders import Decoders, decode_files
 from sslcli.data.images import LazySubset, Track
 from sslcli.data.pixel_cache import Records, keep, kept_records
 from sslcli.data.scan import Listing
 from sslcli.errors import RunFailed
-from sslcli.threads import consume, map_in_threads
 
 
 def decode_to_memory(
     listing: Listing, rows: NDArray[np.int64], options: DecodeOptions, track: Track
 ) -> Decoded:
     """Decodes the pictures at every start."""
-    return decode_files(lambda index: listing.read(int(rows[index])), len(rows), options, track)
+    read = lambda index: listing.read(int(rows[index]))  # noqa: E731
+    return decode_files(read, listing.sizes[rows], options, track)
 
 
 def decode_on_demand(
@@ -89,7 +88,8 @@ class FilePixels:
         side = options.resolution
         self.shape: tuple[int, ...] = (len(listing), side, side, channels)
         self._listing = listing
-        self._options = options
+        self._dtype = options.dtype
+        self._decoders = Decoders(options, channels, listing.sizes)
         # For good: what is filtered for a time is so for all threads, and would be seen to be
         # undone by them.
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -99,20 +99,17 @@ class FilePixels:
 
     def __getitem__(self, chosen: slice | NDArray[np.int64], /) -> NDArray[Any]:
         rows = np.arange(len(self))[chosen]
-        images = np.empty((len(rows), *self.shape[1:]), dtype=self._options.dtype)
+        images = np.empty((len(rows), *self.shape[1:]), dtype=self._dtype)
 
-        def fill(index: int) -> None:
-            images[index] = self._decode(int(rows[index]))
+        def store(index: int, _: bytes, pixels: NDArray[Any], __: int) -> None:
+            images[index] = pixels
 
-        consume(map_in_threads(fill, len(rows), self._options.workers))
+        read = lambda index: self._listing.read(int(rows[index]))  # noqa: E731
+        for row, outcome in zip(rows, self._decoders.each(read, store, len(rows)), strict=True):
+            if outcome is not None:
+                raise RunFailed(
+                    f"{self._listing.path(int(row))} could not be decoded: {reason_of(outcome)}",
+                    "repair it and go on, or remove it and begin again; data.cache=disk finds such "
+                    "pictures before it trains",
+                ) from outcome
         return images
-
-    def _decode(self, row: int) -> NDArray[Any]:
-        try:
-            return decoded(self._listing.read(row), self._options, self.shape[3])[0]
-        except Exception as error:
-            raise RunFailed(
-                f"{self._listing.path(row)} could not be decoded: {reason_of(error)}",
-                "repair it and go on, or remove it and begin again; data.cache=disk finds such "
-                "pictures before it trains",
-            ) from error

@@ -13,17 +13,21 @@ import torch
 from torch import nn
 
 from sslcli import system
-from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
+from sslcli.engine.runtime_config import DeviceChoice, Parallel, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.processes import launched_as, size
 
 
 @dataclass(frozen=True)
 class Compute:
-    """Holds a device, and the autocast dtype of the forward pass (None: float32)."""
+    """Holds a device, and the autocast dtype of the forward pass (None: float32).
+
+    `shards`: whether several processes share large weights out among them.
+    """
 
     device: torch.device
     dtype: torch.dtype | None
+    shards: bool = False
 
     @classmethod
     def choose(cls, config: RuntimeConfig) -> Compute:
@@ -44,7 +48,8 @@ class Compute:
             torch.cuda.set_device(device)
         if device.type == "cpu":
             _keep_freed_memory()
-        return cls(device, _dtype(config.precision, device.type))
+        shards = config.parallel is Parallel.shard and num > 1
+        return cls(device, _dtype(config.precision, device.type), shards)
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         if self.dtype is None:

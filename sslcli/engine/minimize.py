@@ -18,9 +18,10 @@ from sslcli.choices import Misfit, answerable
 from sslcli.engine.device import Compute
 from sslcli.engine.frozen_encoders import FrozenEncoders
 from sslcli.engine.optim_config import OPTIMIZERS, OptimConfig
+from sslcli.engine.replicas import Replicas
 from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
-from sslcli.processes import average_, largest, size
+from sslcli.processes import largest, size
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Minimizer:
         self._learner = learner
         self._called = False
         self._frozen = FrozenEncoders()
+        self.replicas = Replicas()
 
     @classmethod
     def of(
@@ -73,10 +75,12 @@ class Minimizer:
         learning_rate: Callable[[int], float],
         weight_decay: Callable[[int], float] | None = None,
         frozen_steps: int = 0,
+        replicas: Replicas | None = None,
     ) -> Minimizer:
         """Builds a minimizer with an optimizer, as configured, for every player.
 
-        In the first `frozen_steps` the players' encoders do not learn.
+        In the first `frozen_steps` the players' encoders do not learn. `replicas` says how
+        processes share the work, by default `Replicas()`.
         Raises SslcliError where the learner's rates are not those of its players.
         """
         name, rates = type(learner).__name__, learner.learning_rates()
@@ -98,6 +102,9 @@ class Minimizer:
         }
         minimizer = cls(players, compute, learning_rate, weight_decay, name)
         minimizer._frozen = frozen
+        minimizer.replicas = replicas or minimizer.replicas
+        for player in players.values():
+            minimizer.replicas.adapt(player.optimizer)
         return minimizer
 
     def __call__(self, loss: Tensor, *players: str) -> None:
@@ -124,12 +131,11 @@ class Minimizer:
                     f"{self._learner} trains nothing beside the encoder, which is frozen",
                     "leave encoder.frozen_epochs out",
                 )
-            self._scaler.scale(loss).backward(inputs=inputs)  # type: ignore[no-untyped-call]
-            average_([parameter.grad for parameter in inputs if parameter.grad is not None])
+            self.replicas.backward(self._scaler.scale(loss), inputs)
             for player in trained:
                 if player.clip_norm > 0:
                     self._scaler.unscale_(player.optimizer)
-                    nn.utils.clip_grad_norm_(player.parameters, player.clip_norm)
+                    self.replicas.clip(player.parameters, player.clip_norm)
                 self._scaler.step(player.optimizer)
         # Autocast caches weights in half precision; the rest of the step must see the new ones.
         torch.clear_autocast_cache()
@@ -199,8 +205,15 @@ class Minimizer:
         return {"optimizers": optimizers, "scaler": self._scaler.state_dict()}
 
     def load_state(self, state: dict[str, Any]) -> None:
+        """Loads what `state` returned, of any number of processes."""
         for name, player in self._players.items():
-            player.optimizer.load_state_dict(state["optimizers"][name])
+            saved = dict(state["optimizers"][name])
+            saved["state"] = {
+                index: self.replicas.own(values, dict.fromkeys(values, player.parameters[index]))
+                for index, values in saved["state"].items()
+            }
+            player.optimizer.load_state_dict(saved)
+            self.replicas.adapt(player.optimizer)
         self._scaler.load_state_dict(state["scaler"])
 
 

@@ -36,6 +36,13 @@ class Precision(Enum):
     fp16 = "fp16"
 
 
+class Parallel(Enum):
+    """Names what each of several processes holds: all weights, or its part of the large ones."""
+
+    replicate = "replicate"
+    shard = "shard"
+
+
 MOST_THREADS = 1024
 """OpenMP crashes where the system cannot start the requested number of threads."""
 
@@ -53,15 +60,38 @@ class RuntimeConfig:
     compile: bool = setting(
         False, "torch.compile the encoder: slow to start, faster later", changes_results=False
     )
+    parallel: Parallel = setting(
+        Parallel.replicate,
+        "several processes: each holds all weights (replicate), or its part of the large ones "
+        "(shard)",
+        changes_results=False,
+    )
     threads: int = setting(0, "CPU threads of torch; 0: as torch chooses", changes_results=False)
     outputs: str = setting(
         "outputs", "folder under which runs are made and looked for", changes_results=False
     )
     tensorboard: bool = setting(
-        False, "also write metrics for TensorBoard (extra: tensorboard)", changes_results=False
+        False, "short for runtime.trackers=[tensorboard]", changes_results=False
+    )
+    trackers: list[str] = setting(
+        [],
+        "programs that get what the run records: tensorboard, mlflow, wandb, trackio (extras)",
+        changes_results=False,
     )
 
     def __post_init__(self) -> None:
+        shards = self.parallel is Parallel.shard
+        must_be, fix = "false where runtime.parallel is shard", "leave one of the two out"
+        require(not (self.compile and shards), "runtime.compile", True, must_be, fix)
+        half = self.precision is Precision.fp16
+        must_be, fix = "bf16 or fp32 where runtime.parallel is shard", "use runtime.precision=bf16"
+        require(not (half and shards), "runtime.precision", "fp16", must_be, fix)
         must_be, fix = f"from 0 to {MOST_THREADS}", "0 lets sslcli choose"
         good = 0 <= self.threads <= MOST_THREADS
         require(good, "runtime.threads", self.threads, must_be, fix)
+
+    @property
+    def all_trackers(self) -> list[str]:
+        """Returns the trackers' names."""
+        also = self.tensorboard and "tensorboard" not in self.trackers
+        return ["tensorboard"] * also + self.trackers

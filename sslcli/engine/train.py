@@ -165,7 +165,7 @@ class _Journal:
     def measure(self, done: int, evaluate: Evaluate) -> None:
         """Records what rank 0 measures; leaves the modules in train mode."""
         began, leads = time.perf_counter(), processes.rank() == 0
-        with processes.as_if_alone():
+        with self.minimize.replicas.shown(), processes.as_if_alone():
             values = evaluate(done) if leads else {}
         self.modules.train()
         self.record(done, values, {"seconds": round(time.perf_counter() - began, 3)})
@@ -176,11 +176,13 @@ class _Journal:
         Raises RunFailed where the state of other ranks is not that of rank 0.
         """
         require_agreement(self.learner, self.modules)
-        state = {
-            "modules": self.modules.state_dict(),
-            "minimize": self.minimize.state(),
-            "meter": self.meter.state(),
-        }
+        state = self.minimize.replicas.whole(
+            {
+                "modules": self.modules.state_dict(),
+                "minimize": self.minimize.state(),
+                "meter": self.meter.state(),
+            }
+        )
         if processes.rank() == 0:
             self.phase.save(done, state, last)
             self.phase.note(done, self.clock.total)
@@ -200,7 +202,7 @@ def _restore(
         return 0, False
     step, state, finished = checkpoint
     try:
-        load_state(modules, state["modules"])
+        load_state(modules, minimize.replicas.own(state["modules"], modules.state_dict()))
         minimize.load_state(state["minimize"])
         meter.load_state(state["meter"], compute.device)
     except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as reason:

@@ -86,14 +86,15 @@ def _solve_together(
 def newton(problem: LogisticRegression, l2: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Runs truncated Newton from weights (S, K, P) until each strength's gap is in tolerance.
 
-    A strength that is finished drops out. The host waits once a step, and in `newton_direction`.
+    A strength that is finished drops out. The host waits in `newton_direction`, for a step that was
+    not tried there, and for each halving.
     Returns the weights, and the indices of strengths that are not finished. Source: Nocedal &
     Wright 2006, algorithm 7.1 (line search Newton-CG), backtracking by algorithm 3.1.
     """
     found, rows = weights.clone(), torch.arange(len(l2), device=l2.device)
     log_p = torch.log_softmax(problem.logits(weights), dim=2)
     losses = problem.losses(log_p, weights, l2)
-    preconditioner, spent = None, 0
+    preconditioner, spent, num_products = None, 0, 0
     for _ in range(MAX_STEPS):
         p = log_p.exp()
         penalty = _penalty(l2, weights.shape[2])
@@ -101,17 +102,12 @@ def newton(problem: LogisticRegression, l2: Tensor, weights: Tensor) -> tuple[Te
         # A new preconditioner costs as much as this many products with the Hessian.
         if preconditioner is None or spent >= weights.shape[2] / (2 * weights.shape[1]):
             preconditioner, spent = Preconditioner.at(problem, p, l2), 0
-        allowed = tolerance(in_float64(l2))
-        direction, rest, num_products = newton_direction(
-            problem, p, gradient, penalty, preconditioner, allowed.to(l2) / 5
+        descent = _Descent(problem, (weights, log_p, losses), gradient, l2)
+        read, num_products = newton_direction(
+            problem, p, gradient, penalty, preconditioner, descent, num_products
         )
         spent += num_products
-        slope = in_float64(gradient * direction).sum(dim=(1, 2))
-        # The quadratic model's decrease, and what its inexact minimum leaves.
-        close = in_float64(rest) / 2 - slope / 2 <= allowed
-        weights, log_p, losses, closed = _descend(
-            problem, (weights, log_p, losses), direction, slope, l2, close
-        )
+        weights, log_p, losses, closed = descent.finish(read)
         found[rows] = weights
         left = _indices(rows, closed, False)
         rows = rows[left]
@@ -130,21 +126,23 @@ def newton_direction(
     gradient: Tensor,
     penalty: Tensor,
     preconditioner: Preconditioner,
-    enough: Tensor,
-) -> tuple[Tensor, Tensor, int]:
+    descent: _Descent,
+    expected: int,
+) -> tuple[list[int], int]:
     """Solves H d = -gradient by preconditioned conjugate gradients, all strengths at once.
 
-    Returns d (S, K, P), each strength's squared residual (S,) in the preconditioner's metric, and
-    the number of iterations. A strength drops out when its residual is FORCING of the first, or the
-    square is `enough` (S,); this is read ever more rarely (FIRST_READ). Source: Nocedal & Wright
-    2006, algorithm 5.3.
+    `descent` tries d (S, K, P) and each strength's squared residual (S,) in the preconditioner's
+    metric, from `expected` iterations on. Returns what it asks of the last, as read by the host,
+    and the number of iterations. A strength drops out when its residual is FORCING of the first, or
+    the square is a fifth of what `descent` allows; this is read ever more rarely (FIRST_READ).
+    Source: Nocedal & Wright 2006, algorithm 5.3.
     """
     found, rests = torch.zeros_like(gradient), gradient.new_zeros(len(gradient))
     rows = torch.arange(len(gradient), device=gradient.device)
     residual, direction = -gradient, torch.zeros_like(gradient)
     solved = preconditioner.solve(residual)
     search, square = solved, (residual * solved).sum(dim=(1, 2))
-    target = (square * FORCING**2).maximum(enough)
+    target = (square * FORCING**2).maximum(descent.allowed.to(square) / 5)
     iteration, next_read = 0, FIRST_READ
     while True:
         iteration += 1
@@ -162,9 +160,16 @@ def newton_direction(
             continue
         next_read += iteration // 2 + FIRST_READ
         found[rows], rests[rows] = direction, square
-        left = _indices(rows, (square > target).tolist(), True)
+        unsolved, read = (square > target).long(), []
+        if iteration < expected:
+            marks = unsolved.tolist()
+        else:  # tried in vain it costs a product; else the host waits once for both
+            asked = descent.try_whole(found, rests)
+            both = torch.cat([asked, unsolved.to(asked)]).tolist()
+            read, marks = both[: len(asked)], both[len(asked) :]
+        left = _indices(rows, marks, True)
         if not len(left) or iteration >= MAX_PRODUCTS:
-            return found, rests, iteration
+            return read or descent.try_whole(found, rests).tolist(), iteration
         if len(left) < len(rows):
             rows = rows[left]
             p, preconditioner = p[:, left], preconditioner.of(left)
@@ -172,40 +177,68 @@ def newton_direction(
             search, square, target = search[left], square[left], target[left]
 
 
-def _descend(
-    problem: LogisticRegression,
-    now: tuple[Tensor, Tensor, Tensor],
-    direction: Tensor,
-    slope: Tensor,
-    l2: Tensor,
-    close: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
-    """Halves the steps that do not descend enough; `now` is weights, log p, losses.
+class _Descent:
+    """Takes a step from weights (S, K, P), halved where it does not descend enough.
 
-    Returns the three after the step, and `close` as read by the host.
+    `now` is the weights, their log-probabilities (N, S, K) and losses (S,).
     """
-    weights, log_p, losses = now
-    change = problem.logits(direction)
-    size = torch.ones_like(slope)
-    for _ in range(MAX_HALVINGS):
-        step = size.to(weights)
-        moved = weights + step[:, None, None] * direction
+
+    def __init__(
+        self,
+        problem: LogisticRegression,
+        now: tuple[Tensor, Tensor, Tensor],
+        gradient: Tensor,
+        l2: Tensor,
+    ) -> None:
+        self.allowed = tolerance(in_float64(l2))
+        self._problem, self._now, self._gradient, self._l2 = problem, now, gradient, l2
+
+    def try_whole(self, direction: Tensor, rest: Tensor) -> Tensor:
+        """Tries the whole step to the inexact minimum, which leaves squared residuals `rest`.
+
+        Returns what the host must know (1 + S,), int64: how many strengths are too steep there, and
+        whether each is close to its minimum.
+        """
+        self._direction, self._change = direction, self._problem.logits(direction)
+        self._slope = in_float64(self._gradient * direction).sum(dim=(1, 2))
+        # The quadratic model's decrease, and what its inexact minimum leaves.
+        self._close = in_float64(rest) / 2 - self._slope / 2 <= self.allowed
+        self._size = torch.ones_like(self._slope)
+        return self._try()
+
+    def finish(self, read: list[int]) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
+        """Halves the steps that are too steep, by what the host has `read` of `try_whole`.
+
+        Returns the three after the step, and which strengths are close to their minimum.
+        """
+        for _ in range(MAX_HALVINGS - 1):
+            if not read[0]:
+                break
+            self._size = torch.where(self._steep, self._size / 2, self._size)
+            read = self._try().tolist()
+        moved, moved_p, moved_losses = self._moved
+        if read[0]:
+            weights, log_p, losses = self._now
+            moved_losses = torch.where(self._steep, losses, moved_losses)
+            keep = self._steep.to(weights.device)[:, None]
+            moved = torch.where(keep[..., None], weights, moved)
+            moved_p = torch.where(keep, log_p, moved_p)
+        return moved, moved_p, moved_losses, [bool(ready) for ready in read[1:]]
+
+    def _try(self) -> Tensor:
+        weights, log_p, losses = self._now
+        step = self._size.to(weights)
+        moved = weights + step[:, None, None] * self._direction
         # Softmax takes log-probabilities for logits: they differ by a shift.
-        moved_p = torch.log_softmax(log_p + step[:, None] * change, dim=2)
-        moved_losses = problem.losses(moved_p, moved, l2)
+        moved_p = torch.log_softmax(log_p + step[:, None] * self._change, dim=2)
+        moved_losses = self._problem.losses(moved_p, moved, self._l2)
         rounding = ROUNDING * (1 + losses.abs())
-        steep = moved_losses > losses + SUFFICIENT * size * slope + rounding
-        num_steep, *closed = torch.cat([steep.sum()[None], close.long()]).tolist()
-        if not num_steep:
-            return moved, moved_p, moved_losses, [bool(ready) for ready in closed]
-        size = torch.where(steep, size / 2, size)
-    still = torch.where(steep, losses, moved_losses)
-    keep = steep.to(weights.device)[:, None]
-    moved, moved_p = torch.where(keep[..., None], weights, moved), torch.where(keep, log_p, moved_p)
-    return moved, moved_p, still, [bool(ready) for ready in closed]
+        self._steep = moved_losses > losses + SUFFICIENT * self._size * self._slope + rounding
+        self._moved = moved, moved_p, moved_losses
+        return torch.cat([self._steep.sum()[None], self._close.long()])
 
 
-def _indices(beside: Tensor, values: list[bool], wanted: bool) -> Tensor:
+def _indices(beside: Tensor, values: Sequence[int], wanted: bool) -> Tensor:
     """Returns where the host's `values` are `wanted`, on the device of `beside`."""
     chosen = [index for index, value in enumerate(values) if value == wanted]
     return torch.tensor(chosen, dtype=torch.int64, device=beside.device)

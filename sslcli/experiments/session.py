@@ -20,9 +20,9 @@ from sslcli.engine.device import Compute
 from sslcli.engine.environment import environment
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import OptimConfig
+from sslcli.engine.replicas import Replicas
 from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.engine.slowdown import SlowdownAlarm
-from sslcli.engine.tensorboard import tensorboard_writer
 from sslcli.engine.threads import Threads, choose_threads
 from sslcli.engine.train import Periods, Pictures, ProgressListener, train
 from sslcli.engine.trial import fastest_threads
@@ -111,8 +111,6 @@ def open_session(
     threads = _threads(run, runtime, console)
     compute = Compute.choose(replace(runtime, threads=threads.number))
     processes.join(compute.device.type)
-    if runtime.tensorboard:
-        run.mirror = tensorboard_writer(run.folder)
     if processes.rank():
         processes.from_first(None)  # rank 0 alone downloads, and decodes into a cache
     if run.facts.get("data", {}).get("fingerprint"):
@@ -230,20 +228,30 @@ def train_phase(
     def weight_decay(step: int) -> float:
         return optim.weight_decay_at(step, num_steps)
 
+    learner, replicas = training.learner, Replicas()
+    if session.compute.shards:
+        from sslcli.engine.shards import Shards  # half a second
+
+        shards = replicas = Shards(learner)
+        learner = shards.learner
     minimize = Minimizer.of(
-        training.learner,
+        learner,
         optim,
         session.compute,
         learning_rate,
         weight_decay,
         training.frozen_steps,
+        replicas,
     )
     phase = Phase(session.run, name, recording.keep_last, training.seed)
     if session.try_threads and not session.run.facts.get("trained"):
         _try_threads(session, training, minimize)
-    with session.console.training(label or name, num_steps) as listener:
-        return train(
-            training.learner,
+    with (
+        session.console.training(label or name, num_steps) as listener,
+        replicas.name_mixing(),
+    ):
+        speed = train(
+            learner,
             pictures,
             minimize,
             training.evaluate,
@@ -254,6 +262,8 @@ def train_phase(
             session.compute,
             wrap_listener(SlowdownAlarm(listener, session.console.warn)),
         )
+    replicas.show()
+    return speed
 
 
 def _try_threads(session: Session, training: Training, minimize: Minimizer) -> None:

@@ -23,11 +23,13 @@ from sslcli.experiments.table import EXPERIMENTS
 from sslcli.input_files import with_absolute_files
 from sslcli.jobs.changed_code import Provenance, note_provenance, require_same_provenance
 from sslcli.jobs.requeue import begun_before, job_facts, queue_again
+from sslcli.jobs.tracking import tracked
 from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
 from sslcli.saved import Saved, choices_of, read, to_config, to_yaml
 from sslcli.text import first_line, shell_path
+from sslcli.trackers.table import require_trackers
 from sslcli.trained.data import moved
 
 
@@ -84,8 +86,9 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
 def resolved(command: str, config: Any) -> Any:
     """Returns the config with absolute paths for names of runs and relative paths.
 
-    Raises SslcliError where a run, or a file that the config reads, is not there.
+    Raises SslcliError where a run, a file that the config reads, or a tracker is not there.
     """
+    require_trackers(config.runtime.all_trackers)
     return with_absolute_files(EXPERIMENTS[command].load_config().resolve(config))
 
 
@@ -142,7 +145,9 @@ def _continue(
         note_provenance(run, command, config)
         run.update(status="running", error=None)
         config = _with_moved_data(config, run.facts.get("data_root"))
-        _run(EXPERIMENTS[command].load_work, config, run, console)
+        leads = launched_as().rank == 0
+        with tracked(run, config.runtime.all_trackers if leads else [], console):
+            _run(EXPERIMENTS[command].load_work, config, run, console)
 
 
 def _with_moved_data(config: Any, root: str | None) -> Any:

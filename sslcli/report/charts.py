@@ -7,9 +7,7 @@ no colours of paper, ink and grid: the page gives it its own, light or dark.
 from __future__ import annotations
 
 import html
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,21 +15,10 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from sslcli.report.curves import (
-    MANY_POINTS,
-    NOT_CURVES,
-    Records,
-    curves_of,
-    is_number,
-    phases_of,
-    running_mean,
-    title_of,
-    y_limits,
-)
+from sslcli.report.curves import MANY_POINTS, is_number, running_mean, title_of, y_limits
+from sslcli.report.families import Line, most_points, thinned_points
 from sslcli.report.style import COLOURS, FEW_POINTS
 
-LINE_POINTS, PANEL_POINTS = 1_500, 6_000
-"""Points of a line, and of all lines of a panel, about: more than a screen shows."""
 MAX_TICKS = 10
 """Number of values of a setting up to which each has its tick."""
 PANEL, GAP, GAP_WITH_AXIS, ABOVE, BELOW = 150, 42, 70, 30, 60
@@ -41,52 +28,6 @@ MAX_NAMED, NAME = 8, 20
 """
 MAX_PRINTED = 12
 """Number of classes up to which a confusion matrix shows its values."""
-
-DIAGNOSTICS = (
-    "feature_std",
-    "effective_rank",
-    "dead_dimensions",
-    "uniformity",
-    "alignment",
-    "separation",
-    "lidar",
-)
-
-
-@dataclass(frozen=True)
-class Line:
-    """Holds a curve's name, `x` and `y` (n,); lines of one `colour` belong together."""
-
-    name: str
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    colour: int = 0
-
-
-Panels = dict[str, list[Line]]
-"""Lines by the metric that they show."""
-
-
-def curves_by_family(
-    records: Records, name: str = "", colour: int | None = None
-) -> dict[str, Panels]:
-    """Returns a run's curves over epochs by family, such as training or validation.
-
-    Each phase has a line, in its own colour or in `colour`; the line's name begins with `name`.
-    """
-    in_epochs = [record for record in records if record.get("epoch")]
-    phases = phases_of(curves_of(in_epochs))
-    families: dict[str, Panels] = {"training": {}, "validation": {}}
-    for while_training in (True, False):
-        chosen = [record for record in in_epochs if ("loss" in record) == while_training]
-        for metric, by_phase in curves_of(chosen).items():
-            panels = families.setdefault(_family(metric, while_training), {})
-            for phase, (x, y) in by_phase.items():
-                words = [name, phase if len(phases) > 1 else ""]
-                index = phases.index(phase) if colour is None else colour
-                line = Line(" ".join(filter(None, words)), x, y, index)
-                panels.setdefault(metric, []).append(line)
-    return {family: panels for family, panels in families.items() if panels}
 
 
 def draw_curves(
@@ -102,7 +43,7 @@ def draw_curves(
     figure = _stack(len(panels), GAP, legend=NAME * len(named), titles=titles)
     seen: set[str] = set()
     for row, (metric, lines) in enumerate(panels.items(), start=1):
-        most = max(40, min(LINE_POINTS, PANEL_POINTS // len(lines)))
+        most = most_points(len(lines))
         for line in lines:
             traces = _traces(line, most, in_legend=line.name not in seen)
             figure.add_traces(traces, rows=row, cols=1)
@@ -182,33 +123,6 @@ def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str]) -> go.Figu
     return figure
 
 
-def thin(
-    x: NDArray[np.float64], y: NDArray[np.float64], most: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns about `most` of the points (n,), the ends and all extremes among them."""
-    if len(x) <= most:
-        return x, y
-    edges = np.linspace(0, len(x), most // 2, dtype=np.int64)
-    indices = {0, len(x) - 1}
-    for begin, end in itertools.pairwise(edges):
-        indices |= {int(begin + y[begin:end].argmin()), int(begin + y[begin:end].argmax())}
-    chosen = sorted(indices)
-    return x[chosen], y[chosen]
-
-
-def is_headline(metric: str) -> bool:
-    """Tells whether a number measures a run's quality rather than its course."""
-    return _family(metric, True) == "training" and metric not in NOT_CURVES
-
-
-def _family(metric: str, while_training: bool) -> str:
-    if metric.startswith("learning_rate"):
-        return "learning rate"
-    if metric in DIAGNOSTICS:
-        return "diagnostics"
-    return "training" if while_training else "validation"
-
-
 def _escaped(text: str) -> str:
     return html.escape(text, quote=False)
 
@@ -251,7 +165,7 @@ def _traces(line: Line, most: int, in_legend: bool) -> list[go.Scatter]:
     """
     name = _escaped(line.name)
     curve = go.Scatter(
-        **_points(line.x, line.y, most),
+        **thinned_points(line.x, line.y, most),
         name=name,
         legendgroup=name,
         showlegend=in_legend,
@@ -261,11 +175,7 @@ def _traces(line: Line, most: int, in_legend: bool) -> list[go.Scatter]:
     )
     if len(line.x) < MANY_POINTS:
         return [curve]
-    mean = go.Scatter(curve).update(**_points(line.x, running_mean(line.y), most), hoverinfo="skip")
+    mean = go.Scatter(curve).update(
+        **thinned_points(line.x, running_mean(line.y), most), hoverinfo="skip"
+    )
     return [curve.update(line_width=1, opacity=0.35, showlegend=False), mean]
-
-
-def _points(x: NDArray[np.float64], y: NDArray[np.float64], most: int) -> dict[str, list[float]]:
-    """Returns the thinned points to 5 digits, which keeps the page small."""
-    axes = zip("xy", thin(x, y, most), strict=True)
-    return {axis: [float(f"{value:.5g}") for value in values] for axis, values in axes}

@@ -9,7 +9,7 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ def save_views(
 
 
 def save_curves(
-    path: Path, records: Records, normal_loss: Mapping[str, float | None] | None = None
+    path: Path | IO[bytes], records: Records, normal_loss: Mapping[str, float | None] | None = None
 ) -> None:
     """Draws a panel for every metric, over epochs; a line for every phase.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +28,7 @@ MAX_PANELS = 12
 
 
 def save_run_curves(
-    path: Path, groups: Mapping[str, Sequence[Records]], metrics: Sequence[str]
+    path: Path | IO[bytes], groups: Mapping[str, Sequence[Records]], metrics: Sequence[str]
 ) -> int:
     """Draws a panel for each of `metrics` that was recorded, in each phase.
 

@@ -10,6 +10,7 @@ Does not import torch.
     log.txt            messages, warnings and progress
     figures/           pictures of the run
     snapshots/         the encoders of chosen epochs, a folder each
+    trackers/          what trackers have got (see trackers/sent.py)
 
 A file that others read is replaced completely or not at all. Only metrics.jsonl grows; a resumed
 run cuts it back to the checkpoint.
@@ -22,7 +23,6 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -72,8 +72,6 @@ class Run:
         self._seconds_before = float(before.get("seconds", 0.0))
         self._processor_before = float(before.get("processor_seconds", 0.0))
         self._opened, self._processor_opened = time.monotonic(), time.process_time()
-        self.mirror: Callable[[dict[str, Any]], None] | None = None
-        """Gets every record as well (TensorBoard)."""
 
     def __enter__(self) -> Run:
         self._lock.keep_touched()
@@ -141,8 +139,6 @@ class Run:
         assert self._metrics is not None
         self._metrics.write((json.dumps(record, allow_nan=False) + "\n").encode())
         self._metrics.flush()
-        if self.mirror is not None:
-            self.mirror(record)
 
     def metrics_size(self) -> int:
         """Flushes metrics.jsonl to the disk; returns its bytes, which checkpoints store."""

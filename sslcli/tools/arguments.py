@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -56,6 +57,16 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Nam
 
     parser.error = error  # type: ignore[method-assign]
     return parser.parse_intermixed_args(arguments)
+
+
+def require_writable(target: Path, option: str) -> None:
+    """Raises SslcliError where no file or folder can be made at `target`."""
+    there = next(folder for folder in target.absolute().parents if folder.exists())
+    if not there.is_dir():
+        raise SslcliError(f"{option} {target}: {there} is a file", f"choose another {option}")
+    if not os.access(there, os.W_OK):
+        message = f"{option} {target}: {there} may not be written to"
+        raise SslcliError(message, f"choose another {option}, or make it writable")
 
 
 def require_free(targets: list[Path], force: bool, option: str = "--output") -> None:

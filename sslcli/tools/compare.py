@@ -15,6 +15,7 @@ from sslcli.errors import SslcliError
 from sslcli.files import written_whole
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_records
+from sslcli.runs.listing import short_names
 from sslcli.runs.summary import (
     SEED,
     WHERE,
@@ -28,7 +29,6 @@ from sslcli.runs.summary import (
 )
 from sslcli.text import as_word, printable
 from sslcli.tools.arguments import add_outputs, parse, require_free
-from sslcli.tools.runs import short_names
 
 Group = list[Summary]
 """Runs that differ in the seed alone: one column."""

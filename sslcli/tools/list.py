@@ -1,4 +1,4 @@
-"""`sslcli list` lists the methods, data, encoders, optimizers or experiments."""
+"""`sslcli list` lists methods, data, encoders, optimizers, trackers or experiments."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.tools.arguments import parse
+from sslcli.trackers.table import TRACKERS
 
 GROUP = {"methods": "method", "data": "data", "encoders": "encoder", "optimizers": "optim"}
 WIDTH = 90
@@ -22,9 +23,10 @@ WIDTH = 90
 
 def main(arguments: list[str], console: Console) -> int:
     parser = argparse.ArgumentParser(prog="sslcli list", description=__doc__)
-    parser.add_argument("what", choices=[*GROUP, "experiments"], help="what to list")
+    others = {"trackers": _trackers, "experiments": _experiments}
+    parser.add_argument("what", choices=[*GROUP, *others], help="what to list")
     what = parse(parser, arguments).what
-    console.columns(what, _experiments() if what == "experiments" else _choices(GROUP[what]))
+    console.columns(what, others[what]() if what in others else _choices(GROUP[what]))
     return 0
 
 
@@ -45,6 +47,10 @@ def _meaning(table: Mapping[str, type[Any]], name: str) -> str:
         return textwrap.shorten(fault.message, WIDTH, placeholder=" …")
     package = package_in(table, name)
     return meaning if package is None else f"{meaning} ({package})"
+
+
+def _trackers() -> list[tuple[str, str]]:
+    return [(name, _meaning(TRACKERS, name)) for name in TRACKERS]
 
 
 def _experiments() -> list[tuple[str, str]]:

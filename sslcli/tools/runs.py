@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
-import datetime
 import json
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sslcli.console import Console
-from sslcli.errors import SslcliError, nearest
+from sslcli.errors import SslcliError
+from sslcli.runs.listing import reader, result_of, runs_having, short_names, started_at
 from sslcli.runs.summary import Summary, summaries
 from sslcli.text import as_word, duration, printable
 from sslcli.tools.arguments import parse
 
-FACTS = ("status", "command", "started", "seconds", "host", "identity")
-"""Entries of run.json for filters and --sort, besides choices, metrics and settings."""
 COLUMNS = ("run", "status", "command", "method", "data", "started", "time", "result")
 EXAMPLES = """\
 examples
@@ -33,7 +29,7 @@ def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), _joined(arguments))
     folder, wanted = _folder_and_filters(given.words)
     found = summaries(folder)
-    runs = _chosen(found, wanted)
+    runs = runs_having(found, wanted)
     if given.sort is not None:
         runs = _sorted(runs, given.sort)
     if given.json:
@@ -102,61 +98,12 @@ def _folder_and_filters(words: list[str]) -> tuple[Path, list[tuple[str, str]]]:
     return folder, filters
 
 
-def _chosen(runs: list[Summary], wanted: list[tuple[str, str]]) -> list[Summary]:
-    """Returns the runs that have all wanted values.
-
-    Filters by entries of run.json first: config.yaml is slow, and parsed only for the runs left.
-    """
-    quick = {key for run in runs for key in _known(run)}
-    for key, typed in sorted(wanted, key=lambda pair: pair[0] not in quick):
-        if runs:
-            values = _reader(runs, key)
-            runs = [run for run in runs if key in (own := values(run)) and _is(own[key], typed)]
-    return runs
-
-
-def _reader(runs: Sequence[Summary], key: str) -> Callable[[Summary], Mapping[str, Any]]:
-    """Returns the function that reads the key from run.json, or else from config.yaml.
-
-    Raises SslcliError where no run has the key.
-    """
-    for values in (_known, _settings):
-        if any(key in values(run) for run in runs):
-            return values
-    keys = {known for run in runs for values in (_known, _settings) for known in values(run)}
-    near = nearest(key, keys)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    fix = f"{hint}there is {', '.join(FACTS)}, every metric, and every setting of a config.yaml"
-    raise SslcliError(f"no run has a {printable(key)!r}", fix)
-
-
-def _known(run: Summary) -> dict[str, Any]:
-    return {
-        **run.metrics,
-        **run.choices,
-        **{name: run.facts[name] for name in FACTS if name in run.facts},
-    }
-
-
-def _settings(run: Summary) -> dict[str, Any]:
-    with contextlib.suppress(SslcliError):  # a run without a config has no settings
-        return run.settings
-    return {}
-
-
-def _is(value: Any, typed: str) -> bool:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):
-            return float(typed) == value
-    return as_word(value) == (typed.replace(" ", "") if isinstance(value, list) else typed)
-
-
 def _sorted(runs: list[Summary], key: str) -> list[Summary]:
     """Sorts the runs by a key; those that lack it come last in either direction."""
     if not runs:
         return runs
     name = key.removeprefix("-")
-    values = _reader(runs, name)
+    values = reader(runs, name)
     having = [run for run in runs if values(run).get(name) is not None]
     having.sort(key=lambda run: _order(values(run)[name]), reverse=key.startswith("-"))
     return having + [run for run in runs if values(run).get(name) is None]
@@ -165,15 +112,6 @@ def _sorted(runs: list[Summary], key: str) -> list[Summary]:
 def _order(value: Any) -> tuple[bool, float, str]:
     """Returns a sort key that puts numbers before text."""
     return (False, value, "") if isinstance(value, (int, float)) else (True, 0.0, as_word(value))
-
-
-def short_names(folders: Sequence[Path]) -> dict[Path, str]:
-    """Returns each run's folder name, or its path where several have that name."""
-    counted = Counter(folder.name for folder in folders)
-    return {
-        folder: printable(folder.name if counted[folder.name] == 1 else folder)
-        for folder in folders
-    }
 
 
 def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
@@ -193,35 +131,10 @@ def _row(run: Summary, name: str) -> tuple[str, ...]:
         name,
         run.status,
         *map(printable, words),
-        _started(run)[:16],
+        started_at(run)[:16],
         seconds,
-        printable(_result(run)),
+        printable(result_of(run)),
     )
-
-
-def _started(run: Summary) -> str:
-    # The last three are errors of a number that is no valid date.
-    with contextlib.suppress(KeyError, ValueError, OverflowError, OSError):
-        return datetime.datetime.fromtimestamp(run.facts["started"]).isoformat(" ", "seconds")
-    return ""
-
-
-def _result(run: Summary) -> str:
-    """Returns a run's validation metric and test accuracy, or its error or progress."""
-    if run.metrics:
-        chosen = [] if run.validation is None else [run.validation.metric]
-        shown = [name for name in dict.fromkeys([*chosen, "top1"]) if name in run.metrics] or [
-            "loss"
-        ]
-        return ", ".join(
-            f"{name.replace('_', ' ')} {run.metrics[name]:.4g}"
-            for name in shown
-            if name in run.metrics
-        )
-    if run.facts.get("error"):
-        return str(run.facts["error"])[:60]
-    steps = run.facts.get("derived", {}).get("num_steps")
-    return f"step {run.facts['step']} of {steps}" if steps and "step" in run.facts else ""
 
 
 def _write_csv(runs: Sequence[Summary]) -> None:
@@ -230,7 +143,7 @@ def _write_csv(runs: Sequence[Summary]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["run", "status", "command", "started", "seconds", *choices, *metrics])
     for run in runs:
-        facts = [run.status, run.facts.get("command"), _started(run), run.facts.get("seconds")]
+        facts = [run.status, run.facts.get("command"), started_at(run), run.facts.get("seconds")]
         values = [
             *(run.choices.get(name) for name in choices),
             *(run.metrics.get(name) for name in metrics),

@@ -71,6 +71,9 @@ TOOLS: dict[str, Tool] = {
     "report": Tool(
         "report.main", "write one HTML page of a run, or of all runs of a sweep or folder"
     ),
+    "watch": Tool(
+        "watch.main", "show a run's curves, pictures and alarms while it trains, or on a local page"
+    ),
     "compare": Tool(
         "compare", "say in which settings runs differ and what each measured, and plot their curves"
     ),
@@ -84,6 +87,7 @@ TOOLS: dict[str, Tool] = {
         composes=True,
     ),
     "new": Tool("new.main", "write a package with a method of your own to begin with"),
+    "track": Tool("track", "give a run's records to a tracker that has not got them yet"),
     "list": Tool("list", "list methods, data, encoders, experiments, …"),
     "completion": Tool("completion", "print the shell completion for bash, zsh or fish"),
 }

@@ -203,6 +203,8 @@ def test_a_sample_without_a_class_is_pretrained_on_only(tmp_path: Path) -> None:
     ("samples", "settings", "wrong"),
     [
         ([sample("a"), {"a.jpg": picture()}], {}, r"the sample a twice, each with \.jpg"),
+        ([sample("a", "1"), sample("a", "1")], {}, r"the sample a twice, each with \.(jpg|cls)"),
+        ([sample("a"), {"a.JPG": picture()}], {}, r"the sample a twice, each with \.JPG"),
         ([{"a.jpg": picture(), "a.png": picture()}], {}, r"two pictures, \.jpg and \.png"),
         ([{"a.input.jpg": picture(), "a.cls": b"1"}], {}, r"no pictures: .* \.cls \.input\.jpg"),
         ([sample("a"), {"b.cls": b"1"}], {}, "1 of 2 samples have no picture: b in"),

@@ -252,21 +252,6 @@ def test_without_labels_the_layers_are_trained_alone(sslcli: Sslcli, tmp_path: P
     assert "nothing would be trained" in outcome.err
 
 
-def test_tensorboard_gets_the_records_of_every_phase(
-    sslcli: Sslcli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sslcli.experiments import session as preparation
-
-    told: list[dict[str, Any]] = []
-    monkeypatch.setattr(preparation, "tensorboard_writer", lambda folder: told.append)
-    assert (
-        sslcli("stack-pretrain", *TINY, "finetune.epochs=1", "runtime.tensorboard=true").status == 0
-    )
-    assert {record["phase"] for record in told} == {
-        "denoising-0/layer-1", "denoising-0/layer-2", "denoising-0/finetune-2",
-    }  # fmt: skip
-
-
 def test_a_convolutional_stack_with_the_modern_choices(sslcli: Sslcli, tmp_path: Path) -> None:
     np.savez(tmp_path / "pictures.npz", **{key: pictures()[key] for key in ("x_train", "y_train")})
     outcome = sslcli(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_sslclis_own_code_counts_in_a_checkout_and_conf_does_not(
     monkeypatch.setattr(changed_code, "own_code", lambda: {**now, "files": "0"})
     outcome = sslcli("resume", str(run))
     assert outcome.status == 2
-    assert "sslcli: sslcli 0.1.0 (files" in outcome.err
+    assert f"sslcli: sslcli {version('sslcli')} (files" in outcome.err
     assert f"sslcli resume {run} --accept-changed-code" in outcome.err
     monkeypatch.setattr(changed_code, "own_code", lambda: {**now, "conf": "0"})
     assert sslcli("resume", str(run)).status == 0

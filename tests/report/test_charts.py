@@ -7,15 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from sslcli.report.charts import (
-    PANEL_POINTS,
-    Line,
-    curves_by_family,
-    draw_confusion,
-    draw_curves,
-    draw_settings,
-    thin,
-)
+from sslcli.report.charts import draw_confusion, draw_curves, draw_settings
+from sslcli.report.families import PANEL_POINTS, Line, curves_by_family, thin
 
 
 @pytest.mark.parametrize("num", [1, 2, 99, 100, 101, 10_000])

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from sslcli.report.charts import Line, draw_curves
+from sslcli.report.charts import draw_curves
 from sslcli.report.curves import curves_of, is_number, running_mean, y_limits
+from sslcli.report.families import Line
 from sslcli.report.figures import save_curves
 from sslcli.report.run_curves import save_run_curves
 

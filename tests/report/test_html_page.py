@@ -8,7 +8,8 @@ import numpy as np
 from reported import HOSTILE
 
 from sslcli.report import html_page
-from sslcli.report.charts import Line, draw_curves
+from sslcli.report.charts import draw_curves
+from sslcli.report.families import Line
 from sslcli.report.frame import written_about
 
 

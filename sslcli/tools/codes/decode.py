@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
-from sslcli.tools.arguments import add_outputs, parse, require_free
+from sslcli.tools.arguments import add_outputs, parse, require_free, require_writable
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 from sslcli.trained.code_file import read_code_file
 
@@ -21,6 +21,7 @@ def main(arguments: list[str], console: Console) -> int:
     path, folder = Path(given.codes).expanduser(), Path(given.to).expanduser()
     if folder.exists() and not folder.is_dir():
         raise SslcliError(f"--to {folder} is a file", "name a folder: --to FOLDER")
+    require_writable(folder / "any", "--to")
     codes = read_code_file(path)
 
     from sslcli.tools.codes.pictures import targets_of
@@ -32,7 +33,8 @@ def main(arguments: list[str], console: Console) -> int:
     from sslcli.tools.codes.decoding import decode  # imports torch
 
     decode(run, path, codes, targets, DeviceChoice[given.device], not given.unscaled)
-    console.say(f"decoded: {len(targets):,} pictures, in {folder}")
+    some = f"{len(targets):,} picture{'' if len(targets) == 1 else 's'}"
+    console.say(f"decoded: {some}, in {folder}")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.evaluation.quantization import BITS, EXACT
-from sslcli.tools.arguments import add_data_root, add_outputs, parse, require_free
+from sslcli.tools.arguments import add_data_root, add_outputs, parse, require_free, require_writable
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def main(arguments: list[str], console: Console) -> int:
     if target.suffix != ".npz":
         raise SslcliError(f"--to {target} does not end in .npz", "--to codes.npz")
     require_free([target], given.force, "--to")
+    require_writable(target, "--to")
 
     from sslcli.tools.codes.pictures import listed  # Pillow
 

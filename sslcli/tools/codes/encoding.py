@@ -145,10 +145,10 @@ def _report(file: CodeFile, target: Path, psnrs: NDArray[np.float64], console: C
     total, held = target.stat().st_size, file.code_bytes()
     bits = 8 * held / (num * height * width)
     console.say(
-        f"encoded: {num:,} pictures, {total:,} bytes: {held:,} of codes "
+        f"encoded: {num:,} picture{'' if num == 1 else 's'}, {total:,} bytes: {held:,} of codes "
         f"({bits:.3g} bits a pixel of {height} x {width}), {total - held:,} of names and ranges"
     )
-    console.say(f"decoded, at {height} x {width}, they have a PSNR of {psnrs.mean():.2f} dB")
+    console.say(f"decoded, at {height} x {width}: PSNR {psnrs.mean():.2f} dB")
     if file.quantizer is not None:
         outside = file.quantizer.share_outside(file.codes)
         if outside > MUCH:

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import csv
-import datetime
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from sslcli.errors import SslcliError
 from sslcli.nets.description import JSON as ENCODER
 from sslcli.report import html_page as on_page
-from sslcli.report.charts import curves_by_family, draw_confusion, draw_curves, is_headline
-from sslcli.report.curves import NOT_CURVES
+from sslcli.report.charts import draw_confusion, draw_curves
+from sslcli.report.families import curves_by_family
 from sslcli.report.frame import Html
+from sslcli.report.run_words import (
+    caption_of,
+    headlines,
+    newest_numbers,
+    subtitle_of_run,
+    title_of_run,
+    warnings_of,
+    why_unfinished,
+)
 from sslcli.report.snapshots import choices_of
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import Summary
-from sslcli.text import duration, hydra_path, hydra_word, shell_path
+from sslcli.text import hydra_path, hydra_word, shell_path
 from sslcli.tools.report.results import diagnostics, evaluations, pairs, results
 from sslcli.trained.encoder_files import kept_snapshots
 
-CAPTIONS = {
-    "views": "What training sees: each picture, and views of it as the augmentation makes them",
-    "restorations": "Restorations of validation pictures: clean, damaged, restored",
-    "attention": "Where each head of the encoder's last block looks: white is the most",
-    "prototypes": "The validation pictures that score a prototype highest, the commonest first",
-    "reconstructions": "Reconstructions of validation pictures",
-    "fillings": "Holes in test pictures, filled by the network and by simpler ways",
-    "traversals": "Codes moved along their principal directions, decoded",
-    "label_curve": "Accuracy by the number of labels",
-    "depths": "Errors after fine-tuning, by depth and kind of pretraining",
-    "confusion": "Confusion matrix: the percentage of each true class",
-    "curves": "Curves of training",
-    "snapshots": "Measures of the encoder over the epochs; a line marks the one each would choose",
-}
-MAX_CLASSES, MAX_TILES, MAX_WARNINGS, MAX_ROWS = 100, 6, 20, 20
+MAX_CLASSES = 100
 
 
 def run_report(run: Summary) -> tuple[str, list[Html]]:
@@ -53,13 +47,13 @@ def run_report(run: Summary) -> tuple[str, list[Html]]:
     pictures, unreadable = on_page.pictures(_captions(run.folder, redrawn))
     if not records:
         missing.append("nothing was recorded, so there are no curves")
-    numbers = run.metrics or _newest(records)
+    numbers = run.metrics or newest_numbers(records)
     parts = [
-        on_page.paragraph(_subtitle(run)),
-        on_page.notes([*_state(run), *missing, *unreadable]),
-        on_page.tiles(_tiles(run, numbers)),
+        on_page.paragraph(subtitle_of_run(run)),
+        on_page.notes([*why_unfinished(run), *missing, *unreadable]),
+        on_page.tiles(headlines(run, numbers)),
         _verdict(run),
-        _section("Warnings", on_page.notes(_warnings(run))),
+        _section("Warnings", on_page.notes(warnings_of(run))),
         _section("Curves", on_page.charts(charts)) if charts else Html(""),
         _epochs(run.folder, records),
         _section("Confusion matrix", heat),
@@ -74,7 +68,7 @@ def run_report(run: Summary) -> tuple[str, list[Html]]:
         ),
         on_page.section("Commands", on_page.commands(_commands(run))),
     ]
-    return _title(run), parts
+    return title_of_run(run), parts
 
 
 def _section(heading: str, content: Html) -> Html:
@@ -86,42 +80,6 @@ def _verdict(run: Summary) -> Html:
     said = run.facts.get("verdict", [])
     content = Html("".join(on_page.paragraph(sentence) for sentence in said))
     return _section("Was pretraining worth it?", content)
-
-
-def _title(run: Summary) -> str:
-    choices = run.facts.get("choices", {})
-    what = " on ".join(str(choices[group]) for group in ("method", "data") if group in choices)
-    return (
-        f"{what or run.folder.absolute().parent.name}: {run.facts.get('command', run.folder.name)}"
-    )
-
-
-def _subtitle(run: Summary) -> str:
-    words = [run.status]
-    if "started" in run.facts:
-        started = datetime.datetime.fromtimestamp(run.facts["started"])
-        words.append(f"started {started:%Y-%m-%d %H:%M}")
-    words.append(str(run.folder.absolute()))
-    return " · ".join(words)
-
-
-def _state(run: Summary) -> list[str]:
-    """Explains why a run has not finished."""
-    facts, lines = run.facts, []
-    if run.status != "finished":
-        planned = facts.get("derived", {}).get("num_steps")
-        steps = (
-            f", after step {facts['step']}" + (f" of {planned}" if planned else "")
-            if "step" in facts
-            else ""
-        )
-        lines.append(
-            f"not finished: {run.status}{steps}; "
-            "final numbers are missing, those shown are the newest"
-        )
-    if facts.get("error"):
-        lines.append(str(facts["error"]))
-    return lines
 
 
 def _records(folder: Path, missing: list[str]) -> list[dict[str, Any]]:
@@ -138,43 +96,6 @@ def _settings(run: Summary, missing: list[str]) -> dict[str, Any]:
     except SslcliError as error:
         missing.append(f"the config cannot be shown: {error.message}")
         return {}
-
-
-def _newest(records: list[dict[str, Any]]) -> dict[str, float]:
-    """Returns the last value of everything measured."""
-    last = {name: value for record in records for name, value in record.items()}
-    return {
-        name: value
-        for name, value in last.items()
-        if isinstance(value, (int, float)) and name not in NOT_CURVES
-    }
-
-
-def _tiles(run: Summary, numbers: Mapping[str, float]) -> list[tuple[str, str]]:
-    chosen = run.validation.metric if run.validation else None
-    names = sorted(filter(is_headline, numbers), key=lambda name: name != chosen)[:MAX_TILES]
-    shown = [
-        (f"{name.replace('_', ' ')}{' (chosen by)' * (name == chosen)}", f"{numbers[name]:.4g}")
-        for name in names
-    ]
-    if "seconds" in run.facts:
-        shown.append(("time", duration(run.facts["seconds"])))
-    if run.facts.get("images_per_second"):
-        shown.append(("images per second", f"{run.facts['images_per_second']:,.0f}"))
-    if run.facts.get("peak_memory_bytes"):
-        shown.append(("peak memory", f"{run.facts['peak_memory_bytes'] / 1e9:.2f} GB"))
-    return shown
-
-
-def _warnings(run: Summary) -> list[str]:
-    path = run.folder / "log.txt"
-    log = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    logged = [line.partition(" warning: ")[2] for line in log if " warning: " in line]
-    every = list(dict.fromkeys([*map(str, run.facts.get("data", {}).get("warnings", [])), *logged]))
-    more = (
-        [f"… and {len(every) - MAX_WARNINGS} more in log.txt"] if len(every) > MAX_WARNINGS else []
-    )
-    return every[:MAX_WARNINGS] + more
 
 
 def _confusion(folder: Path, missing: list[str]) -> Html:
@@ -214,7 +135,7 @@ def _epochs(folder: Path, records: list[dict[str, Any]]) -> Html:
 def _captions(folder: Path, without: Collection[str]) -> dict[Path, str]:
     """Returns all pictures with captions: figures, those of `diagnose` and `embed`."""
     figures = [path for path in sorted(folder.glob("figures/**/*.png")) if path.stem not in without]
-    captions = {path: CAPTIONS.get(path.stem, path.stem.replace("_", " ")) for path in figures}
+    captions = {path: caption_of(path) for path in figures}
     for path in sorted(folder.glob("diagnostics/**/*.png")):
         of = "" if path.parent.name == "diagnostics" else f" of {path.parent.name}"
         what = {"rate": "How well the codes compress"}.get(

@@ -10,7 +10,8 @@ from typing import Any
 from sslcli.errors import SslcliError
 from sslcli.jobs.sweep_results import SWEEP_FILE, jobs_of, read_sweep
 from sslcli.report import html_page as on_page
-from sslcli.report.charts import Panels, curves_by_family, draw_curves, draw_settings, is_headline
+from sslcli.report.charts import draw_curves, draw_settings
+from sslcli.report.families import Panels, curves_by_family, is_headline
 from sslcli.report.frame import Html
 from sslcli.runs.folder import read_records
 from sslcli.runs.summary import (

@@ -145,6 +145,8 @@ def test_mistakes_are_told_before_anything_is_loaded(
 ) -> None:
     require_two_lines(sslcli("encode", str(run), "away.png", "--to", "c.npz"), "away.png")
     require_two_lines(sslcli("encode", str(run), str(own), "--to", "c.zip"), "does not end in .npz")
+    (tmp_path / "file").write_text("")
+    require_two_lines(sslcli("encode", str(run), str(own), "--to", "file/c.npz"), "file is a file")
     shutil.copytree(own, tmp_path / "two")
     outcome = sslcli("encode", str(run), str(own), "two", "--to", "c.npz")
     require_two_lines(outcome, "would be decoded to one file")

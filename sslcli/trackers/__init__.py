@@ -1,0 +1,1 @@
+"""Copies what a run records into programs in which people keep their runs."""
