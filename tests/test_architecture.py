@@ -253,13 +253,15 @@ def test_what_windows_lacks_is_asked_for_in_one_file() -> None:
 
 
 def test_few_imports_hide_in_functions() -> None:
+    """A tool may import its own slow files after it has read its words."""
     hidden = {
         (name, target)
         for name in FILES
         for target, deferred in arrows(name)
         if deferred and target not in {f"{room}.{file}" for room, file in by_exports(name)}
+        if not (name.startswith("tools.") and target.startswith(name.rpartition(".")[0] + "."))
     }
-    assert len(hidden) <= 30, sorted(hidden)
+    assert len(hidden) <= 20, sorted(hidden)
 
 
 def by_exports(name: str) -> Iterator[tuple[str, str]]:

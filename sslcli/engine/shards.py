@@ -155,7 +155,13 @@ def _large_layers(network: nn.Module, large: int) -> list[nn.Module]:
     }
     layers = [one for one in modules if type(one) in LAYERS and id(one) not in borrowed]
     held = Counter(id(layer.weight) for layer in layers)
-    return [one for one in layers if held[id(one.weight)] == 1 and one.weight.numel() >= large]
+    return [one for one in layers if held[id(one.weight)] == 1 and _size(one) >= large]
+
+
+def _size(layer: nn.Module) -> int:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight.numel()
 
 
 def _tensors(network: nn.Module) -> Iterable[tuple[str, Tensor]]:
