@@ -49,7 +49,6 @@ TOOLS: dict[str, Tool] = {
     "restore": Tool(
         "restore.main",
         "fill holes in your own pictures, or remove noise, with a trained run",
-        work="restore.fill",
     ),
     "encode": Tool(
         "codes.encode", "write your own pictures as a trained run's codes, in few bytes"
@@ -58,7 +57,6 @@ TOOLS: dict[str, Tool] = {
     "edit": Tool(
         "edit.main",
         "change your own pictures through a trained run's codes: towards a class, …",
-        work="edit.with_torch",
     ),
     "diagnose": Tool(
         "diagnose.main",

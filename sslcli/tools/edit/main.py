@@ -10,7 +10,6 @@ from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.tools.arguments import add_data_root, add_outputs, parse
 from sslcli.tools.edit.wish import DEFAULT_FRAMES, By, Form, read_wish
-from sslcli.tools.table import TOOLS
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 from sslcli.trained.encoder_files import read_encoder
 
@@ -44,7 +43,10 @@ def _judge(given: argparse.Namespace, console: Console) -> int:
             message = f"--judge edits the run's test pictures in every way, and takes no {words}"
             raise SslcliError(message, "sslcli edit RUN --judge, or with --towards CLASS")
     run = resolve_able_run(given.run, Path(given.outputs), DECODES)
-    TOOLS["edit"].load_work().judge(read_encoder(run), given, console)
+
+    from sslcli.tools.edit.judge import judge  # imports torch
+
+    judge(read_encoder(run), given, console)
     return 0
 
 
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "--judge",
         action="store_true",
         help="edit the run's test pictures, of every class or towards one, and measure how many "
-        "become the class and what else changes, by a classifier that it trains for this; writes "
+        "become the class and what else changes, by classifiers that it trains for this; writes "
         "into the folder edits of the run",
     )
     parser.add_argument(

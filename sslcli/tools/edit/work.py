@@ -14,7 +14,6 @@ from sslcli.tools.arguments import require_free
 from sslcli.tools.edit.save import require_savable, save_frames, suffix_of, targets_of
 from sslcli.tools.edit.wish import Form, Wish
 from sslcli.tools.restore.pictures import Job, Naming, is_jpeg, plan_jobs
-from sslcli.tools.table import TOOLS
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 
 if TYPE_CHECKING:
@@ -72,8 +71,9 @@ def _edit_all(
             picture = read_picture(job.source)
             require_savable(picture, targets[job], wish.form)
             if edit is None:  # now, because importing torch takes seconds
-                edit = TOOLS["edit"].load_work().load_editor(run, wish, given, console)
-                assert edit is not None, "it returns a function"
+                from sslcli.tools.edit.editor import load_editor
+
+                edit = load_editor(run, wish, given, console)
             edited = edit(picture)
         except SslcliError as error:
             if alone or edit is None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.tools.arguments import add_outputs, parse, require_free
-from sslcli.tools.table import TOOLS
 from sslcli.trained.able_runs import RESTORES, resolve_able_run
 
 if TYPE_CHECKING:
@@ -56,9 +55,9 @@ def main(arguments: list[str], console: Console) -> int:
         for note in picture.notes:
             console.warn(f"{job.source}: {note}")
         if restore is None:  # now, because importing torch takes seconds
-            load_restorer = TOOLS["restore"].load_work().load_restorer
+            from sslcli.tools.restore.fill import load_restorer
+
             restore = load_restorer(run, DeviceChoice[given.device])
-            assert restore is not None, "it returns a function"
         pixels = restore(picture.pixels, hidden, picture.is_unit)
         job.target.parent.mkdir(parents=True, exist_ok=True)
         picture.save(job.target, pixels)
