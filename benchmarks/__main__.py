@@ -27,6 +27,7 @@ NAMES = (
     "plugins",
     "autoencoders",
     "codes",
+    "edits",
     "large_batch",
     "plan",
     "processes",

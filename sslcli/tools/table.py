@@ -50,14 +50,16 @@ TOOLS: dict[str, Tool] = {
     "resume": Tool("resume", "continue a run that was interrupted, bit for bit"),
     "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
     "restore": Tool(
-        "restore.main", "fill holes in your own pictures, or remove noise, with a trained run"
+        "restore.main",
+        "fill holes in your own pictures, or remove noise, with a trained run",
     ),
     "encode": Tool(
         "codes.encode", "write your own pictures as a trained run's codes, in few bytes"
     ),
     "decode": Tool("codes.decode", "make pictures of the codes that `encode` wrote"),
     "edit": Tool(
-        "edit.main", "change your own pictures through a trained run's codes: towards a class, …"
+        "edit.main",
+        "change your own pictures through a trained run's codes: towards a class, …",
     ),
     "diagnose": Tool(
         "diagnose.main",
