@@ -21,6 +21,7 @@ NAMES = (
     "runs",
     "run_folder",
     "report",
+    "watching",
     "probe",
     "layer",
     "plugins",
