@@ -114,7 +114,7 @@ class Choices(Mapping[str, type[T]], Generic[T]):
             base = f"{self._base.__module__}.{self._base.__qualname__}"
             raise SslcliError(
                 f"{named} is not a {self._base.__name__}: {point.value}",
-                f"its entry point must name a dataclass derived from {base}",
+                f"its entry point must name a class derived from {base}",
             )
         if lost:
             raise SslcliError(

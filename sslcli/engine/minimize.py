@@ -59,7 +59,9 @@ class Minimizer:
         self._weight_decay = weight_decay
         self._players = players
         self._device = compute.device
-        self._scaler = torch.amp.GradScaler(enabled=compute.dtype is torch.float16)
+        self._scaler = torch.amp.GradScaler(
+            self._device.type, enabled=compute.dtype is torch.float16
+        )
         # First step with a loss that is not finite; on the device, so a CUDA step never waits.
         self._never = torch.iinfo(torch.int64).max
         self._first_bad = {name: torch.tensor(self._never, device=self._device) for name in players}

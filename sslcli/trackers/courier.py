@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 
 from sslcli.errors import SslcliError
-from sslcli.system import HeldFile, give_way
+from sslcli.system import HANGUP, REQUEUE, HeldFile, give_way
 from sslcli.text import first_line
 from sslcli.trackers.deliveries import Deliveries
 from sslcli.trackers.sent import FOLDER, Sent, Stage, read_sent, state_path
@@ -111,15 +112,21 @@ def require_space(folder: Path) -> None:
 
 def main(folder: Path, name: str, sweep: str | None) -> int:
     """Follows the run until its end; returns 0 where the tracker has got everything."""
+    for number in (signal.SIGINT, signal.SIGTERM, HANGUP, REQUEUE):
+        if number is not None:  # they are the run's, which saves and then ends this process
+            signal.signal(number, signal.SIG_IGN)
     (folder / FOLDER).mkdir(exist_ok=True)
     say, log = _own_output(folder / FOLDER / f"{name}.txt")
     over = threading.Event()
     threading.Thread(target=_wait_for_end, args=(over, log), daemon=True).start()
     held = HeldFile(folder / FOLDER / f"{name}.lock")
-    while not held.take():  # of a run that was killed: it ends within ALONE
-        time.sleep(LOOK_EVERY)
-    path = state_path(folder, name)
-    work = Deliveries(TrackedRun.of(folder, sweep), read_sent(path) or _first(path), path)
+    held.wait()  # where the run was killed, the process that it had ends within ALONE
+    try:
+        path = state_path(folder, name, TRACKERS[name].place())
+        work = Deliveries(TrackedRun.of(folder, sweep), read_sent(path) or _first(path), path)
+    except SslcliError as error:
+        say(f"gets nothing: {error.message}; {error.fix}")
+        return 1
     complete = Courier(lambda: found(name, work.run), work, say).follow(over)
     work.enter(Stage.ended)
     return 0 if complete else 1

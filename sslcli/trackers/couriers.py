@@ -15,6 +15,7 @@ from pathlib import Path
 from sslcli.system import kill_group
 from sslcli.trackers.courier import ALONE
 from sslcli.trackers.sent import Sent, Stage, read_sent, state_path
+from sslcli.trackers.table import TRACKERS
 
 PATIENCE, IMPORTING = 5.0, 15.0
 """Seconds without progress after which a tracker is given up at the run's end.
@@ -50,8 +51,9 @@ class Courier:
         """Starts it; `tell` gets, in another thread, what it says to the user."""
         self.name = name
         self._run = run
+        self._state = state_path(run, name, TRACKERS[name].place())
         command = [sys.executable, "-m", "sslcli.trackers.courier", str(run), name, sweep or ""]
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -63,34 +65,37 @@ class Courier:
         self._teller.start()
 
     def _listen(self, tell: Callable[[str], None]) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
             with contextlib.suppress(OSError, ValueError):  # what would show it is closed
                 tell(f"tracker {self.name} {line.decode('utf-8', 'replace').strip()}")
 
     @property
     def works(self) -> bool:
-        return self._process.poll() is None
+        return self.process.poll() is None
 
     @property
     def sent(self) -> Sent:
         """Returns what the tracker has got until now."""
-        return read_sent(state_path(self._run, self.name)) or Sent()
+        return read_sent(self._state) or Sent()
 
     def announce_end(self) -> None:
         """Says that the run is over."""
-        assert self._process.stdin is not None
+        assert self.process.stdin is not None
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
+            self.process.stdin.close()
 
     def outcome(self) -> Outcome:
         """Kills the process where it still works; returns what the tracker has got."""
         hung = self.works
-        kill_group(self._process)
-        complete = self._process.wait() == 0 and not hung
+        if hung:
+            kill_group(self.process)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the system does not let it go
+            self.process.wait(2.0)
+        complete = self.process.returncode == 0 and not hung
         self._teller.join(1.0)
-        if self._process.stdout is not None and not self._teller.is_alive():
-            self._process.stdout.close()
+        if self.process.stdout is not None and not self._teller.is_alive():
+            self.process.stdout.close()
         sent, total = self.sent, num_records(self._run)
         failure = sent.failure
         if not complete and not failure:

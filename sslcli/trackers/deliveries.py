@@ -22,6 +22,7 @@ from sslcli.trackers.tracker import Record, TrackedRun, Tracker
 
 MOST_ROWS = 1000
 """Rows of a table that a tracker gets; the whole table stays in the run's folder."""
+PNG_END = b"IEND\xaeB`\x82"
 
 
 class Deliveries:
@@ -102,12 +103,14 @@ class Deliveries:
         seen = (found.st_mtime_ns, found.st_size)
         if self._seen.get(path) == seen:
             return
-        name = path.relative_to(self.run.folder).as_posix()
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        if self._sent.files.get(name) != content:
+        name, content = path.relative_to(self.run.folder).as_posix(), path.read_bytes()
+        if path.suffix == ".png" and not content.endswith(PNG_END):
+            return  # it is being drawn
+        digest = hashlib.sha256(content).hexdigest()
+        if self._sent.files.get(name) != digest:
             self._sent.given += 1
             give()
-            self._sent.files[name] = content
+            self._sent.files[name] = digest
             self._note()
         self._seen[path] = seen
 

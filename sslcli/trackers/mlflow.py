@@ -26,6 +26,7 @@ class MLflow(Tracker):
 
     modules = ("mlflow", "mlflow.store.tracking.sqlalchemy_store")
     extra = "sslcli[mlflow]"
+    variables = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
 
     def __init__(self, run: TrackedRun) -> None:
         mlflow = import_module("mlflow")

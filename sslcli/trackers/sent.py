@@ -1,4 +1,7 @@
-"""Keeps what a tracker has got of a run: `<run>/trackers/<name>.json`."""
+"""Keeps what a tracker has got of a run: `<run>/trackers/<name>.json`.
+
+Where the environment puts runs elsewhere, as on a server, another file counts for that place.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +62,9 @@ class Sent:
         return self.records, self.giving, len(self.files), self.ended_as, self.stage
 
 
-def state_path(run: Path, name: str) -> Path:
-    """Returns the file that holds what the tracker has got of the run."""
-    return run / FOLDER / f"{name}.json"
+def state_path(run: Path, name: str, place: str = "") -> Path:
+    """Returns the file that holds what the tracker has got of the run at a place."""
+    return run / FOLDER / (f"{name}-{place}.json" if place else f"{name}.json")
 
 
 def read_sent(path: Path) -> Sent | None:

@@ -96,6 +96,8 @@ class Tracker(ABC):
     """What it imports; slow imports stand here, and in functions."""
     extra: ClassVar[str] = ""
     """What to give to pip where one of the modules is missing."""
+    variables: ClassVar[tuple[str, ...]] = ()
+    """Environment variables that say where it puts runs: each place gets the whole run."""
 
     @abstractmethod
     def __init__(self, run: TrackedRun) -> None:
@@ -130,6 +132,12 @@ class Tracker(ABC):
     @classmethod  # noqa: B027
     def prepare(cls, run: TrackedRun) -> None:
         """Sets environment variables before the modules are imported; keeps the user's own."""
+
+    @classmethod
+    def place(cls) -> str:
+        """Returns 8 hex digits of where the variables put runs now; empty if none is set."""
+        named = [f"{name}={os.environ[name]}" for name in cls.variables if os.environ.get(name)]
+        return hashlib.sha256("\n".join(named).encode()).hexdigest()[:8] if named else ""
 
     @classmethod
     def require(cls, name: str) -> None:

@@ -17,6 +17,7 @@ class Trackio(Tracker):
 
     modules = ("trackio",)
     extra = "sslcli[trackio]"
+    variables = ("TRACKIO_DIR", "TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_PROJECT")
 
     def __init__(self, run: TrackedRun) -> None:
         self._trackio: Any = import_module("trackio")

@@ -1,4 +1,4 @@
-"""Writes runs for Weights & Biases: into `<run>/wandb`, or online with WANDB_MODE=online."""
+"""Writes runs for Weights & Biases: into `<outputs>/wandb`, or online with WANDB_MODE=online."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from sslcli.trackers.tracker import Record, TrackedRun, Tracker, project
 
 
 class WeightsAndBiases(Tracker):
-    """Writes offline files into the run's folder, to be sent by `wandb sync`."""
+    """Writes offline files in runtime.outputs, to be sent by `wandb sync`."""
 
     modules = ("wandb",)
     extra = "sslcli[wandb]"
+    variables = ("WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY", "WANDB_BASE_URL")
 
     def __init__(self, run: TrackedRun) -> None:
         self._wandb: Any = import_module("wandb")
-        self._folder = run.folder / "wandb"
+        self._files = f"{shell_path(run.outputs / 'wandb')}/offline-run-*-{run.key}"
         self._step = run.given
         """Of what is written next: wandb drops what does not lie behind all that it has got."""
         self._run = self._wandb.init(
@@ -29,7 +30,7 @@ class WeightsAndBiases(Tracker):
             name=run.name,
             group=run.sweep,
             job_type=run.command,
-            dir=str(run.folder),
+            dir=str(run.outputs),  # not the run's: it makes links out of where it is
             config=run.settings,
             mode=os.environ["WANDB_MODE"],
             resume="allow",
@@ -45,7 +46,7 @@ class WeightsAndBiases(Tracker):
     @property
     def look(self) -> str:
         if os.environ["WANDB_MODE"] == "offline":
-            return f"wandb sync {shell_path(self._folder)}/offline-run-*"
+            return f"wandb sync {self._files}"
         return str(self._run.url)
 
     def record(self, record: Record) -> None:

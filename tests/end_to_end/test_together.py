@@ -45,7 +45,7 @@ from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.distillation import DistillationConfig
 from sslcli.methods.mae import MAEConfig
 from sslcli.methods.simclr import SimCLR, SimCLRConfig
-from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, MLPConfig
+from sslcli.nets.encoder_config import Activation, ContextConfig, ConvNetConfig, MLPConfig
 from sslcli.nets.vit_config import ViTConfig
 from sslcli.processes import rank
 from sslcli.runs.checkpoint import Phase
@@ -63,6 +63,13 @@ METHODS: dict[str, Callable[[], Method]] = {
     "denoising": lambda: DenoisingAutoencoderConfig().build(
         MLPConfig(widths=[20], batch_norm=False).build(3, 16), PREPROCESSING
     ),
+    "variational": lambda: DenoisingAutoencoderConfig(kl=1.0, contractive=0.1).build(
+        MLPConfig(widths=[20], bottleneck=4, batch_norm=False).build(3, 16), PREPROCESSING
+    ),
+    "sparse": lambda: DenoisingAutoencoderConfig(sparse=3.0).build(
+        MLPConfig(widths=[20], activation=Activation.sigmoid, batch_norm=False).build(3, 16),
+        PREPROCESSING,
+    ),
     "distillation": lambda: DistillationConfig(teacher=str(TEACHER), queue=30).build(
         ConvNetConfig(width=4).build(3, 16), PREPROCESSING
     ),
@@ -76,13 +83,15 @@ METHODS: dict[str, Callable[[], Method]] = {
         adversarial=True, masks=MaskConfig(kind=MaskKind.blocks), bottleneck=None
     ).build(ContextConfig(width=4).build(3, 16), PREPROCESSING),
 }
+RATES = {"variational": 1e-4, "sparse": 1e-3}
+"""Learning rates other than 0.05, with which sums over 768 pixels, and exponentials, run away."""
 
 
 def train_here(
     name: str, folder: Path, parallel: Parallel = REPLICATE, stop_at: int | None = None
 ) -> None:
     seed_generators(1)
-    method = METHODS[name]()
+    method, rate = METHODS[name](), RATES.get(name, 0.05)
     for part, module in method.modules().items():
         if (name, part) != (PROJECTED, "projector"):
             without_batch_statistics(module)
@@ -100,7 +109,7 @@ def train_here(
     with Run(own) as run, suppress(Killed):
         train(
             learner, pictures,
-            Minimizer.of(learner, SGDConfig(lr=0.05, clip_norm=10.0), CPU, lambda step: 0.05, replicas=replicas),
+            Minimizer.of(learner, SGDConfig(lr=rate, clip_norm=10.0), CPU, lambda step: rate, replicas=replicas),
             lambda step: seen(method), Phase(run, "pretrain", 1, 0), Periods(20, 1, 8, 10), CPU, Onlooker(stop_at=stop_at),
         )  # fmt: skip
     replicas.show()
@@ -113,7 +122,7 @@ def seen(method: Method) -> dict[str, float]:
 
 
 def losses(folder: Path) -> list[dict[str, float]]:
-    kept = ("loss", "discriminator_loss", "rank_accuracy")
+    kept = ("loss", "discriminator_loss", "rank_accuracy", "kl", "contractive", "sparse")
     return [
         {key: record[key] for key in kept if key in record}
         for record in read_records(folder)

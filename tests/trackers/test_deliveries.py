@@ -210,3 +210,17 @@ def test_a_run_is_known_again_after_it_was_moved(run: Path, tmp_path: Path) -> N
     assert before.outputs == tmp_path / "outputs"
     assert moved.outputs == tmp_path / "elsewhere", "and so is what lies beside it"
     assert before.settings["method"] == "simclr"
+
+
+def test_a_figure_that_is_being_drawn_waits_until_it_is_whole(run: Path) -> None:
+    path = run / "figures/curves.png"
+    whole = path.read_bytes()
+    work, keeping = session(run), tracker(run)
+    for piece in (whole[:0], whole[:20], whole[:-1]):
+        path.write_bytes(piece)
+        work.give_new(keeping)
+    assert keeping.steps() == [1, 2, 3, 4, 5, 6]
+    assert "figure" not in {entry[0] for entry in keeping.got}
+    path.write_bytes(whole)
+    work.give_new(keeping)
+    assert keeping.got[-1] == ("figure", "curves", 6)

@@ -14,8 +14,10 @@ import pytest
 from doubles import facts
 from tracking import draw, write_steps, written_run
 
+from sslcli.runs.folder import Run
 from sslcli.tools.track import wait
 from sslcli.trackers import couriers
+from sslcli.trackers.tracker import TrackedRun
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +73,7 @@ def value(item):
     return json.loads(item.value_json)
 
 told = []
-for path in sorted(pathlib.Path(run).glob("wandb/offline-run-*/*.wandb")):
+for path in sorted(pathlib.Path(outputs).glob("wandb/offline-run-*-" + key + "/*.wandb")):
     found = {"rows": [], "runs": [], "summary": {}, "exits": []}
     for record in records(path):
         kind = record.WhichOneof("record_type")
@@ -98,9 +100,13 @@ print(json.dumps(told, default=str))
 """
 
 
+def key_of(run: Path) -> str:
+    return TrackedRun.of(run, None).key
+
+
 def read_back(reader: str, run: Path, outputs: Path) -> Any:
-    program = f"import json, sys\nrun, outputs = sys.argv[1:]\n{reader}"
-    command = [sys.executable, "-W", "ignore", "-c", program, str(run), str(outputs)]
+    program = f"import json, sys\nrun, outputs, key = sys.argv[1:]\n{reader}"
+    command = [sys.executable, "-W", "ignore", "-c", program, str(run), str(outputs), key_of(run)]
     quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     told = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=quiet).stdout.decode()
     return json.loads(told.splitlines()[-1])
@@ -139,6 +145,8 @@ def cut_and_resumed(name: str, tmp_path: Path) -> tuple[Path, Path]:
     draw(run, "parts/features", 90)
     with_status(run, "finished", metrics={"knn_accuracy": 0.75})
     follow(run, name, SWEEP)
+    with Run(run):
+        pass  # nothing that a tracker left there keeps the run from being opened again
     other = written_run(run.parent / "001-87654321", steps=2, started=2e9)
     follow(other, name, SWEEP)
     return run, outputs
@@ -196,9 +204,12 @@ def check_wandb(run: Path, outputs: Path) -> None:
     assert second["summary"]["knn_accuracy"] == 0.75
     assert (first["exits"], second["exits"]) == ([1], [0])
     assert any(key.startswith("figures/curves") for row in second["rows"] for key in row)
-    assert len(list(run.glob("wandb/offline-run-*/files/media/images/figures/*.png"))) == 2
-    assert len(list(run.glob("wandb/offline-run-*/files/media/images/figures/parts/*.png"))) == 1
-    assert len(list(run.glob("wandb/offline-run-*/files/media/table/tables/*.json"))) == 1
+    assert len(list(outputs.glob(f"wandb/*-{key_of(run)}/files/media/images/figures/*.png"))) == 2
+    assert (
+        len(list(outputs.glob(f"wandb/*-{key_of(run)}/files/media/images/figures/parts/*.png")))
+        == 1
+    )
+    assert len(list(outputs.glob(f"wandb/*-{key_of(run)}/files/media/table/tables/*.json"))) == 1
 
 
 def check_trackio(run: Path, outputs: Path) -> None:
@@ -214,3 +225,38 @@ def check_trackio(run: Path, outputs: Path) -> None:
     assert [row["knn_accuracy"] for row in logs if "knn_accuracy" in row] == [0.75]
     assert sum("figures/curves" in row for row in logs) == 2
     assert sum("tables/confusion" in row for row in logs) == 1
+
+
+FULL_DISK = """
+import resource
+from pathlib import Path
+from sslcli.trackers.tensorboard import TensorBoard
+from sslcli.trackers.tracker import Record, TrackedRun
+
+described = TrackedRun.of(Path(run), None)
+mine, refused = TensorBoard(described), 0
+size = sum(path.stat().st_size for path in Path(run, "tensorboard").iterdir())
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, resource.RLIM_INFINITY))
+for index in range(40):
+    record = Record(index, "pretrain", index + 1, 0.0, {"pretrain/loss": 1 / (index + 1)})
+    try:
+        mine.record(record)
+    except OSError:
+        refused += 1
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        if key == "reopened":
+            mine.close()
+            mine = TensorBoard(described)
+        mine.record(record)
+print(refused)
+"""
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="needs tensorboard")
+@pytest.mark.skipif(find_spec("resource") is None, reason="needs limits of a file's size")
+@pytest.mark.parametrize("how", ["reopened", "gone on with"])
+def test_a_half_written_event_hides_none_that_follows(tmp_path: Path, how: str) -> None:
+    run = written_run(tmp_path / "outputs/pretrain/x/run")
+    assert read_back(f"key = {how!r}\n{FULL_DISK}", run, tmp_path) == 1, "the disk was full once"
+    found = read_back(TENSORBOARD, run, tmp_path)
+    assert found["scalars"]["pretrain/loss"] == [[n, pytest.approx(1 / n)] for n in range(1, 41)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles import MADE, Site, Sslcli, facts, make_run, require_two_lines
@@ -16,7 +18,10 @@ from sslcli.errors import SslcliError
 from sslcli.experiments.pretrain_config import Config
 from sslcli.jobs.tracking import sweep_of, usable
 from sslcli.tools.track import trackers_of
+from sslcli.trackers.deliveries import Deliveries
+from sslcli.trackers.sent import Sent
 from sslcli.trackers.table import TRACKERS, require_trackers
+from sslcli.trackers.tracker import TrackedRun
 
 MINE = '''
 from sslcli.trackers.tracker import Tracker
@@ -102,3 +107,19 @@ def test_track_asks_for_trackers_where_a_run_has_none(sslcli: Sslcli, tmp_path: 
     config = run / "config.yaml"
     config.write_text(config.read_text() + "runtime: {trackers: [mlflow], tensorboard: true}\n")
     assert trackers_of(run) == ["tensorboard", "mlflow"]
+
+
+def test_the_tracker_of_the_docs_page_takes_a_run(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/trackers.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    run = written_run(tmp_path / "outputs/pretrain/simclr/run", steps=3)
+    described = TrackedRun.of(run, None)
+    work = Deliveries(described, Sent(), run / "state.json")
+    mine = names["Lines"](described)
+    work.give_new(mine)
+    work.give_end(mine)
+    lines = (run / "lines.txt").read_text().splitlines()
+    assert [line.split(" ")[:2] for line in lines] == [["pretrain", str(n)] for n in (1, 2, 3)]
+    assert mine.look == f"less {run}/lines.txt"
