@@ -24,6 +24,7 @@ NAMES = (
     "probe",
     "layer",
     "plugins",
+    "trackers",
     "autoencoders",
     "codes",
     "large_batch",
