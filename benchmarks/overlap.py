@@ -19,7 +19,10 @@ step by step, so that what else the machine does meets all alike:
     alone     no gradients are sent (each process goes its own way)
     after     all gradients in one piece when the backward pass has ended: what sslcli did before torch's engine
     during    sslcli's: torch's DistributedDataParallel, in buckets
+    shard     sslcli's with runtime.parallel=shard: torch's fully_shard
     send      the gradients alone, nothing computed: what there is to hide
+
+It also says what a process holds between two steps: weights, their gradients, and the momentum.
 """
 
 from __future__ import annotations
@@ -31,10 +34,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.tensor import DTensor
+from torch.utils._pytree import tree_leaves
 
 from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
@@ -42,6 +48,7 @@ from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.replicas import Replicas
+from sslcli.engine.shards import Shards
 from sslcli.generators import seed_generators
 from sslcli.method import Preprocessing, Progress
 from sslcli.methods.simclr import SimCLR, SimCLRConfig
@@ -54,14 +61,14 @@ ENDS = ("sslcli0", "sslcli1")
 PREPROCESSING = Preprocessing(3, SIDE, (0.5,) * 3, (0.25,) * 3)
 
 
-class Alone:
+class Alone(Replicas):
     """Sends nothing."""
 
     def backward(self, loss: Tensor, inputs: Sequence[nn.Parameter]) -> None:
         loss.backward(inputs=inputs)  # type: ignore[no-untyped-call]
 
 
-class After:
+class After(Replicas):
     """Sends all gradients, in one piece, when the backward pass has ended."""
 
     def backward(self, loss: Tensor, inputs: Sequence[nn.Parameter]) -> None:
@@ -75,28 +82,42 @@ class After:
             gradient.copy_(mean.view_as(gradient))
 
 
-def steps(batch: int) -> dict[str, Callable[[int], None]]:
-    """The ways to take a step, each with a learner of its own."""
+def steps(batch: int) -> tuple[dict[str, Callable[[int], None]], dict[str, Callable[[], int]]]:
+    """The ways to take a step, each with a learner of its own; and the bytes that two of them hold."""
     compute = Compute(torch.device("cpu"), None)
     images = np.random.default_rng(0).integers(0, 256, (8 * batch, SIDE, SIDE, 3), dtype=np.uint8)
     pictures = Batches(ImageSet(images), 2 * batch, 0, "cpu")
+    learners = {name: built(compute) for name in ("alone", "after", "during", "shard")}
+    shards = Shards(learners["shard"])
+    learners["shard"] = shards.learner  # type: ignore[assignment]
+    engines = {"alone": Alone(), "after": After(), "during": Replicas(), "shard": shards}
+    ways: dict[str, Callable[[int], None]] = {}
+    held: dict[str, Callable[[], int]] = {}
+    for name, learner in learners.items():
+        minimize = Minimizer.of(
+            learner, SGDConfig(lr=0.01), compute, lambda step: 0.01, replicas=engines[name]
+        )
+        ways[name] = partial(take, learner, minimize, pictures)
+        held[name] = partial(bytes_held, learner, minimize)
+    flat = torch.zeros(sum(p.numel() for p in learners["during"].encoder.parameters()))
+    ways["send"] = lambda step: distributed.all_reduce(flat)
+    return ways, {name: held[name] for name in ("during", "shard")}
 
-    def way(averaging: object) -> Callable[[int], None]:
-        seed_generators(0)
-        learner = SimCLRConfig().build(ResNet18Config().build(3, SIDE), PREPROCESSING)
-        for module in learner.modules().values():
-            compute.to_device(module)
-        minimize = Minimizer.of(learner, SGDConfig(lr=0.01), compute, lambda step: 0.01)
-        minimize.replicas = averaging  # type: ignore[assignment]
-        return lambda step: take(learner, minimize, pictures, step)
 
-    flat = torch.zeros(sum(p.numel() for p in ResNet18Config().build(3, SIDE).parameters()))
-    return {
-        "alone": way(Alone()),
-        "after": way(After()),
-        "during": way(Replicas()),
-        "send": lambda step: distributed.all_reduce(flat),
-    }
+def built(compute: Compute) -> SimCLR:
+    seed_generators(0)
+    learner = SimCLRConfig().build(ResNet18Config().build(3, SIDE), PREPROCESSING)
+    for module in learner.modules().values():
+        compute.to_device(module)
+    return learner
+
+
+def bytes_held(learner: SimCLR, minimize: Minimizer) -> int:
+    weights = list(nn.ModuleDict(learner.modules()).parameters())
+    state = tree_leaves(minimize.state()["optimizers"])
+    tensors = [*weights, *(weight.grad for weight in weights), *state]
+    own = [one.to_local() if isinstance(one, DTensor) else one for one in tensors]
+    return sum(one.numel() * one.element_size() for one in own if isinstance(one, Tensor))
 
 
 def take(learner: SimCLR, minimize: Minimizer, pictures: Batches, step: int) -> None:
@@ -110,7 +131,7 @@ def member(batch: int, rounds: int) -> None:
     """What each of the two processes does; the first prints."""
     torch.set_num_threads(1)
     join("cpu")
-    ways = steps(batch)
+    ways, held = steps(batch)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for step in range(rounds + 2):
         for name, take_step in ways.items():
@@ -121,6 +142,8 @@ def member(batch: int, rounds: int) -> None:
             seconds[name].append(time.perf_counter() - began)
     if rank() == 0:
         tell({name: found[2:] for name, found in seconds.items()}, batch)
+        sizes = {name: round(size() / 2**20) for name, size in held.items()}
+        print(f"held by the first process between two steps, MiB: {sizes}", flush=True)
     leave()
 
 
@@ -128,12 +151,12 @@ def tell(seconds: dict[str, list[float]], batch: int) -> None:
     for name, found in seconds.items():
         middle = statistics.median(found)
         print(f"  {name:<8} {middle:.3f} s ({min(found):.3f} to {max(found):.3f})")
-    ratios = [b / a for a, b in zip(seconds["after"], seconds["during"], strict=True)]
-    print(
-        f"batch {batch} a process, {len(ratios)} rounds: a step that sends during ÷ after the backward pass: "
-        f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-        flush=True,
-    )
+    for name, other in (("during", "after"), ("shard", "during")):
+        ratios = [b / a for a, b in zip(seconds[other], seconds[name], strict=True)]
+        print(
+            f"batch {batch} a process, {len(ratios)} rounds, {name} ÷ {other}: "
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
 
 
 def run(*words: str) -> None:

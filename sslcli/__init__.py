@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sslcli import runs as runs
+from sslcli import trained
 from sslcli.lazy import exports
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ class _Runs(ModuleType):
         (`method="simclr"`) or settings (`**{"method.temperature": 0.2}`). Raises SslcliError where
         there is no such folder, or no run has such a key.
         """
-        from sslcli.trained.opened_run import list_runs
-
-        return list_runs(outputs, wanted)
+        return trained.list_runs(outputs, wanted)
 
 
 sys.modules["sslcli.runs"].__class__ = _Runs

@@ -1,8 +1,9 @@
 """Connects the processes of one training, which torchrun or srun started.
 
-The only module that uses torch.distributed. Rank r of W processes holds rows r·N … (r+1)·N of the
-global batch of W·N rows. In a run of one process, the usual case, every function here returns what
-it was given. Importing this module does not import torch.
+Gradients and weights aside (`engine/replicas.py`, `engine/shards.py`), the only module that uses
+torch.distributed. Rank r of W processes holds rows r·N … (r+1)·N of the global batch of W·N rows.
+In a run of one process, the usual case, every function here returns what it was given. Importing
+this module does not import torch.
 """
 
 from __future__ import annotations
@@ -224,7 +225,7 @@ def gathered(rows: Tensor, groups: int = 1) -> Tensor:
 
     The V = `groups` groups stay in order, and within a group the ranks. Every rank then computes
     the same loss of all rows, so no gradient has to be sent back: a rank's gradient is W times that
-    of its own rows, and the mean over ranks, which `minimize` takes, is the loss's gradient.
+    of its own rows, and the mean over ranks, which the backward pass takes, is the loss's gradient.
     """
     num = size()
     if num == 1:

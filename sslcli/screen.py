@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 from rich.console import Console as RichConsole
@@ -40,16 +40,22 @@ class Screen:
         return self._console.width, self._console.height
 
     @contextlib.contextmanager
-    def live(self) -> Iterator[Live]:
-        """Yields what `draw` draws on; the last text stays on the terminal."""
+    def live(self) -> Iterator[Callable[[Sequence[Line]], None]]:
+        """Yields the function that shows lines in the place of those before.
+
+        Lines are cut at the terminal's width. The last ones stay when it ends.
+        """
         with Live(console=self._console, auto_refresh=False, vertical_overflow="crop") as live:
-            yield live
+            yield lambda lines: live.update(self._text(lines), refresh=True)
 
+    def _text(self, lines: Sequence[Line]) -> Text:
+        text = Text("\n").join(
+            Text.assemble(*((self._shown(text), style) for text, style in line)) for line in lines
+        )
+        text.no_wrap, text.overflow = True, "ellipsis" if self.has_unicode else "crop"
+        return text
 
-def draw(live: Live, lines: Sequence[Line]) -> None:
-    """Puts the lines into the place of those before; they are cut at the terminal's width."""
-    text = Text("\n").join(
-        Text.assemble(*((printable(text), style) for text, style in line)) for line in lines
-    )
-    text.no_wrap, text.overflow = True, "ellipsis"
-    live.update(text, refresh=True)
+    def _shown(self, text: str) -> str:
+        """Escapes control codes; what the terminal has no characters for becomes `?`."""
+        encoding = self._console.encoding
+        return printable(text).encode(encoding, "replace").decode(encoding)

@@ -65,7 +65,7 @@ VARIANTS: dict[str, tuple[MethodConfig, EncoderConfig]] = {
         MLPConfig(widths=[24], bottleneck=6, batch_norm=False),
     ),
     "denoising_autoencoder, sparse": (
-        DenoisingAutoencoderConfig(sparse=3.0),
+        DenoisingAutoencoderConfig(sparse=3.0, reconstruction=Reconstruction.squared_error),
         MLPConfig(widths=[24], activation=Activation.sigmoid),
     ),
     "simclr, in chunks": (SimCLRConfig(chunk_size=5, loss_block=3), ConvNetConfig(width=4)),

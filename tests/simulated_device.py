@@ -178,6 +178,58 @@ def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return tree.tree_map_only(Tensor, known, made)
 
 
+LOWERED = (
+    "linear", "conv1d", "conv2d", "conv_transpose2d.input", "matmul", "mm", "bmm", "addmm", "baddbmm",
+    "scaled_dot_product_attention",
+)  # fmt: skip
+RAISED = (
+    "softmax.int",
+    "log_softmax.int",
+    "nll_loss",
+    "layer_norm",
+    "exp",
+    "log",
+    "pow.Tensor_Scalar",
+    "sum",
+    "sum.dim_IntList",
+)
+"""What autocast computes in half precision, and in float32: those of CUDA's lists that the methods use most."""
+
+
+def install_autocast() -> list[Any]:
+    """Makes torch.autocast("sim") cast; torch has nothing for a backend in Python. Returns what is to be kept."""
+    others = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
+    others.fallback(torch.library.fallthrough_kernel)
+    ours = torch.library.Library("aten", "IMPL", "AutocastPrivateUse1")
+    for name in (*LOWERED, *RAISED):
+        packet, _, overload = name.partition(".")
+        operation = getattr(getattr(torch.ops.aten, packet), overload or "default")
+        ours.impl(name, cast_before(operation, None if name in LOWERED else torch.float32))
+    return [others, ours]
+
+
+def cast_before(operation: Any, dtype: torch.dtype | None) -> Any:
+    """Does the operation on the device's floats cast to `dtype`; None: to that of autocast."""
+    without = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
+
+    def cast(*args: Any, **kwargs: Any) -> Any:
+        wanted = dtype or torch.get_autocast_dtype("sim")
+
+        def one(tensor: Any) -> Any:
+            floats = isinstance(tensor, Simulated) and tensor.dtype in (
+                torch.float32,
+                torch.float16,
+                torch.bfloat16,
+            )
+            return tensor.to(wanted) if floats else tensor
+
+        with torch._C._ExcludeDispatchKeyGuard(without):
+            args, kwargs = tree.tree_map(one, (args, kwargs))
+            return operation(*args, **kwargs)
+
+    return cast
+
+
 def note_sending(name: str) -> None:
     """Notes a wait in a step: CUDA's copies to the device block unless they are asked not to."""
     if WAITS.forbidden:
@@ -225,6 +277,7 @@ def install() -> None:
     library.impl("empty_strided", _empty_strided, "PrivateUse1")
     library.impl("empty.memory_format", _empty, "PrivateUse1")
     library.impl("_copy_from", _copy_from, "PrivateUse1")
+    KEPT.extend(install_autocast())
 
 
 KEPT: list[Any] = []

@@ -71,10 +71,19 @@ def completions(line: str) -> list[str]:
     if len(words) <= 2:
         start = words[1] if len(words) > 1 else ""
         return [name for name in [*EXPERIMENTS, *TOOLS] if name.startswith(start)]
-    command = "pretrain" if words[1] in TOOLS and TOOLS[words[1]].composes else words[1]
+    command, rest = words[1], words[2:]
+    tool = TOOLS.get(command)
+    if tool is not None and tool.commands:
+        command, rest = rest[0], rest[1:]
+        if not rest:
+            return [name for name in tool.commands if name.startswith(command)]
+        # Its own flags and their values are no words of Hydra's.
+        rest = [*(word for word in rest[:-1] if "=" in word and word[0] != "-"), rest[-1]]
+    elif tool is not None and tool.composes:
+        command = "pretrain"
     if command not in EXPERIMENTS:
         return []
-    overrides, flags = split_words(words[2:])
+    overrides, flags = split_words(rest)
     register()
     with config_loader(flags) as loader:
         proposed: list[str] = BashCompletion(loader)._query(command, " ".join(overrides))

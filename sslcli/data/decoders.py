@@ -36,10 +36,10 @@ Store = Callable[[int, bytes, NDArray[Any], int], T]
 """Keeps a picture, given its index, its file's content, pixels (R, R, C), and GREY or COLOUR."""
 Known = dict[int, tuple[NDArray[Any], int]]
 
-SMALL, MANY = 2**15, 5_000
+SMALL, MANY, FEW = 2**15, 5_000, 64
 """Bytes of a file, on average, and the number of files, for which processes are worth their start.
 
-A process takes a third of a second to start.
+A process takes a third of a second to start. FEW pictures of many may only be looked at.
 """
 MOST_PROCESSES = 8
 
@@ -56,7 +56,7 @@ class Decoders:
         self._workers = options.workers or available_cores()
         worth = len(sizes) >= MANY and float(sizes.mean()) <= SMALL
         self._to_start = min(self._workers, MOST_PROCESSES) if worth and self._workers > 1 else 0
-        self._lock, self._owner = Lock(), os.getpid()
+        self._lock, self._owner, self._asked = Lock(), os.getpid(), 0
         self._processes: list[DecodingProcess] = []
         self._idle: SimpleQueue[DecodingProcess] = SimpleQueue()
 
@@ -65,7 +65,9 @@ class Decoders:
 
         Or what was raised: a broken file makes its reader raise almost anything.
         """
-        self._start()
+        self._asked += count
+        if self._asked >= FEW:
+            self._start()
 
         def work(indices: range) -> list[T | Exception]:
             process = self._idle_process()

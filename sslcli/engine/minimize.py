@@ -23,6 +23,9 @@ from sslcli.errors import RunFailed, SslcliError
 from sslcli.method import Learner
 from sslcli.processes import largest, size
 
+HOW = ("fused", "foreach")
+"""What of an optimizer's state is not of the training, but of the device and processes."""
+
 
 @dataclass(frozen=True)
 class Player:
@@ -56,7 +59,9 @@ class Minimizer:
         self._weight_decay = weight_decay
         self._players = players
         self._device = compute.device
-        self._scaler = torch.amp.GradScaler(enabled=compute.dtype is torch.float16)
+        self._scaler = torch.amp.GradScaler(
+            self._device.type, enabled=compute.dtype is torch.float16
+        )
         # First step with a loss that is not finite; on the device, so a CUDA step never waits.
         self._never = torch.iinfo(torch.int64).max
         self._first_bad = {name: torch.tensor(self._never, device=self._device) for name in players}
@@ -212,8 +217,11 @@ class Minimizer:
                 index: self.replicas.own(values, dict.fromkeys(values, player.parameters[index]))
                 for index, values in saved["state"].items()
             }
+            groups = player.optimizer.param_groups
+            kept = [{how: group[how] for how in HOW if how in group} for group in groups]
             player.optimizer.load_state_dict(saved)
-            self.replicas.adapt(player.optimizer)
+            for group, here in zip(player.optimizer.param_groups, kept, strict=True):
+                group.update(here)
         self._scaler.load_state_dict(state["scaler"])
 
 

@@ -63,7 +63,8 @@ class Rehearsal:
         steps_per_epoch: int,
     ) -> Rehearsal:
         """Takes the learner's memory: it is not to be used for anything else."""
-        nn.ModuleDict(learner.modules()).to(META).to(memory_format=torch.channels_last).train()
+        _networks(learner).to(META).to(memory_format=torch.channels_last)
+        nn.ModuleDict(learner.modules()).train()
         kind = compute.device.type
         return cls(learner, optim, kind, compute.dtype, num_steps, steps_per_epoch)
 
@@ -96,9 +97,12 @@ class Rehearsal:
         self, learner: Learner[Any, Any], stand_in: StandIn, memory: LiveMemory, batch: Any
     ) -> Needs:
         modules = nn.ModuleDict(learner.modules())
-        state = [*modules.parameters(), *modules.buffers()]
-        for tensor in state:
+        for tensor in (*modules.parameters(), *modules.buffers()):
             memory.hold(tensor)
+        own = memory.now
+        for tensor in (*_networks(learner).parameters(), *_networks(learner).buffers()):
+            memory.hold(tensor)
+        beside = memory.now - own
         minimize = _Unwatched.of(learner, self.optim, Compute(stand_in.device, None), lambda _: 0.1)
         for step in dict.fromkeys((0, self.num_steps - 1)):
             memory.flops = 0
@@ -116,10 +120,17 @@ class Rehearsal:
         return Needs(
             peak=memory.peak,
             held=held,
-            saved=held - gradients,
+            saved=held - gradients - beside,
             gradients=gradients,
             flops=memory.flops,
         )
+
+
+def _networks(learner: Learner[Any, Any]) -> nn.ModuleList:
+    """Returns what the learner trains, and the encoder of which that may be a part."""
+    encoder = getattr(learner, "encoder", None)
+    beside = [encoder] if isinstance(encoder, nn.Module) else []
+    return nn.ModuleList([*learner.modules().values(), *beside])
 
 
 class _Unwatched(Minimizer):

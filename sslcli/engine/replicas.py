@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
@@ -50,8 +51,12 @@ class Replicas:
         return state
 
     def own(self, whole: Mapping[Any, Any], here: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Returns this process's part of a whole state; `here` has the form of the part."""
-        return dict(whole)
+        """Returns this process's part of a whole state; `here` has the form of the part.
+
+        That is also the form in memory: fused optimizers go through a weight and what they remember
+        of it in the order of their memory, whatever their strides say.
+        """
+        return {key: self._formed(value, here.get(key)) for key, value in whole.items()}
 
     def show(self) -> None:
         """Puts the weights of now where rank 0 evaluates them; all processes call it together."""
@@ -63,6 +68,13 @@ class Replicas:
     def name_mixing(self) -> contextlib.AbstractContextManager[object]:
         """Names what a method does that cannot be done here."""
         return contextlib.nullcontext()
+
+    def _formed(self, value: Any, here: Any) -> Any:
+        """Returns a value of a whole state in the form of a tensor of the same shape here."""
+        both = isinstance(value, Tensor) and isinstance(here, Tensor)
+        if not both or value.shape != here.shape:
+            return value
+        return torch.empty_like(here, dtype=value.dtype).copy_(value)
 
     def _averaging_loss(self, loss: Tensor, inputs: Sequence[nn.Parameter]) -> Tensor:
         """Returns the loss, whose backward pass averages the gradients of the inputs."""

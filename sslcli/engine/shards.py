@@ -10,14 +10,11 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
@@ -26,6 +23,9 @@ from sslcli.errors import SslcliError
 from sslcli.method import Learner
 from sslcli.nets.prototypes import Prototypes
 from sslcli.processes import rank, size
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 LAYERS = {
     nn.Linear,
@@ -54,6 +54,9 @@ class Shards(Replicas):
         self._seen = nn.ModuleDict(learner.modules())
         self.learner = copy.deepcopy(learner)
         self._trained = nn.ModuleDict(self.learner.modules())
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard  # half a second, as DTensor
+
         device = next(self._trained.parameters()).device.type
         mesh = init_device_mesh(device, (size(),))
         for layer in _large_layers(self._trained, large):
@@ -68,7 +71,7 @@ class Shards(Replicas):
         The weights that FSDP2 gathers are not those of the optimizer, so torch cannot be told to
         leave out the others' gradients. These are computed, and thrown away.
         """
-        whole = [parameter for parameter in inputs if not isinstance(parameter, DTensor)]
+        whole = [parameter for parameter in inputs if not _is_shared(parameter)]
         self._averaging_loss(loss, whole).backward()  # type: ignore[no-untyped-call]
         chosen = set(map(id, inputs))
         for parameter in self._trained.parameters():
@@ -79,7 +82,7 @@ class Shards(Replicas):
         """See Replicas. torch's own function takes no mixture of both kinds."""
         graded = [parameter for parameter in parameters if parameter.grad is not None]
         kinds = [
-            [parameter for parameter in graded if isinstance(parameter, DTensor) is shared]
+            [parameter for parameter in graded if _is_shared(parameter) is shared]
             for shared in (True, False)
         ]
         norms = [
@@ -98,9 +101,6 @@ class Shards(Replicas):
 
     def whole(self, state: Any) -> Any:
         return tree_map(_full, state)
-
-    def own(self, whole: Mapping[Any, Any], here: Mapping[Any, Any]) -> dict[Any, Any]:
-        return {key: _part(value, here.get(key)) for key, value in whole.items()}
 
     def show(self) -> None:
         self._look(whole=True)
@@ -122,6 +122,15 @@ class Shards(Replicas):
             message = f"{self._name} reads weights of a layer without calling it, which needs all"
             raise SslcliError(message, "runtime.parallel=replicate") from reason
 
+    def _formed(self, value: Any, here: Any) -> Any:
+        """See Replicas: of a layer that is shared out, its part."""
+        if not _is_shared(here) or not isinstance(value, Tensor) or value.shape != here.shape:
+            return value if _is_shared(here) else super()._formed(value, here)
+        from torch.distributed.tensor import distribute_tensor
+
+        given = value.to(here.device).contiguous()
+        return distribute_tensor(given, here.device_mesh, here.placements, src_data_rank=None)
+
     @torch.no_grad()
     def _look(self, whole: bool) -> None:
         """Puts the trained tensors in the place of those that are seen; shared ones if `whole`.
@@ -131,7 +140,7 @@ class Shards(Replicas):
         trained = dict(_tensors(self._trained))
         for name, seen in _tensors(self._seen):
             own = trained[name]
-            if isinstance(own, DTensor):
+            if _is_shared(own):
                 gathered = own.full_tensor() if whole else None
                 seen.data = seen.new_empty(0) if gathered is None or rank() else gathered
             else:
@@ -153,15 +162,17 @@ def _large_layers(network: nn.Module, large: int) -> list[nn.Module]:
         for one in value
         if isinstance(one, nn.Module)
     }
-    layers = [one for one in modules if type(one) in LAYERS and id(one) not in borrowed]
-    held = Counter(id(layer.weight) for layer in layers)
-    return [one for one in layers if held[id(one.weight)] == 1 and _size(one) >= large]
-
-
-def _size(layer: nn.Module) -> int:
-    weight = layer.weight
-    assert isinstance(weight, Tensor)
-    return weight.numel()
+    weights = {
+        layer: cast(Tensor, layer.weight)
+        for layer in modules
+        if type(layer) in LAYERS and id(layer) not in borrowed
+    }
+    holders = Counter(map(id, weights.values()))
+    return [
+        layer
+        for layer, weight in weights.items()
+        if holders[id(weight)] == 1 and weight.numel() >= large
+    ]
 
 
 def _tensors(network: nn.Module) -> Iterable[tuple[str, Tensor]]:
@@ -177,13 +188,12 @@ def _not_a_view(_: nn.Module, __: Any, output: Tensor) -> Tensor:
     return output.clone() if output.requires_grad and output._is_view() else output
 
 
+def _is_shared(value: object) -> TypeGuard[DTensor]:
+    """Tells whether a value is a tensor of which every process holds a part."""
+    from torch.distributed.tensor import DTensor
+
+    return isinstance(value, DTensor)
+
+
 def _full(value: Any) -> Any:
-    return value.full_tensor() if isinstance(value, DTensor) else value
-
-
-def _part(whole: Any, here: Any) -> Any:
-    """Returns this process's part of a whole tensor, if it has one of such a tensor `here`."""
-    if not isinstance(here, DTensor) or not isinstance(whole, Tensor) or whole.shape != here.shape:
-        return whole
-    given = whole.to(here.device)
-    return distribute_tensor(given, here.device_mesh, here.placements, src_data_rank=None)
+    return value.full_tensor() if _is_shared(value) else value

@@ -19,9 +19,9 @@ class EditScores:
     """Holds means over N pictures that were edited with one strength.
 
     `target`, `own`, `other`: the shares that are taken for the class they were to become, for their
-    own, and for another. `ssim`, `l1` (in percent): edited and original compared. `sharpness`: the
-    gradient's mean length over the originals'. `recognised`: the share whose nearest original, in
-    pixels, is still its own.
+    own, and for another, means over J judges; `each`: the first of each judge. `ssim`, `l1` (in
+    percent): edited and original compared. `sharpness`: the gradient's mean length over the
+    originals'. `recognised`: the share whose nearest original, in pixels, is still its own.
     """
 
     way: str
@@ -29,6 +29,7 @@ class EditScores:
     target: float
     own: float
     other: float
+    each: tuple[float, ...]
     ssim: float
     l1: float
     sharpness: float
@@ -44,7 +45,7 @@ def score_edits(
     own: Tensor,
     target: Tensor,
 ) -> EditScores:
-    """Returns the scores of pictures (N, C, H, W) in which the classes `seen` (N,) are seen.
+    """Returns the scores of pictures (N, C, H, W) in which judges have `seen` classes (J, N).
 
     `own` and `target` (N,) differ for every picture. Raises SslcliError for pictures that are too
     small for SSIM.
@@ -59,6 +60,7 @@ def score_edits(
         target=float((seen == target).double().mean()),
         own=float((seen == own).double().mean()),
         other=float(((seen != target) & (seen != own)).double().mean()),
+        each=tuple((seen == target).double().mean(dim=1).tolist()),
         ssim=float(ssim(edited, originals, all_of).mean()),
         l1=100 * float(mean_absolute_error(edited, originals, all_of).mean()),
         sharpness=float(sharp / before.clamp(min=1e-12)),
@@ -66,16 +68,15 @@ def score_edits(
     )
 
 
-def as_similar(points: list[EditScores], similarity: float) -> float | None:
-    """Returns the share that becomes the target at an SSIM, between two of one way's points.
+def share_at(points: list[EditScores], by: str, value: float) -> float | None:
+    """Returns the share that becomes the target where `by`, "ssim" or "l1", has a value.
 
-    None beyond the points.
+    It lies between two of one way's points; None beyond them.
     """
-    ordered = sorted(points, key=lambda point: point.ssim)
-    for low, high in itertools.pairwise(ordered):
-        if low.ssim <= similarity <= high.ssim:
-            part = (similarity - low.ssim) / max(high.ssim - low.ssim, 1e-12)
-            return low.target + part * (high.target - low.target)
+    ordered = sorted((float(getattr(point, by)), point.target) for point in points)
+    for (low, fewer), (high, more) in itertools.pairwise(ordered):
+        if low <= value <= high:
+            return fewer + (value - low) / max(high - low, 1e-12) * (more - fewer)
     return None
 
 

@@ -22,6 +22,7 @@ from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.replicas import Replicas
 from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.engine.shards import Shards
 from sslcli.engine.slowdown import SlowdownAlarm
 from sslcli.engine.threads import Threads, choose_threads
 from sslcli.engine.train import Periods, Pictures, ProgressListener, train
@@ -230,8 +231,6 @@ def train_phase(
 
     learner, replicas = training.learner, Replicas()
     if session.compute.shards:
-        from sslcli.engine.shards import Shards  # half a second
-
         shards = replicas = Shards(learner)
         learner = shards.learner
     minimize = Minimizer.of(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.report.curves import NOT_CURVES, Records, curves_of, phases_of
+from sslcli.report.curves import NOT_CURVES, Records, curves_of, phases_of, running_mean_at
 
 LINE_POINTS, PANEL_POINTS = 1_500, 6_000
 """Points of a line, and of all lines of a panel, about: more than a screen shows."""
@@ -85,6 +85,13 @@ def thinned_points(
     """Returns the thinned points to 5 digits, which keeps the page small."""
     axes = zip("xy", thin(x, y, most), strict=True)
     return {axis: [float(f"{value:.5g}") for value in values] for axis, values in axes}
+
+
+def smooth(line: Line, most: int) -> Line:
+    """Returns the running mean of a long curve at about `most` of its points, evenly spaced."""
+    last = len(line.x) - 1
+    indices = np.unique(np.linspace(0, last, min(most, last + 1)).round().astype(np.int64))
+    return replace(line, x=line.x[indices], y=running_mean_at(line.y, indices))
 
 
 def is_headline(metric: str) -> bool:

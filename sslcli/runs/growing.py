@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sslcli.system import READ_ONLY
+
 TAIL = 4096
 """Bytes before the place that was read up to, by which a rewritten file is known."""
 
@@ -25,6 +27,8 @@ class GrowingRecords:
 
     def _forget(self) -> None:
         self.records: list[dict[str, Any]] = []
+        self.newest: dict[str, Any] = {}
+        """The last value of everything, and of everything in `timing`."""
         self.unreadable = 0
         self.changed: float | None = None
         """When the file was last written, in seconds since 1970."""
@@ -37,7 +41,8 @@ class GrowingRecords:
         A file that is not there has no records. Raises OSError where it cannot be read.
         """
         try:
-            with self._path.open("rb") as file:
+            # READ_ONLY: a pipe in the place of the file does not hang.
+            with os.fdopen(os.open(self._path, READ_ONLY), "rb") as file:
                 file.seek(self._end - len(self._tail))
                 was_rewritten = file.read(len(self._tail)) != self._tail
                 if was_rewritten:
@@ -58,9 +63,16 @@ class GrowingRecords:
                 self.unreadable += 1
             else:
                 self.records.append(record)
+                self._note(record)
         self._end += len(whole)
         self._tail = (self._tail + whole)[-TAIL:]
         return bool(whole)
+
+    def _note(self, record: dict[str, Any]) -> None:
+        timing = {**self.newest.get("timing", {})}
+        if isinstance(record.get("timing"), dict):
+            timing.update(record["timing"])
+        self.newest.update(record, timing=timing)
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

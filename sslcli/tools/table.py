@@ -20,13 +20,15 @@ class Tool:
 
     Its module has `main(arguments, console)`, which returns the exit status. Where it `composes`,
     it takes `key=value` words of a command too, and is `main(arguments, console, compose)`.
-    `work`: a module of it that imports torch, for `load_work`.
+    `work`: a module of it that imports torch, for `load_work`. `commands`: those of which one
+    stands before the `key=value` words; pretrain's are meant where there are none.
     """
 
     module: str
     summary: str
     composes: bool = False
     work: str = ""
+    commands: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Imports and returns the tool's module."""
@@ -43,18 +45,21 @@ TOOLS: dict[str, Tool] = {
         "say what a run will take: steps, memory, work, disk",
         composes=True,
         work="plan.report",
+        commands=("pretrain", "inpaint", "finetune", "stack-pretrain"),
     ),
     "resume": Tool("resume", "continue a run that was interrupted, bit for bit"),
     "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),
     "restore": Tool(
-        "restore.main", "fill holes in your own pictures, or remove noise, with a trained run"
+        "restore.main",
+        "fill holes in your own pictures, or remove noise, with a trained run",
     ),
     "encode": Tool(
         "codes.encode", "write your own pictures as a trained run's codes, in few bytes"
     ),
     "decode": Tool("codes.decode", "make pictures of the codes that `encode` wrote"),
     "edit": Tool(
-        "edit.main", "change your own pictures through a trained run's codes: towards a class, …"
+        "edit.main",
+        "change your own pictures through a trained run's codes: towards a class, …",
     ),
     "diagnose": Tool(
         "diagnose.main",

@@ -28,6 +28,9 @@ from sslcli.preprocessing import Range
 FORMAT = 1
 """Counts up when a file of now could be misread by a program of before."""
 
+LARGEST = 2**28
+"""Pixels of the largest picture: a file of someone else's must not fill the memory."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -41,7 +44,7 @@ class Picture:
         sound = isinstance(self.name, str) and all(
             isinstance(side, int) and side > 0 for side in (self.width, self.height)
         )
-        if not sound:
+        if not sound or self.width * self.height > LARGEST:
             raise ValueError(f"no picture is {(self.name, self.width, self.height)}")
 
 

@@ -90,6 +90,18 @@ def test_it_is_as_tarfile_finds_it(
     assert len(told(path)) == len(names)
 
 
+def test_classes_may_hold_zeros_and_blocks_may_be_filled_with_anything(tmp_path: Path) -> None:
+    path, texts = tmp_path / "a.tar", [b"7", b"", b"a\0", b"\0", b"x" * 64]
+    with tarfile.open(path, "w") as tar:
+        for number, text in enumerate(texts):
+            add(tar, f"{number}.cls", text)
+    assert [*index_tar(path).labels.values()] == texts
+    content = bytearray(path.read_bytes())
+    content[512 + 1] = ord("!")  # behind the 7
+    path.write_bytes(content)
+    assert [*index_tar(path).labels.values()] == texts
+
+
 def test_a_tar_file_within_one_is_a_file_and_no_members(tmp_path: Path) -> None:
     inner = pack(tmp_path / "inner.tar", ["x.jpg", "y.jpg"]).read_bytes()
     with tarfile.open(tmp_path / "a.tar", "w") as tar:

@@ -195,6 +195,9 @@ def test_a_users_own_config_folder(sslcli: Sslcli, tmp_path: Path) -> None:
             ["method/views=simclr_cifar", "method/views=simclr_imagenet"],
         ),
         ("sslcli linear-eval kn", ["knn_k=", "knn_temperature="]),
+        ("sslcli plan fi", ["finetune"]),
+        ("sslcli plan finetune training.b", ["training.batch_size="]),
+        ("sslcli plan pretrain --memory 24GB epochs=2 batch", ["batch_size="]),
     ],
 )
 def test_completion(sslcli: Sslcli, line: str, expected: list[str]) -> None:

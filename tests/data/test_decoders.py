@@ -109,6 +109,16 @@ def test_outcomes_are_alike_wherever_they_are_decoded(
     assert {one[3] for one in alone if isinstance(one, tuple)} == {GREY, COLOUR}
 
 
+def test_few_pictures_of_many_start_no_process(processes: list[InThisProcess]) -> None:
+    sizes = np.array([len(content) for content in FILES])
+    some = Decoders(OPTIONS, 3, sizes)
+    for _ in range(63):
+        [*some.each(read, keep, 1)]
+    assert not processes
+    [*some.each(read, keep, 1)]
+    assert len(processes) == 2
+
+
 def test_few_or_large_files_start_no_process(
     processes: list[InThisProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:

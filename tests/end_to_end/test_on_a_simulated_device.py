@@ -14,7 +14,10 @@ FOLDER = Path(__file__).parent / "simulated"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["test_simulated_methods.py", "test_simulated_commands.py"])
+@pytest.mark.parametrize(
+    "name",
+    ["test_simulated_methods.py", "test_simulated_precision.py", "test_simulated_commands.py"],
+)
 def test_methods_and_commands_keep_to_the_rules_of_a_device(name: str) -> None:
     pytest.importorskip(
         "torch.utils.backend_registration", reason="torch has no Python backend for devices"

@@ -33,18 +33,26 @@ from sslcli.data.batches import Batches
 from sslcli.data.images import ImageSet
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import SGDConfig
+from sslcli.engine.replicas import Replicas
+from sslcli.engine.runtime_config import Parallel
+from sslcli.engine.shards import Shards
 from sslcli.engine.train import Periods, train
 from sslcli.generators import seed_generators
 from sslcli.method import Method
+from sslcli.methods.byol import BYOLConfig
 from sslcli.methods.context_encoder import ContextEncoderConfig
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.methods.distillation import DistillationConfig
+from sslcli.methods.mae import MAEConfig
 from sslcli.methods.simclr import SimCLR, SimCLRConfig
-from sslcli.nets.encoder_config import ContextConfig, ConvNetConfig, MLPConfig
+from sslcli.nets.encoder_config import Activation, ContextConfig, ConvNetConfig, MLPConfig
+from sslcli.nets.vit_config import ViTConfig
 from sslcli.processes import rank
 from sslcli.runs.checkpoint import Phase
 from sslcli.runs.folder import Run, read_records
 
+REPLICATE, SHARD = Parallel.replicate, Parallel.shard
+WAYS = [(2, REPLICATE), (4, REPLICATE), (2, SHARD), (4, SHARD)]
 PROJECTED = "simclr, batch norm in the projector"
 
 METHODS: dict[str, Callable[[], Method]] = {
@@ -55,18 +63,35 @@ METHODS: dict[str, Callable[[], Method]] = {
     "denoising": lambda: DenoisingAutoencoderConfig().build(
         MLPConfig(widths=[20], batch_norm=False).build(3, 16), PREPROCESSING
     ),
+    "variational": lambda: DenoisingAutoencoderConfig(kl=1.0, contractive=0.1).build(
+        MLPConfig(widths=[20], bottleneck=4, batch_norm=False).build(3, 16), PREPROCESSING
+    ),
+    "sparse": lambda: DenoisingAutoencoderConfig(sparse=3.0).build(
+        MLPConfig(widths=[20], activation=Activation.sigmoid, batch_norm=False).build(3, 16),
+        PREPROCESSING,
+    ),
     "distillation": lambda: DistillationConfig(teacher=str(TEACHER), queue=30).build(
         ConvNetConfig(width=4).build(3, 16), PREPROCESSING
+    ),
+    "moving average": lambda: BYOLConfig().build(
+        ConvNetConfig(width=4).build(3, 16), PREPROCESSING
+    ),
+    "tokens": lambda: MAEConfig(decoder_width=32, decoder_depth=1).build(
+        ViTConfig(width=16, depth=1, heads=2).build(3, 16), PREPROCESSING
     ),
     "adversarial": lambda: ContextEncoderConfig(
         adversarial=True, masks=MaskConfig(kind=MaskKind.blocks), bottleneck=None
     ).build(ContextConfig(width=4).build(3, 16), PREPROCESSING),
 }
+RATES = {"variational": 1e-4, "sparse": 1e-3}
+"""Learning rates other than 0.05, with which sums over 768 pixels, and exponentials, run away."""
 
 
-def train_here(name: str, folder: Path, stop_at: int | None = None) -> None:
+def train_here(
+    name: str, folder: Path, parallel: Parallel = REPLICATE, stop_at: int | None = None
+) -> None:
     seed_generators(1)
-    method = METHODS[name]()
+    method, rate = METHODS[name](), RATES.get(name, 0.05)
     for part, module in method.modules().items():
         if (name, part) != (PROJECTED, "projector"):
             without_batch_statistics(module)
@@ -75,18 +100,29 @@ def train_here(name: str, folder: Path, stop_at: int | None = None) -> None:
     pictures = Batches(ImageSet(images), 12, 0, "cpu")
     own = folder / str(rank())
     own.mkdir(parents=True, exist_ok=True)
+    replicas, learner = Replicas(), method
+    if parallel is SHARD:
+        shards = replicas = Shards(method, large=1)
+        learner = shards.learner
     if not (own / "run.json").exists():
         Run.create(own, {}, {"status": "running"}).__exit__()
     with Run(own) as run, suppress(Killed):
         train(
-            method, pictures, Minimizer.of(method, SGDConfig(lr=0.05), CPU, lambda step: 0.05), lambda step: {},
-            Phase(run, "pretrain", 1, 0), Periods(20, 1, 1000, 10), CPU, Onlooker(stop_at=stop_at),
+            learner, pictures,
+            Minimizer.of(learner, SGDConfig(lr=rate, clip_norm=10.0), CPU, lambda step: rate, replicas=replicas),
+            lambda step: seen(method), Phase(run, "pretrain", 1, 0), Periods(20, 1, 8, 10), CPU, Onlooker(stop_at=stop_at),
         )  # fmt: skip
+    replicas.show()
     torch.save(state(method), own / "weights.pt")
 
 
+def seen(method: Method) -> dict[str, float]:
+    """What an evaluation sees of the weights."""
+    return {"length": float(sum(p.detach().square().sum() for p in method.encoder.parameters()))}
+
+
 def losses(folder: Path) -> list[dict[str, float]]:
-    kept = ("loss", "discriminator_loss", "rank_accuracy")
+    kept = ("loss", "discriminator_loss", "rank_accuracy", "kl", "contractive", "sparse")
     return [
         {key: record[key] for key in kept if key in record}
         for record in read_records(folder)
@@ -94,26 +130,29 @@ def losses(folder: Path) -> list[dict[str, float]]:
     ]
 
 
-def all_methods(folder: Path) -> None:
+def all_methods(folder: Path, parallel: Parallel = REPLICATE) -> None:
     for name in METHODS:
-        train_here(name, folder / name)
+        train_here(name, folder / name, parallel)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every method trained by 1, 2 and 4 processes."""
+    """Every method trained by 1, 2 and 4 processes, which hold all weights or their part."""
     folder = tmp_path_factory.mktemp("together")
     all_methods(folder / "1")
-    for num in (2, 4):
-        together(num, all_methods, folder / str(num))
+    for num, parallel in WAYS:
+        together(num, all_methods, folder / f"{num} {parallel.value}", parallel)
     return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num", [2, 4])
+@pytest.mark.parametrize(("num", "parallel"), WAYS)
 @pytest.mark.parametrize("name", list(METHODS))
-def test_losses_and_weights_are_those_of_one_process(trained: Path, name: str, num: int) -> None:
-    alone, shared = losses(trained / "1" / name / "0"), losses(trained / str(num) / name / "0")
+def test_losses_and_weights_are_those_of_one_process(
+    trained: Path, name: str, num: int, parallel: Parallel
+) -> None:
+    many = trained / f"{num} {parallel.value}" / name
+    alone, shared = losses(trained / "1" / name / "0"), losses(many / "0")
     assert len(alone) == len(shared) == 20
     if (
         name == PROJECTED
@@ -125,8 +164,8 @@ def test_losses_and_weights_are_those_of_one_process(trained: Path, name: str, n
     for expected, found in zip(alone, shared, strict=True):
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
     expected_weights = torch.load(trained / "1" / name / "0/weights.pt")
-    for member in range(num):
-        found_weights = torch.load(trained / str(num) / name / f"{member}/weights.pt")
+    for member in range(num if parallel is REPLICATE else 1):  # else the first alone has all
+        found_weights = torch.load(many / f"{member}/weights.pt")
         for key, expected_weight in expected_weights.items():
             assert torch.allclose(found_weights[key], expected_weight, rtol=1e-4, atol=1e-5), key
 
@@ -134,17 +173,45 @@ def test_losses_and_weights_are_those_of_one_process(trained: Path, name: str, n
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(METHODS))
 def test_only_the_first_process_saves(trained: Path, name: str) -> None:
-    assert (trained / "2" / name / "0/pretrain/last.pt").exists()
-    assert not (trained / "2" / name / "1/pretrain/last.pt").exists()
+    for way in ("2 replicate", "2 shard"):
+        assert (trained / way / name / "0/pretrain/last.pt").exists()
+        assert not (trained / way / name / "1/pretrain/last.pt").exists()
 
 
 @pytest.mark.slow
-def test_a_run_of_two_goes_on_alone(trained: Path, tmp_path: Path) -> None:
-    together(2, train_here, "simclr", tmp_path, 14)
+@pytest.mark.parametrize("parallel", [REPLICATE, SHARD])
+def test_a_run_of_two_goes_on_alone(trained: Path, tmp_path: Path, parallel: Parallel) -> None:
+    together(2, train_here, "simclr", tmp_path, parallel, 14)
     assert 10 <= len(losses(tmp_path / "0")) < 20
     train_here("simclr", tmp_path)
     for expected, found in zip(losses(trained / "1/simclr/0"), losses(tmp_path / "0"), strict=True):
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_of_one_goes_on_in_four_parts(trained: Path, tmp_path: Path) -> None:
+    train_here("moving average", tmp_path, stop_at=14)
+    assert 10 <= len(losses(tmp_path / "0")) < 20
+    together(4, train_here, "moving average", tmp_path, SHARD)
+    alone = losses(trained / "1/moving average/0")
+    for expected, found in zip(alone, losses(tmp_path / "0"), strict=True):
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["moving average", "tokens"])
+def test_evaluations_see_the_weights_of_their_step(trained: Path, name: str) -> None:
+    alone, *others = (
+        [
+            record["length"]
+            for record in read_records(trained / way / name / "0")
+            if "length" in record
+        ]
+        for way in ("1", "2 replicate", "2 shard", "4 shard")
+    )
+    assert len(set(alone)) == 3, "steps 8, 16 and 20"
+    for found in others:
+        assert found == pytest.approx(alone, rel=1e-5)
 
 
 def train_until_the_first_is_satisfied(folder: Path) -> None:

@@ -80,6 +80,7 @@ def test_in_evaluation_codes_are_means(encoder: EncoderConfig) -> None:
     assert torch.equal(method.restore(clean(), hidden), method.restore(clean(), hidden))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "weight", "encoder"),
     [("kl", 50.0, BOTTLENECK), ("contractive", 5.0, BOTTLENECK), ("sparse", 30.0, SIGMOID)],
@@ -95,6 +96,7 @@ def test_codes_are_held_to_it_the_more_it_weighs(
     assert 0 < held[0] < 0.8 * held[1]
 
 
+@pytest.mark.slow
 def test_contraction_is_the_jacobians_norm_and_leaves_the_views_constant() -> None:
     method, x = build(replace(CLEAN, contractive=1.0), BOTTLENECK), clean()
     rows = torch.autograd.functional.jacobian(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sslcli.report.charts import draw_confusion, draw_curves, draw_settings
-from sslcli.report.families import PANEL_POINTS, Line, curves_by_family, thin
+from sslcli.report.curves import running_mean
+from sslcli.report.families import PANEL_POINTS, Line, curves_by_family, smooth, thin
 
 
 @pytest.mark.parametrize("num", [1, 2, 99, 100, 101, 10_000])
@@ -23,6 +24,16 @@ def test_thinned_curves_keep_ends_and_extremes(num: int) -> None:
     np.testing.assert_array_equal(few_y, y[few_x.astype(int)])
     if num <= 100:
         assert len(few_x) == num
+
+
+@pytest.mark.parametrize("num", [1, 2, 120, 10_001])
+def test_a_smooth_curve_is_the_running_mean_at_some_of_its_points(num: int) -> None:
+    x = np.arange(num, dtype=np.float64)
+    y = np.random.default_rng(0).normal(size=num)
+    few = smooth(Line("a", x, y, 3), 100)
+    assert (few.name, few.colour, len(few.x)) == ("a", 3, min(num, 100))
+    assert (few.x[0], few.x[-1]) == (0, num - 1)
+    np.testing.assert_allclose(few.y, running_mean(y)[few.x.astype(int)], atol=1e-12)
 
 
 def test_records_become_curves_by_family_and_phase() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,14 @@ def test_a_file_that_is_gone_has_no_records(file: Path) -> None:
     assert (growing.read(), growing.records) == (True, [])
     file.write_text(line(7))
     assert (growing.read(), steps(growing)) == (True, [7])
+
+
+def test_a_pipe_or_a_folder_in_its_place_does_not_hang(file: Path) -> None:
+    growing = GrowingRecords(file.parent)
+    os.mkfifo(file)
+    with pytest.raises(OSError, match="seek"):
+        growing.read()
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(IsADirectoryError):
+        growing.read()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +18,13 @@ from sslcli.cli.experiment import composer
 from sslcli.data.images import untracked
 from sslcli.errors import SslcliError
 from sslcli.experiments.pretrain_config import Config
+from sslcli.experiments.stack_pretrain_config import FinetuneConfig, Pretraining
 from sslcli.tools.plan.fit import largest_chunks, largest_fitting
 from sslcli.tools.plan.machine import Machine, memory_bytes
 from sslcli.tools.plan.needed import Plan
 from sslcli.tools.plan.pretraining import pretraining
 from sslcli.tools.plan.report import sentences, size
+from sslcli.tools.plan.subjects import subjects_of
 
 HERE = ["runtime.threads=1", "runtime.precision=fp32", "runtime.device=cpu"]
 SMALL = [*HERE, "encoder.width=4", "method.projector.hidden=32"]
@@ -157,6 +162,8 @@ def test_the_command_trains_nothing_and_says_what_is_needed(sslcli: Sslcli) -> N
         (["pretrain", "bath_size=3"], "there is no key 'bath_size'"),
         (["pretrain", "--memory", "24"], "--memory must be"),
         (["pretrain", "--processes", "0"], "--processes must be at least 1"),
+        (["finetune", "run=last", "--processes", "2"], "finetune trains in one process"),
+        (["stack-pretrain", "encoder=convnet"], "a plain chain of layers"),
         (["pretrain", "-m", "seed=1,2"], "unrecognized arguments: -m"),
         (["pretrain", "--device-tflops", "9", "--measure"], "a GPU that is not here"),
         (["pretrain", "batch_size=1"], "batch_size must be at least 2"),
@@ -213,6 +220,48 @@ def test_the_encoder_that_is_planned_is_the_one_for_smaller_views() -> None:
     rows = [plan.learner.encoder.pos_embed.shape[1] for plan in (whole, halves)]
     assert rows == [1 + 4 * 4, 1 + 2 * 2]
     assert halves.step.flops < whole.step.flops
+
+
+STACK = [
+    *HERE, "encoder.widths=[24,12]", "epochs=[3,5]", "depths=[1,2]", "data.limit=200", "seeds=[0,1]",
+    "compare=[none,denoising,autoencoder]", "finetune.epochs=2", "optim=sgd", "optim.momentum=0.9",
+]  # fmt: skip
+
+
+@cache
+def stack() -> Any:
+    ((_, config),) = composer(debug=False)("stack-pretrain", list(STACK))
+    return config
+
+
+def stack_of(config: Any) -> list[Plan]:
+    subjects = subjects_of("stack-pretrain", config, Machine(), untracked)
+    return [Plan(subject, Machine()) for subject in subjects]
+
+
+def test_every_layer_and_network_of_a_stack_is_planned() -> None:
+    plans = stack_of(stack())
+    told = [(plan.subject.title[21:], plan.subject.times, plan.num_steps) for plan in plans]
+    assert told == [
+        ("layer 1 of 2", 4, 3 * 10),
+        ("layer 2 of 2", 4, 5 * 10),
+        ("1 of 2 layers, with a classifier", 6, 2 * 10),
+        ("2 of 2 layers, with a classifier", 6, 2 * 10),
+    ]
+    assert [plan.subject.encoders for plan in plans] == [1, 1, 0, 0]
+    only_layers = stack_of(replace(stack(), finetune=FinetuneConfig(epochs=0)))
+    no_layers = stack_of(replace(stack(), compare=[Pretraining.none]))
+    assert [plan.subject.title for plan in only_layers] == [p.subject.title for p in plans[:2]]
+    assert [plan.subject.title for plan in no_layers] == [p.subject.title for p in plans[2:]]
+
+
+@pytest.mark.slow
+def test_layers_below_take_memory_and_are_not_saved_again() -> None:
+    """The second of 784 -> 24 -> 12: its checkpoint holds weights, momentum, and the mirror's bias."""
+    _, second, *_ = stack_of(stack())
+    layer, mirror_bias = 24 * 12 + 12, 24
+    assert second.step.saved == pytest.approx(4 * 2 * (layer + mirror_bias), rel=0.05)
+    assert second.step.held > 4 * (784 * 24 + 24) + second.step.saved
 
 
 @pytest.mark.slow

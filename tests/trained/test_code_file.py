@@ -69,6 +69,7 @@ def changed(path: Path, **arrays: Any) -> None:
         {"pictures": [["a.png", 3, 3]] * 39},
         {"pictures": [["a.png", 3, 3]] * 41},
         {"pictures": [["a.png", 3, 0]] * 40},
+        {"pictures": [["a.png", 10**6, 10**6]] * 40},
         {"pictures": [["a.png", 3]] * 40},
         {"code_shape": [7]},
         {"bits": 5},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.tools.arguments import add_outputs, parse, require_free, require_writable
+from sslcli.tools.codes.pictures import targets_of
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 from sslcli.trained.code_file import read_code_file
 
@@ -23,9 +24,6 @@ def main(arguments: list[str], console: Console) -> int:
         raise SslcliError(f"--to {folder} is a file", "name a folder: --to FOLDER")
     require_writable(folder / "any", "--to")
     codes = read_code_file(path)
-
-    from sslcli.tools.codes.pictures import targets_of
-
     targets = targets_of(codes, folder)
     require_free(targets, given.force, "--to")
     run = resolve_able_run(given.run, Path(given.outputs), DECODES)

@@ -10,6 +10,7 @@ from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.evaluation.quantization import BITS, EXACT
 from sslcli.tools.arguments import add_data_root, add_outputs, parse, require_free, require_writable
+from sslcli.tools.codes.pictures import listed
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ def main(arguments: list[str], console: Console) -> int:
         raise SslcliError(f"--to {target} does not end in .npz", "--to codes.npz")
     require_free([target], given.force, "--to")
     require_writable(target, "--to")
-
-    from sslcli.tools.codes.pictures import listed  # Pillow
-
     pictures = listed([Path(word).expanduser() for word in given.pictures])
     run = resolve_able_run(given.run, Path(given.outputs), DECODES)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from sslcli.data.cut_config import CutConfig
 from sslcli.data.picture_file import PictureFile, read_picture
 from sslcli.data.resize import MIDDLE, Framing, splits_at
+from sslcli.data.shape import Shape
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.tools.edit.changes import changes, decoded
@@ -73,7 +74,8 @@ def framing(files: EncoderFiles) -> Framing:
     if data.tile is not None:
         message = f"the run was trained on tiles of {data.tile} px: no code is that of a picture"
         raise SslcliError(message, "name a run that was trained on whole pictures")
-    return Framing(data.shape, data.fill)
+    # Of pictures that training saw squeezed (cover), codes are those of the middle.
+    return Framing(Shape.pad, data.fill) if data.shape is Shape.pad else MIDDLE
 
 
 def _moved(learned: Learned, framed: Framed, move: Move, wish: Wish) -> Edited:
@@ -97,9 +99,7 @@ def _between(coder: Coder, framed: Framed, other: Framed, wish: Wish) -> list[Pi
     """
     start, end = _code(coder, framed.square()), _code(coder, other.square())
     first, last = decoded(coder, start), decoded(coder, end)
-    channels = framed.picture.pixels.shape[2]
-    whole = (other.square(framed.side, channels) - framed.square(framed.side, channels)).double()
-    difference = framed.placed(whole.permute(1, 2, 0).numpy())
+    difference = framed.difference(other)
     frames = []
     for share in wish.strengths:
         decoder = decoded(coder, start + share * (end - start))

@@ -24,8 +24,8 @@ from sslcli.errors import SslcliError
 from sslcli.preprocessing import Preprocessing, Range, full_scale
 from sslcli.tools.restore.fill import as_stored
 
-Unit = NDArray[np.float64]
-"""(H, W, c) in [0, 1]."""
+Unit = NDArray[Any]
+"""(H, W, c) of floating-point numbers, where 0 is black and 1 is white."""
 FADE = 1 / 16
 """The part of the square's side over which a change fades where the picture goes on beyond it."""
 
@@ -91,9 +91,23 @@ class Framed:
         size = (self.side, self.side)
         smaller = self.side < change.shape[1]
         large = interpolate(
-            change[None].double(), size, mode="bilinear", align_corners=False, antialias=smaller
+            change[None].float(), size, mode="bilinear", align_corners=False, antialias=smaller
         )[0]
         return self.placed(large.permute(1, 2, 0).numpy())
+
+    def difference(self, other: Framed) -> Unit:
+        """Returns (H, W, c): what makes of the picture another one's square in its own place."""
+        channels = self.picture.pixels.shape[2]
+        square = other.square(self.side, channels).permute(1, 2, 0).numpy()
+        low, high = self.ends
+        own = (self._values() - low) / (high - low)
+        there: Unit = self.placed(square) - self.placed(np.ones_like(square)) * own
+        return there
+
+    def _values(self) -> Unit:
+        """Returns the pixels as floating-point numbers that hold them."""
+        pixels = self.picture.pixels
+        return pixels.astype(np.result_type(pixels.dtype, np.float32))
 
     def placed(self, square: NDArray[Any]) -> Unit:
         """Returns (H, W, c) of zeros with (S, S, c) in its place, faded where the picture goes on.
@@ -102,7 +116,7 @@ class Framed:
         """
         rows, columns = (_place(length, self.side) for length in self.picture.size)
         faded = square * (rows.weights[:, None] * columns.weights)[..., None]
-        placed = np.zeros((*self.picture.size, square.shape[2]))
+        placed = np.zeros((*self.picture.size, square.shape[2]), dtype=square.dtype)
         placed[rows.there, columns.there] = faded[rows.inside, columns.inside]
         return placed
 
@@ -113,7 +127,7 @@ class Framed:
         it has outside that range already.
         """
         pixels, (low, high) = self.picture.pixels, self.ends
-        before = pixels.astype(np.float64)
+        before = self._values()
         after = before + change * (high - low)
         after = after.clip(np.minimum(low, before), np.maximum(high, before))
         return np.where(change == 0, pixels, as_stored(after, pixels.dtype))
@@ -125,16 +139,16 @@ class _Place:
 
     there: slice
     inside: slice
-    weights: NDArray[np.float64]
+    weights: NDArray[np.float32]
 
 
 def _place(length: int, side: int) -> _Place:
     start = (length - side) // 2
     there = slice(max(start, 0), max(start, 0) + min(length, side))
     inside = slice(max(-start, 0), max(-start, 0) + min(length, side))
-    weights = np.ones(side)
+    weights = np.ones(side, dtype=np.float32)
     if length > side:
-        ramp = (np.arange(side) + 0.5) / max(1.0, FADE * side)
+        ramp = ((np.arange(side) + 0.5) / max(1.0, FADE * side)).astype(np.float32)
         if start > 0:
             weights = np.minimum(weights, ramp)
         weights = np.minimum(weights, ramp[::-1])

@@ -1,4 +1,4 @@
-"""Judges a run's edits of test pictures by a classifier that was trained apart."""
+"""Judges a run's edits of test pictures by classifiers that were trained apart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sslcli.data.images import ImageSet, evenly_spaced
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
-from sslcli.evaluation.edits import EditScores, as_similar, other_targets, score_edits
+from sslcli.evaluation.edits import EditScores, other_targets, score_edits, share_at
 from sslcli.evaluation.restoration import SSIM_WINDOW
 from sslcli.files import written_whole
 from sslcli.method import as_pictures
@@ -26,7 +26,7 @@ from sslcli.report.edits import Fate, save_edit_curves
 from sslcli.report.pictures import save_grid
 from sslcli.tools.edit.changes import SMALL, changes
 from sslcli.tools.edit.editor import load_learned
-from sslcli.tools.edit.judge_training import EPOCHS, Judge, train_judge
+from sslcli.tools.edit.judge_training import EPOCHS, NUM_JUDGES, Judges, train_judges
 from sslcli.tools.edit.moves import SHARE, Learned
 from sslcli.tools.edit.wish import By
 from sslcli.trained.encoder_files import EncoderFiles
@@ -77,7 +77,7 @@ def judge(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
         RuntimeConfig(device=DeviceChoice[given.device], precision=Precision.fp32)
     )
     number, train = learned.splits.num_classes, learned.labelled
-    seen_by = train_judge(train, number, files.seed, compute, console.track)
+    seen_by = train_judges(train, number, files.seed, compute, console.track)
     ways = _ways(learned, subjects)
     points = [
         _score(name, strength, change(strength), subjects, seen_by)
@@ -144,7 +144,7 @@ def _mean_pictures(train: ImageSet, num_classes: int) -> Tensor:
 
 
 def _score(
-    name: str, strength: float, change: Tensor, subjects: Subjects, seen_by: Judge
+    name: str, strength: float, change: Tensor, subjects: Subjects, seen_by: Judges
 ) -> EditScores:
     edited = (subjects.pictures + change).clamp(0, 1)
     own, target = subjects.own, subjects.target
@@ -156,8 +156,9 @@ def _protocol(learned: Learned, subjects: Subjects, right: float) -> dict[str, s
     return {
         "pictures": f"{len(subjects.own)} test pictures at even distances",
         "target": "a class that is not the picture's own: every other class in turn, or that named",
-        "judge": f"a convnet on pixels, trained apart with another seed on {train:,} training "
-        f"labels for {EPOCHS} epochs; right on {100 * right:.1f} % of the pictures as they are",
+        "judges": f"{NUM_JUDGES} convnets on pixels, trained apart with other seeds on {train:,} "
+        f"training labels for {EPOCHS} epochs; shares are their means; right on "
+        f"{100 * right:.1f} % of the pictures as they are",
         "codes": f"directions from {train:,} training pictures; near: mean of the nearest "
         f"{SHARE:g} of the class; changes below {SMALL:g} of a picture's largest are left out",
         PIXELS: "the mean training picture of the target class minus that of the picture's own, "
@@ -189,7 +190,7 @@ def _write(
         ]
         for name in (*WAYS, PIXELS)
     }
-    title = f"{protocol['pictures'].split(' at')[0]}, judged by a convnet trained apart"
+    title = f"{protocol['pictures'].split(' at')[0]}, judged by convnets trained apart"
     save_edit_curves(folder / "judged.png", curves, title)
 
 
@@ -220,12 +221,13 @@ def _say(points: Sequence[EditScores], right: float, console: Console) -> None:
         for point in points
         if point.strength == 1
     ]
-    title = f"edits at strength 1; the judge is right on {100 * right:.1f} % of the originals"
+    title = f"edits at strength 1; the judges are right on {100 * right:.1f} % of the originals"
     seen = ("become it", "stay", "another")
     heads = ("way", *seen, "SSIM", "changed", "sharpness", "own original nearest")
     console.table(title, heads, rows)
     near = next(point for point in points if point.strength == 1)
-    shift = as_similar([point for point in points if point.way == PIXELS], near.ssim)
-    if shift is not None:
-        words = f"{100 * shift:.1f} % become it by the pixel mean shift"
-        console.say(f"at the same SSIM, {near.ssim:.3f}, {words}")
+    shift = [point for point in points if point.way == PIXELS]
+    for by, words in (("ssim", f"SSIM, {near.ssim:.3f}"), ("l1", f"mean change, {near.l1:.1f} %")):
+        share = share_at(shift, by, getattr(near, by))
+        if share is not None:
+            console.say(f"at the same {words}: {100 * share:.1f} % by the {PIXELS}")

@@ -1,6 +1,9 @@
-"""Trains a small convnet on pixels, apart from any run, to judge edited pictures."""
+"""Trains small convnets on pixels, apart from any run, to judge edited pictures."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,46 +20,58 @@ from sslcli.method import Preprocessing, Progress
 from sslcli.nets.encoder_config import ConvNetConfig
 from sslcli.seeding import derive_seed
 
+NUM_JUDGES = 3
+"""Judges that differ in their seed: one alone may be 4 points kinder to one way than to another."""
 EPOCHS, FEWEST_STEPS, BATCH_SIZE = 8, 300, 128
 LEARNING_RATE = 3e-3
 BATCH = 256
+TrackSteps = Callable[..., Iterable[int]]
+"""Passes steps on, and shows how many of `total` are done."""
 
 
-class Judge:
-    """Tells the class of pictures (N, C, R, R) in [0, 1]."""
+class Judges:
+    """Tell the class of pictures (N, C, R, R) in [0, 1], each on its own."""
 
-    def __init__(self, classifier: Classifier, device: torch.device) -> None:
-        self._classifier = classifier
-        self._network = nn.Sequential(classifier.encoder, classifier.head).to(device)
+    def __init__(self, classifiers: Sequence[Classifier], device: torch.device) -> None:
+        self._fed = classifiers[0].preprocessing
+        self._networks = [nn.Sequential(one.encoder, one.head).to(device) for one in classifiers]
         self._device = device
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Returns the class (N,) of each picture."""
-        with torch.no_grad(), eval_mode(self._network):
+        """Returns the class of each picture by each judge, (J, N)."""
+        return torch.stack([self._seen_by(network, pictures) for network in self._networks])
+
+    def _seen_by(self, network: nn.Module, pictures: Tensor) -> Tensor:
+        with torch.no_grad(), eval_mode(network):
             batches = [
-                self._network(self._classifier.preprocessing.normalized(some.to(self._device)))
+                network(self._fed.normalized(some.to(self._device)))
                 for some in torch.split(pictures.float(), BATCH)
             ]
         return torch.cat(batches).argmax(dim=1).cpu()
 
 
-def train_judge(
+def train_judges(
     train: ImageSet, num_classes: int, seed: int, compute: Compute, track: Track
-) -> Judge:
-    """Returns a judge that learned from labelled pictures; generators stay as they are."""
+) -> Judges:
+    """Returns judges that learned from labelled pictures; generators stay as they are."""
     middle = (0.5,) * train.channels
     fed = Preprocessing(train.resolution, train.channels, middle, middle)
+    config = ConvNetConfig(grid=max(1, min(4, train.resolution // 7)))
+    classifiers = []
     with kept_generators():
-        seed_generators(derive_seed(seed, "judge"))
-        grid = max(1, min(4, train.resolution // 7))
-        encoder = ConvNetConfig(grid=grid).build(train.channels, train.resolution)
-        classifier = Classifier.of(encoder, num_classes, fed, patience=1)
-        _train(classifier, train, derive_seed(seed, "judge"), compute, track)
-    return Judge(classifier, compute.device)
+        for number in range(NUM_JUDGES):
+            own = derive_seed(seed, "judge", number)
+            seed_generators(own)
+            encoder = config.build(train.channels, train.resolution)
+            classifier = Classifier.of(encoder, num_classes, fed, patience=1)
+            label = f"training judge {number + 1} of {NUM_JUDGES}"
+            _train(classifier, train, own, compute, partial(track, label=label))
+            classifiers.append(classifier)
+    return Judges(classifiers, compute.device)
 
 
 def _train(
-    classifier: Classifier, train: ImageSet, seed: int, compute: Compute, track: Track
+    classifier: Classifier, train: ImageSet, seed: int, compute: Compute, track: TrackSteps
 ) -> None:
     batch_size = min(BATCH_SIZE, len(train))
     pictures = LabelledBatches(train, batch_size, seed, compute.device)
@@ -70,7 +85,7 @@ def _train(
         compute.to_device(module)
     nn.ModuleDict(classifier.modules()).train()
     minimize = Minimizer.of(classifier, optim, compute, learning_rate)
-    for step in track(range(num_steps), total=num_steps, label="training the judge"):
+    for step in track(range(num_steps), total=num_steps):
         seed_generators(derive_seed(seed, step))
         minimize.begin(step)
         images, labels = pictures.at(step)

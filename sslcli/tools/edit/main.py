@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "--judge",
         action="store_true",
         help="edit the run's test pictures, of every class or towards one, and measure how many "
-        "become the class and what else changes, by a classifier that it trains for this; writes "
+        "become the class and what else changes, by classifiers that it trains for this; writes "
         "into the folder edits of the run",
     )
     parser.add_argument(

@@ -32,7 +32,7 @@ from sslcli.trained.coder import Coder
 
 MOST = 20_000
 """Labelled training pictures, evenly spaced, that directions are learned from at most."""
-SHARE = 0.2
+SHARE = 0.3
 """The part of a class's codes, the nearest, whose mean a picture moves to; chosen on validation."""
 PROBE_L2 = 1e-4
 """Of the probe that tells a picture's own class."""

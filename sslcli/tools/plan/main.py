@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sslcli.errors import SslcliError
+from sslcli.experiments.table import EXPERIMENTS
 from sslcli.tools.arguments import parse
 from sslcli.tools.plan.machine import Machine
 from sslcli.tools.table import TOOLS, Compose
@@ -18,7 +19,7 @@ from sslcli.tools.table import TOOLS, Compose
 if TYPE_CHECKING:
     from sslcli.console import Console
 
-PLANNED = ("pretrain", "inpaint", "finetune")
+PLANNED = TOOLS["plan"].commands
 
 
 def main(arguments: list[str], console: Console, compose: Compose) -> int:
@@ -30,6 +31,9 @@ def main(arguments: list[str], console: Console, compose: Compose) -> int:
             f"{given.command} has no plan", f"commands that have one: {', '.join(PLANNED)}"
         )
     machine = Machine.of(given.memory, given.device_tflops, given.processes)
+    if machine.processes > 1 and not EXPERIMENTS[given.command].by_processes:
+        message = f"{given.command} trains in one process, got --processes {machine.processes}"
+        raise SslcliError(message, "leave it out")
     configs = compose(given.command, words)
     work = TOOLS["plan"].load_work()
     for name, config in configs:

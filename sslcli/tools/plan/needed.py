@@ -29,7 +29,7 @@ class Plan:
     @cached_property
     def in_words(self) -> str:
         """Returns what the run itself says before its first step."""
-        size, encoder = self.subject.batch_size, self.learner.encoder
+        size, encoder = self.subject.batch_size, self.subject.kept(self.learner)
         in_epoch = self.subject.steps_per_epoch(size)
         return size_in_words(self.learner, encoder, self.num_steps, in_epoch, size)
 
@@ -57,7 +57,7 @@ class Plan:
             rehearsal = replace(rehearsal, learner=chunked)
         own = -(-batch_size // num)
         needs = rehearsal.needs(lambda device: self.subject.batch(own, device))
-        if num > 1:  # gradients are averaged in a copy
+        if num > 1:  # gradients are copied into the buckets that are sent
             needs = replace(needs, peak=max(needs.peak, needs.held + needs.gradients))
         return needs
 
@@ -95,5 +95,5 @@ class Plan:
     def on_disk(self) -> int:
         """Returns the bytes of the checkpoints that are kept, and of the encoders."""
         kept = min(self.subject.recording.keep_last, self.num_steps)
-        encoder = num_bytes(list(self.learner.encoder.state_dict().values()))
-        return kept * self.step.saved + (1 + self.subject.snapshots) * encoder
+        encoder = num_bytes(list(self.subject.kept(self.learner).state_dict().values()))
+        return self.subject.times * kept * self.step.saved + self.subject.encoders * encoder

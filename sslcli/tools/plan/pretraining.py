@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sslcli.data.batches import Batches, LabelledBatches
 from sslcli.data.data_config import DataConfig
@@ -23,12 +24,17 @@ from sslcli.trained.method import build_method
 
 @dataclass(frozen=True)
 class Counted:
-    """Counts a command's pictures: for pretraining, and those of the training part."""
+    """Counts a command's pictures: for pretraining, and those of the training part.
+
+    `labels` (N,) of the training part, numbers of `classes`, where it has some.
+    """
 
     pretraining: int
     train: int
     shape: tuple[int, int, int]
     cached: int = 0
+    labels: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] | None = None
 
 
 def counted(data: DataConfig, processes: int, track: Track) -> Counted:
@@ -49,10 +55,13 @@ def counted(data: DataConfig, processes: int, track: Track) -> Counted:
             train,
             (options.resolution, options.resolution, options.stored_channels),
             len(rows) * options.picture_bytes if on_disk else 0,
+            found.train.labels,
+            found.classes,
         )
     splits = load_splits(data, track)
     side, channels = splits.train.resolution, splits.train.channels
-    return Counted(len(splits.pretraining), len(splits.train), (side, side, channels))
+    shape, labels = (side, side, channels), splits.train.labels
+    return Counted(len(splits.pretraining), len(splits.train), shape, 0, labels, splits.classes)
 
 
 def pretraining(command: str, config: Config, machine: Machine, track: Track) -> Subject:
@@ -87,5 +96,5 @@ def pretraining(command: str, config: Config, machine: Machine, track: Track) ->
         batch_size=config.batch_size,
         epochs=config.epochs,
         cached=found.cached,
-        snapshots=sum(config.keeps(epoch) for epoch in range(1, config.epochs + 1)),
+        encoders=1 + sum(config.keeps(epoch) for epoch in range(1, config.epochs + 1)),
     )

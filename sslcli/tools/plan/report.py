@@ -9,7 +9,7 @@ from sslcli.text import duration
 from sslcli.tools.plan.machine import Machine
 from sslcli.tools.plan.measure import images_per_second, require_here
 from sslcli.tools.plan.needed import Plan
-from sslcli.tools.plan.subjects import subject_of
+from sslcli.tools.plan.subjects import subjects_of
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -24,17 +24,23 @@ def report(command: str, config: Any, machine: Machine, measure: bool, console: 
 
     Raises SslcliError where the command would at its start, or where none can be measured here.
     """
-    subject = subject_of(command, config, machine, console.track)
+    subjects = subjects_of(command, config, machine, console.track)
     if measure:
-        require_here(subject)
-    plan = Plan(subject, machine)
-    console.say(plan.in_words)
+        require_here(subjects[0])
+    for subject in subjects:
+        _report(Plan(subject, machine), measure, console)
+    console.say(UNCOUNTED)
+
+
+def _report(plan: Plan, measure: bool, console: Console) -> None:
+    times = plan.subject.times
+    often = f"{times} times, one after another: " if times > 1 else ""
+    console.say(f"{often}{plan.in_words}")
     console.columns(f"plan of {plan.subject.title}", rows(plan))
     for sentence in sentences(plan):
         console.say(sentence)
     if measure:
         console.say(measured(plan))
-    console.say(UNCOUNTED)
 
 
 def rows(plan: Plan) -> list[tuple[str, str]]:
@@ -74,7 +80,7 @@ def sentences(plan: Plan) -> Iterator[str]:
     if machine.memory is not None:
         yield from _fits(plan, machine.memory)
     if machine.teraflops is not None:
-        work = plan.num_steps * plan.step.flops
+        work = subject.times * plan.num_steps * plan.step.flops
         yield (
             f"a bound, not a forecast: {work:.3g} operations take at least "
             f"{duration(work / (machine.teraflops * 1e12))} at {machine.teraflops:g} TFLOP/s"
@@ -106,7 +112,7 @@ def measured(plan: Plan) -> str:
     """Returns how fast real steps are here, and how long all of them would take."""
     subject = plan.subject
     speed = images_per_second(subject)
-    seconds = plan.num_steps * subject.batch_size / speed
+    seconds = subject.times * plan.num_steps * subject.batch_size / speed
     name = subject.compute.name
     return (
         f"measured here, {name}: {speed:,.0f} images/s, so {duration(seconds)} for all steps, "

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import torch
+from torch import nn
 
 from sslcli.engine.device import Compute
 from sslcli.engine.optim_config import OptimConfig
@@ -22,8 +24,9 @@ class Subject:
 
     `num_images` training pictures of `shape` (S, S, C). `build` gives an untrained learner on the
     CPU; `real` that and its batches, for --measure. `fewest_steps`: so many are made whatever the
-    epochs are. `cached`: bytes of decoded pictures that the run keeps on disk. `snapshots`: kept
-    encoders.
+    epochs are. `cached`: bytes of decoded pictures that the run keeps on disk. `kept` is the part
+    of the learner that outlives it, written `encoders` times. `times`: so many such trainings, one
+    after another.
     """
 
     title: str
@@ -39,7 +42,9 @@ class Subject:
     epochs: int
     fewest_steps: int = 0
     cached: int = 0
-    snapshots: int = 0
+    kept: Callable[[Any], nn.Module] = attrgetter("encoder")
+    encoders: int = 1
+    times: int = 1
     batch_key: str = "batch_size"
     """The setting of the batch size."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.screen import Screen, draw
+from sslcli.screen import Screen
 from sslcli.tools.watch.frame import frame
 from sslcli.tools.watch.sight import Sight, Watched
 from sslcli.tools.watch.web import WatchServer
@@ -57,9 +57,7 @@ def follow_running(
     searched = time.monotonic()
     with _shown(console) as show, contextlib.suppress(KeyboardInterrupt):
         while True:
-            sights = [watched.look() for watched in runs.values()]
-            running = [sight for sight in sights if not sight.has_ended]
-            show(running or sights[-1:])
+            show([watched.look() for watched in runs.values()])
             time.sleep(LOOK_EVERY)
             if time.monotonic() - searched > SEARCH_EVERY:
                 runs |= {folder: Watched(folder) for folder in search() if folder not in runs}
@@ -74,11 +72,12 @@ def _shown(console: Console) -> Iterator[Show]:
     if not screen.is_terminal:
         yield Lines(console).show
         return
-    with screen.live() as live:
+    with screen.live() as show_lines:
 
         def show(sights: Sequence[Sight]) -> None:
             width, height = screen.size
-            draw(live, frame(sights, width, height - 1, screen.has_unicode))
+            running = [sight for sight in sights if not sight.has_ended] or sights[-1:]
+            show_lines(frame(running, width, height - 1, screen.has_unicode))
 
         yield show
 
@@ -97,7 +96,8 @@ class Lines:
             self._words(sight)
             now = time.monotonic()
             is_new = self._status.get(sight.folder) != sight.status
-            if is_new or now - self._last[sight.folder] >= LINE_EVERY:
+            is_due = not sight.has_ended and now - self._last.get(sight.folder, now) >= LINE_EVERY
+            if is_new or is_due:
                 self._status[sight.folder], self._last[sight.folder] = sight.status, now
                 self._console.say(_line(sight))
 
@@ -111,4 +111,4 @@ class Lines:
 def _line(sight: Sight) -> str:
     numbers = ", ".join(f"{name} {value}" for name, value in sight.numbers)
     progress = "" if sight.progress is None else f" {sight.progress.words}:"
-    return f"{sight.folder.name}: {sight.status}:{progress} {numbers}"
+    return f"{sight.folder.name}: {sight.status}:{progress} {numbers}".rstrip(": ")

@@ -15,6 +15,7 @@ from sslcli.runs.find import resolve_run
 from sslcli.runs.summary import summaries
 from sslcli.text import printable
 from sslcli.tools.arguments import add_outputs, parse
+from sslcli.tools.watch.follow import follow_on_page, follow_on_terminal, follow_running
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -36,9 +37,6 @@ def main(arguments: list[str], console: Console) -> int:
         )
     outputs = Path(given.outputs).expanduser()
     folders = _running(outputs) if given.run is None else [resolve_run(given.run, outputs)]
-
-    from sslcli.tools.watch.follow import follow_on_page, follow_on_terminal, follow_running
-
     if given.web:
         return follow_on_page(_only(folders), given.port or 0, console)
     if given.run is None:

@@ -8,8 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sslcli.report.curves import MANY_POINTS, running_mean, title_of, y_limits
-from sslcli.report.families import Line, thinned_points
+from sslcli.report.curves import MANY_POINTS, title_of, y_limits
+from sslcli.report.families import Line, smooth, thinned_points
 from sslcli.report.frame import render_page
 from sslcli.report.run_words import caption_of
 from sslcli.report.style import COLOURS
@@ -88,13 +88,13 @@ def _levels(sight: Sight) -> list[tuple[str, float]]:
 
 def _line(line: Line, most: int) -> dict[str, Any]:
     """Returns a curve's points and, of a long one, those of its running mean."""
-    is_long = len(line.x) >= MANY_POINTS
+    mean = smooth(line, most) if len(line.x) >= MANY_POINTS else None
     return {
         "name": line.name,
         "colour": COLOURS[line.colour % len(COLOURS)],
         "newest": float(line.y[-1]),
         **thinned_points(line.x, line.y, most),
-        "mean": thinned_points(line.x, running_mean(line.y), most) if is_long else None,
+        "mean": None if mean is None else thinned_points(mean.x, mean.y, most),
     }
 
 

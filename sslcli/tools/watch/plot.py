@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.report.curves import MANY_POINTS, running_mean, title_of, y_limits
-from sslcli.report.families import Line
+from sslcli.report.curves import MANY_POINTS, title_of, y_limits
+from sslcli.report.families import Line, smooth
 from sslcli.report.style import COLOURS
 
 BRAILLE = 0x2800
@@ -28,20 +28,20 @@ def plot(
     as its running mean. Without unicode a character has one dot.
     """
     rows, columns = height - 2, width - LABEL - 1
-    drawn = [(line.x, _smooth(line.y), line.colour) for line in lines]
-    low, high = _range(metric, [y for _, y, _ in drawn])
-    last = max(float(x.max()) for x, _, _ in drawn) or 1.0
     per_row, per_column = (4, 2) if has_unicode else (1, 1)
+    drawn = [_drawn(line, columns * per_column) for line in lines]
+    low, high = _range(metric, [line.y for line in drawn])
+    last = max(float(line.x.max()) for line in drawn) or 1.0
     cells = np.zeros((rows, columns), np.int64)
     colours = np.zeros((rows, columns), np.int64)
-    for x, y, colour in drawn:
+    for line in drawn:
         right, up = columns * per_column - 1, rows * per_row - 1
-        dots_x = (x / last * right).round().astype(np.int64).clip(0, right)
-        dots_y = up - ((y - low) / (high - low) * up).round().astype(np.int64).clip(0, up)
+        dots_x = (line.x / last * right).round().astype(np.int64).clip(0, right)
+        dots_y = up - ((line.y - low) / (high - low) * up).round().astype(np.int64).clip(0, up)
         for dot_x, dot_y in zip(*_joined(dots_x, dots_y), strict=True):
             row, column = dot_y // per_row, dot_x // per_column
             cells[row, column] |= DOTS[dot_y % per_row][dot_x % per_column]
-            colours[row, column] = colour
+            colours[row, column] = line.colour
     return [
         _heading(metric, lines, width),
         *_body(cells, colours, low, high, has_unicode),
@@ -49,8 +49,8 @@ def plot(
     ]
 
 
-def _smooth(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    return y if len(y) < MANY_POINTS else running_mean(y)
+def _drawn(line: Line, most: int) -> Line:
+    return line if len(line.x) < MANY_POINTS else smooth(line, most)
 
 
 def _range(metric: str, values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:

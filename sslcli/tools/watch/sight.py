@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sslcli.report.curves import is_number
 from sslcli.report.families import Panels, curves_by_family
 from sslcli.report.run_words import headlines, newest_numbers, title_of_run, warnings_of
 from sslcli.runs.figures import figures_of
@@ -24,6 +26,8 @@ RUNNING = ("running", "waiting")
 """The statuses of a run that goes on by itself."""
 SILENT_AFTER, TIMES_AS_LONG = 120.0, 20
 """Seconds without a record, and how many times as long as usual, until that is an alarm."""
+QUICK, TIMES_AS_RARE = 0.1, 20
+"""Seconds that curves may take each time; if they take longer, so many times that long passes."""
 REDRAWN = ("curves",)
 """Figures that are shown as live curves."""
 
@@ -86,7 +90,9 @@ class Watched:
         self.folder = folder
         self._growing = GrowingRecords(folder)
         self._families: dict[str, Panels] = {}
+        self._is_stale, self._due = True, 0.0
         self._speed = Speed()
+        self._log: tuple[Any, list[str]] = (None, [])
         self._last: Sight | None = None
 
     def look(self) -> Sight:
@@ -100,27 +106,37 @@ class Watched:
         except OSError as reason:
             changed = False
             alarms.append(f"metrics.jsonl cannot be read: {reason.strerror}")
-        records = self._growing.records
-        if changed or not records:
-            self._families = curves_by_family(records)
-        alarms += [*_alarms(run, records), *self._silence(run), *self._damage()]
+        self._draw(changed, run.status in RUNNING)
+        newest = self._growing.newest
+        alarms += [*_alarms(run, newest), *self._silence(run), *self._damage()]
         self._last = Sight(
             self.folder,
             title_of_run(run),
             run.status,
             alarms,
-            warnings_of(run),
-            _numbers(run, records),
-            self._progress(run, records),
+            self._warnings(run),
+            _numbers(run, newest),
+            self._progress(run, newest),
             self._families,
             _levels(run),
             shown_figures(self.folder),
         )
         return self._last
 
+    def _draw(self, changed: bool, goes_on: bool) -> None:
+        """Sorts records into curves; very many of them seldom: training needs the processor."""
+        self._is_stale |= changed
+        began = time.monotonic()
+        if not self._is_stale or (goes_on and began < self._due):
+            return
+        self._families = curves_by_family(self._growing.records)
+        self._is_stale, seconds = False, time.monotonic() - began
+        self._due = began + seconds * TIMES_AS_RARE if seconds > QUICK else began
+
     def _gone(self) -> Sight:
         alarm = f"the folder is gone: {self.folder.absolute()}"
         self._growing = GrowingRecords(self.folder)
+        self._is_stale, self._due = True, 0.0
         if self._last is None:
             return Sight(self.folder, self.folder.name, GONE, [alarm], [], [], None, {}, {})
         last = self._last
@@ -135,6 +151,15 @@ class Watched:
             last.families,
             last.levels,
         )
+
+    def _warnings(self, run: Summary) -> list[str]:
+        """Returns the warnings; log.txt, which grows long, is read only where it has changed."""
+        with contextlib.suppress(OSError):
+            known = ((self.folder / "log.txt").stat().st_mtime_ns, run.facts.get("data"))
+            if known != self._log[0]:
+                self._log = (known, warnings_of(run))
+            return self._log[1]
+        return warnings_of(run)
 
     def _damage(self) -> list[str]:
         number = self._growing.unreadable
@@ -153,9 +178,8 @@ class Watched:
             return []
         return [f"nothing was recorded for {duration(silent)}; before, every {duration(usual)}"]
 
-    def _progress(self, run: Summary, records: Sequence[Mapping[str, Any]]) -> Progress | None:
-        at = next((record for record in reversed(records) if "step" in record), None)
-        if at is None:
+    def _progress(self, run: Summary, at: Mapping[str, Any]) -> Progress | None:
+        if "step" not in at:
             return None
         phase, step = str(at.get("phase", "")), int(at["step"])
         planned = run.facts.get("derived", {}).get("num_steps")
@@ -197,16 +221,15 @@ def _summary(folder: Path) -> Summary:
         return Summary(folder, {"status": "damaged", "error": f"run.json: {reason.strerror}"})
 
 
-def _alarms(run: Summary, records: Sequence[Mapping[str, Any]]) -> list[str]:
+def _alarms(run: Summary, newest: Mapping[str, Any]) -> list[str]:
     """Says what is wrong by the run's own facts and its newest records."""
     found = []
     if run.status not in (*RUNNING, "finished"):
         found.append(f"the run {_how_it_ended(run.status)}")
     if run.facts.get("error"):
         found.append(str(run.facts["error"]))
-    measured = next((record for record in reversed(records) if "collapsed" in record), None)
-    if measured is not None and measured["collapsed"] == 1.0:
-        found.append(f"the features are collapsed, as measured after step {measured.get('step')}")
+    if newest.get("collapsed") == 1.0:
+        found.append("the features are collapsed, as they were measured last")
     return found
 
 
@@ -220,18 +243,17 @@ def _how_it_ended(status: str) -> str:
     return words.get(status, f"is {status}")
 
 
-def _numbers(run: Summary, records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _numbers(run: Summary, newest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns the numbers to be shown large; of a run that goes on, without its time so far.
 
     run.json has that as it was at the last checkpoint.
     """
     if run.status not in RUNNING:
-        return headlines(run, run.metrics or newest_numbers(records))
+        return headlines(run, run.metrics or newest_numbers([newest]))
     facts = {name: value for name, value in run.facts.items() if name != "seconds"}
-    speeds = (record.get("timing", {}).get("images_per_second") for record in reversed(records))
-    speed = next((speed for speed in speeds if isinstance(speed, (int, float))), None)
-    shown = headlines(Summary(run.folder, facts), newest_numbers(records))
-    return shown if speed is None else [*shown, ("images per second", f"{speed:,.0f}")]
+    shown = headlines(Summary(run.folder, facts), newest_numbers([newest]))
+    speed = newest.get("timing", {}).get("images_per_second")
+    return [*shown, ("images per second", f"{speed:,.0f}")] if is_number(speed) else shown
 
 
 def _levels(run: Summary) -> dict[str, float]:

@@ -18,6 +18,7 @@ from sslcli.nets.encoder_config import ConvNetConfig
 from sslcli.trained.code_file import read_code_file
 from sslcli.trained.coder import load_coder
 
+pytestmark = pytest.mark.slow
 ENCODER, METHOD = ConvNetConfig(width=2, bottleneck=5), DenoisingAutoencoderConfig()
 
 
@@ -30,6 +31,10 @@ def test_a_padded_picture_comes_back_whole_without_its_borders(
         Image.fromarray(picture[4:12].repeat(2, axis=0).repeat(2, axis=1)).save(
             folder / f"{row}.png"
         )
+    exif = Image.Exif()
+    exif[0x0112] = 6  # on its side: it stands upright when it is looked at
+    with Image.open(folder / "5.png") as lying:
+        lying.save(folder / "5.png", exif=exif)
     data = FolderConfig(root=str(folder), resolution=16, channels=3, shape=Shape.pad, fill=1.0)
     run = finished_run(tmp_path / "run", data, METHOD, ENCODER, 0.02)
     outcome = sslcli("encode", str(run), str(folder), "--to", "codes.npz", "--bits", "32")
@@ -43,6 +48,7 @@ def test_a_padded_picture_comes_back_whole_without_its_borders(
         assert np.abs(file.codes - code).max(axis=1).min() < 1e-5, "encoded as training saw it"
     assert sslcli("decode", str(run), "codes.npz", "--to", "back").status == 0
     assert sslcli("decode", str(run), "codes.npz", "--to", "square", "--unscaled").status == 0
+    assert pixels(Path("back/5.png")).shape == (32, 16, 3), "upright"
     large, square = pixels(Path("back/3.png")), pixels(Path("square/3.png"))
     assert (large.shape, square.shape) == ((16, 32, 3), (16, 16, 3))
     with Image.fromarray(square[4:12]) as inner:

@@ -69,6 +69,18 @@ def test_another_size_between_two_pictures(edited: Edit) -> None:
     assert (after[:, 14:26] == 100).all()
 
 
+def test_what_becomes_of_a_picture_that_is_not_square_by_an_odd_number(edited: Edit) -> None:
+    first = RNG.integers(0, 256, (16, 33, 3), dtype=np.uint8)
+    save("a.png", first)
+    save("b.png", left())
+    assert edited("a.png", "--between", "b.png", "--as", "picture", "--strength", 1).status == 0
+    after = coloured(Path("a_edited.png"))
+    inside = after[:, 9:23].astype(int) - left()[:, 1:15]
+    assert np.abs(inside).max() <= 1, "nothing of the first is left"
+    assert (after[:, :8] == first[:, :8]).all()
+    assert (after[:, 24:] == first[:, 24:]).all()
+
+
 def test_a_strip_and_a_film_hold_the_same_frames(edited: Edit) -> None:
     save("a.png", left())
     words = ("a.png", "--towards", "right", "--frames", 4, "--as")

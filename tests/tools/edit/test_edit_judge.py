@@ -19,8 +19,9 @@ from sslcli.tools.edit import judge_training
 
 @pytest.fixture
 def tested(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run whose data have a test part; its judge learns for 40 steps."""
+    """A run whose data have a test part; its judges learn for 40 steps."""
     monkeypatch.setattr(judge_training, "FEWEST_STEPS", 40)
+    monkeypatch.setattr(judge_training, "NUM_JUDGES", 2)
     images, labels = two_classes()
     photos = tmp_path / "tested.npz"
     parts = {"x_train": images, "y_train": labels, "x_test": images[::-1], "y_test": labels[::-1]}
@@ -39,9 +40,10 @@ def test_edits_are_judged_and_drawn(edited: Edit, run: Path, tested: Path) -> No
     found = json.loads(Path("run/edits/judged.json").read_text())
     points = {(point["way"], point["strength"]): point for point in found["points"]}
     assert len(points) == 4 * 7
-    assert "right on 100.0 %" in found["protocol"]["judge"]
+    assert "right on 100.0 %" in found["protocol"]["judges"]
     near = points["codes, near", 1.0]
     assert near["target"] == 1, "a code of pixels at the class's mean is of the class"
+    assert near["each"] == [1, 1]
     assert points["codes, near", 0.25]["own"] == 1
     assert points["codes, near", 0.25]["ssim"] > near["ssim"]
     for point in points.values():

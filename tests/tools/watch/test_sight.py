@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from reported import HOSTILE, hostile_run, make_run
 
+from sslcli.report.curves import Records
+from sslcli.report.families import Panels, curves_by_family
 from sslcli.runs.folder import Run
 from sslcli.runs.lock import HOST
 from sslcli.tools.watch import sight as sights
@@ -46,7 +48,8 @@ def test_a_run_is_followed_to_its_end(tmp_path: Path) -> None:
         assert seen.progress.words == "step 20 of 40, epoch 2.00"
         assert seen.levels == {"collapsed": 2.0}
         assert seen.numbers == [("loss", "1.135"), ("knn accuracy", "0.7")]
-        append(run, step=40, epoch=4.0, loss=0.5, timing={"images_per_second": 1234.5})
+        append(run, step=39, epoch=3.9, timing={"images_per_second": 1234.4})
+        append(run, step=40, epoch=4.0, loss=0.5, timing={"seconds": 3})
         seen = watched.look()
         assert seen.families["training"]["loss"][0].y[-1] == 0.5
         assert ("images per second", "1,234") in seen.numbers
@@ -73,7 +76,7 @@ def test_an_end_is_an_alarm(tmp_path: Path, facts: dict[str, Any], said: list[st
 def test_collapse_is_an_alarm_as_long_as_it_lasts(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     append(run, step=21, epoch=2.1, collapsed=1.0)
-    assert look(run).alarms == ["the features are collapsed, as measured after step 21"]
+    assert look(run).alarms == ["the features are collapsed, as they were measured last"]
     append(run, step=22, epoch=2.2, loss=1.0)
     assert len(look(run).alarms) == 1
     append(run, step=23, epoch=2.3, collapsed=0.0)
@@ -102,7 +105,16 @@ def test_silence_is_an_alarm(
 def test_what_the_run_warned_of_is_shown(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", data={"warnings": ["3 pictures are alike"]})
     (run / "log.txt").write_text("2026-01-01 00:00:00 warning: it is slow\n2026-01-01 00:00:00 x\n")
-    assert look(run).warnings == ["3 pictures are alike", "it is slow"]
+    watched = Watched(run)
+    assert watched.look().warnings == ["3 pictures are alike", "it is slow"]
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**facts, "data": {"warnings": ["4 are"]}}))
+    assert watched.look().warnings == ["4 are", "it is slow"]
+    with (run / "log.txt").open("a") as file:
+        file.write("2026-01-01 00:00:00 warning: it is hot\n")
+    assert watched.look().warnings == ["4 are", "it is slow", "it is hot"]
+    (run / "log.txt").unlink()
+    assert watched.look().warnings == ["4 are"]
 
 
 def test_a_removed_folder_keeps_what_was_seen_and_may_come_back(tmp_path: Path) -> None:
@@ -117,6 +129,10 @@ def test_a_removed_folder_keeps_what_was_seen_and_may_come_back(tmp_path: Path) 
         assert seen.families == before.families
     (tmp_path / "elsewhere").rename(run)
     assert watched.look().status == "finished"
+    run.rename(tmp_path / "elsewhere")
+    watched.look()
+    make_run(run, steps=0)
+    assert watched.look().families == {}, "another run is in its place"
     shutil.rmtree(run)
     assert look(run).status == GONE
 
@@ -173,6 +189,36 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     assert "<img" not in written
     assert "<b>" not in written
     assert HOSTILE in json.loads(as_json(seen))["alarms"]
+
+
+def test_curves_that_take_long_are_drawn_seldom_but_always_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+
+    def slow(records: Records) -> dict[str, Panels]:
+        now[0] += 3.0
+        return curves_by_family(records)
+
+    def newest() -> float:
+        return float(watched.look().families["training"]["loss"][0].y[-1])
+
+    monkeypatch.setattr(sights.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sights, "curves_by_family", slow)
+    run = running(tmp_path / "run")
+    watched = Watched(run)
+    with Run(run) as opened:
+        first = newest()
+        append(run, step=21, epoch=2.1, loss=0.5)
+        now[0] += 50.0
+        assert newest() == first
+        now[0] += 10.0
+        assert (newest(), newest()) == (0.5, 0.5)
+        append(run, step=22, epoch=2.2, loss=0.25)
+        assert newest() == 0.5
+        assert dict(watched.look().numbers)["loss"] == "0.25", "numbers are new at each look"
+        opened.finish({"loss": 0.25}, None)
+    assert newest() == 0.25
 
 
 def test_the_time_left_is_told_from_new_steps_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from reported import hostile_run, make_run
 
 from sslcli.report.families import Line
 from sslcli.screen import Line as TextLine
-from sslcli.screen import Screen, draw
+from sslcli.screen import Screen
 from sslcli.tools.watch.frame import frame
 from sslcli.tools.watch.picture import picture_lines
 from sslcli.tools.watch.plot import plot
@@ -132,10 +132,22 @@ def test_a_terminal_gets_no_command_from_a_run(monkeypatch: pytest.MonkeyPatch) 
     stream = Terminal()
     screen = Screen(stream)
     assert screen.is_terminal
-    with screen.live() as live:
-        draw(live, [[("[red]a\x1b[2J\x07", "bold"), (":cat:", "")], [("x" * 500, "")]])
+    with screen.live() as show:
+        show([[("[red]a\x1b[2J\x07", "bold"), (":cat:", "")], [("x" * 500, "")]])
     written = stream.getvalue()
     assert "[red]a\\x1b[2J\\x07" in written
     assert ":cat:" in written
     assert "\x1b[2J" not in written
     assert "x" * 100 not in written, "a line is cut, not wrapped"
+
+
+def test_a_terminal_without_unicode_is_shown_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="ascii")
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    screen = Screen(stream)
+    assert not screen.has_unicode
+    with screen.live() as show:
+        show([[("größe", "")], [("x" * 500, "")]])
+    assert b"gr??e" in written.getvalue()

@@ -107,11 +107,9 @@ def test_all_running_runs_are_followed_and_those_that_begin(
         outcome = sslcli("watch")
         third[0].__exit__()
     assert outcome.status == 0
-    assert sorted(said[:10] for said in outcome.out.splitlines()) == [
-        "a: running",
-        "b: running",
-        "c: running",
-    ]
+    said = [" ".join(line.split()[:2]) for line in outcome.out.splitlines()]
+    assert sorted(said) == ["a: running:", "b: finished:", "b: running:", "c: running:"]
+    assert said.index("b: finished:") == 3, "an end is said once"
 
 
 def test_a_page_is_served_until_ctrl_c(

@@ -78,7 +78,7 @@ def test_a_run_is_followed_while_it_grows_to_its_end_and_beyond(
         assert loss.locator("h3 > span").nth(1).inner_text() == "0.25"
         assert page.locator("#bar div").evaluate("bar => bar.style.width") == "75%"
         add(run, '{"phase": "pretrain", "step": 31, "epoch": 3.1, "collapsed": 1.0}\n')
-        says(page, "the features are collapsed, as measured after step 31")
+        says(page, "the features are collapsed, as they were measured last")
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(run / "figures" / "restorations.png")
         says(page, "Restorations of validation pictures")
         page.wait_for_function(
