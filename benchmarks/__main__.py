@@ -25,6 +25,7 @@ NAMES = (
     "probe",
     "layer",
     "plugins",
+    "trackers",
     "autoencoders",
     "codes",
     "edits",

@@ -1,6 +1,6 @@
 """What trackers cost a run: plain and tracked runs in turn, the same words otherwise.
 
-    python -m benchmarks.trackers [--pairs 5] [--epochs 3] [--only real]
+    python -m benchmarks.trackers [--pairs 3] [--epochs 1] [--only real]
 
 Three kinds: a tracker that blocks for ten minutes at its third record, fails at every call, or finds its disk full, all
 three at once; and the real ones that are installed. Printed are the share of the processor seconds of the run's own
@@ -109,8 +109,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--only", choices=["faulty", "real"])
     given = parser.parse_args()
     kinds = {

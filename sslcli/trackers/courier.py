@@ -71,6 +71,8 @@ class Courier:
             if self._tracker is None:
                 self._work.enter(Stage.importing)
                 cls = self._find()
+                self._work.enter(Stage.making)
+                cls.make(self._work.run)
                 self._work.enter(Stage.opening)
                 self._tracker = cls(self._work.of_now())
                 self._work.opened(self._tracker)

@@ -20,9 +20,9 @@ from sslcli.trackers.table import TRACKERS
 PATIENCE, IMPORTING = 5.0, 15.0
 """Seconds without progress after which a tracker is given up at the run's end.
 
-While it is imported it cannot hang on a server, and on a busy machine that takes long.
+While it is imported, and makes its files, it cannot hang on a server; that may take long.
 """
-BEFORE_OPENING = (Stage.importing, Stage.ended)
+BEFORE_OPENING = (Stage.importing, Stage.making, Stage.ended)
 """A process that works and has `ended` has yet to say that it imports."""
 POLL = 0.05
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from sslcli.files import replacing
 from sslcli.system import HeldFile
 from sslcli.text import shell_quoted
 from sslcli.trackers.tracker import Record, TrackedRun, Tracker, as_csv, project
 
+FILE = "mlflow.db"
 KEY, SWEEP = "sslcli.run", "sslcli.sweep"
 """Tags by which a run, and the run above those of a sweep, are found again."""
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED"}
@@ -31,22 +34,35 @@ class MLflow(Tracker):
     def __init__(self, run: TrackedRun) -> None:
         mlflow = import_module("mlflow")
         self._entities = import_module("mlflow.entities")
-        run.outputs.mkdir(parents=True, exist_ok=True)
-        lock = HeldFile(run.outputs / ".mlflow.lock")
-        lock.wait()  # two jobs of a sweep must not both make what is not there
-        try:
-            self._uri = os.environ.get("MLFLOW_TRACKING_URI") or _local(run.outputs)
-            self._client = mlflow.MlflowClient(tracking_uri=self._uri)
+        server = os.environ.get("MLFLOW_TRACKING_URI")
+        self._uri = server or f"sqlite:///{run.outputs / FILE}"
+        self._client = mlflow.MlflowClient(tracking_uri=self._uri)
+        with _alone(run.outputs):
             experiment = self._experiment(run)
             self._sweep = self._sweep_run(run, experiment) if run.sweep else None
-            self._run = self._find(experiment, KEY, run.key) or self._make(run, experiment)
-        finally:
-            lock.release()
+            self._run = self._find(experiment, KEY, run.key) or self._start(run, experiment)
         self._client.update_run(self._run, status="RUNNING")
 
     @classmethod
     def prepare(cls, run: TrackedRun) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+    @classmethod
+    def make(cls, run: TrackedRun) -> None:
+        """Makes the SQLite file whole or not at all, which takes seconds."""
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            return
+        path = run.outputs / FILE
+        with _alone(run.outputs):
+            if path.exists():
+                return
+            store = import_module("mlflow.store.tracking.sqlalchemy_store")
+            for torn in run.outputs.glob(f".{FILE}.*.tmp-journal"):  # of a killed process
+                torn.unlink()
+            with replacing(path) as temporary:
+                artifacts = (run.outputs / "mlartifacts").as_uri()
+                made = store.SqlAlchemyStore(f"sqlite:///{temporary}", artifacts)
+                made.engine.dispose()
 
     @property
     def look(self) -> str:
@@ -94,7 +110,7 @@ class MLflow(Tracker):
         found = self._client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
         return str(found[0].info.run_id) if found else None
 
-    def _make(self, run: TrackedRun, experiment: str) -> str:
+    def _start(self, run: TrackedRun, experiment: str) -> str:
         tags = {KEY: run.key, "sslcli.command": run.command, "sslcli.folder": str(run.folder)}
         if self._sweep is not None:
             tags["mlflow.parentRunId"] = self._sweep
@@ -121,16 +137,16 @@ class MLflow(Tracker):
         return str(made.info.run_id)
 
 
-def _local(outputs: Path) -> str:
-    """Returns the URI of the SQLite file of these outputs, which is made whole or not at all."""
-    path = outputs / "mlflow.db"
-    if not path.exists():
-        store = import_module("mlflow.store.tracking.sqlalchemy_store")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        made = store.SqlAlchemyStore(f"sqlite:///{temporary}", (outputs / "mlartifacts").as_uri())
-        made.engine.dispose()
-        temporary.replace(path)
-    return f"sqlite:///{path}"
+@contextlib.contextmanager
+def _alone(outputs: Path) -> Iterator[None]:
+    """Lets one process at a time in: two jobs of a sweep must not both make what is not there."""
+    outputs.mkdir(parents=True, exist_ok=True)
+    lock = HeldFile(outputs / ".mlflow.lock")
+    try:
+        lock.wait()
+        yield
+    finally:
+        lock.release()
 
 
 def _allowed(name: str) -> str:

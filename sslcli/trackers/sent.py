@@ -19,6 +19,7 @@ class Stage(str, Enum):
     """Says how far a tracker's process is."""
 
     importing = "importing"
+    making = "making"
     opening = "opening"
     open = "open"
     failing = "failing"

@@ -133,6 +133,10 @@ class Tracker(ABC):
     def prepare(cls, run: TrackedRun) -> None:
         """Sets environment variables before the modules are imported; keeps the user's own."""
 
+    @classmethod  # noqa: B027
+    def make(cls, run: TrackedRun) -> None:
+        """Makes what it needs on this machine before it is opened; asks no server."""
+
     @classmethod
     def place(cls) -> str:
         """Returns 8 hex digits of where the variables put runs now; empty if none is set."""

@@ -102,7 +102,7 @@ def test_track_asks_for_trackers_where_a_run_has_none(sslcli: Sslcli, tmp_path: 
     outcome = sslcli("track", "last")
     assert outcome.status == 2
     assert require_two_lines(outcome, "has no runtime.trackers") == "fix:   name some: --to mlflow"
-    require_two_lines(sslcli("track", "last", "--to", "mlflow,w"), "there is no tracker 'w'")
+    require_two_lines(sslcli("track", "last", "--to", "w"), "there is no tracker 'w'")
     assert facts(run) == before
     config = run / "config.yaml"
     config.write_text(config.read_text() + "runtime: {trackers: [mlflow], tensorboard: true}\n")
