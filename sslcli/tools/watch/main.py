@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sslcli.errors import SslcliError
 from sslcli.runs.find import resolve_run
 from sslcli.runs.summary import summaries
-from sslcli.text import printable
+from sslcli.text import printable, shell_path
 from sslcli.tools.arguments import add_outputs, parse
 from sslcli.tools.watch.follow import follow_on_page, follow_on_terminal, follow_running
 
@@ -86,6 +86,6 @@ def _only(folders: list[Path]) -> Path:
         names = ", ".join(printable(folder) for folder in folders[:3])
         raise SslcliError(
             f"{len(folders)} runs are running, and a page follows one: {names}",
-            f"name it: sslcli watch {printable(folders[0])} --web",
+            f"name it: sslcli watch {shell_path(folders[0])} --web",
         )
     return folders[0]
