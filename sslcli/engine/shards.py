@@ -37,6 +37,11 @@ LAYERS = {
     Prototypes,
 }
 """Layers whose weights are used by calling them, and in no other way; not their subclasses."""
+UNGATHERED = {
+    "mixed torch.Tensor and DTensor": "reads weights of a layer without calling it",
+    "for storage of size 0": "takes the gradient of a gradient through a layer",
+}
+"""Words of torch's errors, and what a method does where they come."""
 LARGE = 2**16
 """Fewest weights of a layer that is shared out: each costs three messages a step."""
 
@@ -113,13 +118,17 @@ class Shards(Replicas):
 
     @contextlib.contextmanager
     def name_mixing(self) -> Iterator[None]:
-        """Raises SslcliError where a method reads a layer's weights without calling it."""
+        """Raises SslcliError where a method needs a layer's weights when they are not gathered.
+
+        It reads them without calling the layer, or takes the gradient of a gradient.
+        """
         try:
             yield
         except RuntimeError as reason:  # torch has no narrower type for it
-            if "mixed torch.Tensor and DTensor" not in str(reason):
+            found = [said for mark, said in UNGATHERED.items() if mark in str(reason)]
+            if not found:
                 raise
-            message = f"{self._name} reads weights of a layer without calling it, which needs all"
+            message = f"{self._name} {found[0]}, which needs all"
             raise SslcliError(message, "runtime.parallel=replicate") from reason
 
     def _formed(self, value: Any, here: Any) -> Any:

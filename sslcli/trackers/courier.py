@@ -131,6 +131,7 @@ def main(folder: Path, name: str, sweep: str | None) -> int:
         return 1
     complete = Courier(lambda: found(name, work.run), work, say).follow(over)
     work.enter(Stage.ended)
+    _cut(log)
     return 0 if complete else 1
 
 
@@ -181,9 +182,13 @@ def _wait_for_end(over: threading.Event, log: int) -> None:
 
 def _keep_short(log: int) -> None:
     while True:
-        if os.fstat(log).st_size > MOST_LOG:
-            os.ftruncate(log, 0)
+        _cut(log)
         time.sleep(LOOK_EVERY)
+
+
+def _cut(log: int) -> None:
+    if os.fstat(log).st_size > MOST_LOG:
+        os.ftruncate(log, 0)
 
 
 if __name__ == "__main__":

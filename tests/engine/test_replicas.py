@@ -196,6 +196,16 @@ class Borrower(Pair):
     loss = Reader.loss
 
 
+class Twice(Pair):
+    """Its loss is made of a gradient, as that of a contractive autoencoder."""
+
+    def loss(self) -> Tensor:
+        inputs = torch.ones(2, 4, requires_grad=True)
+        outputs = self.first(inputs).square().sum()
+        (slope,) = torch.autograd.grad(outputs, inputs, create_graph=True)
+        return slope.square().sum()
+
+
 def read_without_calling(folder: Path) -> None:
     shards = Shards(Reader(), large=1)  # type: ignore[arg-type]
     with (
@@ -204,6 +214,9 @@ def read_without_calling(folder: Path) -> None:
     ):
         shards.learner.loss()  # type: ignore[attr-defined]
     assert told.value.fix == "runtime.parallel=replicate"
+    twice = Shards(Twice(), large=1)  # type: ignore[arg-type]
+    with pytest.raises(SslcliError, match=r"^Twice takes the gradient of a"), twice.name_mixing():
+        twice.learner.loss().backward()  # type: ignore[attr-defined]
     Shards(Borrower(), large=1).learner.loss().backward()  # type: ignore[arg-type, attr-defined]
     (folder / str(rank())).touch()
 
