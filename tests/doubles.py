@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,6 +59,24 @@ TEACHER = Path(__file__).parent / (
 """A finished run, whose encoder was trained on grey pictures of 28 pixels."""
 PREPROCESSING = Preprocessing(16, 3, (0.5,) * 3, (0.25,) * 3)
 """Of `pictures()`."""
+
+
+class OfOneLayer:
+    """What a learner that trains one network, its `layer`, has beside its views and its step."""
+
+    layer: nn.Module
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"layer": self.layer}
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        return {"method": [self.layer]}
+
+    def learning_rates(self) -> dict[str, float]:
+        return {"method": 1.0}
+
+    def satisfied(self) -> bool:
+        return False
 
 
 class Outcome(NamedTuple):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
-from doubles import PREPROCESSING
+from doubles import PREPROCESSING, pictures
 from torch import nn
 
 from sslcli.data.arrays import ArraysConfig
@@ -55,3 +56,10 @@ def finished_run(
         Phase(opened, PHASE, 1, config.seed).save(5, state, True)
     write_encoder(folder, built.encoder, config.encoder, built.preprocessing, config.seed)
     return folder
+
+
+def write_photos(folder: Path) -> Path:
+    """Writes 24 pictures of two classes."""
+    path = folder / "photos.npz"
+    np.savez(path, x_train=pictures().images[:], y_train=np.arange(24) % 2)
+    return path

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
+from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.nets.vit_config import Pool
 
@@ -17,6 +18,27 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
         "--outputs",
         default="outputs",
         help="folder under which runs are looked for (default: outputs)",
+    )
+
+
+def add_run_and_pictures(parser: argparse.ArgumentParser, does: str, fewest: str = "+") -> None:
+    """Adds a run that `does` something, and pictures; `fewest`: + for one, * for none."""
+    parser.add_argument(
+        "run",
+        help="the run's folder, the beginning of its name, or `last`: "
+        f"the newest finished one that {does}",
+    )
+    parser.add_argument(
+        "pictures",
+        nargs=fewest,
+        metavar="picture",
+        help="a picture, or a folder searched for pictures",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
     )
 
 

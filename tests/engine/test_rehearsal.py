@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from cases import CASES
+from doubles import OfOneLayer
 from torch import Tensor, nn
 
 from sslcli.engine.device import Compute
@@ -102,23 +103,11 @@ def test_chunks_take_less(compute: Compute) -> None:
     assert chunked.flops > whole.flops  # the forward pass runs twice
 
 
-class OneLayer:
+class OneLayer(OfOneLayer):
     """A learner of pictures of 12 numbers, 5 outputs each; `reads` a value within its step."""
 
     def __init__(self, reads: bool = False) -> None:
         self.layer, self.reads = nn.Linear(12, 5), reads
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"layer": self.layer}
-
-    def players(self) -> dict[str, Sequence[nn.Module]]:
-        return {"method": [self.layer]}
-
-    def learning_rates(self) -> dict[str, float]:
-        return {"method": 1.0}
-
-    def satisfied(self) -> bool:
-        return False
 
     def views(self, images: Tensor, /) -> Tensor:
         assert images.device == torch.device("cuda", 0)

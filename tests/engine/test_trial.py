@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from doubles import CPU
+from doubles import CPU, OfOneLayer
 from torch import Tensor, nn
 
 from sslcli.engine.minimize import Minimizer
@@ -16,7 +16,7 @@ from sslcli.engine.optim_config import SGDConfig
 from sslcli.engine.trial import fastest_threads
 
 
-class Timed:
+class Timed(OfOneLayer):
     """A learner whose step takes `seconds[threads]` by a clock of its own."""
 
     clock = 0.0
@@ -24,19 +24,7 @@ class Timed:
 
     def __init__(self, seconds: dict[int, float]) -> None:
         self.seconds = seconds
-        self.network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"network": self.network}
-
-    def players(self) -> dict[str, list[nn.Module]]:
-        return {"method": [self.network]}
-
-    def learning_rates(self) -> dict[str, float]:
-        return {"method": 1.0}
-
-    def satisfied(self) -> bool:
-        return False
+        self.layer = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
 
     def views(self, images: Tensor, /) -> Tensor:
         return images
@@ -44,7 +32,7 @@ class Timed:
     def train_step(self, views: Tensor, minimize: Minimizer, progress: object) -> dict[str, Tensor]:
         Timed.clock += self.seconds[torch.get_num_threads()]
         Timed.steps += 1
-        loss = self.network(views).square().sum()
+        loss = self.layer(views).square().sum()
         minimize(loss)
         return {"loss": loss.detach()}
 
@@ -64,10 +52,10 @@ def tried(seconds: dict[int, float]) -> int:
     learner = Timed(seconds)
     pictures = SimpleNamespace(at=lambda step: torch.randn(4, 2), steps_per_epoch=1, batch_size=4)
     minimize = Minimizer.of(learner, SGDConfig(lr=0.1), CPU, lambda _: 0.1)
-    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
+    before = {name: value.clone() for name, value in learner.layer.state_dict().items()}
     threads = fastest_threads(learner, minimize, pictures, CPU)
     assert torch.get_num_threads() == threads
-    after = learner.network.state_dict()
+    after = learner.layer.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     averages = minimize.state()["optimizers"]["method"]["state"].values()
     assert averages

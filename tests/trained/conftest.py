@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from doubles import pictures
-from finished import finished_run
+from finished import finished_run, write_photos
 
 from sslcli.methods.simclr import SimCLRConfig
 from sslcli.nets.encoder_config import ConvNetConfig
@@ -15,10 +13,7 @@ from sslcli.nets.encoder_config import ConvNetConfig
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """24 pictures of two classes."""
-    path = tmp_path / "photos.npz"
-    np.savez(path, x_train=pictures().images[:], y_train=np.arange(24) % 2)
-    return path
+    return write_photos(tmp_path)
 
 
 @pytest.fixture

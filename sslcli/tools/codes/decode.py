@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
-from sslcli.tools.arguments import add_outputs, parse, require_free, require_writable
+from sslcli.tools.arguments import (
+    add_device,
+    add_outputs,
+    parse,
+    require_free,
+    require_writable,
+)
 from sslcli.tools.codes.pictures import targets_of
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 from sslcli.trained.code_file import read_code_file
@@ -54,8 +60,6 @@ def _parser() -> argparse.ArgumentParser:
         "(default: as large as the pictures were)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
-    parser.add_argument(
-        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
-    )
+    add_device(parser)
     add_outputs(parser)
     return parser

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.evaluation.quantization import BITS, EXACT
-from sslcli.tools.arguments import add_data_root, add_outputs, parse, require_free, require_writable
+from sslcli.tools.arguments import (
+    add_data_root,
+    add_device,
+    add_outputs,
+    add_run_and_pictures,
+    parse,
+    require_free,
+    require_writable,
+)
 from sslcli.tools.codes.pictures import listed
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 
@@ -41,17 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "[--device DEVICE] [--data-root PATH] [--outputs FOLDER]"
     )
     parser = argparse.ArgumentParser(prog="sslcli encode", usage=usage, description=__doc__)
-    parser.add_argument(
-        "run",
-        help="the run's folder, the beginning of its name, or `last`: "
-        "the newest finished one that can decode codes to pictures",
-    )
-    parser.add_argument(
-        "pictures",
-        nargs="+",
-        metavar="picture",
-        help="a picture, or a folder searched for pictures",
-    )
+    add_run_and_pictures(parser, "can decode codes to pictures")
     parser.add_argument("--to", required=True, metavar="CODES.npz", help="the file to write")
     parser.add_argument(
         "--bits",
@@ -62,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "pictures' codes, whose file is then entropy-coded; 32 keeps it as it is (default: 8)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite the file")
-    parser.add_argument(
-        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
-    )
+    add_device(parser)
     add_data_root(parser)
     add_outputs(parser)
     return parser

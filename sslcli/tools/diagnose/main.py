@@ -6,7 +6,13 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sslcli.engine.runtime_config import DeviceChoice
-from sslcli.tools.arguments import add_at, add_data_root, add_outputs, parse
+from sslcli.tools.arguments import (
+    add_at,
+    add_data_root,
+    add_device,
+    add_outputs,
+    parse,
+)
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
 if TYPE_CHECKING:
@@ -30,9 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the run's folder, the beginning of its name, or `last`: the newest with an encoder",
     )
     add_at(parser)
-    parser.add_argument(
-        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
-    )
+    add_device(parser)
     add_data_root(parser)
     add_outputs(parser)
     return parser

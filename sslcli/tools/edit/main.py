@@ -6,9 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
-from sslcli.tools.arguments import add_data_root, add_outputs, parse
+from sslcli.tools.arguments import (
+    add_data_root,
+    add_device,
+    add_outputs,
+    add_run_and_pictures,
+    parse,
+)
 from sslcli.tools.edit.wish import DEFAULT_FRAMES, By, Form, read_wish
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 from sslcli.trained.encoder_files import read_encoder
@@ -57,17 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "or sslcli edit RUN --judge"
     )
     parser = argparse.ArgumentParser(prog="sslcli edit", usage=usage, description=__doc__)
-    parser.add_argument(
-        "run",
-        help="the run's folder, the beginning of its name, or `last`: "
-        "the newest finished one that decodes codes",
-    )
-    parser.add_argument(
-        "pictures",
-        nargs="*",
-        metavar="picture",
-        help="a picture of any size, or a folder searched for pictures",
-    )
+    add_run_and_pictures(parser, "decodes codes", fewest="*")
     _add_moves(parser)
     parser.add_argument(
         "--judge",
@@ -101,9 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="overwrite what is there; never a picture that is being edited",
     )
-    parser.add_argument(
-        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
-    )
+    add_device(parser)
     add_data_root(parser)
     add_outputs(parser)
     return parser

@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.nets.vit_config import Pool
-from sslcli.tools.arguments import add_at, add_data_root, add_outputs, add_pool, parse
+from sslcli.tools.arguments import (
+    add_at,
+    add_data_root,
+    add_device,
+    add_outputs,
+    add_pool,
+    parse,
+)
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
 if TYPE_CHECKING:
@@ -51,9 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
     add_at(parser)
     add_pool(parser)
-    parser.add_argument(
-        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
-    )
+    add_device(parser)
     add_data_root(parser)
     add_outputs(parser)
     return parser

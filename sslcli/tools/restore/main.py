@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
-from sslcli.tools.arguments import add_outputs, parse, require_free
+from sslcli.tools.arguments import (
+    add_device,
+    add_outputs,
+    add_run_and_pictures,
+    parse,
+    require_free,
+)
 from sslcli.trained.able_runs import RESTORES, resolve_able_run
 
 if TYPE_CHECKING:
@@ -76,17 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "[--device DEVICE] [--outputs FOLDER]"
     )
     parser = argparse.ArgumentParser(prog="sslcli restore", usage=usage, description=__doc__)
-    parser.add_argument(
-        "run",
-        help="the run's folder, the beginning of its name, or `last`: "
-        "the newest finished one that can restore",
-    )
-    parser.add_argument(
-        "pictures",
-        nargs="+",
-        metavar="picture",
-        help="a picture, or a folder searched for pictures",
-    )
+    add_run_and_pictures(parser, "can restore")
     parser.add_argument(
         "--mask",
         help="the holes: a picture of the same size, white there; a folder of such, named as the "
@@ -104,8 +100,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="overwrite what is there; never a picture that is being restored",
     )
-    parser.add_argument(
-        "--device", choices=[choice.name for choice in DeviceChoice], default="auto"
-    )
+    add_device(parser)
     add_outputs(parser)
     return parser

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from cases import CASES
-from doubles import CPU, Killed
+from doubles import CPU, Killed, OfOneLayer
 from simulated_device import WAITS, Mixed, Waited
 from simulated_training import on, require_equal, steps, values
 from torch import Tensor, nn
@@ -62,23 +62,11 @@ def test_it_is_resumed_there_bit_for_bit(device: Compute, tmp_path: Path) -> Non
     require_equal(values(whole), values(resumed))
 
 
-class Faulty:
+class Faulty(OfOneLayer):
     """A learner of two numbers a picture, whose step does what `fault` does with them."""
 
     def __init__(self, fault: Callable[[Tensor], Tensor]) -> None:
         self.fault, self.layer = fault, nn.Linear(2, 2)
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"layer": self.layer}
-
-    def players(self) -> dict[str, Sequence[nn.Module]]:
-        return {"method": [self.layer]}
-
-    def learning_rates(self) -> dict[str, float]:
-        return {"method": 1.0}
-
-    def satisfied(self) -> bool:
-        return False
 
     def views(self, images: Tensor, /) -> Tensor:
         return images[:, 0, 0, :2].float()

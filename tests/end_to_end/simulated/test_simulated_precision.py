@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from cases import CASES
-from doubles import Killed
+from doubles import Killed, OfOneLayer
 from simulated_device import WAITS, Waited
 from simulated_training import on, require_equal, steps, values
 from torch import Tensor, nn
@@ -41,25 +40,13 @@ def test_a_method_trains_there_in_half_precision_without_a_wait(
     assert {line.partition(":")[0] for line in WAITS.counts} <= allowed
 
 
-class Overflowing:
+class Overflowing(OfOneLayer):
     """A learner whose gradients overflow in float16 at the steps `at`, and whose loss does not."""
 
     def __init__(self, at: set[int]) -> None:
         torch.manual_seed(0)
         self.layer, self.at = nn.Linear(2, 2), at
         self.weights: list[Tensor] = []
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"layer": self.layer}
-
-    def players(self) -> dict[str, Sequence[nn.Module]]:
-        return {"method": [self.layer]}
-
-    def learning_rates(self) -> dict[str, float]:
-        return {"method": 1.0}
-
-    def satisfied(self) -> bool:
-        return False
 
     def views(self, images: Tensor, /) -> Tensor:
         return images[:, 0, 0, :2].float() / 255

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from doubles import pictures
-from finished import finished_run
+from finished import finished_run, write_photos
 from PIL import Image
 
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
@@ -16,9 +15,7 @@ from sslcli.nets.encoder_config import ConvNetConfig
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    path = tmp_path / "photos.npz"
-    np.savez(path, x_train=pictures().images[:], y_train=np.arange(24) % 2)
-    return path
+    return write_photos(tmp_path)
 
 
 @pytest.fixture
