@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from sslcli.errors import SslcliError
 from sslcli.tools.arguments import require_free
 from sslcli.tools.edit.save import require_savable, save_frames, suffix_of, targets_of
 from sslcli.tools.edit.wish import Form, Wish
-from sslcli.tools.restore.pictures import Job, Naming, is_jpeg, plan_jobs
+from sslcli.tools.restore.pictures import Job, Naming, is_jpeg, plan_jobs, told
 from sslcli.trained.able_runs import DECODES, resolve_able_run
 
 if TYPE_CHECKING:
@@ -30,12 +29,7 @@ def edit_pictures(wish: Wish, given: argparse.Namespace, console: Console) -> in
     run = resolve_able_run(given.run, Path(given.outputs), DECODES)
     alone = len(sources) == 1 and not sources[0].is_dir()
     done = _edit_all(run, wish, given, targets, alone, console)
-    if alone:
-        console.say(f"edited: {jobs[0].target}")
-    else:
-        where = f", in {commonpath([target.parent.absolute() for target in done])}" if done else ""
-        console.say(f"edited: {len(done)} of {len(jobs)} pictures{where}")
-    return 0 if len(done) == len(jobs) else 1
+    return told(console, "edited", jobs, done, alone)
 
 
 def _plan(sources: list[Path], output: str | None, wish: Wish) -> list[Job]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,8 @@ def main(arguments: list[str], console: Console) -> int:
     """Returns 0 when every picture was restored, 1 when some were left out."""
     given = parse(_parser(), arguments)
 
-    from sslcli.tools.restore.pictures import is_jpeg, mask_reader, plan_jobs, read_job  # Pillow
+    # Once the words are read: it imports Pillow.
+    from sslcli.tools.restore.pictures import is_jpeg, mask_reader, plan_jobs, read_job, told
 
     sources = [Path(word).expanduser() for word in given.pictures]
     mask_of = None if given.mask is None else mask_reader(given.mask)
@@ -68,12 +68,7 @@ def main(arguments: list[str], console: Console) -> int:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         picture.save(job.target, pixels)
         done.append(job.target)
-    if alone:
-        console.say(f"restored: {jobs[0].target}")
-    else:
-        where = f", in {commonpath([target.parent.absolute() for target in done])}" if done else ""
-        console.say(f"restored: {len(done)} of {len(jobs)} pictures{where}")
-    return 0 if len(done) == len(jobs) else 1
+    return told(console, "restored", jobs, done, alone)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,11 +1,13 @@
-"""Finds the pictures, masks and targets of `sslcli restore`."""
+"""Finds the pictures and targets of `sslcli restore` and `edit`, and the masks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from os.path import commonpath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from PIL import ImageColor
 from sslcli.data.picture_file import PictureFile, format_of, read_picture, suffix_that_holds
 from sslcli.data.scan import DEEP_SUFFIXES, SUFFIXES, is_picture, pictures_under
 from sslcli.errors import SslcliError
+
+if TYPE_CHECKING:
+    from sslcli.console import Console
 
 Hidden = NDArray[np.bool_]
 """(H, W), True where the picture is to be restored."""
@@ -42,6 +47,17 @@ class Naming:
 
 
 RESTORED = Naming()
+
+
+def told(console: Console, verb: str, jobs: list[Job], written: list[Path], alone: bool) -> int:
+    """Says what was written; returns 0 where every picture was, else 1. `verb`: restored, say."""
+    if alone:
+        console.say(f"{verb}: {jobs[0].target}")
+    else:
+        folders = [target.parent.absolute() for target in written]
+        where = f", in {commonpath(folders)}" if folders else ""
+        console.say(f"{verb}: {len(written)} of {len(jobs)} pictures{where}")
+    return 0 if len(written) == len(jobs) else 1
 
 
 def plan_jobs(sources: list[Path], output: str | None, naming: Naming = RESTORED) -> list[Job]:
