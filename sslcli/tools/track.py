@@ -19,7 +19,7 @@ from sslcli.runs.folder import Run
 from sslcli.saved import read, values_of_saved
 from sslcli.tools.arguments import add_outputs, parse
 from sslcli.trackers import couriers
-from sslcli.trackers.couriers import Courier
+from sslcli.trackers.couriers import CourierProcess
 from sslcli.trackers.sent import Stage
 from sslcli.trackers.table import require_trackers
 
@@ -59,7 +59,7 @@ def trackers_of(folder: Path) -> list[str]:
     return list(dict.fromkeys(["tensorboard"] * also + list(values.get("runtime.trackers") or [])))
 
 
-def wait(working: Sequence[Courier], total: int) -> None:
+def wait(working: Sequence[CourierProcess], total: int) -> None:
     """Waits until every tracker has all records, or has failed for TRIES seconds, or is gone."""
     since = {courier.name: time.monotonic() for courier in working}
     left = list(working)

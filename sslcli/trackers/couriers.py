@@ -42,7 +42,7 @@ class Outcome:
     look: str
 
 
-class Courier:
+class CourierProcess:
     """Holds the process of one tracker."""
 
     def __init__(
@@ -113,18 +113,18 @@ def num_records(run: Path) -> int:
 
 def start(
     run: Path, names: Sequence[str], sweep: str | None, tell: Callable[[str], None]
-) -> list[Courier]:
+) -> list[CourierProcess]:
     """Starts the trackers' processes; tells of one that the system does not start."""
     couriers = []
     for name in names:
         try:
-            couriers.append(Courier(run, name, sweep, tell))
+            couriers.append(CourierProcess(run, name, sweep, tell))
         except OSError as reason:
             tell(f"tracker {name} could not be started: {reason.strerror or reason}")
     return couriers
 
 
-def end(couriers: Sequence[Courier], patience: float = PATIENCE) -> dict[str, Outcome]:
+def end(couriers: Sequence[CourierProcess], patience: float = PATIENCE) -> dict[str, Outcome]:
     """Ends the trackers' processes, as soon as they have given everything; returns what they gave.
 
     One that makes no progress for `patience` seconds is given up; all are, after ALONE seconds.
