@@ -18,6 +18,7 @@ from sslcli.engine.rehearsal import Needs, Rehearsal
 from sslcli.errors import SslcliError
 from sslcli.method import LabelReader, Learner, Minimize, Progress
 from sslcli.testing.trial import CPU, build_method
+from sslcli.transfer import sent
 
 ROOT = Path(__file__).parents[2]
 BF16 = Compute(torch.device("cpu"), torch.bfloat16)
@@ -111,7 +112,8 @@ class OneLayer(OfOneLayer):
 
     def views(self, images: Tensor, /) -> Tensor:
         assert images.device == torch.device("cuda", 0)
-        return images.flatten(1) + torch.rand(len(images), 12, device=images.device)
+        noise = torch.rand(len(images), 12, device=images.device)
+        return images.flatten(1) + noise + sent(torch.zeros(12), images.device)
 
     def train_step(
         self, views: Tensor, minimize: Minimize, progress: Progress
