@@ -38,6 +38,7 @@ from sslcli.runs.checkpoint import skip_finished
 from sslcli.runs.folder import Run, Validation, read_records
 from sslcli.runs.results import Protocol, Results, Row, write_results
 from sslcli.seeding import derive_seed
+from sslcli.trained.able_runs import layer_phase
 from sslcli.trained.encoder import build_initial, write_encoder
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Stacking:
                     codes = learner.views(watched)
                     return {"val_loss": float(learner.reconstruction_loss(codes, codes))}
 
-            name = f"{pretraining.name}-{seed}/layer-{depth}"
+            name = layer_phase(pretraining.name, seed, depth)
             num_steps = epochs * pictures.steps_per_epoch
             training = Training(learner, pictures, config.optim, reconstruction, num_steps, seed)
             train_phase(self.session, name, training, config)

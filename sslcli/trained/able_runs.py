@@ -54,6 +54,8 @@ def _is_wanted(run: Path, ability: Ability) -> bool:
 
 def _is_able(run: Path, ability: Ability) -> bool:
     """Returns whether the run's method is able; its settings may decide that."""
+    if ability is DECODES and stacked_kind(run) is not None:
+        return True
     method = str(read_facts(run).get("choices", {}).get("method"))
     if method not in METHODS:
         return False
@@ -62,6 +64,25 @@ def _is_able(run: Path, ability: Ability) -> bool:
     except SslcliError:  # damaged, or of another version: loading it says so
         return issubclass(built_by(METHODS[method]), ability.protocol)
     return issubclass(config.builds(), ability.protocol)
+
+
+STACKS = "stack-pretrain"
+
+
+def stacked_kind(run: Path) -> str | None:
+    """Returns how the layers of the encoder that stack-pretrain wrote were trained.
+
+    None where another command made the run, or no layer was trained.
+    """
+    if read_facts(run).get("command") != STACKS:
+        return None
+    kinds = [str(kind) for kind in read(run / "config.yaml").values["compare"]]
+    return next((kind for kind in reversed(kinds) if kind != "none"), None)
+
+
+def layer_phase(kind: str, seed: int, depth: int) -> str:
+    """Returns the phase of stack-pretrain in which a layer, from 1, was trained."""
+    return f"{kind}-{seed}/layer-{depth}"
 
 
 def unable(run: Path, reason: str, ability: Ability) -> SslcliError:

@@ -16,7 +16,7 @@ from sslcli.evaluation.features import eval_mode, finite, require_fit
 from sslcli.method import Method, as_pictures
 from sslcli.nets.frozen import weights_hash
 from sslcli.trained.able_runs import DECODES, unable
-from sslcli.trained.method import read_method
+from sslcli.trained.stack import read_decoding
 
 BATCH = 128
 
@@ -98,7 +98,7 @@ def load_coder(run: Path, device: DeviceChoice = DeviceChoice.cpu) -> Coder:
 
     Raises SslcliError where its method decodes no codes, or its files are damaged.
     """
-    method = read_method(run)
+    method = read_decoding(run)
     if not isinstance(method, Decoding):
         raise unable(run, f"holds a {type(method).__name__}", DECODES)
     compute = Compute.choose(RuntimeConfig(device=device, precision=Precision.fp32))

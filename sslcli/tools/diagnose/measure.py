@@ -41,6 +41,7 @@ from sslcli.trained.data import load_own_data
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import EncoderFiles
 from sslcli.trained.method import method_around, read_method
+from sslcli.trained.stack import read_decoding
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -144,7 +145,7 @@ def _measure_rates(files: EncoderFiles, splits: Splits, compute: Compute) -> Rat
     if files.epoch is not None:
         return None
     try:
-        method = read_method(files.folder)
+        method = read_decoding(files.folder)
     except SslcliError:  # which was said where views were measured
         return None
     if not isinstance(method, Decoding):
