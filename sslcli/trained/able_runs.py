@@ -92,6 +92,7 @@ def unable(run: Path, reason: str, ability: Ability) -> SslcliError:
         for name, config in METHODS.built_in.items()
         if issubclass(built_by(config), ability.protocol)
     ]
+    able += [STACKS] if ability is DECODES else []
     return SslcliError(
         f"{run} {reason}: it cannot {ability.words}", f"name a run of {' or '.join(able)}"
     )

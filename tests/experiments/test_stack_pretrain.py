@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from doubles import Killed, Sslcli, Steps, facts, only_run, records
+from PIL import Image
 from safetensors.torch import load_file
 
 from sslcli.data.sample import FashionSampleConfig
@@ -19,6 +20,7 @@ from sslcli.errors import SslcliError
 from sslcli.experiments.stack_pretrain_config import Config, FinetuneConfig, Noise, Pretraining
 from sslcli.nets.encoder_config import Activation, ConvNetConfig, MLPConfig
 from sslcli.runs.results import read_results
+from sslcli.trained.code_file import read_code_file
 from sslcli.trained.encoder_files import read_encoder
 
 TINY = [
@@ -226,6 +228,13 @@ def test_its_encoder_is_evaluated_at_any_depth(sslcli: Sslcli, tmp_path: Path) -
         assert results.row("trained_encoder").settings["width"] == width
         features = str(results.protocol.details["features"])
         assert features.startswith(f"output of layer {layer},")
+    Image.fromarray(pictures()["x_test"][0]).save(tmp_path / "a.png")
+    outcome = sslcli("encode", "last", "a.png", "--to", "codes.npz", "--device", "cpu")
+    assert outcome.status == 0, outcome.err
+    assert read_code_file(tmp_path / "codes.npz").origin.method == "stack-pretrain"
+    assert sslcli("decode", "last", "codes.npz", "--to", "decoded", "--device", "cpu").status == 0
+    with Image.open(tmp_path / "decoded/a.png") as decoded:
+        assert decoded.size == (12, 12)
     outcome = sslcli("linear-eval", *few, "layer=9")
     assert outcome.status == 2
     assert "layer must be 1 to 2, got 9" in outcome.err

@@ -90,7 +90,7 @@ def origin_of(coder: Coder, run: Path, reader: PictureReader) -> Origin:
     return Origin(
         run=run.absolute().name,
         identity=str(facts.get("identity")),
-        method=str(facts.get("choices", {}).get("method")),
+        method=str(facts.get("choices", {}).get("method", facts.get("command"))),
         weights=coder.weights(),
         code_shape=coder.code_shape,
         picture_shape=coder.picture_shape,
