@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from doubles import TINY, TINY_WITHOUT_LIMIT, Sslcli, facts, only_run
+from PIL import Image
 from simulated_device import WAITS
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -82,3 +83,13 @@ def test_a_linear_eval_of_ten_strengths_waits_less_than_500_times(
     strengths = "l2=[1e-6,1e-5,1e-4,3e-4,1e-3,3e-3,1e-2,1e-1,1.0,10.0]"
     finished(sslcli, "linear-eval", f"run={coloured}", strengths)
     assert WAITS.total < 500, WAITS.counts.most_common(8)
+
+
+def test_a_picture_is_edited_there(sslcli: Sslcli, coloured: Path) -> None:
+    words = [*TINY_WITHOUT_LIMIT, "method=denoising_autoencoder", "encoder=convnet", "epochs=1"]
+    words += ["encoder.bottleneck=4", "knn_every=0", "data=arrays", "data.root=pictures.npz"]
+    assert sslcli("pretrain", *words, "runtime.outputs=coded").status == 0
+    Image.new("RGB", (12, 12), (150, 40, 40)).save("a.png")
+    outcome = sslcli("edit", "last", "a.png", "--towards", "1", "--outputs", "coded")
+    assert outcome.status == 0, outcome.err
+    assert "seen in its code" in outcome.out
