@@ -8,8 +8,8 @@ Ours is the loop of `sslcli pretrain`, with records and run folder (`throughput.
 or 2) that was fastest in a short trial in the former. All train for about so many seconds, in turn, round by round; a
 ratio is of two neighbours in one round: the median, and the smallest and largest. An image counts once, whatever its views.
 
-`moco` is the documented one, whose step does half the work of ours, in which each view is the query of the other;
-`moco_symmetric` has both. `dino` trains the default convnet, `dino_vit` the ViT of `mae`: width 96, 4 blocks.
+`moco` is the documented one: the first view is the query, the second its key, here by method.symmetric=false. In
+`moco_symmetric`, our default, each view is the query of the other in both. `dino` trains the default convnet, `dino_vit` the ViT of `mae`: width 96, 4 blocks.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ METHODS = {
     "byol": Contest(BYOLConfig(views=BYOL_VIEWS), "BYOL", CONVNET, SGD),
     "simsiam": Contest(SIMSIAM, "SimSiam", CONVNET, SGD),
     "barlow_twins": Contest(BarlowTwinsConfig(views=BYOL_VIEWS), "BarlowTwins", CONVNET, SGD),
-    "moco": Contest(MoCoConfig(views=MOCO_VIEWS), "MoCo", CONVNET, SGD),
+    "moco": Contest(MoCoConfig(views=MOCO_VIEWS, symmetric=False), "MoCo", CONVNET, SGD),
     "moco_symmetric": Contest(MoCoConfig(views=MOCO_VIEWS), "SymmetricMoCo", CONVNET, SGD),
     "dino": Contest(DINO, "DINO", CONVNET, ADAMW),
     "dino_vit": Contest(DINO, "DINO", VIT, ADAMW),

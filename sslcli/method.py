@@ -129,7 +129,8 @@ class MethodConfig:
     suits: ClassVar[tuple[str, ...]] = ()
     """What suits the method where a user chooses nothing else, as it would be typed:
     ("encoder=mlp", "optim=adamw", "optim.lr=3e-4", "epochs=50"). A group's values stand behind its
-    choice, and count only with it.
+    choice, and count only with it. One of the method's own settings, as "method.queue=1024", is
+    named where its default has to stay what it was for older runs.
     """
 
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> Method:

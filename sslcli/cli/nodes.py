@@ -140,7 +140,7 @@ class Words:
                 choices[key] = str(value)
                 continue
             group = key.partition(".")[0]
-            if "." in key and group not in choices:
+            if "." in key and group not in ("method", *choices):
                 message = f"{config.__name__}.suits has {key}={value} without a choice of {group}"
                 raise SslcliError(message, f"put {group}=… before it; encoder and optim have some")
             *parents, last = key.split(".")

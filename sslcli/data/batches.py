@@ -76,7 +76,7 @@ class Batches:
             batch = torch.from_numpy(self._images[chosen.numpy()])
             return batch.pin_memory() if self._pins else batch
         if not self._pins:
-            return self._array[chosen]
+            return self._array.index_select(0, chosen)  # copies whole rows, as [chosen] does not
         # Pinned, so that the copy does not make the host wait; torch keeps it until that is done.
         shape = (len(chosen), *self._array.shape[1:])
         pinned = torch.empty(shape, dtype=self._array.dtype, pin_memory=True)

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 class DistillationConfig(MethodConfig):
     """Seeing a trained encoder's similarities among pictures (Fang et al. 2021).
 
-    Differs: the teacher is an encoder without its projector, which no run keeps.
+    Differs: the teacher is an encoder without its projector, which no run keeps. The queue that
+    suits is short (65,536 there): on 9,000 pictures 4,096 take half of the time and give the same.
     """
+
+    suits = ("method.queue=1024",)
 
     teacher: str = setting(
         REQUIRED,

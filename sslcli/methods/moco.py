@@ -32,8 +32,8 @@ class MoCoConfig(MethodConfig):
     """Contrast with a queue of a slow copy's keys (He et al. 2020, Chen et al. 2020).
 
     Differs: each view is the query of the other (the symmetric loss of the authors' CIFAR-10
-    notebook); the head has batch norm; the keys are not shuffled among devices, so their batch norm
-    sees the pictures that the queries' sees.
+    notebook), unless symmetric=false; the head has batch norm; the keys are not shuffled among
+    devices, so their batch norm sees the pictures that the queries' sees.
     """
 
     suits = CONVNET_WITH_PLACES
@@ -41,6 +41,12 @@ class MoCoConfig(MethodConfig):
     temperature: float = setting(0.2, "of the softmax over the key and the queue")
     queue: int = setting(4096, "keys of earlier batches that each query is compared with")
     momentum: float = setting(0.99, "of the average that makes the keys; constant")
+    symmetric: bool = setting(
+        True,
+        "each view is the query of the other; false: one is the query, the other its key, in half "
+        "of the time",
+        added_later=True,
+    )
     projector: HeadConfig = part(HeadConfig, "the head whose output is compared")
     views: ViewConfig = part(ViewConfig, "the augmentation that both views are drawn from")
 
@@ -70,6 +76,7 @@ class MoCoConfig(MethodConfig):
             augmentation=self.views.build(preprocessing.mean, preprocessing.std),
             temperature=self.temperature,
             momentum=self.momentum,
+            symmetric=self.symmetric,
         )
 
 
@@ -83,6 +90,7 @@ class MoCo(Method):
     augmentation: Augmentation
     temperature: float
     momentum: float
+    symmetric: bool = True
 
     def normal(self, batch_size: int) -> Normal:
         candidates = 1 + len(self.queue.rows)
@@ -92,11 +100,12 @@ class MoCo(Method):
         return self.augmentation(images, num_views=2)
 
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
-        queries = self.projector(self.encoder(views))
+        of_queries, of_keys = (views, views) if self.symmetric else views.chunk(2)
+        queries = self.projector(self.encoder(of_queries))
         self.slow.follow(self.encoder, self.projector, momentum=self.momentum)
-        keys = self.slow(views)
-        of_other_view = keys.roll(len(views) // 2, dims=0)
-        loss = losses.info_nce_with_queue(queries, of_other_view, self.queue.rows, self.temperature)
+        keys = self.slow(of_keys)
+        own = keys.roll(len(keys) // 2, dims=0) if self.symmetric else keys
+        loss = losses.info_nce_with_queue(queries, own, self.queue.rows, self.temperature)
         minimize(loss)
-        self.queue.enqueue(keys, groups=2)
+        self.queue.enqueue(keys, groups=2 if self.symmetric else 1)
         return {"loss": loss.detach()}

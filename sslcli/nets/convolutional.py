@@ -43,7 +43,10 @@ class ConvNet(Encoder):
     def forward(self, pictures: Tensor) -> Tensor:
         if self.grid == 1:
             return super().forward(pictures)
-        return adaptive_avg_pool2d(self.code(pictures), self.grid).flatten(1)
+        code = self.code(pictures)
+        if code.shape[2:] == (self.grid, self.grid):
+            return code.flatten(1)  # cells of one place each, whose mean torch takes long over
+        return adaptive_avg_pool2d(code, self.grid).flatten(1)
 
     def code(self, pictures: Tensor) -> Tensor:
         return cast(Tensor, self.blocks(pictures))

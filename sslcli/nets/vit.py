@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from sslcli.errors import SslcliError
 from sslcli.nets.encoder import Encoder
 
+FEW = 256
+
 
 class Attention(nn.Module):
     """Multi-head self-attention."""
@@ -43,15 +45,19 @@ class Attention(nn.Module):
 
 
 def _mixed(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Returns the values as attention mixes them; on a CPU never computed in bf16.
+    """Returns the values as attention mixes them; on a CPU in bf16 not by torch's kernel.
 
-    There the backward pass of torch's bf16 kernel takes four to eight times as long as float32's.
+    The backward pass of that takes four to eight times as long as float32's, which takes twice as
+    long as plain products and a softmax. These hold all weights, so only of FEW tokens.
     """
     mixed: Tensor
     dtype = queries.dtype
     if dtype is not torch.bfloat16 or queries.device.type != "cpu":
         mixed = F.scaled_dot_product_attention(queries, keys, values)
         return mixed
+    if keys.shape[2] <= FEW:
+        scores = (queries / math.sqrt(queries.shape[3])) @ keys.transpose(2, 3)
+        return scores.softmax(dim=3) @ values
     with torch.autocast("cpu", enabled=False):
         mixed = F.scaled_dot_product_attention(queries.float(), keys.float(), values.float())
     return mixed.to(dtype)

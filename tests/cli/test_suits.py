@@ -67,6 +67,15 @@ def test_what_is_typed_wins_and_takes_no_value_that_was_meant_for_another_choice
     assert held == ["optim=adamw", "optim.lr=3e-3", "optim.betas=[0.8,0.95]", "batch_size=16"]
 
 
+def test_a_setting_of_the_method_itself_may_suit_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ToyConfig, "suits", ("method.temperature=0.3",))
+    register()
+    assert composed("method=toy").method.temperature == 0.3
+    assert suited(composed("method=toy")) == ["method.temperature=0.3"]
+    assert composed("method.temperature=0.4", "method=toy").method.temperature == 0.4
+    assert ToyConfig().temperature == 0.2
+
+
 def test_experiment_files_and_views_win_too() -> None:
     recipe = composed("experiment=temperature_sweep", "method=toy")
     assert (recipe.epochs, recipe.optim.lr) == (11, 3e-3)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import AdamWConfig
 from sslcli.errors import SslcliError
+from sslcli.losses.queries import info_nce_with_queue
 from sslcli.method import Method, MethodConfig, Progress
 from sslcli.methods.barlow_twins import BarlowTwinsConfig
 from sslcli.methods.byol import BYOL, BYOLConfig
@@ -85,6 +86,19 @@ def test_moco_enqueues_the_keys_of_both_views_after_the_loss() -> None:
     assert int(moco.queue.position) == 48
     assert torch.equal(moco.queue.rows[48:], before[48:])
     assert (moco.queue.rows[:48] != before[:48]).any(dim=1).all()
+
+
+def test_moco_one_way_compares_the_first_view_with_keys_of_the_second() -> None:
+    steps = Steps(MoCoConfig(queue=100, symmetric=False))
+    moco = steps.method
+    assert isinstance(moco, MoCo)
+    torch.manual_seed(0)
+    first, second = moco.views(IMAGES).chunk(2)
+    queries, keys = moco.projector(moco.encoder(first)), moco.slow(second)
+    expected = info_nce_with_queue(queries, keys, moco.queue.rows.clone(), 0.2).item()
+    assert steps.take(0) == pytest.approx(expected, rel=1e-5)
+    assert int(moco.queue.position) == 24
+    torch.testing.assert_close(moco.queue.rows[:24], torch.nn.functional.normalize(keys, dim=1))
 
 
 def test_byols_target_follows_what_was_just_learned() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from sslcli.errors import SslcliError
 from sslcli.nets.patches import PatchDecoder, to_patches, to_pictures
-from sslcli.nets.vit import VisionTransformer, sine_positions
+from sslcli.nets.vit import FEW, Attention, VisionTransformer, sine_positions
 from sslcli.nets.vit_config import Pool, Size, ViTConfig
 
 
@@ -89,6 +89,21 @@ def test_attention_is_where_the_class_token_looks() -> None:
     assert found.shape == (2, 3, 4, 4)
     assert (found >= 0).all()
     assert (found.sum((2, 3)) < 1).all(), "the rest is the class token's own"
+
+
+@pytest.mark.parametrize("length", [FEW, FEW + 1])
+def test_attention_in_bf16_differs_from_float32s_by_rounding_alone(length: int) -> None:
+    torch.manual_seed(0)
+    attention = Attention(32, 2)
+    tokens = torch.randn(2, length, 32, requires_grad=True)
+    exact = attention(tokens)
+    (of_exact,) = torch.autograd.grad(exact.square().sum(), tokens)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = attention(tokens)
+    (of_rounded,) = torch.autograd.grad(rounded.float().square().sum(), tokens)
+    assert rounded.dtype is torch.bfloat16
+    for ours, right in ((rounded, exact), (of_rounded, of_exact)):
+        assert (ours - right).norm() < 0.02 * right.norm()
 
 
 def test_pictures_that_are_not_whole_patches_are_refused() -> None:
