@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TWO_CORES := -n 2 --dist worksteal
+# What slow tests start waits much; what a file's tests share is made once.
+BY_FILE := -n 3 --dist loadfile --no-loadscope-reorder
 LOWER := $(addprefix tests/,augment data engine evaluation losses methods nets runs trained) \
 	$(filter-out tests/test_contract.py tests/test_docs.py,$(wildcard tests/test_*.py))
 
@@ -32,8 +34,8 @@ quick: .venv/installed-dev  ## the tests of the lower rooms and of the architect
 test: .venv/installed-dev  ## all tests but the slow ones, on two cores (4 minutes)
 	$(BIN)/python -m pytest $(TWO_CORES)
 
-test-slow: .venv/installed-dev  ## the tests that start processes, browsers and launchers (4 minutes)
-	$(BIN)/python -m pytest $(TWO_CORES) -m slow
+test-slow: .venv/installed-dev  ## the tests that start processes, browsers and launchers (7 minutes)
+	$(BIN)/python -m pytest $(BY_FILE) -m slow
 
 check: .venv/installed-dev  ## lint and types
 	$(BIN)/ruff check .

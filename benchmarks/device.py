@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import math
+import random
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.plan import batch_of, build, train
+from benchmarks.resuming import RUNS, begin, begun, differences, in_few_words, killed, num_records
 from benchmarks.throughput import FAMILIES, FOR_A_CARD, bare, end_to_end
 from sslcli.cli.compose import compose, composed_to_dataclass, register
 from sslcli.data.batches import Batches, LabelledBatches
@@ -274,6 +276,24 @@ def commands_work(device: str, outputs: Path) -> Iterator[Row]:
             yield Row(f"`sslcli {shown}` ends well", last_words(failure.stderr), False)
 
 
+def a_resumed_run_is_the_same(device: str, outputs: Path) -> Iterator[Row]:
+    """One that was killed and resumed, and one with other threads, beside one that nothing happened to."""
+    words = [*RUNS["SimCLR"], f"runtime.device={device}"]
+    process, whole = begun(words, outputs / "whole")
+    if process.wait():
+        yield Row("a short run of SimCLR ends well", f"exit status {process.returncode}", False)
+        return
+    run, when = killed(words, outputs / "killed", num_records(whole), random.Random(0))
+    status = begin("resume", str(run)).wait()
+    said = [f"exit status {status}"] if status else differences(run, whole)
+    claim = f"killed ({when}) and resumed: records, metrics and encoder are the same"
+    yield Row(claim, in_few_words(said), not said)
+    process, other = begun([*words, "runtime.threads=2"], outputs / "threads")
+    ended = process.wait()
+    said = [f"exit status {ended}"] if ended else differences(other, whole)
+    yield Row("the same run with 2 threads in place of 1 (it may differ)", in_few_words(said), None)
+
+
 def speed(device: str) -> Iterator[Row]:
     compute = Compute.choose(RuntimeConfig(device=DeviceChoice(device), precision=Precision.auto))
     families = {name: FAMILIES[name] for name in ("simclr_convnet", "simclr_resnet18")}
@@ -345,6 +365,7 @@ def main() -> int:
             "waits": lambda: no_step_waits(device, teacher, pictures),
             "precision": lambda: half_precision_trains(device, teacher, pictures),
             "commands": lambda: commands_work(device, outputs),
+            "resuming": lambda: a_resumed_run_is_the_same(device, outputs),
             "processes": lambda: several_devices(outputs),
             "speed": lambda: speed(device),
             "plans": lambda: plans_hold(device),

@@ -45,7 +45,7 @@ def begin(*words: str) -> subprocess.Popen[bytes]:
 
 def begun(words: list[str], outputs: Path) -> tuple[subprocess.Popen[bytes], Path]:
     """A process that works on a run, and the run's folder, as soon as it trains."""
-    process = begin(*words, *COMMON, f"runtime.outputs={outputs}")
+    process = begin(words[0], *COMMON, *words[1:], f"runtime.outputs={outputs}")
     while process.poll() is None and not list(outputs.rglob("metrics.jsonl")):
         time.sleep(0.005)
     (found,) = outputs.rglob("metrics.jsonl")
@@ -66,6 +66,39 @@ def outcome(run: Path) -> dict[str, Any]:
         "records": records,
         "weights": weights,
     }
+
+
+def differences(found: Path, expected: Path) -> list[str]:
+    """What a run ended with that another did not: which records, which fields, both values."""
+    (one, other), said = (outcome(found), outcome(expected)), []
+    for part in ("status", "metrics"):
+        if one[part] != other[part]:
+            said += fields_apart(part, as_fields(one[part], part), as_fields(other[part], part))
+    for record, wanted in zip(one["records"], other["records"], strict=False):
+        said += fields_apart(f"record of step {wanted.get('step')}", record, wanted)
+    if len(one["records"]) != len(other["records"]):
+        said.append(f"{len(one['records'])} records in place of {len(other['records'])}")
+    if one["weights"] != other["weights"]:
+        said.append("the encoder's bytes")
+    return said
+
+
+def as_fields(value: Any, name: str) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {name: value}
+
+
+def fields_apart(where: str, found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    return [
+        f"{where}: {key} {found.get(key)!r} in place of {expected.get(key)!r}"
+        for key in {**expected, **found}
+        if found.get(key) != expected.get(key)
+    ]
+
+
+def in_few_words(said: list[str], most: int = 6) -> str:
+    """The first few differences, and how many more there are."""
+    more = [f"and {len(said) - most} more"] if len(said) > most else []
+    return "; ".join([*said[:most], *more]) or "identical"
 
 
 def num_records(run: Path) -> int:
@@ -108,12 +141,9 @@ def main() -> None:
             for number in range(given.kills):
                 run, when = killed(words, Path(made) / name / str(number), most, chance)
                 status = begin("resume", str(run)).wait()
-                equal = status == 0 and outcome(run) == outcome(expected)
-                same += equal
-                print(
-                    f"  {name}, killed {when}: {'identical' if equal else f'DIFFERENT (exit {status})'}",
-                    flush=True,
-                )
+                said = [f"exit status {status}"] if status else differences(run, expected)
+                same += not said
+                print(f"  {name}, killed {when}: {in_few_words(said)}", flush=True)
     total = given.kills * len(RUNS)
     print(
         f"kill -9 at a random moment, resume: records, metrics and weights byte-identical in {same} of {total}"

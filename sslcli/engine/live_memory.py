@@ -20,6 +20,9 @@ IN_PLACE = {
 }
 """Updates that change their tensors and make none; some lack a kernel for meta tensors."""
 
+COMPOSED = {torch.ops.aten.binary_cross_entropy_with_logits}
+"""Operations that are made of others, whose results only their own kernel sees."""
+
 
 class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of meta tensors that are alive, and their operations.
@@ -49,13 +52,19 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         named = kwargs or {}
         if func._overloadpacket in IN_PLACE:
             return None
-        made = func(*args, **named)
+        made = self._made(func, args, named)
         for tensor in tree_leaves(made):
             self.hold(tensor)
         work = flop_registry.get(func._overloadpacket)
         if work is not None:
             self.flops += work(*args, **named, out_val=made)
         return made
+
+    def _made(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if func._overloadpacket not in COMPOSED:
+            return func(*args, **named)
+        with self:  # what it is made of comes here too
+            return func._op_dk(torch._C.DispatchKey.CompositeExplicitAutograd, *args, **named)
 
     def hold(self, tensor: object) -> None:
         """Counts a meta tensor's storage from now on; others are not counted."""

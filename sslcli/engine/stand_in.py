@@ -72,6 +72,8 @@ class StandIn(TorchFunctionMode):
             return self.device if told else func(*args)
         if func is torch.device:
             return func(*args, **named)
+        if func is Tensor.pin_memory:  # which needs a device that is here
+            return args[0]
         if func is Tensor.backward:
             return self._backward(args[0], named["inputs"])
         args, named = self._elsewhere(args), {k: self._there(v) for k, v in named.items()}

@@ -41,24 +41,28 @@ About six such tensors live at once, 800 MB; more only where one strength alone 
 
 
 def solve(
-    problem: LogisticRegression, strengths: Sequence[float], start: Tensor | None = None
+    problem: LogisticRegression,
+    strengths: Sequence[float],
+    start: Tensor | None = None,
+    most_steps: int = MAX_STEPS,
 ) -> Tensor:
     """Returns the weights (S, K, P) that minimise the objective at each strength.
 
     Every strength begins at `start` (K, P), or at zero. As many are solved together as `LARGEST`
-    allows. Where there are fewer pictures than features, it is solved in their span.
+    allows. Where there are fewer pictures than features, it is solved in their span. `most_steps`:
+    Newton steps, at most, in float32, and as many in float64.
     """
     assert min(strengths) > 0, f"without l2 separable classes have no minimum: {strengths}"
     if len(problem.labels) < problem.design.shape[1] - 1:
         narrow, basis = problem.in_span()
         begin = None if start is None else _in(basis, start)
-        return _in(basis.T, solve(narrow, strengths, begin))
+        return _in(basis.T, solve(narrow, strengths, begin, most_steps))
     width, num_classes = problem.design.shape[1], problem.num_classes
     one = problem.design.new_zeros(num_classes, width) if start is None else start
     at_once = max(1, LARGEST // max(len(problem.labels) * num_classes, width**2))
     with _full_float32():
         parts = [
-            _solve_together(problem, strengths[first : first + at_once], one)
+            _solve_together(problem, strengths[first : first + at_once], one, most_steps)
             for first in range(0, len(strengths), at_once)
         ]
     return torch.cat(parts)
@@ -71,19 +75,22 @@ def _in(basis: Tensor, weights: Tensor) -> Tensor:
 
 
 def _solve_together(
-    problem: LogisticRegression, strengths: Sequence[float], start: Tensor
+    problem: LogisticRegression, strengths: Sequence[float], start: Tensor, most_steps: int
 ) -> Tensor:
     """Solves in float32, and goes on in float64 where rounding hides the way down."""
     l2 = problem.design.new_tensor(strengths)
-    weights, left = newton(problem, l2, start.repeat(len(strengths), 1, 1))
+    weights, left = newton(problem, l2, start.repeat(len(strengths), 1, 1), most_steps)
     if len(left):
         exact = problem.exact
-        precise, _ = newton(exact, l2[left].to(exact.design), weights[left].to(exact.design))
+        begin, strong = weights[left].to(exact.design), l2[left].to(exact.design)
+        precise, _ = newton(exact, strong, begin, most_steps)
         weights[left] = precise.to(weights)
     return weights
 
 
-def newton(problem: LogisticRegression, l2: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def newton(
+    problem: LogisticRegression, l2: Tensor, weights: Tensor, most_steps: int = MAX_STEPS
+) -> tuple[Tensor, Tensor]:
     """Runs truncated Newton from weights (S, K, P) until each strength's gap is in tolerance.
 
     A strength that is finished drops out. The host waits in `newton_direction`, for a step that was
@@ -95,7 +102,7 @@ def newton(problem: LogisticRegression, l2: Tensor, weights: Tensor) -> tuple[Te
     log_p = torch.log_softmax(problem.logits(weights), dim=2)
     losses = problem.losses(log_p, weights, l2)
     preconditioner, spent, num_products = None, 0, 0
-    for _ in range(MAX_STEPS):
+    for _ in range(most_steps):
         p = log_p.exp()
         penalty = _penalty(l2, weights.shape[2])
         gradient = problem.gradient(p, weights, penalty)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -99,29 +99,41 @@ def build_extractors(
     """Returns the compared extractors, by name; with `places` of maps (N, D, h, w)."""
     compute = session.compute
 
-    def extract_with(encoder: Encoder, source: EncoderFiles = files) -> Extract:
+    def extract_with(encoder: Encoder, source: EncoderFiles) -> Extract:
         compute.to_device(encoder)
         if config.runtime.compile:
             encoder.compile()
         of = feature_maps if places else features
         return lambda images: of(encoder, images, source.preprocessing, compute.device)
 
+    extractors: dict[str, Extract] = {}
+    for name, found in compared_encoders(config, files, ceiling, session):
+        if found is not None:
+            extractors[name] = extract_with(*found)
+        elif places:
+            side = extractors["trained_encoder"](session.splits.val.images[:1]).shape[2]
+            extractors[name] = partial(pixel_maps, side=side, device=compute.device)
+        else:
+            extractors[name] = lambda images: pixels(images).to(compute.device)
+    return extractors
+
+
+def compared_encoders(
+    config: Config, files: EncoderFiles, ceiling: EncoderFiles | None, session: Session
+) -> Iterator[tuple[str, tuple[Encoder, EncoderFiles] | None]]:
+    """Yields what is compared by name: encoders on the CPU with their files; None: raw pixels."""
+
     def cut(encoder: Encoder) -> Encoder:
         return encoder if config.layer is None else encoder.up_to(config.layer)
 
-    trained = extract_with(cut(load_trained(files)))
-    extractors = {"trained_encoder": trained}
+    yield "trained_encoder", (cut(load_trained(files)), files)
     for name, baseline in zip(names_of(config.compared), config.compared, strict=True):
         if baseline == UNTRAINED:
-            extractors["untrained_encoder"] = extract_with(cut(build_untrained(files)))
-        elif baseline == RAW_PIXELS and places:
-            side = trained(session.splits.val.images[:1]).shape[2]
-            extractors[RAW_PIXELS] = partial(pixel_maps, side=side, device=compute.device)
+            yield "untrained_encoder", (cut(build_untrained(files)), files)
         elif baseline == RAW_PIXELS:
-            extractors[RAW_PIXELS] = lambda images: pixels(images).to(compute.device)
+            yield RAW_PIXELS, None
         else:
             other = compared_encoder(baseline, files, session, config.seed, name, config.pool)
-            extractors[name] = extract_with(load_trained(other), other)
+            yield name, (load_trained(other), other)
     if ceiling is not None:
-        extractors["supervised_ceiling"] = extract_with(load_trained(ceiling), ceiling)
-    return extractors
+        yield "supervised_ceiling", (load_trained(ceiling), ceiling)

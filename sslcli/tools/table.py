@@ -45,7 +45,7 @@ TOOLS: dict[str, Tool] = {
         "say what a run will take: steps, memory, work, disk",
         composes=True,
         work="plan.report",
-        commands=("pretrain", "inpaint", "finetune", "stack-pretrain"),
+        commands=("pretrain", "inpaint", "finetune", "stack-pretrain", "linear-eval"),
     ),
     "resume": Tool("resume", "continue a run that was interrupted, bit for bit"),
     "rerun": Tool("rerun", "run a saved config again and say whether the result is identical"),

@@ -20,10 +20,10 @@ from sslcli.errors import SslcliError
 from sslcli.experiments.pretrain_config import Config
 from sslcli.experiments.stack_pretrain_config import FinetuneConfig, Pretraining
 from sslcli.tools.plan.fit import largest_chunks, largest_fitting
-from sslcli.tools.plan.machine import Machine, memory_bytes
+from sslcli.tools.plan.machine import Machine, memory_bytes, size
 from sslcli.tools.plan.needed import Plan
 from sslcli.tools.plan.pretraining import pretraining
-from sslcli.tools.plan.report import sentences, size
+from sslcli.tools.plan.report import sentences
 from sslcli.tools.plan.subjects import subjects_of
 
 HERE = ["runtime.threads=1", "runtime.precision=fp32", "runtime.device=cpu"]

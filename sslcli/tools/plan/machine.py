@@ -1,4 +1,4 @@
-"""States the machine that is planned for, as it is typed. Imports no torch."""
+"""States the machine that is planned for, as it is typed, and bytes in words. Imports no torch."""
 
 from __future__ import annotations
 
@@ -61,3 +61,11 @@ def _processes(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise SslcliError(f"--processes must be at least 1, got {text!r}", "try --processes 8")
     return int(text)
+
+
+def size(num_bytes: int) -> str:
+    """Returns a number of bytes in words: 3.2 GB."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if num_bytes >= unit:
+            return f"{num_bytes / unit:,.3g} {name}"
+    return f"{num_bytes / 1000:.3g} kB"

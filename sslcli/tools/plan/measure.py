@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from sslcli.engine.device import Compute
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.trial import seconds_a_step
 from sslcli.errors import SslcliError
@@ -13,9 +14,9 @@ STEPS, FIRST = 10, 2
 """Steps that are measured, and steps before them that are not: they set up memory."""
 
 
-def require_here(subject: Subject) -> None:
+def require_here(compute: Compute) -> None:
     """Raises SslcliError where the planned device is not here."""
-    if subject.compute.device.type == "cuda" and not torch.cuda.is_available():
+    if compute.device.type == "cuda" and not torch.cuda.is_available():
         raise SslcliError(
             "--measure takes steps on this machine, and the plan is for a GPU that is not here",
             "leave out --device-tflops, or --measure; runtime.device=cpu plans for the CPU",

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from sslcli.experiments.linear_eval_config import Config as LinearEvalConfig
+from sslcli.jobs.job import resolved
 from sslcli.text import duration
-from sslcli.tools.plan.machine import Machine
+from sslcli.tools.plan.evaluating import evaluating
+from sslcli.tools.plan.evaluation_report import report_evaluation
+from sslcli.tools.plan.machine import Machine, size
 from sslcli.tools.plan.measure import images_per_second, require_here
 from sslcli.tools.plan.needed import Plan
 from sslcli.tools.plan.subjects import subjects_of
@@ -24,9 +28,14 @@ def report(command: str, config: Any, machine: Machine, measure: bool, console: 
 
     Raises SslcliError where the command would at its start, or where none can be measured here.
     """
-    subjects = subjects_of(command, config, machine, console.track)
+    found = resolved(command, config)
+    if isinstance(found, LinearEvalConfig):
+        evaluation = evaluating(found, machine.elsewhere)
+        report_evaluation(evaluation, machine, measure, console)
+        return
+    subjects = subjects_of(command, found, machine, console.track)
     if measure:
-        require_here(subjects[0])
+        require_here(subjects[0].compute)
     for subject in subjects:
         _report(Plan(subject, machine), measure, console)
     console.say(UNCOUNTED)
@@ -118,11 +127,3 @@ def measured(plan: Plan) -> str:
         f"measured here, {name}: {speed:,.0f} images/s, so {duration(seconds)} for all steps, "
         "without validation and saving"
     )
-
-
-def size(num_bytes: int) -> str:
-    """Returns a number of bytes in words: 3.2 GB."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB")):
-        if num_bytes >= unit:
-            return f"{num_bytes / unit:,.3g} {name}"
-    return f"{num_bytes / 1000:.3g} kB"

@@ -7,7 +7,6 @@ from typing import Any
 from sslcli.data.images import Track
 from sslcli.experiments.finetune_config import Config as FinetuneConfig
 from sslcli.experiments.stack_pretrain_config import Config as StackConfig
-from sslcli.jobs.job import resolved
 from sslcli.tools.plan.finetuning import finetuning
 from sslcli.tools.plan.machine import Machine
 from sslcli.tools.plan.pretraining import pretraining
@@ -16,10 +15,12 @@ from sslcli.tools.plan.subject import Subject
 
 
 def subjects_of(command: str, config: Any, machine: Machine, track: Track) -> list[Subject]:
-    """States each training of the command; raises SslcliError where it would, at its start."""
-    found = resolved(command, config)
-    if isinstance(found, FinetuneConfig):
-        return [finetuning(found, machine.elsewhere)]
-    if isinstance(found, StackConfig):
-        return stacking(found, machine, track)
-    return [pretraining(command, found, machine, track)]
+    """States each training of the command, whose config is resolved.
+
+    Raises SslcliError where the command would, at its start.
+    """
+    if isinstance(config, FinetuneConfig):
+        return [finetuning(config, machine.elsewhere)]
+    if isinstance(config, StackConfig):
+        return stacking(config, machine, track)
+    return [pretraining(command, config, machine, track)]
