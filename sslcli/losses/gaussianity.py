@@ -38,7 +38,7 @@ def sigreg(z: Tensor, directions: Tensor) -> Tensor:
         projected = z @ sent(directions.to(z.dtype), z.device)
         knots = torch.linspace(0, LARGEST, NUM_KNOTS, dtype=z.dtype, device=z.device)
         gaussian = (-knots.square() / 2).exp()
-        real, imaginary = _CharacteristicFunction.apply(projected, knots)  # type: ignore[no-untyped-call]
+        real, imaginary = _CharacteristicFunction.apply(projected, knots)
         difference = (real - gaussian).square() + imaginary.square()
         # The integrand is even, so the negative frequencies count as much again.
         statistic = 2 * torch.trapezoid(difference * gaussian, knots, dim=-1)
@@ -60,7 +60,7 @@ class _CharacteristicFunction(torch.autograd.Function):
         return cosines.mean(dim=-3), sines.mean(dim=-3)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, of_real: Tensor, of_imaginary: Tensor) -> tuple[Tensor, None]:
         cosines, sines, knots = ctx.saved_tensors
         num = cosines.shape[-3]
