@@ -48,8 +48,7 @@ def sigreg(z: Tensor, directions: Tensor) -> Tensor:
 class _CharacteristicFunction(torch.autograd.Function):
     """The means of cosines and sines of (..., N, M) numbers times K knots: (..., M, K) each.
 
-    Autograd would compute each cosine and sine again for the gradient of the other: a tenth of a
-    step of LeJEPA.
+    Autograd would compute each again for the gradient of the other: 4 % of a step of LeJEPA.
     """
 
     @staticmethod
