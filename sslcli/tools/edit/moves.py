@@ -26,9 +26,9 @@ from sslcli.evaluation.code_directions import (
 from sslcli.evaluation.probe import Probe, fit_probe
 from sslcli.evaluation.restoration_monitor import NUM_WATCHED
 from sslcli.text import printable
-from sslcli.tools.edit.least import Least, sure_margin
 from sslcli.tools.edit.wish import By, Wish
 from sslcli.trained.coder import Coder
+from sslcli.trained.least_change import Least, sure_margin
 
 MOST = 20_000
 """Labelled training pictures, evenly spaced, that directions are learned from at most."""

@@ -13,10 +13,10 @@ from editing import coder, learned, two_classes
 from torch import Tensor
 
 from sslcli.data.images import ImageSet, Splits
-from sslcli.tools.edit.changes import changes
-from sslcli.tools.edit.least import Least, margins, sure_margin
 from sslcli.tools.edit.moves import Learned
 from sslcli.tools.edit.wish import By, Wish
+from sslcli.trained.code_changes import changes
+from sslcli.trained.least_change import Least, margins, sure_margin
 
 
 def flat(images: np.ndarray) -> Tensor:  # type: ignore[type-arg]

@@ -16,7 +16,7 @@ from sslcli.abilities import Decoding
 from sslcli.evaluation.features import eval_mode
 from sslcli.evaluation.probe import Probe
 from sslcli.evaluation.restoration import SSIM_WINDOW, ssim
-from sslcli.tools.edit.changes import without_small
+from sslcli.trained.code_changes import without_small
 from sslcli.trained.coder import Coder
 
 STEPS, RATE = 60, 0.05
