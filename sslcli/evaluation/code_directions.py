@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslcli.evaluation.probe import Probe
-
 
 def near_means(codes: Tensor, of_class: Tensor, share: float) -> Tensor:
     """Returns for each code the mean (N, D) of the class's codes that lie nearest to it.
@@ -29,17 +27,6 @@ def near_means(codes: Tensor, of_class: Tensor, share: float) -> Tensor:
 def class_means(codes: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Returns each class's mean code (K, D); nan where it has none."""
     return torch.stack([codes[labels == label].mean(dim=0) for label in range(num_classes)])
-
-
-def probe_directions(probe: Probe, means: Tensor, own: Tensor, target: int) -> Tensor:
-    """Returns the ways (N, D) in which a probe's score of `target` grows over that of `own`.
-
-    They are as long as the way from one class's mean (K, D) to the other's.
-    """
-    weights = probe.weight / probe.standardizer.std
-    ways, lengths = weights[target] - weights[own], (means[target] - means[own]).norm(dim=1)
-    scaled: Tensor = ways * (lengths / ways.norm(dim=1).clamp(min=1e-12))[:, None]
-    return scaled
 
 
 def attribute_directions(codes: Tensor, targets: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslcli.data.images import ImageSet, evenly_spaced
+from sslcli.data.images import ImageSet, Track, evenly_spaced
 from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
@@ -27,6 +27,7 @@ from sslcli.report.pictures import save_grid
 from sslcli.tools.edit.changes import SMALL, changes
 from sslcli.tools.edit.editor import load_learned
 from sslcli.tools.edit.judge_training import EPOCHS, NUM_JUDGES, Judges, train_judges
+from sslcli.tools.edit.least import ODDS, SURE
 from sslcli.tools.edit.moves import SHARE, Learned
 from sslcli.tools.edit.wish import By
 from sslcli.trained.encoder_files import EncoderFiles
@@ -39,7 +40,7 @@ STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 FOLDER = "edits"
 """In the run's folder."""
 PIXELS = "pixel mean shift"
-WAYS = {"codes, near": By.near, "codes, mean": By.mean, "codes, probe": By.probe}
+WAYS = {"codes, least": By.least, "codes, near": By.near, "codes, mean": By.mean}
 
 Change = Callable[[float], Tensor]
 """Returns by how much the pictures change at a strength."""
@@ -78,7 +79,7 @@ def judge(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     )
     number, train = learned.splits.num_classes, learned.labelled
     seen_by = train_judges(train, number, files.seed, compute, console.track)
-    ways = _ways(learned, subjects)
+    ways = _ways(learned, subjects, console.track)
     points = [
         _score(name, strength, change(strength), subjects, seen_by)
         for name, change in ways.items()
@@ -112,20 +113,21 @@ def _require_judgeable(learned: Learned, resolution: int) -> ImageSet:
     return test
 
 
-def _ways(learned: Learned, subjects: Subjects) -> dict[str, Change]:
+def _ways(learned: Learned, subjects: Subjects, track: Track) -> dict[str, Change]:
     """Returns each way's change; the pixels' shift is that of the classes' mean pictures."""
     codes = learned.coder.encode(subjects.pictures).flatten(1).double()
 
-    def of_codes(by: By) -> Change:
+    def of_codes(name: str, by: By) -> Change:
         way = torch.empty_like(codes)
-        for label in sorted(set(subjects.target.tolist())):
+        labels = sorted(set(subjects.target.tolist()))
+        for label in track(labels, total=len(labels), label=f"editing: {name}"):
             chosen = subjects.target == label
             way[chosen] = learned.towards(label, by)(codes[chosen])
         return lambda strength: changes(learned.coder, codes, way, strength)
 
     means = _mean_pictures(learned.labelled, learned.splits.num_classes)
     shift = means[subjects.target] - means[subjects.own]
-    ways = {name: of_codes(by) for name, by in WAYS.items()}
+    ways = {name: of_codes(name, by) for name, by in WAYS.items()}
     return {**ways, PIXELS: lambda strength: strength * shift}
 
 
@@ -160,7 +162,9 @@ def _protocol(learned: Learned, subjects: Subjects, right: float) -> dict[str, s
         f"training labels for {EPOCHS} epochs; shares are their means; right on "
         f"{100 * right:.1f} % of the pictures as they are",
         "codes": f"directions from {train:,} training pictures; near: mean of the nearest "
-        f"{SHARE:g} of the class; changes below {SMALL:g} of a picture's largest are left out",
+        f"{SHARE:g} of the class; least: from there back, as long as a probe on codes is surer "
+        f"than of {100 * SURE:g} % of the class, or {ODDS:g} to 1; changes below {SMALL:g} of a "
+        "picture's largest are left out",
         PIXELS: "the mean training picture of the target class minus that of the picture's own, "
         "which it is told; codes are not told it",
         "data_fingerprint": learned.splits.fingerprint,
@@ -225,9 +229,12 @@ def _say(points: Sequence[EditScores], right: float, console: Console) -> None:
     seen = ("become it", "stay", "another")
     heads = ("way", *seen, "SSIM", "changed", "sharpness", "own original nearest")
     console.table(title, heads, rows)
-    near = next(point for point in points if point.strength == 1)
+    first = next(point for point in points if point.strength == 1)
     shift = [point for point in points if point.way == PIXELS]
-    for by, words in (("ssim", f"SSIM, {near.ssim:.3f}"), ("l1", f"mean change, {near.l1:.1f} %")):
-        share = share_at(shift, by, getattr(near, by))
+    for by, words in (
+        ("ssim", f"SSIM, {first.ssim:.3f}"),
+        ("l1", f"mean change, {first.l1:.1f} %"),
+    ):
+        share = share_at(shift, by, getattr(first, by))
         if share is not None:
             console.say(f"at the same {words}: {100 * share:.1f} % by the {PIXELS}")

@@ -109,9 +109,9 @@ def _add_moves(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by",
         choices=[by.name for by in By],
-        help="the way to the class: near, to the mean of its codes nearest to the picture's "
-        "(default); mean, along the difference of class means; probe, along a linear probe's "
-        "weights",
+        help="the way to the class: near, to the mean of its codes nearest to the picture's; "
+        "least, of that what a linear probe needs to see the class in the picture (default); mean, "
+        "along the difference of class means",
     )
     parser.add_argument(
         "--attribute",

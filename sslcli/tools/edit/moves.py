@@ -22,11 +22,11 @@ from sslcli.evaluation.code_directions import (
     class_means,
     near_means,
     principal,
-    probe_directions,
 )
 from sslcli.evaluation.probe import Probe, fit_probe
 from sslcli.evaluation.restoration_monitor import NUM_WATCHED
 from sslcli.text import printable
+from sslcli.tools.edit.least import Least, sure_margin
 from sslcli.tools.edit.wish import By, Wish
 from sslcli.trained.coder import Coder
 
@@ -34,8 +34,8 @@ MOST = 20_000
 """Labelled training pictures, evenly spaced, that directions are learned from at most."""
 SHARE = 0.3
 """The part of a class's codes, the nearest, whose mean a picture moves to; chosen on validation."""
-PROBE_L2 = 1e-4
-"""Of the probe that tells a picture's own class."""
+PROBE_L2 = 1e-2
+"""Of the probe that sees classes in codes."""
 LISTED = 12
 
 Move = Callable[[Tensor], Tensor]
@@ -127,15 +127,23 @@ class Learned:
         return number
 
     def towards(self, target: int, by: By) -> Move:
-        """Returns the move to a class."""
+        """Returns the move to a class, which is all of the way where there is no other class."""
         codes, labels = self.class_codes
         of_class = codes[labels == target]
-        ways: dict[By, Move] = {
-            By.near: lambda z: near_means(z, of_class, SHARE) - z,
-            By.mean: lambda z: self.means[target] - self.means[self.seen(z)],
-            By.probe: lambda z: probe_directions(self.probe, self.means, self.seen(z), target),
-        }
-        return ways[by]
+
+        def near(z: Tensor) -> Tensor:
+            return near_means(z, of_class, SHARE) - z
+
+        def least(z: Tensor) -> Tensor:
+            margin = sure_margin(self.probe, of_class, target)
+            deviations = codes.std(dim=0, correction=0)
+            return Least(self.coder, self.probe, deviations, target, margin).ways(z, near(z))
+
+        def mean(z: Tensor) -> Tensor:
+            return self.means[target] - self.means[self.seen(z)]
+
+        alone = self.splits.num_classes == 1
+        return {By.least: near if alone else least, By.near: near, By.mean: mean}[by]
 
     def seen(self, codes: Tensor) -> Tensor:
         """Returns the class (N,) that the probe sees in each code."""

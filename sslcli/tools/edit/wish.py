@@ -18,14 +18,14 @@ DEFAULT_FRAMES = {"pictures": 7, "strip": 7, "animation": 24}
 class By(Enum):
     """Names how the way to a class is found from labelled pictures.
 
-    `near`: to the mean of the class's codes nearest to the picture's. `mean`: along the difference
-    of the class's mean and that of the class that the probe sees. `probe`: along the linear probe's
-    weights, as far.
+    `near`: to the mean of the class's codes nearest to the picture's. `least`: of that way what a
+    linear probe needs to see the class. `mean`: along the difference of the class's mean and that
+    of the class that the probe sees.
     """
 
+    least = "least"
     near = "near"
     mean = "mean"
-    probe = "probe"
 
 
 class Form(Enum):
@@ -49,7 +49,7 @@ class Wish:
     attributes: dict[str, float] = field(default_factory=dict)
     directions: dict[int, float] = field(default_factory=dict)
     between: Path | None = None
-    by: By = By.near
+    by: By = By.least
     strength: float = 1.0
     form: Form = Form.picture
     frames: int = 1
@@ -84,7 +84,7 @@ def read_wish(given: argparse.Namespace) -> Wish:
         _amounts("--attribute", given.attribute),
         _numbered(_amounts("--direction", given.direction)),
         None if given.between is None else Path(given.between).expanduser(),
-        By[given.by or "near"],
+        By[given.by or "least"],
         strength,
         form,
         _frames(form, given.frames),

@@ -13,6 +13,7 @@ from sslcli.cli.guard import guarded
 from sslcli.console import Console
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.nets.encoder_config import ConvNetConfig
+from sslcli.tools.edit import least
 from sslcli.tools.edit import main as edit
 from sslcli.trained import coder
 
@@ -21,6 +22,7 @@ from sslcli.trained import coder
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run of 24 pictures of two classes, left and right, whose codes are the pixels."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(least, "STEPS", 2)
     monkeypatch.setattr(coder, "read_method", lambda folder: coding())
     photos = save_two_classes(tmp_path / "photos.npz")
     encoder = ConvNetConfig(width=2, bottleneck=4)

@@ -25,19 +25,18 @@ def test_near_leads_to_the_nearest_of_the_class() -> None:
     images, labels = two_classes()
     found = learned(ImageSet(images, labels), **NAMES)
     code = flat(images[:1])
-    way = found.move(Wish(towards="right"))(code)
+    way = found.move(Wish(towards="right", by=By.near))(code)
     right = flat(images[labels == 1])
     nearest = (right - code).norm(dim=1).argsort()[: round(SHARE * len(right))]
     torch.testing.assert_close(code + way, right[nearest].mean(dim=0)[None], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("by", [By.mean, By.probe])
-def test_a_class_is_reached_by_its_mean_and_by_the_probe(by: By) -> None:
+def test_a_class_is_reached_along_the_difference_of_means() -> None:
     images, labels = two_classes()
     found = learned(ImageSet(images, labels), **NAMES)
     code = flat(images[:2])
     assert found.seen(code).tolist() == [0, 1]
-    way = found.move(Wish(towards="right", by=by))(code)
+    way = found.move(Wish(towards="right", by=By.mean))(code)
     assert found.seen(code + way).tolist() == [1, 1]
     difference = flat(images[labels == 1]).mean(dim=0) - flat(images[labels == 0]).mean(dim=0)
     assert float(way[0].norm()) == pytest.approx(float(difference.norm()), rel=1e-5)
@@ -86,8 +85,8 @@ def test_directions_are_those_of_the_figure_in_deviations() -> None:
 def test_several_wishes_add_up() -> None:
     images, labels = two_classes()
     found = Learned(coder(), Splits(ImageSet(images, labels), ImageSet(images), None, ("a", "b")))
-    both = found.move(Wish(towards="b", directions={2: 1.0}))(flat(images[:1]))
-    each = [Wish(towards="b"), Wish(directions={2: 1.0})]
+    both = found.move(Wish(towards="b", by=By.near, directions={2: 1.0}))(flat(images[:1]))
+    each = [Wish(towards="b", by=By.near), Wish(directions={2: 1.0})]
     torch.testing.assert_close(both, sum(found.move(wish)(flat(images[:1])) for wish in each))
 
 
