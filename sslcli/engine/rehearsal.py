@@ -7,18 +7,19 @@ counted (`live_memory.py`): no method has a formula of its own here.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from sslcli.engine.device import Compute
 from sslcli.engine.live_memory import LiveMemory, num_bytes
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import OptimConfig
+from sslcli.engine.replicas import Replicas
 from sslcli.engine.stand_in import META, StandIn
 from sslcli.errors import SslcliError
 from sslcli.generators import seed_generators
@@ -52,6 +53,8 @@ class Rehearsal:
     dtype: torch.dtype | None
     num_steps: int
     steps_per_epoch: int
+    together: bool = False
+    """Whether several processes train, which average their gradients in buckets."""
 
     @classmethod
     def of(
@@ -103,7 +106,13 @@ class Rehearsal:
         for tensor in (*_networks(learner).parameters(), *_networks(learner).buffers()):
             memory.hold(tensor)
         beside = memory.now - own
-        minimize = _Unwatched.of(learner, self.optim, Compute(stand_in.device, None), lambda _: 0.1)
+        minimize = _Unwatched.of(
+            learner,
+            self.optim,
+            Compute(stand_in.device, None),
+            lambda _: 0.1,
+            replicas=_Buckets() if self.together else None,
+        )
         for step in dict.fromkeys((0, self.num_steps - 1)):
             memory.flops = 0
             seed_generators(0)
@@ -138,3 +147,24 @@ class _Unwatched(Minimizer):
 
     def check_finite(self) -> None:
         """Does nothing."""
+
+
+class _Buckets(Replicas):
+    """Holds the gradients in memory that stays, from a player's first backward pass on.
+
+    torch's DistributedDataParallel does: a gradient is copied there as soon as it is known.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buckets: dict[int, Tensor] = {}
+
+    def backward(self, loss: Tensor, inputs: Sequence[nn.Parameter]) -> None:
+        for parameter in inputs:
+            if id(parameter) not in self._buckets:
+                self._buckets[id(parameter)] = torch.empty_like(parameter)
+                parameter.register_post_accumulate_grad_hook(self._keep)  # type: ignore[no-untyped-call]
+        super().backward(loss, inputs)
+
+    def _keep(self, parameter: Tensor) -> None:
+        parameter.grad = self._buckets[id(parameter)]

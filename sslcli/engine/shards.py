@@ -64,7 +64,7 @@ class Shards(Replicas):
 
         device = next(self._trained.parameters()).device.type
         mesh = init_device_mesh(device, (size(),))
-        for layer in _large_layers(self._trained, large):
+        for layer in large_layers(self._trained, large):
             layer.to(memory_format=torch.contiguous_format)  # FSDP2 takes no other
             layer.register_forward_hook(_not_a_view)
             fully_shard(layer, mesh=mesh, reshard_after_forward=True)
@@ -156,8 +156,8 @@ class Shards(Replicas):
                 seen.data = own.data
 
 
-def _large_layers(network: nn.Module, large: int) -> list[nn.Module]:
-    """Returns the layers with at least so many weights of their own.
+def large_layers(network: nn.Module, large: int = LARGE) -> list[nn.Module]:
+    """Returns the layers that are shared out: with at least so many weights of their own.
 
     Not those that another module holds outside its submodules, as a tied decoder does to read
     their weights.

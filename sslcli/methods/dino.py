@@ -22,6 +22,7 @@ from sslcli.method import (
     Progress,
     views_by_size,
 )
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.settings import part, setting
 
@@ -49,7 +50,7 @@ class DINOConfig(MethodConfig):
     large views are drawn from one augmentation; the teacher's temperature is constant.
     """
 
-    suits = ("optim=adamw", "optim.lr=1e-3")
+    suits = (*CONVNET_WITH_PLACES, "optim=adamw", "optim.lr=1e-3")
 
     num_prototypes: int = setting(1024, "outputs of the head")
     student_temperature: float = setting(0.1, "of the student's softmax")

@@ -101,10 +101,12 @@ class MAE(Method):
     def train_step(self, views: Tensor, minimize: Minimize, progress: Progress) -> Metrics:
         patches = nets.to_patches(views, self.encoder.patch)
         kept = self.draw_kept(patches)
-        predicted = self.decoder(self.encoder.tokens(views, kept), kept)
         hidden = patches.new_ones(patches.shape[:2]).scatter(1, kept, 0.0)
+        wanted = hidden.argsort(dim=1, descending=True)[:, : patches.shape[1] - kept.shape[1]]
+        predicted = self.decoder(self.encoder.tokens(views, kept), kept, wanted)
+        patches = patches.gather(1, wanted.unsqueeze(2).expand(-1, -1, patches.shape[2]))
         targets = losses.normalized_patches(patches) if self.normalize_patches else patches
-        loss = losses.hidden_squared_error(predicted, targets, hidden)
+        loss = losses.hidden_squared_error(predicted, targets, patches.new_ones(wanted.shape))
         minimize(loss)
         return {"loss": loss.detach()}
 

@@ -64,14 +64,20 @@ class PatchDecoder(nn.Module):
         nn.init.normal_(self.mask_token, std=0.02)
         self.apply(init_linear)
 
-    def forward(self, tokens: Tensor, kept: Tensor) -> Tensor:
-        """Maps tokens (N, 1 + K, D) of the patches `kept` (N, K) to (N, L, P)."""
+    def forward(self, tokens: Tensor, kept: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Maps tokens (N, 1 + K, D) of the patches `kept` (N, K) to (N, L, P).
+
+        Only to the patches `wanted` (N, R), by their numbers, where that is given: (N, R, P).
+        """
         first, seen = self.embed(tokens).split([1, kept.shape[1]], dim=1)
         length, width = len(self.positions) - 1, self.mask_token.shape[0]
         everything = self.mask_token.to(seen.dtype).expand(len(seen), length, width)
         everything = everything.scatter(1, kept.unsqueeze(2).expand(-1, -1, width), seen)
         everything = torch.cat([first, everything], dim=1) + self.positions
-        return cast(Tensor, self.predict(self.norm(self.blocks(everything)))[:, 1:])
+        if wanted is None:
+            return cast(Tensor, self.predict(self.norm(self.blocks(everything)))[:, 1:])
+        last = self.blocks[-1](self.blocks[:-1](everything), wanted + 1)
+        return cast(Tensor, self.predict(self.norm(last)))
 
 
 class MaskedPixels(nn.Module):

@@ -28,8 +28,13 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        mixed = _mixed(*self._heads(tokens))
+    def forward(self, tokens: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Returns what each token gets from all, or each of those in `rows` (N, R) alone."""
+        queries, keys, values = self._heads(tokens)
+        if rows is not None:
+            shape = (-1, self.heads, -1, queries.shape[3])
+            queries = queries.gather(2, rows[:, None, :, None].expand(shape))
+        mixed = _mixed(queries, keys, values)
         return cast(Tensor, self.proj(mixed.transpose(1, 2).flatten(2)))
 
     def weights(self, tokens: Tensor) -> Tensor:
@@ -85,8 +90,12 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = MLP(width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens + self.attn(self.norm1(tokens))
+    def forward(self, tokens: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Maps (N, 1 + L, D) to the same, or to those tokens alone that `rows` (N, R) names."""
+        mixed = self.attn(self.norm1(tokens), rows)
+        if rows is not None:
+            tokens = tokens.gather(1, rows.unsqueeze(2).expand(-1, -1, tokens.shape[2]))
+        tokens = tokens + mixed
         return tokens + cast(Tensor, self.mlp(self.norm2(tokens)))
 
 

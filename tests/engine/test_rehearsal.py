@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from cases import CASES
-from doubles import OfOneLayer
+from doubles import OfOneLayer, together
 from torch import Tensor, nn
 
 from sslcli.engine.device import Compute
@@ -19,6 +20,7 @@ from sslcli.errors import SslcliError
 from sslcli.method import LabelReader, Learner, Minimize, Progress
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.nets.encoder_config import MLPConfig
+from sslcli.processes import rank
 from sslcli.testing.trial import CPU, build_method
 from sslcli.transfer import sent
 
@@ -34,11 +36,17 @@ def batch_of(learner: Learner[Any, Any], num: int, device: torch.device) -> Any:
     return (images, labels) if isinstance(learner, LabelReader) else images
 
 
-def planned(name: str, num: int, compute: Compute = CPU, **changes: Any) -> Needs:
+SMALL = DenoisingAutoencoderConfig(), MLPConfig(widths=[200])
+
+
+def planned(
+    name: str, num: int, compute: Compute = CPU, together: bool = False, **changes: Any
+) -> Needs:
     method = build_method(*CASES[name])
     for key, value in changes.items():
         setattr(method, key, value)
-    rehearsal = Rehearsal.of(method, AdamWConfig(), compute, 100, 10)
+    alone = Rehearsal.of(method, AdamWConfig(), compute, 100, 10)
+    rehearsal = replace(alone, together=together)
     return rehearsal.needs(lambda device: batch_of(method, num, device))
 
 
@@ -69,9 +77,31 @@ def test_what_an_operation_is_made_of_counts(
     require_alike: RequireAlike, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Binary cross-entropy holds two tensors as large as the pictures while it runs."""
-    small = DenoisingAutoencoderConfig(), MLPConfig(widths=[20])
-    monkeypatch.setitem(CASES, "small", small)
+    monkeypatch.setitem(CASES, "small", (SMALL[0], MLPConfig(widths=[20])))
     require_alike("small", 16, apart=0.005)
+
+
+def measure_here(folder: Path) -> None:
+    """One of several processes: writes the peak of its steps."""
+    from benchmarks.plan import measured_peak
+
+    learner = build_method(*SMALL)
+    batch = batch_of(learner, 16, torch.device("cpu"))
+    peak = measured_peak(learner, AdamWConfig(), batch, CPU, [0, 99])
+    (folder / str(rank())).write_text(str(peak))
+
+
+@pytest.mark.slow
+def test_so_it_is_where_several_average_their_gradients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setitem(CASES, "small", SMALL)
+    together(2, measure_here, tmp_path)
+    alone, both = planned("small", 16), planned("small", 16, together=True)
+    for member in range(2):
+        assert both.peak / int((tmp_path / str(member)).read_text()) == pytest.approx(1, abs=0.005)
+    assert both.peak > 1.1 * alone.peak
 
 
 def test_so_it_is_in_half_precision(require_alike: RequireAlike) -> None:

@@ -148,3 +148,15 @@ def test_the_decoder_puts_each_patch_in_its_place() -> None:
     torch.testing.assert_close(
         decoder(vit.tokens(pictures, again), again), decoded, atol=1e-5, rtol=1e-5
     )
+
+
+def test_the_decoder_predicts_the_wanted_patches_as_it_does_all() -> None:
+    vit = small()
+    decoder = PatchDecoder(vit, 32, 2, 48).eval()
+    kept, wanted = torch.tensor([[3, 0], [15, 2]]), torch.tensor([[9, 1, 4], [0, 14, 5]])
+    tokens = vit.tokens(torch.randn(2, 3, 16, 16), kept)
+    everything = decoder(tokens, kept)
+    expected = torch.stack(
+        [rows[numbers] for rows, numbers in zip(everything, wanted, strict=True)]
+    )
+    torch.testing.assert_close(decoder(tokens, kept, wanted), expected, atol=1e-5, rtol=1e-5)

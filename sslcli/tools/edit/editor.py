@@ -17,10 +17,10 @@ from sslcli.data.resize import MIDDLE, Framing, splits_at
 from sslcli.data.shape import Shape
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
-from sslcli.tools.edit.changes import changes, decoded
 from sslcli.tools.edit.frame import Fed, Framed
 from sslcli.tools.edit.moves import Learned, Move
 from sslcli.tools.edit.wish import Wish
+from sslcli.trained.code_changes import changes, decoded
 from sslcli.trained.coder import Coder, load_coder
 from sslcli.trained.data import load_own_data, run_data_config
 from sslcli.trained.encoder_files import EncoderFiles, read_encoder

@@ -18,19 +18,19 @@ from sslcli.engine.device import Compute
 from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.evaluation.edits import EditScores, other_targets, score_edits, share_at
-from sslcli.evaluation.least_change import ODDS, SMALL, SURE
 from sslcli.evaluation.restoration import SSIM_WINDOW
 from sslcli.files import written_whole
 from sslcli.method import as_pictures
 from sslcli.report.display import Display
 from sslcli.report.edits import Fate, save_edit_curves
 from sslcli.report.pictures import save_grid
-from sslcli.tools.edit.changes import changes
 from sslcli.tools.edit.editor import load_learned
 from sslcli.tools.edit.judge_training import EPOCHS, NUM_JUDGES, Judges, train_judges
 from sslcli.tools.edit.moves import SHARE, Learned
 from sslcli.tools.edit.wish import By
+from sslcli.trained.code_changes import SMALL, changes
 from sslcli.trained.encoder_files import EncoderFiles
+from sslcli.trained.least_change import ODDS, SURE
 
 if TYPE_CHECKING:
     from sslcli.console import Console

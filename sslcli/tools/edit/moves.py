@@ -23,12 +23,12 @@ from sslcli.evaluation.code_directions import (
     near_means,
     principal,
 )
-from sslcli.evaluation.least_change import Least, sure_margin
 from sslcli.evaluation.probe import Probe, fit_probe
 from sslcli.evaluation.restoration_monitor import NUM_WATCHED
 from sslcli.text import printable
 from sslcli.tools.edit.wish import By, Wish
 from sslcli.trained.coder import Coder
+from sslcli.trained.least_change import Least, sure_margin
 
 MOST = 20_000
 """Labelled training pictures, evenly spaced, that directions are learned from at most."""
@@ -137,9 +137,7 @@ class Learned:
         def least(z: Tensor) -> Tensor:
             margin = sure_margin(self.probe, of_class, target)
             deviations = codes.std(dim=0, correction=0)
-            method, device = self.coder.method, self.coder.device
-            found = Least(method, device, self.probe, deviations, target, margin)
-            return found.ways(z, near(z))
+            return Least(self.coder, self.probe, deviations, target, margin).ways(z, near(z))
 
         def mean(z: Tensor) -> Tensor:
             return self.means[target] - self.means[self.seen(z)]

@@ -94,8 +94,14 @@ class Evaluation:
 def evaluating(config: Config, elsewhere: bool) -> Evaluation:
     """States what linear-eval would measure. Raises SslcliError where it would, at its start."""
     compute = planned_compute(config.runtime, elsewhere)
-    without = "left out: what a plan counts is the probe of a class for each picture"
-    require(config.masks is None, "masks", config.masks, without, "plan it without masks=…")
+    without = "left out: segmentation has no plan"
+    require(
+        config.masks is None,
+        "masks",
+        config.masks,
+        without,
+        "leave masks=… out: what is planned is then the probe",
+    )
     here = replace(config.runtime, device=DeviceChoice.cpu, compile=False)
     there, silent = replace(config, runtime=here), Console(io.StringIO(), io.StringIO())
     with tempfile.TemporaryDirectory(prefix="sslcli-plan-") as folder:
@@ -118,7 +124,7 @@ def _require_classes(session: Session) -> None:
     if session.splits.train.labels is None:
         raise SslcliError(
             "linear-eval of several classes a picture, or of numbers, has no plan",
-            "plan that of one class a picture (data.target=…), or try it with fewer pictures first",
+            "run it with few labels first: labels=0.1",
         )
 
 

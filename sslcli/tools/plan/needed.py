@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from torch import nn
+
 from sslcli.engine.live_memory import num_bytes
 from sslcli.engine.rehearsal import Needs, Rehearsal
+from sslcli.engine.shards import large_layers
 from sslcli.experiments.pretrain_warnings import size_in_words
 from sslcli.tools.plan.fit import largest_chunks, largest_fitting
 from sslcli.tools.plan.machine import Machine
@@ -42,7 +45,8 @@ class Plan:
         subject = self.subject
         in_epoch = subject.steps_per_epoch(subject.batch_size)
         compute, optim = subject.compute, subject.optim
-        return Rehearsal.of(self.learner, optim, compute, self.num_steps, in_epoch)
+        alone = Rehearsal.of(self.learner, optim, compute, self.num_steps, in_epoch)
+        return replace(alone, together=self.machine.processes > 1)
 
     @cached_property
     def step(self) -> Needs:
@@ -56,10 +60,7 @@ class Plan:
             chunked = dataclasses.replace(rehearsal.learner, chunk_size=chunk_size)  # type: ignore[type-var]
             rehearsal = replace(rehearsal, learner=chunked)
         own = -(-batch_size // num)
-        needs = rehearsal.needs(lambda device: self.subject.batch(own, device))
-        if num > 1:  # gradients are copied into the buckets that are sent
-            needs = replace(needs, peak=max(needs.peak, needs.held + needs.gradients))
-        return needs
+        return rehearsal.needs(lambda device: self.subject.batch(own, device))
 
     @property
     def can_be_chunked(self) -> bool:
@@ -90,6 +91,19 @@ class Plan:
         """
         num = self.machine.processes
         return 2 * (num - 1) * self.step.gradients // num
+
+    @property
+    def shared_out(self) -> int:
+        """Returns how many bytes fewer a process holds, at most, with runtime.parallel=shard.
+
+        Of the large layers' weights, their gradients and what the optimizer remembers of them.
+        """
+        network, num = nn.ModuleDict(self.learner.modules()), self.machine.processes
+        weights = [weight for layer in large_layers(network) for weight in layer.parameters()]
+        trained = num_bytes([weight for weight in weights if weight.requires_grad])
+        own = num_bytes([*network.parameters(), *network.buffers()])
+        state = (self.step.saved - own) * trained // max(1, self.step.gradients)
+        return (num - 1) * (num_bytes(weights) + trained + state) // num
 
     @property
     def on_disk(self) -> int:

@@ -86,6 +86,11 @@ def sentences(plan: Plan) -> Iterator[str]:
             f"{subject.batch_key}={subject.batch_size} would be refused: "
             f"{machine.processes} processes cannot share it evenly"
         )
+    if subject.compute.shards and machine.processes > 1:
+        yield (
+            "counted as replicas: runtime.parallel=shard holds less between two steps, by up to "
+            f"{size(plan.shared_out)} in each process"
+        )
     if machine.memory is not None:
         yield from _fits(plan, machine.memory)
     if machine.teraflops is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from sslcli.engine.device import Compute
 from sslcli.engine.optim_config import OptimConfig
-from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
+from sslcli.engine.runtime_config import DeviceChoice, Parallel, Precision, RuntimeConfig
 from sslcli.engine.train import Pictures
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.method import Learner
@@ -68,14 +68,14 @@ def planned_compute(runtime: RuntimeConfig, elsewhere: bool) -> Compute:
     `elsewhere`: a GPU that is not here, where the config does not name a device. There
     `precision=auto` is bf16, as on every GPU that has it.
     """
-    named = runtime.device
+    named, shards = runtime.device, runtime.parallel is Parallel.shard
     cuda = named is DeviceChoice.cuda or (named is DeviceChoice.auto and elsewhere)
     if not cuda or torch.cuda.is_available():
-        return Compute.choose(runtime)
+        return replace(Compute.choose(runtime), shards=shards)
     dtypes = {
         Precision.auto: torch.bfloat16,
         Precision.bf16: torch.bfloat16,
         Precision.fp16: torch.float16,
         Precision.fp32: None,
     }
-    return Compute(torch.device("cuda"), dtypes[runtime.precision])
+    return Compute(torch.device("cuda"), dtypes[runtime.precision], shards)

@@ -11,11 +11,10 @@ from finished import finished_run
 
 from sslcli.cli.guard import guarded
 from sslcli.console import Console
-from sslcli.evaluation import least_change
 from sslcli.methods.denoising_autoencoder import DenoisingAutoencoderConfig
 from sslcli.nets.encoder_config import ConvNetConfig
 from sslcli.tools.edit import main as edit
-from sslcli.trained import coder
+from sslcli.trained import coder, least_change
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ from editing import RNG, coder, learned, two_classes
 
 from sslcli.data.images import ImageSet, Splits
 from sslcli.errors import SslcliError
-from sslcli.evaluation.least_change import SMALL, without_small
 from sslcli.report.restorations import NUM_WATCHED
-from sslcli.tools.edit.changes import changes
 from sslcli.tools.edit.moves import SHARE, Learned
 from sslcli.tools.edit.wish import By, Wish
+from sslcli.trained.code_changes import SMALL, changes, without_small
 
 NAMES = {"classes": ("left", "right")}
 

@@ -13,10 +13,10 @@ from editing import coder, learned, two_classes
 from torch import Tensor
 
 from sslcli.data.images import ImageSet, Splits
-from sslcli.evaluation.least_change import Least, margins, sure_margin
-from sslcli.tools.edit.changes import changes
 from sslcli.tools.edit.moves import Learned
 from sslcli.tools.edit.wish import By, Wish
+from sslcli.trained.code_changes import changes
+from sslcli.trained.least_change import Least, margins, sure_margin
 
 
 def flat(images: np.ndarray) -> Tensor:  # type: ignore[type-arg]
@@ -34,9 +34,7 @@ def ways_to_right(found: Learned, codes: Tensor, margin: float) -> tuple[Tensor,
     """The least ways to class 1, and the whole ones."""
     whole = found.towards(1, By.near)(codes)
     deviations = found.class_codes[0].std(dim=0, correction=0)
-    method, device = found.coder.method, found.coder.device
-    least = Least(method, device, found.probe, deviations, 1, margin)
-    return least.ways(codes, whole), whole
+    return Least(found.coder, found.probe, deviations, 1, margin).ways(codes, whole), whole
 
 
 def margins_after(found: Learned, codes: Tensor, ways: Tensor) -> Tensor:

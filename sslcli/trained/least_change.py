@@ -1,6 +1,6 @@
 """Finds how little of the way to a class is enough for a linear probe to see it.
 
-N codes of D numbers, K classes. Codes are float64 on the CPU; it works in float32 on the method's
+N codes of D numbers, K classes. Codes are float64 on the CPU; it works in float32 on the coder's
 device.
 """
 
@@ -16,7 +16,8 @@ from sslcli.abilities import Decoding
 from sslcli.evaluation.features import eval_mode
 from sslcli.evaluation.probe import Probe
 from sslcli.evaluation.restoration import SSIM_WINDOW, ssim
-from sslcli.method import Method
+from sslcli.trained.code_changes import without_small
+from sslcli.trained.coder import Coder
 
 STEPS, RATE = 60, 0.05
 """Steps of Adam, each of about so many standard deviations of a code's numbers."""
@@ -26,8 +27,6 @@ probe's logits. All four were chosen on validation."""
 SURE, ODDS = 0.9, 99.0
 """The probe is to be surer of an edited picture than of this part of the class's own, or to give it
 such odds for the class against every other: the less of both."""
-SMALL = 0.1
-"""The part of a picture's largest change below which nothing changes; chosen on validation."""
 BATCH = 64
 
 
@@ -41,8 +40,7 @@ class Least:
     codes alone deceive it. `deviations` (D,) are those of codes: what never varies stays.
     """
 
-    method: Method
-    device: torch.device
+    coder: Coder
     probe: Probe
     deviations: Tensor
     target: int
@@ -50,7 +48,8 @@ class Least:
 
     def ways(self, codes: Tensor, whole: Tensor) -> Tensor:
         """Returns the least ways (N, D) of codes, of whole ways, both (N, D)."""
-        with eval_mode(nn.ModuleDict(self.method.modules())):
+        method = self.coder.method
+        with eval_mode(nn.ModuleDict(method.modules())):
             parts = zip(torch.split(codes, BATCH), torch.split(whole, BATCH), strict=True)
             return torch.cat([self._some(*part) for part in parts])
 
@@ -73,18 +72,18 @@ class Least:
         return (way * unit).detach().cpu().double()
 
     def _placed(self, numbers: Tensor) -> Tensor:
-        return numbers.to(self.device, torch.float32)
+        return numbers.to(self.coder.device, torch.float32)
 
     def _decoded(self, codes: Tensor) -> Tensor:
-        assert isinstance(self.method, Decoding)
-        shaped = codes.view(-1, *self.method.encoder.code_shape)
-        return self.method.decode(shaped).float().clamp(0, 1)
+        method = self.coder.method
+        assert isinstance(method, Decoding)
+        return method.decode(codes.view(-1, *self.coder.code_shape)).float().clamp(0, 1)
 
     def _logits(self, pictures: Tensor) -> Tensor:
-        fed = self.method.preprocessing.normalized(pictures)
-        codes = self.method.encoder.code(fed).flatten(1).float()
-        of_codes = self.probe.standardizer
-        standardized = (codes - self._placed(of_codes.mean)) / self._placed(of_codes.std)
+        method, shape = self.coder.method, self.probe.standardizer
+        fed = method.preprocessing.normalized(pictures)
+        codes = method.encoder.code(fed).flatten(1).float()
+        standardized = (codes - self._placed(shape.mean)) / self._placed(shape.std)
         return torch.addmm(
             self._placed(self.probe.bias), standardized, self._placed(self.probe.weight).T
         )
@@ -99,15 +98,6 @@ def margins(logits: Tensor, target: int) -> Tensor:
 def sure_margin(probe: Probe, of_class: Tensor, target: int) -> float:
     """Returns the margin that is asked for, given the class's own codes (M, D)."""
     return min(float(margins(probe.logits(of_class), target).quantile(SURE)), math.log(ODDS))
-
-
-def without_small(change: Tensor) -> Tensor:
-    """Brings every change nearer to 0 by SMALL of its picture's largest, and to 0 below that.
-
-    What hardly changes is the decoder's imprecision more than what was asked for.
-    """
-    smallest = SMALL * change.abs().amax(dim=(1, 2, 3), keepdim=True)
-    return change.sign() * (change.abs() - smallest).clamp(min=0)
 
 
 def _unlike(edited: Tensor, before: Tensor) -> Tensor:
