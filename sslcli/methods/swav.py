@@ -14,6 +14,7 @@ from sslcli import augment, losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import HeadConfig
 from sslcli.processes import gathered
 from sslcli.settings import part, setting
@@ -36,7 +37,7 @@ class SwAVConfig(MethodConfig):
     Differs: one queue serves both large views, and holds the first one's embeddings.
     """
 
-    suits = ("optim=sgd", "optim.lr=0.3")
+    suits = (*CONVNET_WITH_PLACES, "optim=sgd", "optim.lr=0.3")
 
     num_prototypes: int = setting(300, "directions that pictures are assigned to, about alike")
     temperature: float = setting(0.1, "of the softmax that predicts an assignment")
