@@ -118,6 +118,7 @@ def page_of(found: list[tuple[float, float, str]]) -> str:
         "probe cross-validated on training and validation (`python -m benchmarks.tuning`); the test part was not read.",
         "Differences below half a point are chance. `suits` in each method's file is what was chosen. At the time of the",
         "search the default was encoder.grid=1. Processor time is that of all threads; - where it was not recorded yet.",
+        "Learning rates were not searched; those of methods without rows are first guesses.",
         "",
         "| words | probe | processor time |",
         "|---|---:|---:|",
