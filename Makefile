@@ -34,8 +34,8 @@ quick: .venv/installed-dev  ## the tests of the lower rooms and of the architect
 test: .venv/installed-dev  ## all tests but the slow ones, on two cores (4 minutes)
 	$(BIN)/python -m pytest $(TWO_CORES)
 
-test-slow: .venv/installed-dev  ## the tests that start processes, browsers and launchers (7 minutes)
-	$(BIN)/python -m pytest $(BY_FILE) -m slow
+test-slow: .venv/installed-dev  ## the tests that start processes, browsers and launchers (10 minutes)
+	$(BIN)/python -m pytest $(BY_FILE) -m '$(or $(SLOW),slow)'
 
 check: .venv/installed-dev  ## lint and types
 	$(BIN)/ruff check .

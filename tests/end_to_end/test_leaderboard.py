@@ -40,6 +40,7 @@ def when_written(folder: Path) -> dict[Path, int]:
     return {path.parent: path.stat().st_mtime_ns for path in folder.rglob("run.json")}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_makes_what_is_missing_alone_and_writes_what_is_finished(tmp_path: Path) -> None:
     status, said = leaderboard(tmp_path, "--show")

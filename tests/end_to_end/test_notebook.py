@@ -21,6 +21,7 @@ nbformat.write(book, sys.argv[1])
 """
 
 
+@pytest.mark.long
 def test_the_notebook_runs_and_shows_curves(tmp_path: Path) -> None:
     nbformat = pytest.importorskip("nbformat", reason="pip install -e '.[dev]'")
     for module in ("nbclient", "ipykernel", "pandas"):

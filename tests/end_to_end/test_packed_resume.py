@@ -115,6 +115,7 @@ def test_a_training_that_was_cut_ends_as_a_whole_one(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.long
 def test_two_processes_that_were_cut_end_as_two_that_were_not(
     kind: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def kill_after_a_checkpoint(words: list[str], outputs: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_and_resumed_with_its_data_moved_it_is_as_if_uninterrupted(
     sslcli: Sslcli, dots: Path, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_every_command_works_with_it(sslcli: Sslcli, dots: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_chooses_between_it_and_what_is_built_in(
     sslcli: Sslcli, dots: Path, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def shortened(line: str) -> list[str]:
     return words
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_page_builds_a_method_that_trains_and_passes_its_tests(tmp_path: Path) -> None:
     commands = environment(tmp_path / "environment")
