@@ -20,11 +20,9 @@ from sslcli.engine.live_memory import LiveMemory, num_bytes
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.replicas import Replicas
-from sslcli.engine.stand_in import META, StandIn
-from sslcli.errors import SslcliError
+from sslcli.engine.stand_in import META, StandIn, values_refused
 from sslcli.generators import seed_generators
 from sslcli.method import Learner, Progress
-from sslcli.text import first_line
 
 
 @dataclass(frozen=True)
@@ -76,14 +74,8 @@ class Rehearsal:
 
         Raises SslcliError where the step reads a value, which there is none of.
         """
-        try:
+        with values_refused(type(self.learner).__name__, "a step"):
             return self._rehearsed(batch)
-        except (RuntimeError, NotImplementedError) as reason:
-            if "meta" not in str(reason):
-                raise
-            name = type(self.learner).__name__
-            message = f"{name} cannot be planned: a step reads a value: {first_line(reason, 200)}"
-            raise SslcliError(message, "keep values on the device within a step") from reason
 
     def _rehearsed(self, batch: Callable[[torch.device], Any]) -> Needs:
         learner = copy.deepcopy(self.learner)

@@ -17,6 +17,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from sslcli.errors import SslcliError
+from sslcli.text import first_line
+
 META = torch.device("meta")
 DEVICE_OF = Tensor.device.__get__
 HALVED = {
@@ -26,6 +29,18 @@ HALVED = {
     F.scaled_dot_product_attention,
 }  # fmt: skip
 """What autocast computes in half precision, on a CPU as on a CUDA device."""
+
+
+@contextlib.contextmanager
+def values_refused(name: str, what: str) -> Iterator[None]:
+    """Raises SslcliError where `what` of `name` reads a value of a tensor that has none."""
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as reason:
+        if "meta" not in str(reason):
+            raise
+        message = f"{name} cannot be planned: {what} reads a value: {first_line(reason, 200)}"
+        raise SslcliError(message, f"keep values on the device within {what}") from reason
 
 
 class StandIn(TorchFunctionMode):

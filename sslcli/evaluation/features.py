@@ -20,13 +20,16 @@ from sslcli.method import Preprocessing, as_pictures
 from sslcli.nets.encoder import Encoder
 from sslcli.preprocessing import full_scale
 
+BATCH = 512
+"""Pictures that an encoder is given at a time."""
+
 
 def features(
     encoder: nn.Module,
     images: Pixels,
     preprocessing: Preprocessing,
     device: torch.device,
-    batch_size: int = 512,
+    batch_size: int = BATCH,
 ) -> Tensor:
     """Returns the features (N, D), float32 on `device`, of images (N, H, W, C).
 
@@ -64,10 +67,15 @@ def _computed(
     batches = []
     with torch.no_grad(), eval_mode(encoder):
         for start in range(0, len(images), batch_size):
-            batch = as_pictures(torch.tensor(images[start : start + batch_size]).to(device))
-            batch = preprocessing.normalized(batch).contiguous(memory_format=torch.channels_last)
-            batches.append(compute(batch))
+            stored = torch.tensor(images[start : start + batch_size]).to(device)
+            batches.append(compute(fed(stored, preprocessing)))
     return torch.cat(batches)
+
+
+def fed(stored: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Returns what an encoder is fed of stored pictures (N, H, W, C), on their device."""
+    pictures = preprocessing.normalized(as_pictures(stored))
+    return pictures.contiguous(memory_format=torch.channels_last)
 
 
 def finite(found: Tensor) -> Tensor:

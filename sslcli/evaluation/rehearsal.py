@@ -15,18 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from sslcli.engine.live_memory import LiveMemory, num_bytes
-from sslcli.engine.stand_in import META, StandIn
-from sslcli.errors import SslcliError
-from sslcli.evaluation.features import eval_mode
+from sslcli.engine.stand_in import META, StandIn, values_refused
+from sslcli.evaluation.features import BATCH, eval_mode, fed
 from sslcli.evaluation.knn import knn_scores
 from sslcli.evaluation.logistic_regression import LogisticRegression, Standardizer
 from sslcli.evaluation.newton import solve
-from sslcli.method import Preprocessing, as_pictures
+from sslcli.method import Preprocessing
 from sslcli.nets.encoder import Encoder
-from sslcli.text import first_line
-
-BATCH = 512
-"""Pictures that `evaluation.features` gives an encoder at a time."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +90,9 @@ def needs_of(extractor: Extractor, amounts: Amounts, device_type: str) -> Evalua
     network = copy.deepcopy(extractor.encoder)
     if network is not None:
         network.to(META).to(memory_format=torch.channels_last)
-    try:
+    with values_refused(type(extractor.encoder).__name__, "a forward pass"):
         exact = _Count(extractor, network, amounts, device_type, finished=False).needs()
         whole = _Count(extractor, network, amounts, device_type, finished=True).needs()
-    except (RuntimeError, NotImplementedError) as reason:
-        if "meta" not in str(reason):
-            raise
-        name = type(extractor.encoder).__name__
-        message = f"{name} cannot be planned: it reads a value: {first_line(reason, 200)}"
-        raise SslcliError(message, "keep values on the device in its forward pass") from reason
     return EvaluationNeeds(whole.features, whole.probe, exact.probe, whole.knn, whole.flops)
 
 
@@ -179,9 +168,7 @@ class _Count:
         before = torch.empty(num - last, width, device=META)
         pixels = torch.empty(last, side, side, shape.channels, dtype=kind, device=META)
         with eval_mode(self._network):
-            batch = as_pictures(pixels)
-            batch = shape.normalized(batch).contiguous(memory_format=torch.channels_last)
-            return torch.cat([before, self._network(batch)])
+            return torch.cat([before, self._network(fed(pixels, shape))])
 
     def _probe(self, features: Sequence[Tensor], labels: Sequence[Tensor]) -> None:
         """Fits the probe as `select_probe` does, a Newton step at two strengths, and at one."""

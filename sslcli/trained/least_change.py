@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from sslcli.abilities import Decoding
 from sslcli.evaluation.features import eval_mode
+from sslcli.evaluation.logistic_regression import Standardizer
 from sslcli.evaluation.probe import Probe
 from sslcli.evaluation.restoration import SSIM_WINDOW, ssim
 from sslcli.trained.code_changes import without_small
@@ -80,13 +82,15 @@ class Least:
         return method.decode(codes.view(-1, *self.coder.code_shape)).float().clamp(0, 1)
 
     def _logits(self, pictures: Tensor) -> Tensor:
-        method, shape = self.coder.method, self.probe.standardizer
-        fed = method.preprocessing.normalized(pictures)
-        codes = method.encoder.code(fed).flatten(1).float()
-        standardized = (codes - self._placed(shape.mean)) / self._placed(shape.std)
-        return torch.addmm(
-            self._placed(self.probe.bias), standardized, self._placed(self.probe.weight).T
-        )
+        method = self.coder.method
+        codes = method.encoder.code(method.preprocessing.normalized(pictures))
+        return self._probe_here.logits(codes.flatten(1).float())
+
+    @cached_property
+    def _probe_here(self) -> Probe:
+        shape, place = self.probe.standardizer, self._placed
+        standardizer = Standardizer(place(shape.mean), place(shape.std))
+        return Probe(place(self.probe.weight), place(self.probe.bias), standardizer)
 
 
 def margins(logits: Tensor, target: int) -> Tensor:

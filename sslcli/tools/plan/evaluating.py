@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import torch
 
-from sslcli.console import Console
 from sslcli.data.images import Pixels, dtype_of
 from sslcli.data.subset import label_subset
 from sslcli.engine.device import Compute
@@ -32,8 +28,7 @@ from sslcli.experiments.linear_eval_config import Config
 from sslcli.experiments.probed import refits_on_validation, standardizing
 from sslcli.experiments.session import Session
 from sslcli.nets.encoder import Encoder
-from sslcli.runs.folder import Run
-from sslcli.tools.plan.subject import planned_compute
+from sslcli.tools.plan.subject import passing_run, planned_compute
 from sslcli.trained.encoder_files import EncoderFiles
 
 
@@ -103,16 +98,14 @@ def evaluating(config: Config, elsewhere: bool) -> Evaluation:
         "leave masks=… out: what is planned is then the probe",
     )
     here = replace(config.runtime, device=DeviceChoice.cpu, compile=False)
-    there, silent = replace(config, runtime=here), Console(io.StringIO(), io.StringIO())
-    with tempfile.TemporaryDirectory(prefix="sslcli-plan-") as folder:
-        facts = {"status": "waiting", "command": "linear-eval"}
-        with Run.create(Path(folder), {}, facts) as run:
-            session, files, ceiling = opened(there, run, silent)
-            _require_classes(session)
-            test = session.splits.test
-            assert test is not None, "linear-eval requires one"
-            require_enough(config, test)
-            found = dict(compared_encoders(there, files, ceiling, session))
+    there = replace(config, runtime=here)
+    with passing_run("linear-eval") as (run, silent):
+        session, files, ceiling = opened(there, run, silent)
+        _require_classes(session)
+        test = session.splits.test
+        assert test is not None, "linear-eval requires one"
+        require_enough(config, test)
+        found = dict(compared_encoders(there, files, ceiling, session))
     pictures = session.splits.val.images
     extractors = {name: _extractor(compared, files, pictures) for name, compared in found.items()}
     evaluation = Evaluation(config, session, extractors, compute)

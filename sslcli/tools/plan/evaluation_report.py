@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sslcli.engine.live_memory import num_bytes
-from sslcli.evaluation.features import features
+from sslcli.evaluation.features import BATCH, features
 from sslcli.evaluation.newton import MAX_PRODUCTS, MAX_STEPS
-from sslcli.evaluation.rehearsal import BATCH, tensors_of
+from sslcli.evaluation.rehearsal import tensors_of
 from sslcli.text import duration
 from sslcli.tools.plan.evaluating import Evaluation
 from sslcli.tools.plan.machine import Machine, size

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from sslcli.console import Console
 from sslcli.data.batches import LabelledBatches
 from sslcli.data.subset import label_subset
 from sslcli.engine.device import Compute
@@ -17,8 +13,7 @@ from sslcli.engine.train import Pictures
 from sslcli.evaluation.classifier import Classifier
 from sslcli.experiments.finetune import build_classifier, opened
 from sslcli.experiments.finetune_config import Config
-from sslcli.runs.folder import Run
-from sslcli.tools.plan.subject import Subject, planned_compute
+from sslcli.tools.plan.subject import Subject, passing_run, planned_compute
 
 
 def finetuning(config: Config, elsewhere: bool) -> Subject:
@@ -26,11 +21,8 @@ def finetuning(config: Config, elsewhere: bool) -> Subject:
     compute, settings = planned_compute(config.runtime, elsewhere), config.training
     here = replace(config.runtime, device=DeviceChoice.cpu, precision=Precision.fp32, compile=False)
     there = replace(config, runtime=here)
-    silent = Console(io.StringIO(), io.StringIO())
-    with tempfile.TemporaryDirectory(prefix="sslcli-plan-") as folder:
-        facts = {"status": "waiting", "command": "finetune"}
-        with Run.create(Path(folder), {}, facts) as run:
-            session, files = opened(there, run, silent)
+    with passing_run("finetune") as (run, silent):
+        session, files = opened(there, run, silent)
     splits, shape = session.splits, files.preprocessing
     assert splits.train.labels is not None
     chosen = label_subset(splits.train.labels, config.labels, config.seed, classes=splits.classes)

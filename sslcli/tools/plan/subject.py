@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from sslcli.console import Console
 from sslcli.engine.device import Compute
 from sslcli.engine.optim_config import OptimConfig
 from sslcli.engine.runtime_config import DeviceChoice, Parallel, Precision, RuntimeConfig
 from sslcli.engine.train import Pictures
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.method import Learner
+from sslcli.runs.folder import Run
 
 
 @dataclass(frozen=True)
@@ -79,3 +85,17 @@ def planned_compute(runtime: RuntimeConfig, elsewhere: bool) -> Compute:
         Precision.fp32: None,
     }
     return Compute(torch.device("cuda"), dtypes[runtime.precision], shards)
+
+
+@contextmanager
+def passing_run(command: str) -> Iterator[tuple[Run, Console]]:
+    """Gives a run that is gone afterwards, and a console that says nothing.
+
+    A planned command opens its data with them.
+    """
+    facts, silent = {"status": "waiting", "command": command}, Console(io.StringIO(), io.StringIO())
+    with (
+        tempfile.TemporaryDirectory(prefix="sslcli-plan-") as folder,
+        Run.create(Path(folder), {}, facts) as run,
+    ):
+        yield run, silent
