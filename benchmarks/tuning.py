@@ -16,6 +16,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from sslcli.trained.data import run_data_config
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import read_encoder
 
+NOT_SHOWN = ("runtime.", "seed=", "method.teacher=")
 OUTPUTS, PAGE, SCORE = Path("outputs/tuning"), Path("docs/tuning.md"), "cross_validated.json"
 STRENGTHS, FOLDS = {False: (0.0003, 0.001, 0.003, 0.01), True: (0.003, 0.01, 0.03)}, 4
 """Strengths of the probe's penalty, for features of at most and of more than 512 numbers: the more, the stronger."""
@@ -75,13 +77,15 @@ def cross_validated(run: Path) -> dict[str, float]:
     splits = run_data_config(files, None).load()
     parts = (splits.train, splits.val)
     encoder = load_trained(files)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder.to(device)
     found = torch.cat(
-        [features(encoder, part.images, files.preprocessing, torch.device("cpu")) for part in parts]
+        [features(encoder, part.images, files.preprocessing, device) for part in parts]
     )
     labels = torch.from_numpy(
         np.concatenate([part.labels for part in parts if part.labels is not None])
-    )
-    fold = torch.from_numpy(np.random.default_rng(0).permutation(len(labels)) % FOLDS)
+    ).to(device)
+    fold = torch.from_numpy(np.random.default_rng(0).permutation(len(labels)) % FOLDS).to(device)
     accuracies: dict[str, float] = {}
     for l2 in STRENGTHS[found.shape[1] > 512]:
         scores = []
@@ -93,40 +97,54 @@ def cross_validated(run: Path) -> dict[str, float]:
     return accuracies
 
 
-def rows() -> list[tuple[float, float, str]]:
-    """Accuracy, processor seconds and words of every finished set, the best first."""
+class Row(NamedTuple):
+    """One finished set of words."""
+
+    accuracy: float
+    device: str
+    processor_seconds: float
+    words: str
+
+
+def rows() -> list[Row]:
+    """Every finished set, the best first."""
     found = []
     for score in OUTPUTS.glob(f"*/{SCORE}"):
         run = run_in(score.parent)
         assert run is not None, f"{score} without a run"
         typed = yaml.safe_load((run / "overrides.yaml").read_text())
-        words = " ".join(word for word in typed if "runtime." not in word)
-        seconds = float(read_facts(run).get("processor_seconds", float("nan")))
-        found.append((max(json.loads(score.read_text()).values()), seconds, words))
+        words = " ".join(word for word in typed if not word.startswith(NOT_SHOWN))
+        facts = read_facts(run)
+        device = str(facts["environment"]["device"]).removeprefix("NVIDIA ").partition(" ")[0]
+        seconds = float(facts.get("processor_seconds", float("nan")))
+        found.append(Row(max(json.loads(score.read_text()).values()), device, seconds, words))
     return sorted(found, reverse=True)
 
 
-def page_of(found: list[tuple[float, float, str]]) -> str:
-    by_method: dict[str, list[tuple[float, float, str]]] = {}
-    for accuracy, seconds, words in found:
-        method, _, rest = words.partition(" ")
-        by_method.setdefault(method, []).append((accuracy, seconds, rest or "(nothing more)"))
+def page_of(found: list[Row]) -> str:
+    by_method: dict[str, list[Row]] = {}
+    for row in found:
+        by_method.setdefault(row.words.partition(" ")[0], []).append(row)
     lines = [
         "# How the methods' settings were chosen",
         "",
         "Every row is one seed of `sslcli pretrain` with the words, on the 9,000 training pictures of the sample, and a linear",
         "probe cross-validated on training and validation (`python -m benchmarks.tuning`); the test part was not read.",
-        "Differences below half a point are chance. `suits` in each method's file is what was chosen. At the time of the",
-        "search the default was encoder.grid=1. Processor time is that of all threads; - where it was not recorded yet.",
-        "Learning rates were not searched; those of methods without rows are first guesses.",
+        "Differences below half a point are chance. `suits` in each method's file is what was chosen. Rows of a card were made",
+        "later, with the presets as they are now, in bf16, and ask for other learning rates. Of the rows of a CPU the default",
+        "was encoder.grid=1. Processor time is that of all threads, of a CPU's rows; - where it was not recorded yet.",
         "",
-        "| words | probe | processor time |",
-        "|---|---:|---:|",
+        "| words | on | probe | processor time |",
+        "|---|---|---:|---:|",
     ]
     for method, tried in by_method.items():
-        for accuracy, seconds, rest in tried:
-            took = "-" if math.isnan(seconds) else duration(seconds)
-            lines.append(f"| `{method} {rest}` | {100 * accuracy:.2f} | {took} |")
+        for row in tried:
+            rest = row.words.partition(" ")[2] or "(nothing more)"
+            unknown = math.isnan(row.processor_seconds) or row.device != "cpu"
+            took = "-" if unknown else duration(row.processor_seconds)
+            lines.append(
+                f"| `{method} {rest}` | {row.device} | {100 * row.accuracy:.2f} | {took} |"
+            )
     return "\n".join([*lines, ""])
 
 
@@ -141,8 +159,9 @@ def main() -> int:
     for words in given.words:
         measure(words.split(), given.threads)
     found = rows()
-    for accuracy, seconds, words in found:
-        print(f"{100 * accuracy:6.2f} %  {seconds:5.0f} s  {words}", flush=True)
+    for row in found:
+        seconds = f"{row.processor_seconds:5.0f} s"
+        print(f"{100 * row.accuracy:6.2f} %  {seconds}  {row.device}  {row.words}", flush=True)
     if given.page:
         PAGE.write_text(page_of(found))
     return 0

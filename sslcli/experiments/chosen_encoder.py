@@ -27,7 +27,8 @@ class ChosenEncoder:
     )
     pool: Pool | None = setting(
         None,
-        "features of a vit: cls, the class token; mean of the patches'; null: as it was trained",
+        "features of a vit: cls, the class token; mean of the patches', or by place, grid; null: "
+        "as it was trained",
         added_later=True,
     )
 
@@ -63,4 +64,8 @@ class ChosenEncoder:
         return after if self.pool is None else f"{after}, {POOLED[self.pool]}"
 
 
-POOLED = {Pool.cls: "the class token", Pool.mean: "the mean of the patches' tokens"}
+POOLED = {
+    Pool.cls: "the class token",
+    Pool.mean: "the mean of the patches' tokens",
+    Pool.grid: "the means of the patches' tokens by place",
+}

@@ -50,7 +50,7 @@ class DINOConfig(MethodConfig):
     large views are drawn from one augmentation; the teacher's temperature is constant.
     """
 
-    suits = (*CONVNET_WITH_PLACES, "optim=adamw", "optim.lr=1e-3")
+    suits = (*CONVNET_WITH_PLACES, "optim=adamw", "optim.lr=2e-3", "epochs=18")
 
     num_prototypes: int = setting(1024, "outputs of the head")
     student_temperature: float = setting(0.1, "of the student's softmax")

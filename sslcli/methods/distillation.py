@@ -14,6 +14,7 @@ from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
 from sslcli.nets.description import JSON, WEIGHTS
+from sslcli.nets.encoder_config import CONVNET_WITH_PLACES
 from sslcli.nets.head_config import PredictorConfig
 from sslcli.settings import REQUIRED, part, setting
 
@@ -34,7 +35,7 @@ class DistillationConfig(MethodConfig):
     suits is short (65,536 there): on 9,000 pictures 4,096 take half of the time and give the same.
     """
 
-    suits = ("method.queue=1024",)
+    suits = (*CONVNET_WITH_PLACES, "method.queue=1024")
 
     teacher: str = setting(
         REQUIRED,

@@ -32,7 +32,7 @@ class LeJEPAConfig(MethodConfig):
     Differs: all views have one size and one augmentation.
     """
 
-    suits = (*CONVNET_WITH_PLACES, "optim=adamw", "optim.lr=1e-3", "epochs=16")
+    suits = (*CONVNET_WITH_PLACES, "optim=adamw", "optim.lr=2e-3", "epochs=16")
 
     num_views: int = setting(4, "views of each picture")
     regularization: float = setting(0.05, "weight of SIGReg, the rest being the views' agreement")

@@ -42,9 +42,11 @@ class MAEConfig(MethodConfig):
         "encoder=vit",
         "encoder.width=96",
         "encoder.depth=4",
+        "encoder.pool=grid",
         "optim=adamw",
         "optim.lr=1e-3",
         "optim.weight_decay=0.05",
+        "epochs=44",
     )
 
     mask_ratio: float = setting(0.75, "the fraction of the patches that is hidden")

@@ -36,9 +36,11 @@ class SimMIMConfig(MethodConfig):
         "encoder=vit",
         "encoder.width=96",
         "encoder.depth=4",
+        "encoder.pool=grid",
         "optim=adamw",
-        "optim.lr=1e-3",
+        "optim.lr=4e-3",
         "optim.weight_decay=0.05",
+        "epochs=32",
     )
 
     mask_ratio: float = setting(0.6, "the fraction of the patches that is hidden")
@@ -54,7 +56,7 @@ class SimMIMConfig(MethodConfig):
         return SimMIM(
             encoder=vit,
             preprocessing=preprocessing,
-            head=nets.MaskedPixels(vit.width, preprocessing.channels * vit.patch**2),
+            head=nets.MaskedPixels(vit.code_shape[0], preprocessing.channels * vit.patch**2),
             augmentation=self.views.build(preprocessing.mean, preprocessing.std),
             mask_ratio=self.mask_ratio,
         )

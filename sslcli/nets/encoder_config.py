@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
-"""Measured for SimCLR, VICReg, MoCo, BYOL, DINO and SwAV; others take it over."""
+"""Measured for SimCLR, VICReg, MoCo, BYOL, DINO, SwAV and distillation; others take it over."""
 
 
 @dataclass(kw_only=True)

@@ -53,8 +53,8 @@ class PatchDecoder(nn.Module):
     def __init__(self, encoder: VisionTransformer, width: int, depth: int, numbers: int) -> None:
         """`numbers`: P, of a patch."""
         super().__init__()
-        side = encoder.code_shape[1]
-        self.embed = nn.Linear(encoder.width, width)
+        token_width, side, _ = encoder.code_shape
+        self.embed = nn.Linear(token_width, width)
         self.mask_token = nn.Parameter(torch.zeros(width))
         positions = torch.cat([torch.zeros(1, width), sine_positions(width, side)])
         self.register_buffer("positions", positions)

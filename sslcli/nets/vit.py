@@ -111,7 +111,7 @@ class PatchEmbedding(nn.Module):
 
 
 class VisionTransformer(Encoder):
-    """A ViT whose features are the class token, or the mean of the patches' tokens.
+    """A ViT whose features are the class token, or means of the patches' tokens.
 
     Pictures of another size than the encoder's own, which small crops are, get position embeddings
     between its own ones. Source: Dosovitskiy et al. 2021; MAE and SimMIM take `tokens`. Equal to
@@ -128,13 +128,16 @@ class VisionTransformer(Encoder):
         resolution: int,
         patch: int,
         shape: tuple[int, int, int],
-        pools_patches: bool,
+        grid: int | None,
     ) -> None:
-        """`shape`: width, number of blocks, heads of each."""
+        """`shape`: width, number of blocks, heads of each.
+
+        `grid`: features are the patches' means over so many cells a side; None: the class token.
+        """
         super().__init__()
         width, depth, heads = shape
         side = resolution // patch
-        self.width, self.patch, self.pools_patches = width, patch, pools_patches
+        self.width, self.patch, self.grid = width * (grid or 1) ** 2, patch, grid
         self.code_shape = (width, side, side)
         self.patch_embed = PatchEmbedding(channels, patch, width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
@@ -146,8 +149,10 @@ class VisionTransformer(Encoder):
         self.blocks.apply(init_linear)
 
     def forward(self, pictures: Tensor) -> Tensor:
+        if self.grid is not None and self.grid > 1:
+            return F.adaptive_avg_pool2d(self.code(pictures), self.grid).flatten(1)
         tokens = self.tokens(pictures)
-        return tokens[:, 1:].mean(dim=1) if self.pools_patches else tokens[:, 0]
+        return tokens[:, 0] if self.grid is None else tokens[:, 1:].mean(dim=1)
 
     def code(self, pictures: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, h, w): the patches' tokens, each where its patch is."""
@@ -190,7 +195,7 @@ class VisionTransformer(Encoder):
         positions = self._positions(pictures)
         patches = patches + positions[:, 1:]
         if kept is not None:
-            patches = patches.gather(1, kept.unsqueeze(2).expand(-1, -1, self.width))
+            patches = patches.gather(1, kept.unsqueeze(2).expand(-1, -1, patches.shape[2]))
         # Not len(), which torch.export would take for a constant.
         first = (self.cls_token + positions[:, :1]).expand(patches.shape[0], -1, -1)
         return torch.cat([first, patches], dim=1)

@@ -31,10 +31,11 @@ SHAPES = {Size.tiny: (192, 12, 3), Size.small: (384, 12, 6), Size.base: (768, 12
 
 
 class Pool(Enum):
-    """Names a ViT's features: the class token, or the mean of the patches'."""
+    """Names a ViT's features: the class token, the mean of the patches', or means by place."""
 
     cls = "cls"
     mean = "mean"
+    grid = "grid"
 
 
 @dataclass(kw_only=True)
@@ -43,13 +44,23 @@ class ViTConfig(EncoderConfig):
 
     size: Size = setting(Size.tiny, "tiny: width 192; small: 384; base: 768; each of 12 blocks")
     patch: int = setting(4, "side of a patch in pixels, which divides the pictures' side")
-    pool: Pool = setting(Pool.mean, "the features: cls, the class token; mean of the patches'")
+    pool: Pool = setting(
+        Pool.mean,
+        "the features: cls, the class token; mean of the patches'; grid, their means by place",
+    )
+    grid: int = setting(
+        4,
+        "with encoder.pool=grid, features are means over the cells of a grid with so many cells a "
+        "side, so that they know places",
+        added_later=True,
+    )
     width: int | None = setting(None, "another width than the size's, a multiple of the heads")
     depth: int | None = setting(None, "another number of blocks than the size's")
     heads: int | None = setting(None, "another number of heads than the size's")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(1 <= self.grid <= 16, "encoder.grid", self.grid, "from 1 to 16", "try 4")
         for name in ("patch", "width", "depth", "heads"):
             value = getattr(self, name)
             good = value is None or value > 0
@@ -92,8 +103,8 @@ class ViTConfig(EncoderConfig):
             f"a divisor of the pictures' {resolution} px",
             "or choose another data.resolution",
         )
-        pools_patches = self.pool is Pool.mean
-        return nets.VisionTransformer(channels, resolution, self.patch, self.shape, pools_patches)
+        cells = {Pool.cls: None, Pool.mean: 1, Pool.grid: self.grid}[self.pool]
+        return nets.VisionTransformer(channels, resolution, self.patch, self.shape, cells)
 
     def public_weights(self) -> PublicWeights:
         return nets.timm_weights(self.timm_model)

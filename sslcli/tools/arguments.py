@@ -57,9 +57,14 @@ def add_pool(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pool",
         choices=[pool.name for pool in Pool],
-        help="features of a vit: cls, the class token; mean of the patches' "
+        help="features of a vit: cls, the class token; mean of the patches', or by place, grid "
         "(default: as it was trained)",
     )
+
+
+def pool_of(given: argparse.Namespace) -> Pool | None:
+    """Returns what --pool chose."""
+    return None if given.pool is None else Pool[given.pool]
 
 
 def add_data_root(parser: argparse.ArgumentParser) -> None:

@@ -34,13 +34,14 @@ def write(folder: Path, config: EncoderConfig) -> None:
 def test_its_features_are_the_chosen_ones_of_the_same_weights(tmp_path: Path) -> None:
     write(tmp_path, ViTConfig(width=24, depth=1, heads=2, pool=Pool.mean))
     pictures = torch.rand(3, 3, 16, 16)
-    of_class, of_patches, as_trained = (
-        load_trained(read_encoder(tmp_path, pool=pool)) for pool in (Pool.cls, Pool.mean, None)
+    of_class, of_patches, by_place, as_trained = (
+        load_trained(read_encoder(tmp_path, pool=pool)) for pool in (*Pool, None)
     )
     assert isinstance(of_class, VisionTransformer)
     tokens = of_class.tokens(pictures)
     torch.testing.assert_close(of_class(pictures), tokens[:, 0])
     torch.testing.assert_close(of_patches(pictures), tokens[:, 1:].mean(dim=1))
+    assert torch.equal(by_place(pictures), of_class.code(pictures).flatten(1))  # 4 x 4 patches
     assert torch.equal(as_trained(pictures), of_patches(pictures))
 
 

@@ -35,6 +35,19 @@ def test_equals_timms_of_the_same_weights(pool: Pool, pooled: str, side: int) ->
     torch.testing.assert_close(ours(pictures), theirs(pictures), atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("cells", [1, 2, 4])
+def test_features_by_place_are_means_over_cells_of_patches(cells: int) -> None:
+    torch.manual_seed(0)
+    vit = ViTConfig(width=24, depth=1, heads=3, pool=Pool.grid, grid=cells).build(3, 32).eval()
+    assert isinstance(vit, VisionTransformer)
+    pictures = torch.randn(2, 3, 32, 32)
+    found = vit(pictures)
+    assert found.shape == (2, vit.width)
+    tokens = vit.tokens(pictures)[:, 1:].unflatten(1, (cells, 8 // cells, cells, 8 // cells))  # type: ignore[no-untyped-call]
+    expected = tokens.mean(dim=(2, 4)).permute(0, 3, 1, 2).flatten(1)
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.large
 @pytest.mark.parametrize(
     ("size", "timms"),

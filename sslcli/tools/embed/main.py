@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sslcli.nets.vit_config import Pool
 from sslcli.tools.arguments import (
     add_at,
     add_data_root,
@@ -13,6 +12,7 @@ from sslcli.tools.arguments import (
     add_outputs,
     add_pool,
     parse,
+    pool_of,
 )
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
@@ -24,8 +24,8 @@ MAP_NAMES = ("pca", "tsne", "umap")
 
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
-    pool = None if given.pool is None else Pool[given.pool]
-    files = read_encoder(resolve_encoder_run(given.run, given.outputs), given.at, pool)
+    run = resolve_encoder_run(given.run, given.outputs)
+    files = read_encoder(run, given.at, pool_of(given))
 
     from sslcli.tools.embed.write import embed  # imports torch
 

@@ -12,7 +12,15 @@ from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.files import written_whole
 from sslcli.runs.snapshots import name_of
-from sslcli.tools.arguments import add_at, add_data_root, add_outputs, parse, require_free
+from sslcli.tools.arguments import (
+    add_at,
+    add_data_root,
+    add_outputs,
+    add_pool,
+    parse,
+    pool_of,
+    require_free,
+)
 from sslcli.tools.export.formats import FORMATS, require_format
 from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 
@@ -20,9 +28,10 @@ from sslcli.trained.encoder_files import read_encoder, resolve_encoder_run
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
     run = resolve_encoder_run(given.run, given.outputs)
-    source = read_encoder(run, given.at)
+    source = read_encoder(run, given.at, pool_of(given))
     chosen = require_format(given.to, source)
     name = given.to if given.at is None else f"{given.to}-{name_of(given.at)}"
+    name = name if given.pool is None else f"{name}-{given.pool}"
     target = run / "export" / name if given.output is None else Path(given.output).expanduser()
     files = chosen.files(source)
     _require_target(target, [*files, chosen.card], given.force)
@@ -46,7 +55,7 @@ def main(arguments: list[str], console: Console) -> int:
 def _parser() -> argparse.ArgumentParser:
     usage = (
         f"sslcli export RUN --to {'|'.join(FORMATS)} [--output FOLDER] [--force] "
-        "[--at EPOCH] [--data-licence TEXT] [--data-root PATH] [--outputs FOLDER]"
+        "[--at EPOCH] [--pool POOL] [--data-licence TEXT] [--data-root PATH] [--outputs FOLDER]"
     )
     parser = argparse.ArgumentParser(prog="sslcli export", usage=usage, description=__doc__)
     parser.add_argument(
@@ -73,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data-licence", metavar="TEXT", help="the licence of the pictures, for the model card"
     )
     add_at(parser)
+    add_pool(parser)
     add_data_root(parser)
     add_outputs(parser)
     return parser

@@ -13,7 +13,7 @@ from sslcli import nets, trained
 from sslcli.nets.description import JSON, WEIGHTS
 from sslcli.nets.encoder_config import EncoderConfig, Norm, ResNetConfig
 from sslcli.nets.timm_config import TimmConfig
-from sslcli.nets.vit_config import ViTConfig
+from sslcli.nets.vit_config import Pool, ViTConfig
 from sslcli.tools.export.format import Features, Format, random_pictures, with_normalization
 from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 
@@ -125,11 +125,12 @@ class Timm(Format):
         return [f"{name.replace('/', '_')}.safetensors"]
 
     def misfit(self, source: EncoderFiles) -> str | None:
-        return (
-            _bottleneck(source)
-            if isinstance(source.config, TimmConfig | ViTConfig)
-            else "it is no model of timm's"
-        )
+        config = source.config
+        if not isinstance(config, TimmConfig | ViTConfig):
+            return "it is no model of timm's"
+        if isinstance(config, ViTConfig) and config.pool is Pool.grid:
+            return "timm's models give no means by place (with --pool mean it does fit)"
+        return _bottleneck(source)
 
     def write(self, source: EncoderFiles, encoder: Encoder, folder: Path) -> None:
         prefix = "model." if self.wraps(source.config) else ""

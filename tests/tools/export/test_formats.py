@@ -184,6 +184,25 @@ def test_torchvision_takes_colour_its_own_stem_and_no_bottleneck(
     assert "choose --to safetensors, onnx or torchscript" in outcome.err
 
 
+def test_means_by_place_are_no_features_of_timms_and_others_of_the_same_weights_are(
+    sslcli: Sslcli, trained: Any, tmp_path: Path
+) -> None:
+    run = str(trained("vit"))
+    by_place = sslcli("export", run, "--to", "timm", "--pool", "grid", "--output", "places")
+    assert by_place.status == 2
+    assert "no means by place (with --pool mean it does fit)" in " ".join(by_place.err.split())
+    files = {pool: tmp_path / pool / "vit_tiny_patch16_224.safetensors" for pool in ("cls", "mean")}
+    for pool, file in files.items():
+        words = ("--to", "timm", "--pool", pool, "--output", str(file.parent))
+        outcome = sslcli("export", run, *words)
+        assert outcome.status == 0, outcome.err
+        assert float(outcome.out.split("features: ")[1].split()[0]) < 1e-4
+    of_class, of_patches = (load_file(file) for file in files.values())
+    assert all(torch.equal(of_class[name], of_patches[name]) for name in of_class)
+    cards = [(file.parent / "MODEL_CARD.md").read_text() for file in files.values()]
+    assert ["global_pool" in card for card in cards] == [False, True]
+
+
 def test_missing_packages_are_named_with_the_command_that_installs_them(
     sslcli: Sslcli, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
