@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -175,6 +176,8 @@ def explanation(lines: Sequence[Line], command: str) -> list[str]:
     seeds = [seed for line in lines for seed in line.seeds]
     protocol = seeds[0].results[1.0].protocol
     days = sorted(time.strftime("%Y-%m-%d", time.localtime(s.facts["started"])) for s in seeds)
+    best, _ = lines[0].spread("trained_encoder", "top1", 1.0) or (0.0, None)
+    error = math.sqrt(best * (1 - best) / int(protocol.tested_on.partition(" ")[0]))
     data = ", ".join(sorted({str(seed.facts["choices"]["data"]) for seed in seeds}))
     return [
         f"Made by `{command}`:",
@@ -183,9 +186,9 @@ def explanation(lines: Sequence[Line], command: str) -> list[str]:
         f"Every method is trained by `sslcli pretrain method=NAME seed=N` on {data}, with nothing else typed but the",
         f"words above. Accuracies are percent on {protocol.tested_on} for every finished run, by a probe on",
         f"{protocol.trained_on}, chosen on {protocol.chosen_on}: mean over seeds",
-        "± half of the 95 % interval by Student's t, which a single seed does not have; with 2,000 test pictures half a",
-        "point is chance. An interval is of these seeds on these pictures; it says nothing of other data. 5 % and 1 % of",
-        "the labels are drawn anew for every seed. `untrained encoder` is the linear probe",
+        "± half of the 95 % interval by Student's t, which a single seed does not have. An interval is of these seeds on",
+        f"these pictures: it does not tell that other test pictures would differ (a standard error of {100 * error:.1f} points), and",
+        "nothing of other data. 5 % and 1 % of the labels are drawn anew for every seed. `untrained encoder` is the linear probe",
         "of the same network before training, with all labels; raw pixels depend on no seed there. Processor time, of all",
         "threads together and with what is measured during training, and memory are pretraining's, and the mean over seeds.",
     ]

@@ -1,7 +1,7 @@
 """Searches a method's preset: a cross-validated linear probe on training and validation pictures, for each set of words.
 
     python -m benchmarks.tuning "method=swav optim.lr=0.1" "method=swav optim.lr=0.6 epochs=12"
-    python -m benchmarks.tuning      (what is finished, the best first; with --page: docs/tuning.md)
+    python -m benchmarks.tuning      (what is finished, the best first; docs/tuning.md is made of it)
 
 Each set of words is `sslcli pretrain` with them, made once, in `outputs/tuning`; a begun run is continued. The probe is
 fitted on three quarters of the 10,000 pictures and scored on the fourth, four times, since validation's 1,000 pictures
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -29,13 +28,13 @@ from sslcli.evaluation.scores import top_k_accuracy
 from sslcli.jobs.process import call
 from sslcli.runs.find import find_runs
 from sslcli.runs.folder import read_facts
-from sslcli.text import duration, hydra_override
+from sslcli.text import hydra_override
 from sslcli.trained.data import run_data_config
 from sslcli.trained.encoder import load_trained
 from sslcli.trained.encoder_files import read_encoder
 
-NOT_SHOWN = ("runtime.", "seed=", "method.teacher=")
-OUTPUTS, PAGE, SCORE = Path("outputs/tuning"), Path("docs/tuning.md"), "cross_validated.json"
+NOT_SHOWN = ("runtime.", "method.teacher=")
+OUTPUTS, SCORE = Path("outputs/tuning"), "cross_validated.json"
 STRENGTHS, FOLDS = {False: (0.0003, 0.001, 0.003, 0.01), True: (0.003, 0.01, 0.03)}, 4
 """Strengths of the probe's penalty, for features of at most and of more than 512 numbers: the more, the stronger."""
 
@@ -121,49 +120,18 @@ def rows() -> list[Row]:
     return sorted(found, reverse=True)
 
 
-def page_of(found: list[Row]) -> str:
-    by_method: dict[str, list[Row]] = {}
-    for row in found:
-        by_method.setdefault(row.words.partition(" ")[0], []).append(row)
-    lines = [
-        "# How the methods' settings were chosen",
-        "",
-        "Every row is one seed of `sslcli pretrain` with the words, on the 9,000 training pictures of the sample, and a linear",
-        "probe cross-validated on training and validation (`python -m benchmarks.tuning`); the test part was not read.",
-        "Differences below half a point are chance. `suits` in each method's file is what was chosen. Rows of a card were made",
-        "later, with the presets as they are now, in bf16, and ask for other learning rates. Of the rows of a CPU the default",
-        "was encoder.grid=1. Processor time is that of all threads, of a CPU's rows; - where it was not recorded yet.",
-        "",
-        "| words | on | probe | processor time |",
-        "|---|---|---:|---:|",
-    ]
-    for method, tried in by_method.items():
-        for row in tried:
-            rest = row.words.partition(" ")[2] or "(nothing more)"
-            unknown = math.isnan(row.processor_seconds) or row.device != "cpu"
-            took = "-" if unknown else duration(row.processor_seconds)
-            lines.append(
-                f"| `{method} {rest}` | {row.device} | {100 * row.accuracy:.2f} | {took} |"
-            )
-    return "\n".join([*lines, ""])
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("words", nargs="*", help="the words of one pretraining, in one argument")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--page", action="store_true", help=f"write {PAGE}")
     given = parser.parse_args()
     for words in given.words:
         measure(words.split(), given.threads)
-    found = rows()
-    for row in found:
+    for row in rows():
         seconds = f"{row.processor_seconds:5.0f} s"
         print(f"{100 * row.accuracy:6.2f} %  {seconds}  {row.device}  {row.words}", flush=True)
-    if given.page:
-        PAGE.write_text(page_of(found))
     return 0
 
 
