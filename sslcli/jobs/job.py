@@ -22,6 +22,7 @@ from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.input_files import with_absolute_files
 from sslcli.jobs.changed_code import Provenance, note_provenance, require_same_provenance
+from sslcli.jobs.job_state import newest_record
 from sslcli.jobs.requeue import begun_before, job_facts, queue_again
 from sslcli.jobs.tracking import tracked
 from sslcli.processes import launched_as, name_lost_processes
@@ -218,8 +219,14 @@ def _run(load_work: Callable[[], Any], config: Any, run: Run, console: Console) 
         _record_end(run, "failed", failure)
         raise failure from reason
     except BaseException as reason:
-        _record_end(run, "failed", reason)
+        _record_end(run, "refused" if _is_refusal(reason, run) else "failed", reason)
         raise
+
+
+def _is_refusal(reason: BaseException, run: Run) -> bool:
+    """Tells whether the run was asked for what cannot be done, and has nothing to go on from."""
+    asked = isinstance(reason, SslcliError) and reason.exit_code == SslcliError.exit_code
+    return asked and not newest_record(run.folder)
 
 
 def is_out_of_memory(reason: BaseException) -> bool:

@@ -25,7 +25,7 @@ def main(arguments: list[str], console: Console) -> int:
     parser.add_argument(
         "run",
         help="the folder of a run or sweep, or the beginning of its name; "
-        "`last`: the newest run that is not finished",
+        "`last`: the newest run that is not finished, and was not refused",
     )
     add_outputs(parser)
     parser.add_argument(
@@ -60,7 +60,7 @@ def main(arguments: list[str], console: Console) -> int:
         given.run,
         Path(given.outputs),
         " to resume",
-        lambda run: read_facts(run).get("status") != "finished",
+        lambda run: read_facts(run).get("status") not in ("finished", "refused"),
     )
     # Rank 0 alone changes the folder; the other ranks wait for it in training.
     is_rank0 = launched_as().rank == 0

@@ -105,6 +105,17 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_checkpoint(
     assert facts(only_run(tmp_path / "outputs"))["status"] == "failed"
 
 
+def test_a_run_that_is_refused_is_none_to_resume(sslcli: Sslcli, tmp_path: Path) -> None:
+    np.savez(tmp_path / "one.npz", x_train=np.zeros((1, 12, 12, 1), np.uint8))
+    outcome = sslcli("pretrain", *TINY, "data=arrays", "data.root=one.npz")
+    assert outcome.status == 2
+    assert "at least 2 training pictures" in outcome.err
+    refused = only_run(tmp_path / "outputs")
+    assert facts(refused)["status"] == "refused"
+    assert "there is no run to resume" in sslcli("resume", "last").err
+    assert "at least 2 training pictures" in sslcli("resume", str(refused)).err
+
+
 @pytest.mark.slow
 def test_a_collapse_is_announced(sslcli: Sslcli) -> None:
     """Weights that are decayed to nothing give every picture the same features."""

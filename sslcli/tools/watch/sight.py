@@ -238,6 +238,7 @@ def _how_it_ended(status: str) -> str:
         "died": "died: no process works on it",
         "interrupted": "was interrupted; it can be resumed",
         "failed": "failed",
+        "refused": "was refused",
         "damaged": "cannot be read",
     }
     return words.get(status, f"is {status}")
