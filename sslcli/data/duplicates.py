@@ -28,9 +28,17 @@ class Duplicates(Enum):
 
 
 MEANING = (
-    "pictures byte for byte the same in two parts: warn; drop (from train, or from val where test "
-    "has them); refuse"
+    "pictures byte for byte the same in two parts: warn; drop (from training, or from val where "
+    "test has them); refuse"
 )
+PAIRS = (
+    ("test", "train"),
+    ("test", "val"),
+    ("val", "train"),
+    ("test", "unlabelled"),
+    ("val", "unlabelled"),
+)
+"""Parts that should share no picture; pretraining sees the unlabelled ones too."""
 
 
 def handle_duplicates(splits: Splits, policy: Duplicates) -> Splits:
@@ -38,11 +46,11 @@ def handle_duplicates(splits: Splits, policy: Duplicates) -> Splits:
 
     Raises SslcliError for duplicates that `policy` refuses, or where dropping empties a part.
     """
-    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    parts = {name: getattr(splits, name) for name in ("train", "val", "test", "unlabelled")}
     digests = {name: _digests(part) for name, part in parts.items() if part is not None}
     found = []
-    for judged, other in (("test", "train"), ("test", "val"), ("val", "train")):
-        if judged in digests:
+    for judged, other in PAIRS:
+        if judged in digests and other in digests:
             line = _overlap_warning(judged, other, digests, parts)
             found += [line] if line else []
     if not found:
@@ -53,9 +61,14 @@ def handle_duplicates(splits: Splits, policy: Duplicates) -> Splits:
     if policy is Duplicates.warn:
         return replace(splits, warnings=(*splits.warnings, *found))
     in_test = set(digests.get("test", ()))
+    judged_by = in_test | set(digests["val"])
+    unlabelled = splits.unlabelled
+    if unlabelled is not None:
+        unlabelled = _without(unlabelled, digests["unlabelled"], judged_by)
     return replace(
         splits,
-        train=_drop("train", splits.train, digests["train"], in_test | set(digests["val"])),
+        unlabelled=unlabelled,
+        train=_drop("train", splits.train, digests["train"], judged_by),
         val=_drop("val", splits.val, digests["val"], in_test),
         warnings=(
             *splits.warnings,
@@ -103,10 +116,18 @@ def _name(part: str, parts: dict[str, ImageSet | None], row: int) -> str:
 
 
 def _drop(name: str, part: ImageSet, digests: list[bytes], others: set[bytes]) -> ImageSet:
-    kept = [row for row, digest in enumerate(digests) if digest not in others]
-    if not kept:
+    left = _without(part, digests, others)
+    if left is None:
         raise SslcliError(
             f"every {name} picture is also in another part: data.duplicates=drop would leave none",
             "bring other pictures, or data.duplicates=warn to keep them",
         )
+    return left
+
+
+def _without(part: ImageSet, digests: list[bytes], others: set[bytes]) -> ImageSet | None:
+    """Returns the pictures that `others` do not have; None where there are none."""
+    kept = [row for row, digest in enumerate(digests) if digest not in others]
+    if not kept:
+        return None
     return part if len(kept) == len(part) else part.subset(np.array(kept, dtype=np.int64))

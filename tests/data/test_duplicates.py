@@ -15,6 +15,7 @@ from sslcli.data import DATA
 from sslcli.data.arrays import ArraysConfig
 from sslcli.data.duplicates import Duplicates
 from sslcli.data.folder import Cache, FolderConfig
+from sslcli.data.table import TableConfig
 from sslcli.errors import SslcliError
 from sslcli.saved import Saved, group_to_config
 
@@ -77,6 +78,51 @@ def test_dropping_never_empties_a_part(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_train=NOISE[:5], x_val=NOISE[5:8], x_test=NOISE[:9])
     with pytest.raises(SslcliError, match="every train picture is also in another part"):
         ArraysConfig(root=str(tmp_path / "a.npz"), duplicates=Duplicates.drop).load()
+
+
+@pytest.fixture
+def unlabelled(tmp_path: Path) -> Callable[[list[int]], TableConfig]:
+    """Makes a table of 20 labelled pictures, the last 5 test, and of those given without a label."""
+
+    def make(copied: list[int]) -> TableConfig:
+        rows = [f"{n}.png,{'ab'[n % 2]},{'test' if n > 14 else 'train'}" for n in range(20)]
+        rows += [f"copy-{n}.png,,train" for n in copied]
+        for name, number in [(n, n) for n in range(20)] + [(f"copy-{n}", n) for n in copied]:
+            Image.fromarray(NOISE[number]).save(tmp_path / f"{name}.png")
+        (tmp_path / "t.csv").write_text("\n".join(["path,label,part", *rows]))
+        return TableConfig(root=str(tmp_path / "t.csv"), resolution=8)
+
+    return make
+
+
+def test_unlabelled_copies_of_test_pictures_are_named_and_dropped(
+    unlabelled: Callable[[list[int]], TableConfig],
+) -> None:
+    config = unlabelled([15, 17, 25])
+    warned = config.load()
+    assert warned.unlabelled is not None
+    assert len(warned.unlabelled) == 3
+    assert "2 test pictures are also in unlabelled: " in warned.warnings[0]
+    assert "copy-15.png" in warned.warnings[0]
+    dropped = replace(config, duplicates=Duplicates.drop).load()
+    assert dropped.unlabelled is not None
+    assert (dropped.unlabelled.images[:] == NOISE[25]).all()
+    assert len(dropped.pretraining) == len(dropped.train) + 1 == len(warned.train) + 1
+    with pytest.raises(SslcliError, match="2 test pictures are also in unlabelled"):
+        replace(config, duplicates=Duplicates.refuse).load()
+
+
+def test_unlabelled_copies_of_validation_pictures_are_dropped_to_the_last(
+    unlabelled: Callable[[list[int]], TableConfig],
+) -> None:
+    held_out = unlabelled([]).load().val.images[:]
+    numbers = [n for n in range(15) if (held_out == NOISE[n]).all(axis=(1, 2, 3)).any()]
+    assert numbers
+    config = unlabelled(numbers)
+    assert "also in unlabelled" in config.load().warnings[0]
+    dropped = replace(config, duplicates=Duplicates.drop).load()
+    assert dropped.unlabelled is None
+    assert len(dropped.pretraining) == len(dropped.train)
 
 
 def test_where_there_are_none_nothing_is_said(tmp_path: Path) -> None:
