@@ -156,6 +156,7 @@ def _json_lines(file: Path, choose: Names) -> Rows:
     with file.open(encoding="utf-8-sig") as text:
         names: list[str] = []
         chosen: list[Column] = []
+        known: set[str] = set()
         for number, line in enumerate(text, start=1):
             if not line.strip():
                 continue
@@ -170,11 +171,27 @@ def _json_lines(file: Path, choose: Names) -> Rows:
             if not names:
                 names = list(row)
                 chosen = choose(names)
+                known.update(names)
+            new = [name for name in row if name not in known and row[name] is not None]
+            if new:
+                _require_unused(new, names, chosen, choose, place)
+                known.update(new)
             lacking = [names[number] for number, _ in chosen if names[number] not in row]
             if lacking:
                 message = f"{place} lacks {lacking[0]!r}, which the first line has"
                 raise SslcliError(message, "give every line the same names, or null")
             yield [as_text(row[names[number]], place, several) for number, several in chosen]
+
+
+def _require_unused(
+    new: list[str], names: list[str], chosen: list[Column], choose: Names, place: str
+) -> None:
+    """Raises SslcliError for a name that would have been read if the first line had it."""
+    together = [*names, *new]
+    late = [together[column.number] for column in choose(together) if column not in chosen]
+    if late:
+        message = f"{place} has {late[0]!r}, which the first line lacks"
+        raise SslcliError(message, "give every line the same names, or null")
 
 
 def _parquet(file: Path, choose: Names) -> Rows:

@@ -210,6 +210,28 @@ def test_what_is_wrong_with_a_table_is_said(pictures: Path, fault: str) -> None:
     assert error.value.fix
 
 
+def as_lines(cells: list[list[str]]) -> list[dict[str, str]]:
+    return [dict(zip(HEADER.split(","), row, strict=True)) for row in cells]
+
+
+@pytest.mark.parametrize("column", ["part", "label"])
+def test_a_column_that_the_first_json_line_lacks_is_refused(pictures: Path, column: str) -> None:
+    lines = as_lines(rows())
+    del lines[0][column]
+    file = written(pictures, list(map(json.dumps, lines)), "t.jsonl")
+    with pytest.raises(SslcliError, match=rf"line 2 of .* has '{column}', which the first line"):
+        load(file)
+
+
+def test_what_is_not_read_may_stand_on_some_json_lines_only(pictures: Path) -> None:
+    lines = as_lines(rows())
+    lines[3]["note"] = "blurred"
+    lines[5]["target"] = "7"  # the first line has a label, which is read in its place
+    del lines[7]["patient"]
+    file = written(pictures, list(map(json.dumps, lines)), "t.jsonl")
+    assert seen(load(file)) == TRUE
+
+
 def test_a_table_that_is_not_utf8(pictures: Path) -> None:
     file = written(pictures, [HEADER, "all/1.png,chât,train,p"], encoding="latin-1")
     with pytest.raises(SslcliError, match="is not UTF-8"):
