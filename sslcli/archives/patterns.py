@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import itertools
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sslcli.archives.remote import is_remote, remote_glob
@@ -69,12 +70,7 @@ def _files(key: str, name: str, suffixes: tuple[str, ...]) -> list[str]:
             raise SslcliError(f"{hydra_word(key, name)} matches no file", "see to the pattern")
         return found
     if path.is_dir():
-        found = [
-            str(file)
-            for file in sorted(path.rglob("*"))
-            if file.name.lower().endswith(suffixes)
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        ]
+        found = [str(file) for file in sorted(files_under(path, suffixes))]
         if not found:
             message = f"{key}: there are no files ending in {' '.join(suffixes)} in {name}"
             raise SslcliError(message, f"{key}=a file, a folder of such files, or a pattern")
@@ -86,6 +82,27 @@ def _files(key: str, name: str, suffixes: tuple[str, ...]) -> list[str]:
         message = f"{hydra_word(key, name)} matches no file"
         raise SslcliError(message, "see to the pattern, and quote it: the shell must not expand it")
     return found
+
+
+def files_under(top: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Yields files that are not hidden; follows links, but into no folder twice.
+
+    A folder that is below `top` is never entered by a link: its files keep their own names.
+    """
+    seen: set[Path] = set()
+    begin = [top]
+    for start in begin:  # links are put at its end
+        for parent, folders, names in os.walk(start):
+            here = Path(parent)
+            if here.resolve() in seen:
+                folders.clear()
+                continue
+            seen.add(here.resolve())
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            begin += [here / name for name in folders if (here / name).is_symlink()]
+            for name in names:
+                if name.lower().endswith(suffixes) and not name.startswith("."):
+                    yield here / name
 
 
 def named_files(files: Sequence[str]) -> str:

@@ -74,6 +74,13 @@ def data(tmp_path: Path, pictures: list[bytes]) -> Path:
     return folder
 
 
+def test_files_in_linked_folders_are_read(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/data").symlink_to(data)
+    _, stored = config(tmp_path / "linked").list_files()
+    assert [len(part) for part in (stored.train, stored.test) if part] == [20, 6]
+
+
 def test_rows_are_the_pictures_and_classes_that_were_written(
     data: Path, pictures: list[bytes]
 ) -> None:

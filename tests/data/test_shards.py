@@ -110,6 +110,24 @@ def test_shards_are_named_by_a_file_a_folder_a_glob_or_braces(shards: Path) -> N
     assert names(listing, stored.train)[0] == "train-0001.tar/1000.jpg"
 
 
+def test_linked_folders_are_entered_but_none_twice(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (shards / "test-0000.tar").rename(tmp_path / "elsewhere/0000.tar")
+    (shards / "real").mkdir()
+    (shards / "train-0002.tar").rename(shards / "real/train-0002.tar")
+    (shards / "again").symlink_to(shards / "real")
+    (shards / "real/upwards").symlink_to(shards)
+    (shards / ".hidden").symlink_to(tmp_path / "elsewhere")
+    listing, stored = config(shards).list_files()
+    assert stored.test is None
+    shards_of = {name.rpartition("/")[0] for name in names(listing, stored.train)}
+    assert shards_of == {"train-0000.tar", "train-0001.tar", "real/train-0002.tar"}
+    (shards / "test").symlink_to(tmp_path / "elsewhere")
+    listing, stored = config(shards).list_files()
+    assert {name.rpartition("/")[0] for name in names(listing, stored.test)} == {"test/0000.tar"}
+    assert [len(part) for part in (stored.train, stored.test) if part] == [30, 6]
+
+
 def test_parts_are_told_by_names_or_typed(shards: Path) -> None:
     listing, stored = config(shards).list_files()
     assert stored.val is None
