@@ -18,13 +18,17 @@ from numpy.typing import NDArray
 from sslcli.archives.file_bytes import read_bytes
 from sslcli.data.blocks import Blocks
 from sslcli.data.parts import is_ignored, part_folders, refuse_nested_parts
+from sslcli.data.picture_names import (
+    DEEP_SUFFIXES,
+    SUFFIXES,
+    is_deep_picture,
+    is_picture,
+    notes_on_kinds,
+    of_one_kind,
+)
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
 from sslcli.text import hydra_path
-
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-DEEP_SUFFIXES = (".npy", ".dcm", ".dicom")
-"""Of pictures that are read where a folder has no others: beside pictures they may be anything."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ def scan(root: Path) -> tuple[Listing, StoredParts[PictureFiles]]:
 
     With train/ in it, `root` has the parts train/, val/ and test/, and nothing else in it is read;
     without, all is for training. Where all training pictures lie in subfolders, those are the
-    classes. Left out: hidden files, those that systems leave behind, and what is no picture.
+    classes. Left out: hidden files, those that systems leave behind, and what is no picture. Of a
+    part with deep and with other pictures, the deep are read where training has these alone.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
@@ -110,7 +115,14 @@ def scan(root: Path) -> tuple[Listing, StoredParts[PictureFiles]]:
         folders, notes = part_folders(root)
     except OSError as error:
         raise _unreadable_error(error) from error
-    found = {part: list_folder(folder) for part, folder in folders.items()}
+    every = {part: _every_picture(folder) for part, folder in folders.items()}
+    deep = all(map(is_deep_picture, every["train"].names))
+    found = {part: _of_one_kind(listing, deep) for part, listing in every.items()}
+    notes += [
+        line
+        for part, listing in found.items()
+        for line in notes_on_kinds(listing.root, listing.names, every[part].names)
+    ]
     stored = stored_parts(folders, {part: found[part].names for part in found}, notes)
     return _join(root, list(found.values())), stored
 
@@ -168,18 +180,26 @@ def pictures_under(folder: Path) -> list[Path]:
 
 def list_folder(folder: Path) -> Listing:
     """Lists as `pictures_under`; raises SslcliError where a folder cannot be read."""
+    return _of_one_kind(_every_picture(folder), deep=False)
+
+
+def _every_picture(folder: Path) -> Listing:
     names: list[str] = []
     numbers: list[int] = []
     try:
         _collect(str(folder), "", names, numbers, set())
     except OSError as error:
         raise _unreadable_error(error) from error
-    states = np.array(numbers, dtype=np.int64).reshape(-1, 2)
-    ordinary = np.array([is_picture(name.rpartition(os.sep)[2]) for name in names], dtype=bool)
-    if ordinary.any() and not ordinary.all():
-        states, names = states[ordinary], list(compress(names, ordinary))
-    sizes, changed = states.T.copy()
+    sizes, changed = np.array(numbers, dtype=np.int64).reshape(-1, 2).T.copy()
     return Listing(str(folder), tuple(names), sizes, changed)
+
+
+def _of_one_kind(listing: Listing, deep: bool) -> Listing:
+    kept = of_one_kind(listing.names, deep)
+    if kept.all():
+        return listing
+    names = tuple(compress(listing.names, kept))
+    return Listing(listing.root, names, listing.sizes[kept], listing.changed[kept])
 
 
 def _unreadable_error(error: OSError) -> SslcliError:
@@ -232,14 +252,6 @@ def size_and_change(name: str, folder: int | None = None) -> tuple[int, int]:
     except OSError:  # a link to nowhere: reading it will say so
         return -1, -1
     return status.st_size, status.st_ctime_ns
-
-
-def is_picture(name: str) -> bool:
-    return not is_ignored(name) and name.lower().endswith(SUFFIXES)
-
-
-def is_deep_picture(name: str) -> bool:
-    return not is_ignored(name) and name.lower().endswith(DEEP_SUFFIXES)
 
 
 def class_folders(names: tuple[str, ...]) -> list[str] | None:

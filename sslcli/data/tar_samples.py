@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sslcli.archives.tar_index import TarIndex, read_at
 from sslcli.data.parts import is_ignored
-from sslcli.data.scan import SUFFIXES
+from sslcli.data.picture_names import SUFFIXES
 from sslcli.data.table_file import as_text
 from sslcli.errors import SslcliError
 from sslcli.system import READ_ONLY

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from sslcli.archives.file_bytes import Archives, FileState
 from sslcli.data.parts import PARTS, is_ignored, parts_among
-from sslcli.data.scan import Listing, PictureFiles, is_picture, stored_parts
+from sslcli.data.picture_names import is_picture
+from sslcli.data.scan import Listing, PictureFiles, stored_parts
 from sslcli.data.split import StoredParts
 from sslcli.errors import SslcliError
 from sslcli.text import printable

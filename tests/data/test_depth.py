@@ -195,6 +195,25 @@ def test_npy_beside_ordinary_pictures_are_not_read(tmp_path: Path) -> None:
     np.save(folder / "labels.npy", np.arange(12))
     splits = load(folder)
     assert len(splits.train) + len(splits.val) == 12
+    said = f"1 file is left out of {folder}, where pictures such as 00.png are read: labels.npy"
+    assert splits.warnings == (said,)
+
+
+def test_a_stray_picture_does_not_replace_a_part_of_deep_ones(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for part, pictures in (("train", BANDS[:8]), ("val", BANDS[6:8] + 1), ("test", BANDS[8:])):
+        save(tmp_path / "set" / part, pictures)
+    expected = load(tmp_path / "set")
+    assert expected.warnings == ()
+    for part in ("val", "test"):
+        Image.new("L", (8, 8)).save(tmp_path / "set" / part / "preview.png")
+    splits = load(tmp_path / "set")
+    assert splits.fingerprint == expected.fingerprint
+    assert splits.test is not None
+    assert len(splits.test) == 4
+    for part, said in zip(("test", "val"), sorted(splits.warnings), strict=True):
+        where = f"left out of {tmp_path / 'set' / part}, where pictures such as 00.npy are read"
+        assert said == f"1 file is {where}: preview.png"
 
 
 def test_a_table_names_deep_pictures_too(tmp_path: Path) -> None:

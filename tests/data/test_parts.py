@@ -10,7 +10,7 @@ from PIL import Image
 from sslcli.data.folder import FolderConfig
 from sslcli.data.images import Splits
 from sslcli.data.parts import PARTS, guess_part
-from sslcli.data.scan import is_picture
+from sslcli.data.picture_names import is_picture
 from sslcli.errors import SslcliError
 
 LEFT_BEHIND = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sslcli.data.scan import DEEP_SUFFIXES, SUFFIXES, pictures_under
+from sslcli.data.picture_names import DEEP_SUFFIXES, SUFFIXES
+from sslcli.data.scan import pictures_under
 from sslcli.errors import SslcliError
 from sslcli.trained.code_file import CodeFile
 

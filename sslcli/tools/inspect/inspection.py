@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sslcli.data.parts import is_ignored
-from sslcli.data.scan import is_picture
+from sslcli.data.picture_names import is_picture
 from sslcli.errors import SslcliError, require
 from sslcli.files import write_atomically
 from sslcli.tools.inspect.advice import advise

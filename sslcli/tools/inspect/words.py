@@ -11,7 +11,7 @@ from sslcli.data.array_files import image_keys
 from sslcli.data.data_config import DataConfig
 from sslcli.data.idx import find_idx
 from sslcli.data.parts import is_ignored
-from sslcli.data.scan import is_picture
+from sslcli.data.picture_names import is_picture
 from sslcli.data.table_file import READERS
 from sslcli.errors import SslcliError
 from sslcli.text import hydra_override, hydra_path, shell_quoted

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from sslcli.data.picture_file import PictureFile, format_of, read_picture, suffix_that_holds
-from sslcli.data.scan import DEEP_SUFFIXES, SUFFIXES, is_picture, pictures_under
+from sslcli.data.picture_names import DEEP_SUFFIXES, SUFFIXES, is_picture
+from sslcli.data.scan import pictures_under
 from sslcli.errors import SslcliError
 
 if TYPE_CHECKING:
