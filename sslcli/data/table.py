@@ -52,7 +52,7 @@ class TableConfig(ColumnsConfig):
 
     def list_files(self, track: Track = untracked) -> tuple[Listing, StoredParts[PictureFiles]]:
         table, listing = self.read_rows()
-        stored = stored_parts(table)
+        stored = stored_parts(table, listing.names)
         if "group" in table.columns:
             stored = grouped(stored, table.columns["group"])
         elif self.groups is not None:
@@ -85,13 +85,14 @@ class TableConfig(ColumnsConfig):
         return Listing(str(base), tuple(names), sizes, changed)
 
 
-def stored_parts(table: Table) -> StoredParts[PictureFiles]:
+def stored_parts(table: Table, names: Sequence[str]) -> StoredParts[PictureFiles]:
     """Returns the parts that the rows belong to, with the numbers of their classes.
 
-    Raises SslcliError for an unknown part, a picture that two rows name, a test or validation row
-    without a label or target where others have one, or a class that training has not.
+    `names` of the pictures' files, of which all paths begin in one folder. Raises SslcliError for
+    an unknown part, a picture that two rows name, a test or validation row without a label or
+    target where others have one, or a class that training has not.
     """
-    _require_each_once(table)
+    _require_each_once(table, names)
     return parts_of(table)
 
 
@@ -131,11 +132,12 @@ def _unknown(train: PictureFiles) -> NDArray[np.bool_]:
     return np.zeros(len(train), dtype=np.bool_)
 
 
-def _require_each_once(table: Table) -> None:
+def _require_each_once(table: Table, names: Sequence[str]) -> None:
     first: dict[str, int] = {}
-    for row, path in enumerate(table.columns["path"]):
-        before = first.setdefault(os.path.normpath(path), row)
+    for row, name in enumerate(names):
+        before = first.setdefault(os.path.normpath(name), row)
         if before != row:
+            path = table.columns["path"][row]
             message = (
                 f"{table.place(row)}: {printable(path)} is the picture of {table.place(before)} too"
             )

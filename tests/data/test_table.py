@@ -210,6 +210,16 @@ def test_what_is_wrong_with_a_table_is_said(pictures: Path, fault: str) -> None:
     assert error.value.fix
 
 
+@pytest.mark.parametrize("row", [3, 9])
+def test_a_picture_named_by_a_whole_path_and_a_relative_one_is_refused(
+    pictures: Path, row: int
+) -> None:
+    cells = rows()
+    cells[row][0] = str(pictures / "all/2.png")
+    with pytest.raises(SslcliError, match=f"row {row + 1} of .*2.png is the picture of row 3 of"):
+        load(table(pictures, cells))
+
+
 def as_lines(cells: list[list[str]]) -> list[dict[str, str]]:
     return [dict(zip(HEADER.split(","), row, strict=True)) for row in cells]
 
