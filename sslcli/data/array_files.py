@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,22 @@ def image_keys(part: str) -> tuple[str, str]:
 
 def label_keys(part: str) -> tuple[str, str]:
     return f"y_{part}", f"{part}_labels"
+
+
+def keys_of(arrays: Container[str], part: str) -> tuple[str | None, str | None]:
+    """Returns the keys of the pictures and labels of a part; None for what it lacks.
+
+    Labels of the other naming are taken where they can belong to no other pictures.
+    """
+    both = list(zip(image_keys(part), label_keys(part), strict=True))
+    there = [(images, labels) for images, labels in both if images in arrays]
+    if not there:
+        return None, None
+    images, own = there[0]
+    known = [labels for _, labels in both if labels in arrays]
+    if own in known or len(there) > 1:
+        return images, own if own in known else None
+    return images, known[0] if known else None
 
 
 IMAGES = tuple(key for part in PARTS for key in image_keys(part))

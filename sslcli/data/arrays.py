@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.array_files import PARTS, Arrays, image_keys, label_keys, read_arrays
+from sslcli.data.array_files import PARTS, Arrays, keys_of, label_keys, read_arrays
 from sslcli.data.array_images import ArrayMeaning, read_images
 from sslcli.data.array_targets import Labels, read_targets
 from sslcli.data.duplicates import MEANING, Duplicates, handle_duplicates
@@ -31,9 +31,9 @@ class ArraysConfig(ValuesConfig):
     (N, K) are not used); or (N,) floats, a number to predict.
 
     Keys: x_train y_train x_val y_val x_test y_test, or train_images train_labels val_images ...
-    (MedMNIST); `classes`, the names of the labels, where they have any. In a folder they are the
-    names of .npy files, x_train.npy and so on, whose pictures stay on the disk; one .npy file is
-    the training pictures.
+    (MedMNIST), or pictures of the one naming and labels of the other; `classes`, the names of the
+    labels, where they have any. In a folder they are the names of .npy files, x_train.npy and so
+    on, whose pictures stay on the disk; one .npy file is the training pictures.
     """
 
     root: str | None = setting(REQUIRED, "the .npz file, a .npy file, or a folder of .npy files")
@@ -89,35 +89,31 @@ def read_part(
     arrays: Arrays, part: str, path: Path, meaning: ArrayMeaning
 ) -> tuple[ImageSet, list[str]] | None:
     """Returns the pictures and labels of `part`, and warnings; None where the file has none."""
-    for image_key, label_key in zip(image_keys(part), label_keys(part), strict=True):
-        if image_key in arrays:
-            images, warnings = read_images(arrays[image_key], f"{image_key} in {path}", meaning)
-            labels = arrays.get(label_key)
-            numbers = None if labels is None else _labels(labels, len(images), label_key, path)
-            return ImageSet(images, numbers), warnings
-    return None
+    image_key, label_key = keys_of(arrays, part)
+    if image_key is None:
+        return None
+    images, warnings = read_images(arrays[image_key], f"{image_key} in {path}", meaning)
+    if label_key is None:
+        return ImageSet(images), warnings
+    return ImageSet(images, _labels(arrays[label_key], len(images), label_key, path)), warnings
 
 
 def labels_of_parts(arrays: Arrays) -> dict[str, Labels]:
     """Returns the labels of each part that has pictures and labels."""
     found: dict[str, Labels] = {}
     for part in PARTS:
-        for image_key, key in zip(image_keys(part), label_keys(part), strict=True):
-            if image_key in arrays and key in arrays:
-                found.setdefault(part, Labels(key, arrays[key], len(arrays[image_key])))
+        image_key, key = keys_of(arrays, part)
+        if image_key is not None and key is not None:
+            found[part] = Labels(key, arrays[key], len(arrays[image_key]))
     return found
 
 
 def multilabel_reason(arrays: Arrays, path: Path) -> str | None:
     """Says which labels are (N, K), but not of 0 and 1, and so cannot be used."""
-    for part in PARTS:
-        for image_key, key in zip(image_keys(part), label_keys(part), strict=True):
-            images, labels = arrays.get(image_key), arrays.get(key)
-            if images is None or labels is None or labels.ndim != 2 or labels.shape[1] < 2:
-                continue
-            if len(labels) == len(images):
-                shape = f"{key} in {path} is {labels.shape}"
-                return f"{shape}, several labels for each picture, not of 0 and 1"
+    for key, labels, num_pictures in labels_of_parts(arrays).values():
+        if labels.ndim == 2 and labels.shape[1] > 1 and len(labels) == num_pictures:
+            shape = f"{key} in {path} is {labels.shape}"
+            return f"{shape}, several labels for each picture, not of 0 and 1"
     return None
 
 

@@ -60,6 +60,29 @@ def test_medmnist_is_read(tmp_path: Path) -> None:
     assert (len(splits.val), len(splits.test or ())) == (4, 6)
 
 
+@pytest.mark.parametrize("pictures", ["x_{}", "{}_images"])
+def test_labels_may_have_the_other_naming(tmp_path: Path, pictures: str) -> None:
+    labels = "{}_labels" if pictures == "x_{}" else "y_{}"
+    given = {pictures.format("train"): COLOUR, pictures.format("test"): COLOUR[:6]}
+    named = {labels.format("train"): LABELS, labels.format("test"): LABELS[:6]}
+    splits = load(tmp_path, **given, **named)
+    assert splits.test is not None
+    assert splits.test.labels is not None
+    assert splits.test.labels.tolist() == LABELS[:6].tolist()
+    assert splits.classes == ("0", "1")
+    numbers = load(tmp_path, **given, **{key: of / 2 for key, of in named.items()})
+    assert numbers.target_names == (labels.format("train"),)
+
+
+def test_labels_of_other_pictures_are_not_taken(tmp_path: Path) -> None:
+    splits = load(tmp_path, x_train=COLOUR, train_images=GREY, train_labels=LABELS)
+    assert splits.train.channels == 3
+    assert splits.train.labels is None
+    both = {"y_train": LABELS * 0, "train_labels": LABELS}
+    splits = load(tmp_path, x_train=COLOUR, train_images=GREY, **both)
+    assert splits.classes == ("0",)
+
+
 def test_labels_validation_and_test_may_be_missing(tmp_path: Path) -> None:
     splits = load(tmp_path, x_train=GREY)
     assert splits.train.labels is None

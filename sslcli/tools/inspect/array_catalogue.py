@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.array_files import image_keys, label_keys, read_arrays
+from sslcli.data.array_files import keys_of, read_arrays
 from sslcli.data.array_images import ArrayMeaning, read_images
 from sslcli.data.arrays import ArraysConfig
 from sslcli.data.data_config import DataConfig
@@ -28,11 +28,11 @@ def of_arrays(config: ArraysConfig, track: Track) -> Catalogue:
     found: dict[str, tuple[str, Any]] = {}
     labels: list[str] = []
     for part in ORDER:
-        key = next((key for key in image_keys(part) if key in arrays), None)
+        key, label_key = keys_of(arrays, part)
         pixels = None if key is None else _array_pixels(arrays[key], config)
         if key is not None and pixels is not None:
             found[part] = (key, pixels)
-            given = next((arrays[key] for key in label_keys(part) if key in arrays), None)
+            given = None if label_key is None else arrays[label_key]
             labels += _texts(given, arrays.get("classes"), len(pixels))
     sizes = {pixels.shape[1:3] for _, pixels in found.values()}
     side = None if all(high == wide for high, wide in sizes) else min(min(size) for size in sizes)
