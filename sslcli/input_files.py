@@ -107,6 +107,7 @@ def _files(key: str, path: str, inside: tuple[str, ...]) -> Iterator[tuple[str, 
         yield "", top
     seen = {top.resolve()}  # a link may lead upwards
     for parent, folders, names in os.walk(top, followlinks=True):
+        folders.sort()  # of links to one folder the first is followed
         targets = {name: Path(parent, name).resolve() for name in folders}
         folders[:] = [name for name in folders if targets[name] not in seen]
         seen.update(targets.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,32 @@ def test_a_folder_counts_with_its_names_and_contents(here: Path) -> None:
     (here / "a.pt").write_bytes(b"linked")
     hashes.append(file_hashes(config)["lists"])
     assert len(set(hashes)) == len(hashes)
+
+
+def list_in_order(monkeypatch: pytest.MonkeyPatch, backwards: bool) -> None:
+    """Makes the file system list what is in a folder by name, or the other way round."""
+    walk = os.walk
+
+    def sorted_walk(top: Path, followlinks: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+        for parent, folders, names in walk(top, followlinks=followlinks):
+            folders.sort(reverse=backwards)
+            yield parent, folders, names
+
+    monkeypatch.setattr(os, "walk", sorted_walk)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_hash_of_a_folder_is_the_same_in_any_order_of_its_files(
+    here: Path, monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
+    for name in ("z/w", "y/x/w", "a/b"):
+        (here / "top" / name).parent.mkdir(parents=True)
+        (here / "top" / name).write_text(name)
+    list_in_order(monkeypatch, backwards)
+    config = with_absolute_files(Config(lists=["top"]))
+    assert file_hashes(config)["lists"] == "9429667791aacefa", "as before folders were sorted"
+    (here / "top/a/x").symlink_to("../y/x")
+    assert file_hashes(config)["lists"] == "ecdd657075ece866"
 
 
 @dataclass(kw_only=True)
