@@ -28,13 +28,12 @@ def with_groups(
     `rule`: the number of a folder level, or a regular expression with brackets. Raises SslcliError
     for a rule that cannot be used, or that finds no group in a path, and where two parts share one.
     """
-    has_parts = stored.test is not None or stored.val is not None
-    return grouped(stored, list(map(group_finder(rule, has_parts), listing.names)))
+    return grouped(stored, list(map(group_finder(rule), listing.names)))
 
 
-def group_finder(rule: str, has_parts: bool) -> Callable[[str], str]:
+def group_finder(rule: str) -> Callable[[str], str]:
     """Returns what finds the group in a path; it, and this, raise SslcliError as `with_groups`."""
-    return _by_level(rule, has_parts) if rule.isdigit() else _by_pattern(rule)
+    return _by_level(rule) if rule.isdigit() else _by_pattern(rule)
 
 
 def grouped(
@@ -62,12 +61,12 @@ def grouped(
     return replace(stored, **found)  # type: ignore[arg-type]
 
 
-def _by_level(rule: str, has_parts: bool) -> Callable[[str], str]:
+def _by_level(rule: str) -> Callable[[str], str]:
     level = int(rule)
 
     def group_of(name: str) -> str:
         folders = list(Path(name).parts[:-1])
-        if has_parts and folders and folders[0].lower() in PARTS:
+        if folders and folders[0].lower() in PARTS:  # a folder of this name is never a class
             folders = folders[1:]
         if not 1 <= level <= len(folders):
             message = f"{hydra_word(KEY, rule)}: {printable(name)} lies in {len(folders)} folders"

@@ -108,6 +108,15 @@ def test_the_level_is_counted_below_the_parts(tmp_path: Path) -> None:
     assert [found[n] for n in range(7)] == [0, 0, 1, 1, 2, 2, 3]
 
 
+@pytest.mark.parametrize("part", ["train", "Training"])
+def test_the_level_is_counted_below_a_training_part_that_is_alone(
+    tmp_path: Path, part: str
+) -> None:
+    names = [f"{part}/{name.removeprefix('cat/')}" for name in NAMES]
+    found = groups_of(tree(tmp_path, *names), "1")
+    assert [found[n] for n in range(6)] == [0, 0, 1, 1, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("rule", "said"),
     [

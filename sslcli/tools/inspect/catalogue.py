@@ -52,8 +52,7 @@ def _of_folder(config: FolderConfig, track: Track) -> Catalogue:
         stored = _by_names(listing)
     groups = None
     if config.groups is not None:
-        has_parts = stored.val is not None or stored.test is not None
-        groups = _found_groups(listing, config.groups, has_parts)
+        groups = _found_groups(listing, config.groups)
         refusal = refusal or _other_refusal(config)
     found = replace(_of_stored(listing, stored), groups=groups, refusal=refusal)
     return _with_depth(replace(found, root=config.picture_folder()), listing, config)
@@ -109,9 +108,9 @@ def _by_names(listing: Listing) -> StoredParts[PictureFiles]:
     return StoredParts(train, files.get("val"), files.get("test"), names if all(classes) else None)
 
 
-def _found_groups(listing: Listing, rule: str, has_parts: bool) -> list[str] | None:
+def _found_groups(listing: Listing, rule: str) -> list[str] | None:
     try:
-        group_of = group_finder(rule, has_parts)
+        group_of = group_finder(rule)
         return [group_of(name) for name in listing.names]
     except SslcliError:  # the refusal says so
         return None
@@ -157,7 +156,7 @@ def _of_table(config: TableConfig) -> Catalogue:
     table, listing = config.read_rows()
     groups = table.columns.get("group")
     if groups is None and config.groups is not None:
-        groups = _found_groups(listing, config.groups, has_parts=False)
+        groups = _found_groups(listing, config.groups)
     several = "labels" in table.columns
     labels = table.columns.get("labels" if several else "label")
     found = Catalogue(
