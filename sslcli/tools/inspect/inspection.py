@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sslcli.data.parts import is_ignored
-from sslcli.data.picture_names import is_picture
+from sslcli.data.picture_names import is_deep_picture, is_picture
 from sslcli.errors import SslcliError, require
 from sslcli.files import write_atomically
 from sslcli.tools.inspect.advice import advise
@@ -82,7 +82,10 @@ def _require_new(target: Path | None, file: Path | None) -> None:
 
 
 def other_files(catalogue: Catalogue) -> dict[str, int]:
-    """Counts files beside the pictures that nothing reads, by their ending."""
+    """Counts files beside the pictures that nothing reads, by their ending.
+
+    Those that are left out for their kind (.npy beside PNG) are in the catalogue's notes.
+    """
     found: Counter[str] = Counter()
     if catalogue.root is None:
         return {}
@@ -90,6 +93,7 @@ def other_files(catalogue: Catalogue) -> dict[str, int]:
         folders[:] = [name for name in folders if not is_ignored(name)]
         for name in names:
             ending = Path(name).suffix.lower()
-            if not is_picture(name) and not is_ignored(name) and ending not in TABLES_BESIDE:
+            known = is_picture(name) or is_deep_picture(name) or ending in TABLES_BESIDE
+            if not known and not is_ignored(name):
                 found[ending or "without an ending"] += 1
     return dict(found)

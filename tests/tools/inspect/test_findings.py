@@ -173,6 +173,10 @@ def add_other_files(folder: Path) -> None:
     (folder / "train/a/1.heic").write_bytes(b"of a telephone")
 
 
+def put_array_beside(folder: Path) -> None:
+    np.save(folder / "train/a/mask.npy", np.zeros((SIDE, SIDE), np.uint8))
+
+
 def add_class_to_test(folder: Path) -> None:
     save(folder / "test/c", 850, 1)
 
@@ -202,6 +206,7 @@ FAULTS: list[tuple[Callable[[Path], None], list[str]]] = [
     (make_transparent, ["transparent"]),
     (add_folder_beside, ["left out", "left out"]),
     (add_other_files, ["other files"]),
+    (put_array_beside, ["left out"]),
     (add_class_to_test, ["refused"]),
 ]
 
@@ -276,6 +281,15 @@ def test_a_tiff_of_many_channels_and_16_bits_is_told_as_it_is(
     assert found["channels"] == {"5": 3}
     assert found["depth"] == {"16-bit numbers": 3}
     assert found["format"] == {"TIFF": 3}
+    assert kinds(found) == []
+
+
+def test_arrays_that_are_read_are_no_other_files(tmp_path: Path, inspect: Inspect) -> None:
+    (tmp_path / "arrays").mkdir()
+    for number in range(3):
+        np.save(tmp_path / f"arrays/{number}.npy", np.asarray(picture(number)))
+    found = inspect(tmp_path / "arrays")
+    assert found["format"] == {"NPY": 3}
     assert kinds(found) == []
 
 
