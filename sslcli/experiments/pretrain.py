@@ -236,12 +236,14 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
 
 
 def finish(trained: Trained, **metrics: float) -> None:
-    """Draws the figures, and finishes the run with its last records and `metrics`."""
+    """Draws the figures, and finishes the run with pretraining's last records and `metrics`."""
     session, method = trained.session, trained.method
     records = read_records(session.run.folder)
     save_figures(session, method, records)
     last: dict[str, Any] = {}
     for record in records:
+        if record["phase"] != PHASE:  # worth trains classifiers after it
+            continue
         skipped = ("phase", "step", "epoch", "timing")
         last.update({k: v for k, v in record.items() if k not in skipped})
     if isinstance(method, Decoding):
