@@ -30,6 +30,7 @@ from sslcli.experiments.pretrain_warnings import (
     size_in_words,
     warn_of_known_failure,
     warn_of_own_statistics,
+    warn_of_teachers_range,
     warn_of_wide_code,
 )
 from sslcli.experiments.remembering import Remembering, suggest_low_rate
@@ -181,6 +182,7 @@ def build(config: Config, session: Session) -> tuple[Method, int]:
     )
     method = method_of(config.method, encoder, shape, config.seed)
     warn_of_wide_code(config, method, session.console)
+    warn_of_teachers_range(method, session)
     for module in method.modules().values():
         session.compute.to_device(module, sees_all=module in method.whole_batch_parts())
     warn_of_own_statistics(method, session.console)
