@@ -177,7 +177,13 @@ class ViewConfig:
         return preprocessing if self.normalize else preprocessing.without_normalization()
 
     def beside(self, large: ViewConfig) -> ViewConfig:
-        """Returns it for small views: `crop_size` is of the large ones' side."""
+        """Returns it for small views: `crop_size` is of the large ones' side.
+
+        Raises SslcliError where one encoder would see two scales of values.
+        """
+        good = self.normalize or not large.normalize  # whose mean is 0 then, and its deviation 1
+        must_be, fix = "true, as of the large views", "method.views.normalize=false is of both"
+        require(good, "method.small_views.normalize", self.normalize, must_be, fix)
         return self if self.size is not None else replace(self, size=large.size)
 
     def build(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Augmentation:

@@ -33,7 +33,8 @@ class RandomBlur:
         rows = rows_of(sigma > 0, images)
         if rows is None:
             return
-        size = max(3, int(self.kernel * images.shape[2]) | 1)
+        side = min(images.shape[2:])
+        size = min(max(3, int(self.kernel * images.shape[2]) | 1), 2 * side - 1)  # what it mirrors
         sigma = sent(sigma[sigma > 0], images.device)
         images.index_copy_(0, rows, gaussian_blur(images.index_select(0, rows), sigma, size))
 

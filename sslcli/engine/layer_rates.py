@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,27 +23,30 @@ def layer_rates(network: nn.Module, decay: float) -> dict[str, float]:
         if not hasattr(module, "code_shape"):  # which every Encoder has
             continue
         start = f"{place}." if place else ""
-        names = [f"{start}{name}" for name, _ in module.named_parameters()]
-        if names and names[0] in rates:
+        sizes = {f"{start}{name}": value.dim() for name, value in module.named_parameters()}
+        if any(name in rates for name in sizes):
             continue  # an encoder within an encoder, as behind a bottleneck
-        depths = block_depths(names)
+        depths = block_depths(sizes)
         last = max(depths.values(), default=0)
-        rates.update({name: decay ** (last - depths[name]) for name in names})
+        rates.update({name: decay ** (last - depth) for name, depth in depths.items()})
     return rates
 
 
-def block_depths(names: Iterable[str]) -> dict[str, int]:
+def block_depths(dimensions: Mapping[str, int]) -> dict[str, int]:
     """Returns how deep each parameter lies, from 0, by the numbers in the names.
 
-    A block is what shares the name up to its first number: `blocks.3`, `resnet.layer1.0`.
+    A block is what shares the name up to its first number: `blocks.3`, `resnet.layer1.0`. A norm
+    that is numbered by itself, whose parameters have one dimension, belongs to the block before it.
     """
-    order: dict[str, int] = {}
-    depths: dict[str, int] = {}
-    for name in names:
+    blocks: dict[str, list[str]] = {}
+    for name in dimensions:
         found = re.match(r"(?:.*?\.)?\d+(?=\.)", name)
-        if found is None:
-            block = "behind" if any(key not in ("before", "behind") for key in order) else "before"
-        else:
-            block = found[0]
-        depths[name] = order.setdefault(block, len(order))
+        place = "behind" if any(key not in ("before", "behind") for key in blocks) else "before"
+        blocks.setdefault(place if found is None else found[0], []).append(name)
+    depths: dict[str, int] = {}
+    depth = -1
+    for block, names in blocks.items():
+        is_norm = block not in ("before", "behind") and all(dimensions[name] < 2 for name in names)
+        depth += not (is_norm and depth >= 0)
+        depths.update(dict.fromkeys(names, depth))
     return depths

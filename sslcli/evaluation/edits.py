@@ -80,8 +80,12 @@ def share_at(points: list[EditScores], by: str, value: float) -> float | None:
     return None
 
 
-def other_targets(own: Tensor, num_classes: int) -> Tensor:
-    """Returns a class other than `own` (N,) for each picture, each as often as it goes."""
-    turns = 1 + torch.arange(len(own)) % (num_classes - 1)
-    targets: Tensor = (own + turns) % num_classes
+def other_targets(own: Tensor, classes: Tensor) -> Tensor:
+    """Returns for each picture one of `classes` (K,) other than its `own` (N,), in turn.
+
+    `classes` ascend, and hold two at least. A class that is not among them turns to any.
+    """
+    place = torch.searchsorted(classes, own)
+    turns = 1 + torch.arange(len(own)) % (len(classes) - 1)
+    targets: Tensor = classes[(place + turns) % len(classes)]
     return targets

@@ -7,7 +7,7 @@ two curves saw the same labels.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,7 +36,7 @@ class LabelEquivalent:
     gain: float
     """The mean difference of the accuracies at `num_labels`."""
     gain_interval: float | None
-    """Half the width of its 95 % interval; None of a single subset."""
+    """Half the width of its 95 % interval; None where both were measured once."""
 
     @property
     def is_better(self) -> bool:
@@ -49,9 +49,15 @@ class LabelEquivalent:
 
 
 def label_equivalents(
-    counts: Sequence[int], accuracies: NDArray[np.float64], reference: NDArray[np.float64]
+    counts: Sequence[int],
+    accuracies: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    once: Collection[int] = (),
 ) -> list[LabelEquivalent]:
     """Compares a curve with a reference, both (S, P), at `counts`, P ascending numbers of labels.
+
+    `once`: the numbers of labels at which all rows repeat one measurement of each curve, which has
+    no interval.
 
     At N labels it is asked at which number the reference, interpolated in the logarithm of the
     number, is as accurate. The estimate is where the mean difference changes sign. The interval is
@@ -61,9 +67,13 @@ def label_equivalents(
     assert accuracies.shape == reference.shape == (len(accuracies), len(counts))
     assert list(counts) == sorted(set(counts)), "numbers of labels ascend"
     tried, between = interpolated(counts, reference)
+    rows = {count: 1 if count in once else len(accuracies) for count in counts}
     return [
         _equivalent(
-            count, accuracies[:, [at]] - between, accuracies[:, at] - reference[:, at], tried
+            count,
+            accuracies[: rows[count], [at]] - between[: rows[count]],
+            (accuracies - reference)[: rows[count], at],
+            tried,
         )
         for at, count in enumerate(counts)
     ]
@@ -94,8 +104,7 @@ def _equivalent(
             student_t(num_subsets) * differences.std(axis=0, ddof=1) / math.sqrt(num_subsets)
         )
         possible = np.flatnonzero(np.abs(means) <= half_widths)
-        # Where none is possible, the equivalent lies beyond the end that is nearer.
-        first, last = (possible[0], possible[-1]) if len(possible) else _beyond(means)
+        first, last = (possible[0], possible[-1]) if len(possible) else _ends(means)
         low = float(tried[first] / count) if first > 0 else None
         high = float(tried[last] / count) if 0 <= last < len(tried) - 1 else None
     crossing = np.flatnonzero((means[:-1] > 0) & (means[1:] <= 0))
@@ -103,6 +112,12 @@ def _equivalent(
     return LabelEquivalent(count, ratio, low, high, gain, gain_interval)
 
 
-def _beyond(means: NDArray[np.float64]) -> tuple[int, int]:
-    """Returns the indices of the interval's ends where no tried number is possible."""
+def _ends(means: NDArray[np.float64]) -> tuple[int, int]:
+    """Returns the indices of the interval's ends where no tried number is possible.
+
+    They are beside the first change of sign, or beyond the end that is nearer.
+    """
+    changes = np.flatnonzero((means[:-1] > 0) != (means[1:] > 0))
+    if len(changes):
+        return int(changes[0]), int(changes[0]) + 1
     return (len(means) - 1, len(means) - 1) if means[-1] > 0 else (0, 0)

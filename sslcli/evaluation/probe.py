@@ -68,10 +68,9 @@ class Selection:
     def doubt(self) -> str | None:
         """Completes "l2 is …" with a warning for the user; None where there is no doubt."""
         if self.undecided:
-            accuracy = 100 * self.accuracies[self.l2]
             return (
-                f"{self.l2:g}, the middle of the grid: validation cannot decide, "
-                f"every l2 has {accuracy:.4g} % there (more validation pictures may tell)"
+                f"{self.l2:g}, the middle of the grid: validation cannot decide, every l2 is "
+                f"as good there (more validation pictures may tell)"
             )
         if self.at_edge:
             return f"{self.l2:g}, the edge of the grid; a better one may lie beyond (set l2=[…])"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import require_fit
 from sslcli.experiments.session import Need, Session, open_session
+from sslcli.experiments.subject_config import COMPARED
 from sslcli.files import write_atomically
 from sslcli.method import MethodConfig, Preprocessing
 from sslcli.nets.description import JSON, WEIGHTS
@@ -146,15 +148,26 @@ def compared_encoder(
     return given_encoder(network, session, seed, what)
 
 
+ROWS = ("trained_encoder", "untrained_encoder", "supervised_ceiling")
+"""Rows of an evaluation whose names no baseline may have."""
+
+
 def names_of(baselines: Sequence[str]) -> list[str]:
-    """Returns a name for each baseline: a word itself, of a file or run what tells it apart."""
+    """Returns a name for each baseline: a word itself, of a file or run what tells it apart.
+
+    No file or run has a name that a word or another row has.
+    """
     names: list[str] = []
     for baseline in baselines:
+        if baseline in COMPARED:
+            names.append(baseline)
+            continue
         path = Path(baseline)
         of_run = path.name == WEIGHTS and (path.parent / JSON).is_file()
         name = re.sub(r"[^\w-]+", "_", path.parent.name if of_run else path.stem)
-        alike = sum(re.sub(r"_\d+$", "", other) == name for other in names)
-        names.append(f"{name}_{alike + 1}" if name in names else name)
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        taken = {*names, *COMPARED, *ROWS}
+        names.append(next(each for each in itertools.chain([name], numbered) if each not in taken))
     return names
 
 

@@ -225,7 +225,10 @@ class LabelCurve:
         classifier = build_classifier(config, self.sources[index], self.session)
         train_classifier(self.session, phase, config, classifier, labelled)
         top1 = classifier.accuracy(self.test, self.session.compute.device)
-        return top1, float(classifier.best.accuracy), "weights by validation"
+        # Exact, as a probe's is: the best is kept in float32, and the two are compared.
+        num_val = len(self.session.splits.val)
+        val_top1 = round(float(classifier.best.accuracy) * num_val) / num_val
+        return top1, val_top1, "weights by validation"
 
     @property
     def test(self) -> ImageSet:

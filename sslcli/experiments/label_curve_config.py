@@ -143,7 +143,7 @@ def resolve(config: Config) -> Config:
         run=folders[0] if folders else config.run,
         runs=folders,
         encoder=encoder,
-        baselines=found_baselines(config.baselines, outputs),
+        baselines=found_baselines(config.baselines, outputs, unlabelled=True),
         data=data,
         data_root=root,
     )

@@ -20,7 +20,12 @@ from sslcli.evaluation.scores import (
     top_accuracies,
     top_k_accuracy,
 )
-from sslcli.experiments.extractors import Extract, build_extractors, opened
+from sslcli.experiments.extractors import (
+    Extract,
+    build_extractors,
+    learned_by_baselines,
+    opened,
+)
 from sslcli.experiments.further_scores import (
     further_details,
     further_scores,
@@ -85,6 +90,7 @@ def run(config: Config, run: Run, console: Console) -> None:
             **evaluated(config),
             "ceiling": config.ceiling,
             "encoder_learned_from_labels": files.labels,
+            **learned_by_baselines(config, console),
         },
         classes=session.classes,
     )

@@ -123,6 +123,9 @@ class Config(ChosenEncoder):
         alone = self.masks is None or (self.labels == 1 and not self.also)
         must_be = "given without also=… and labels=…, which masks=… does not read"
         require(alone, "masks", self.masks, must_be, "leave these out, or measure them alone")
+        unpooled = self.masks is None or self.pool is None
+        must_be = "given without pool=…: places are not pooled"
+        require(unpooled, "masks", self.masks, must_be, "leave pool out")
         given = self.baselines
         listed = isinstance(given, list) and all(isinstance(name, str) for name in given)
         must_be = "true, false or a list"

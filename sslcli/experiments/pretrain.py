@@ -30,6 +30,7 @@ from sslcli.experiments.pretrain_warnings import (
     size_in_words,
     warn_of_known_failure,
     warn_of_own_statistics,
+    warn_of_teachers_range,
     warn_of_wide_code,
 )
 from sslcli.experiments.remembering import Remembering, suggest_low_rate
@@ -181,6 +182,7 @@ def build(config: Config, session: Session) -> tuple[Method, int]:
     )
     method = method_of(config.method, encoder, shape, config.seed)
     warn_of_wide_code(config, method, session.console)
+    warn_of_teachers_range(method, session)
     for module in method.modules().values():
         session.compute.to_device(module, sees_all=module in method.whole_batch_parts())
     warn_of_own_statistics(method, session.console)
@@ -236,12 +238,14 @@ def evaluation(session: Session, method: Method, knn_every: int, num_steps: int)
 
 
 def finish(trained: Trained, **metrics: float) -> None:
-    """Draws the figures, and finishes the run with its last records and `metrics`."""
+    """Draws the figures, and finishes the run with pretraining's last records and `metrics`."""
     session, method = trained.session, trained.method
     records = read_records(session.run.folder)
     save_figures(session, method, records)
     last: dict[str, Any] = {}
     for record in records:
+        if record["phase"] != PHASE:  # worth trains classifiers after it
+            continue
         skipped = ("phase", "step", "epoch", "timing")
         last.update({k: v for k, v in record.items() if k not in skipped})
     if isinstance(method, Decoding):

@@ -10,7 +10,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslcli import processes
 from sslcli.experiments.pretrain_config import Config
+from sslcli.experiments.session import Session, warn_of_other_range
 from sslcli.method import Learner, Method, Normal
+from sslcli.nets.frozen import Frozen
+from sslcli.nets.teacher import Teacher
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -46,6 +49,13 @@ def warn_of_known_failure(config: Config, console: Console) -> None:
     said = config.method.known_to_fail(config.batch_size)
     if said is not None:
         console.warn(said)
+
+
+def warn_of_teachers_range(method: Method, session: Session) -> None:
+    """Warns where a teacher knows other values of the files as black and white."""
+    for module in method.modules().values():
+        if isinstance(module, Frozen) and isinstance(module.network, Teacher):
+            warn_of_other_range(session, module.network.fed, "teacher")
 
 
 def warn_of_wide_code(config: Config, method: Method, console: Console) -> None:

@@ -137,6 +137,11 @@ def masked_parts(config: Config, session: Session, folder: Path | None, at_most:
     if len(learned) < 2:
         message = f"the training masks in {masks} hold {len(learned)} classes, and need two"
         raise SslcliError(message, "a mask's pixels are numbers of classes: 0, 1, …")
+    if not val.values():
+        message = (
+            f"the validation masks in {masks} hold no class: all of their pixels are {IGNORED}"
+        )
+        raise SslcliError(message, "add masks, or hold out others: data.split_seed=1")
     return Parts(train, val, test, max(learned | val.values() | test.values()) + 1)
 
 

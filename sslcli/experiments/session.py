@@ -188,13 +188,13 @@ def open_evaluation(
     return session
 
 
-def warn_of_other_range(session: Session, fed: Preprocessing) -> None:
-    """Warns where other values of the files mean black and white than in the encoder's training."""
+def warn_of_other_range(session: Session, fed: Preprocessing, what: str = "encoder") -> None:
+    """Warns where other values of the files mean black and white than in the training of `what`."""
     given = session.splits.range
     if fed.range is not None and given != fed.range and not is_whole(fed.range):
         (low, high), (before_low, before_high) = given or (0, 255), fed.range
         session.console.warn(
-            f"the encoder was trained with values from {before_low:g}, black, to {before_high:g}, "
+            f"the {what} was trained with values from {before_low:g}, black, to {before_high:g}, "
             f"white, and these pictures are read from {low:g} to {high:g}; "
             f"data.range=[{before_low:g},{before_high:g}] reads them as in training"
         )

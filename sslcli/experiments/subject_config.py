@@ -61,14 +61,19 @@ def found_encoder(
     return found
 
 
-def found_baselines(names: list[str], outputs: str) -> list[str]:
+def found_baselines(names: list[str], outputs: str, unlabelled: bool = False) -> list[str]:
     """Returns the baselines with the weights of runs as their files.
 
-    Raises SslcliError for one that is named twice.
+    Raises SslcliError for one that is named twice, and where they are `unlabelled` by name for a
+    run that has learned from labels.
     """
     if len(set(names)) < len(names):
         raise SslcliError(f"baselines name one twice: {names}", "name each once")
-    return [name if name in COMPARED else weights_named(name, outputs) for name in names]
+    found = [name if name in COMPARED else weights_named(name, outputs) for name in names]
+    for folder in {Path(weights).parent for weights in found if weights not in COMPARED}:
+        if unlabelled and (folder / JSON).is_file():
+            require_unlabelled(folder)
+    return found
 
 
 def label_of(encoder: EncoderConfig, choices: dict[str, str]) -> str:

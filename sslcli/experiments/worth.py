@@ -8,7 +8,7 @@ network. That is what a person who has these labels could do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,8 +105,20 @@ def sides_of(curve: LabelCurve) -> dict[str, Side]:
     return {name: side for name, side in sides.items() if side}
 
 
-def chosen_accuracies(cells: Sequence[Cell], side: Side) -> NDArray[np.float64]:
-    """Returns (S, P) test accuracies, each of the curve that is best on validation.
+@dataclass(frozen=True)
+class Chosen:
+    """Holds what a side reaches by choosing on validation.
+
+    `accuracies` (S, P): on test, by subset and number of labels. `once`: the numbers of labels at
+    which all subsets have one and the same measurement.
+    """
+
+    accuracies: NDArray[np.float64]
+    once: frozenset[int]
+
+
+def chosen_of(cells: Sequence[Cell], side: Side) -> Chosen:
+    """Takes of every subset and number of labels the curve that is best on validation.
 
     Where a curve has one subset only, since it sees all labels, that holds for all.
     """
@@ -114,14 +126,22 @@ def chosen_accuracies(cells: Sequence[Cell], side: Side) -> NDArray[np.float64]:
     num_subsets = 1 + max(cell.seed for cell in cells)
     by_key = {(cell.run, cell.kind, cell.num_labels, cell.seed): cell for cell in cells}
 
-    def best(count: int, seed: int) -> float:
+    def best(count: int, seed: int) -> Cell:
         tried = [
             by_key.get((source, kind, count, seed)) or by_key[source, kind, count, 0]
             for source, kind in sorted(side)
         ]
-        return max(tried, key=lambda cell: cell.val_top1).top1
+        return max(tried, key=lambda cell: cell.val_top1)
 
-    return np.array([[best(count, seed) for count in counts] for seed in range(num_subsets)])
+    by_count = {count: [best(count, seed) for seed in range(num_subsets)] for count in counts}
+    once = {count for count, same in by_count.items() if all(cell is same[0] for cell in same)}
+    accuracies = [[cell.top1 for cell in chosen] for chosen in by_count.values()]
+    return Chosen(np.array(accuracies).T, frozenset(once))
+
+
+def beside(counts: Sequence[int], one: Chosen, other: Chosen) -> list[LabelEquivalent]:
+    """Compares what two sides reach."""
+    return label_equivalents(counts, one.accuracies, other.accuracies, one.once & other.once)
 
 
 def preferred(cells: Sequence[Cell], given: Side) -> dict[int, int]:
@@ -145,12 +165,12 @@ def report(curve: LabelCurve, cells: list[Cell]) -> dict[str, float]:
     """Writes results and picture, prints table and verdict; returns the metrics."""
     session, run = curve.session, curve.session.run
     counts = sorted({cell.num_labels for cell in cells})
-    chosen = {name: chosen_accuracies(cells, side) for name, side in sides_of(curve).items()}
-    equivalents = label_equivalents(counts, chosen["with pretraining"], chosen["without"])
+    chosen = {name: chosen_of(cells, side) for name, side in sides_of(curve).items()}
+    equivalents = beside(counts, chosen["with pretraining"], chosen["without"])
     num_pictures = len(session.splits.pretraining)
     said = sentences(equivalents, f"pretraining on {num_pictures:,} pictures", counts[-1])
     if "given encoders" in chosen:
-        others = label_equivalents(counts, chosen["given encoders"], chosen["with pretraining"])
+        others = beside(counts, chosen["given encoders"], chosen["with pretraining"])
         best = preferred(cells, sides_of(curve)["given encoders"])
         said += compared(others, {n: str(curve.name_of_baseline(i)) for n, i in best.items()})
     rows = [cell.row() for cell in cells] + [equivalent_row(each) for each in equivalents]
@@ -159,8 +179,11 @@ def report(curve: LabelCurve, cells: list[Cell]) -> dict[str, float]:
     curves = curves_of(curve, sorted(cells, key=lambda cell: (cell.run, cell.kind)))
     write_curves(curve, curves)
     warn_of_doubts(cells, session.console)
-    for name, accuracies in chosen.items():
-        curves[f"best {name}"] = dict(zip(counts, accuracies.T.tolist(), strict=True))
+    for name, reached in chosen.items():
+        by_count = zip(counts, reached.accuracies.T.tolist(), strict=True)
+        curves[f"best {name}"] = {
+            count: values[:1] if count in reached.once else values for count, values in by_count
+        }
     print_curves(curves, session.console)
     for sentence in said:
         session.console.say(sentence)

@@ -73,4 +73,5 @@ class Config(PretrainConfig, CellSettings):
 def resolve(config: Config) -> Config:
     """Returns the config with weights and the data's root as absolute paths."""
     found = resolve_pretraining(config)
-    return replace(found, baselines=found_baselines(config.baselines, config.runtime.outputs))
+    outputs = config.runtime.outputs
+    return replace(found, baselines=found_baselines(config.baselines, outputs, unlabelled=True))

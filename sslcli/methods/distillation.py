@@ -61,6 +61,12 @@ class DistillationConfig(MethodConfig):
     def build(self, encoder: Encoder, preprocessing: Preprocessing) -> Distillation:
         preprocessing = self.views.fed(preprocessing)
         teacher = nets.load_teacher(self.teacher)
+        own, known = preprocessing.channels, teacher.channels
+        must_be = f"of {own} channels, as the pictures are" + (
+            ", or 1 or 3" if own in (1, 3) else ""
+        )
+        good = own == known or {own, known} == {1, 3}
+        require(good, "method.teacher", f"one of {known}", must_be, "choose another teacher")
         head = self.projector
         return Distillation(
             encoder=encoder,

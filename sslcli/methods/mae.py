@@ -63,6 +63,9 @@ class MAEConfig(MethodConfig):
         good = self.decoder_width > 0 and self.decoder_width % 32 == 0
         must_be = "a multiple of 32, the width of a head"
         require(good, "method.decoder_width", self.decoder_width, must_be, "try 96")
+        size, must_be = self.views.crop_size, "1 for mae, whose decoder knows whole views alone"
+        fix = "choose method.views.size=… for smaller views"
+        require(size == 1, "method.views.crop_size", size, must_be, fix)
         good = self.decoder_depth >= 1
         require(good, "method.decoder_depth", self.decoder_depth, "at least 1", "try 2")
 
@@ -70,6 +73,10 @@ class MAEConfig(MethodConfig):
         preprocessing = self.views.fed(preprocessing)
         vit = nets.require_patches(encoder, "mae")
         numbers = preprocessing.channels * vit.patch**2
+        num_patches, fix = vit.code_shape[1] ** 2, "choose a smaller encoder.patch"
+        require(num_patches > 1, "the number of patches", num_patches, "at least 2 for mae", fix)
+        good, must_be = numbers > 1 or not self.normalize_patches, "false for patches of one number"
+        require(good, "method.normalize_patches", True, must_be, "or encoder.patch=2")
         kind = MAE if self.normalize_patches else RestoringMAE
         return kind(
             encoder=vit,

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class MoCoV3Config(MethodConfig):
     """Contrast with the keys of the batch, which a slow copy made (Chen et al. 2021).
 
-    Differs: both views are drawn from one augmentation, and go through the networks as one batch.
+    Differs: both views are drawn from one augmentation, and go through the networks as one batch;
+    the patch embedding of a ViT learns, where theirs stays as it was drawn.
     """
 
     suits = CONVNET_WITH_PLACES

@@ -24,13 +24,14 @@ class Teacher(nn.Module):
     """Maps pictures (N, C, H, W) in [0, 1], of any size, to an encoder's features.
 
     They are brought to the size and channels, and normalised by the mean and standard deviation,
-    that the encoder was trained with. `labels`: how many it learned from.
+    that the encoder was trained with. `labels`: how many it learned from. `fed`: what it was fed
+    in training.
     """
 
     def __init__(self, encoder: Encoder, preprocessing: Preprocessing, labels: int = 0) -> None:
         super().__init__()
         self.encoder = NormalizedEncoder(encoder, preprocessing.mean, preprocessing.std)
-        self.width, self.labels = encoder.width, labels
+        self.width, self.labels, self.fed = encoder.width, labels, preprocessing
         self.resolution, self.channels = preprocessing.resolution, preprocessing.channels
 
     def forward(self, pictures: Tensor) -> Tensor:

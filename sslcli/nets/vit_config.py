@@ -61,6 +61,11 @@ class ViTConfig(EncoderConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(1 <= self.grid <= 16, "encoder.grid", self.grid, "from 1 to 16", "try 4")
+        good, must_be = (
+            self.grid == 4 or self.pool is Pool.grid,
+            "left out without encoder.pool=grid",
+        )
+        require(good, "encoder.grid", self.grid, must_be, "add encoder.pool=grid")
         for name in ("patch", "width", "depth", "heads"):
             value = getattr(self, name)
             good = value is None or value > 0

@@ -32,6 +32,15 @@ def test_the_kernel_is_a_part_of_the_side_made_odd(kernel: float, size: int) -> 
     torch.testing.assert_close(blurred[1], images[1], atol=0, rtol=0)
 
 
+@pytest.mark.parametrize("side", [1, 2])
+def test_the_kernel_is_no_wider_than_what_it_can_mirror(side: int) -> None:
+    images = torch.rand(1, 1, side, side)
+    blurred = images.clone()
+    RandomBlur(1.0, (2.0, 2.0), 1.0).apply_(blurred, torch.tensor([2.0]))
+    assert torch.equal(blurred, images) == (side == 1)
+    torch.testing.assert_close(blurred.mean(), images.mean(), atol=0.2, rtol=0)
+
+
 def test_widths_fill_their_range_and_the_probability_is_kept() -> None:
     torch.manual_seed(0)
     sigma = RandomBlur(0.3, (0.5, 1.5), 0.1).sample(20000)

@@ -12,7 +12,7 @@ from sslcli.engine.layer_rates import block_depths, layer_rates
 from sslcli.engine.minimize import Minimizer, Player
 from sslcli.engine.optim_config import AdamWConfig, SGDConfig
 from sslcli.errors import SslcliError
-from sslcli.nets.encoder_config import ResNet18Config
+from sslcli.nets.encoder_config import ConvNetConfig, Norm, ResNet18Config
 from sslcli.nets.vit_config import ViTConfig
 
 VIT = ViTConfig(width=12, depth=3, heads=2)
@@ -42,9 +42,16 @@ def test_a_resnets_first_layer_is_slowest_and_its_last_block_full() -> None:
 
 
 def test_what_stands_behind_the_last_block_has_the_full_rate() -> None:
-    assert block_depths(["a", "b.0.x", "b.0.y", "b.1.x", "c"]) == {
-        "a": 0, "b.0.x": 1, "b.0.y": 1, "b.1.x": 2, "c": 3,
-    }  # fmt: skip
+    found = block_depths({"a": 2, "b.0.x": 2, "b.0.y": 1, "b.1.x": 2, "c": 1})
+    assert found == {"a": 0, "b.0.x": 1, "b.0.y": 1, "b.1.x": 2, "c": 3}
+
+
+@pytest.mark.parametrize("norm", [Norm.batch, Norm.group])
+def test_a_convnet_has_six_blocks_each_with_its_norm(norm: Norm) -> None:
+    rates = layer_rates(ConvNetConfig(width=4, norm=norm).build(1, 28), 0.5)
+    assert sorted(set(rates.values())) == [0.5**depth for depth in reversed(range(6))]
+    assert rates["blocks.0.weight"] == rates["blocks.1.weight"] == 0.5**5
+    assert rates["blocks.15.weight"] == rates["blocks.16.bias"] == 1.0
 
 
 def test_a_projector_has_the_full_rate() -> None:

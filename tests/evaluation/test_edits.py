@@ -54,10 +54,14 @@ def test_pictures_too_small_for_ssim_are_refused() -> None:
 
 def test_a_target_is_never_the_own_class_and_all_come_equally_often() -> None:
     own = torch.arange(90) % 10
-    targets = other_targets(own, 10)
+    targets = other_targets(own, torch.arange(10))
     assert bool((targets != own).all())
     assert torch.bincount(targets, minlength=10).tolist() == [9] * 10
-    assert set(other_targets(torch.tensor([0, 1, 1, 0]), 2).tolist()) == {0, 1}
+    assert set(other_targets(torch.tensor([0, 1, 1, 0]), torch.arange(2)).tolist()) == {0, 1}
+    own, seen = torch.tensor([0, 1, 2, 3, 4, 1]), torch.tensor([1, 4])
+    targets = other_targets(own, seen)
+    assert set(targets.tolist()) == {1, 4}, "a class without training pictures is no target"
+    assert bool((targets != own).all())
 
 
 def test_the_share_at_the_same_similarity_lies_between_two_points() -> None:

@@ -56,6 +56,8 @@ def test_without_noise_the_ratio_is_the_truth() -> None:
         assert equivalent.gain == pytest.approx(math.log(4) / 20)
         if 4 * equivalent.num_labels < COUNTS[-1]:
             assert equivalent.ratio == pytest.approx(4.0, rel=0.01)
+            assert equivalent.low == pytest.approx(4.0, rel=0.02)
+            assert equivalent.high == pytest.approx(4.0, rel=0.02)
             assert equivalent.is_better
         if 4 * equivalent.num_labels > COUNTS[-1]:
             assert equivalent.ratio is None

@@ -10,6 +10,7 @@ import pytest
 import torch
 from doubles import TEACHER, TINY, Sslcli, facts, only_run, require_refused, require_two_lines
 
+from sslcli.errors import SslcliError
 from sslcli.methods.distillation import Distillation, DistillationConfig
 from sslcli.nets.encoder_config import ConvNetConfig
 from sslcli.testing.trial import build_method, pictures
@@ -81,4 +82,26 @@ def test_the_teachers_features_go_into_the_queue_and_no_player_has_it() -> None:
     expected = method.teacher(method.preprocessing.pictures(views))
     torch.testing.assert_close(
         method.queue.rows[:48], torch.nn.functional.normalize(expected, dim=1)
+    )
+
+
+@pytest.mark.parametrize(("channels", "fits"), [(1, True), (3, True), (2, False), (4, False)])
+def test_a_teacher_of_other_channels_is_refused(channels: int, fits: bool) -> None:
+    config, network = DistillationConfig(teacher=str(TEACHER)), ConvNetConfig(width=4)
+    if fits:
+        build_method(config, network, channels=channels)
+        return
+    with pytest.raises(SslcliError, match=f"must be of {channels} channels, as the pictures are"):
+        build_method(config, network, channels=channels)
+
+
+def test_a_teacher_that_knows_another_black_and_white_is_warned_of(
+    sslcli: Sslcli, teacher: Path
+) -> None:
+    described = json.loads((teacher / "encoder.json").read_text())
+    (teacher / "encoder.json").write_text(json.dumps({**described, "range": [0, 4095]}))
+    outcome = sslcli(*WORDS, "epochs=1")
+    assert outcome.status == 0, outcome.err
+    assert "the teacher was trained with values from 0, black, to 4095" in " ".join(
+        (outcome.out + outcome.err).split()
     )

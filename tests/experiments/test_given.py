@@ -205,6 +205,9 @@ def test_every_baseline_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert names_of(["untrained", "/a/x.pth", "/b/x.pth", "/c/y z.pt", "public"]) == [
         "untrained", "x", "x_2", "y_z", "public",
     ]  # fmt: skip
+    taken = ["/a/untrained.pth", "untrained", "/a/trained_encoder.pth", "/a/raw_pixels.pth"]
+    assert names_of(taken) == ["untrained_2", "untrained", "trained_encoder_2", "raw_pixels_2"]
+    assert names_of(["/a/x.pth", "/a/x_2.pth", "/b/x.pth"]) == ["x", "x_2", "x_3"]
 
 
 def test_an_alarm_when_less_is_known_than_before_the_first_step(tmp_path: Path) -> None:

@@ -160,6 +160,9 @@ def test_an_encoder_that_saw_labels_is_no_point_of_a_curve(
     outcome = sslcli("label-curve", f"runs=[{coloured},{finetuned}]", *FEW)
     assert outcome.status == 2
     assert f"{finetuned} learned from 12 labels" in outcome.err
+    outcome = sslcli("label-curve", "run=last", f"baselines=[{finetuned}]", *FEW)
+    assert outcome.status == 2
+    assert f"{finetuned} learned from 12 labels" in outcome.err
     assert sslcli("label-curve", "run=last", *FEW, "kinds=[linear_probe]", "subsets=1").status == 0
     results = read_results(only_run(tmp_path / "outputs/label-curve"))
     assert results.runs == [str(coloured)], "last is the newest that was pretrained"

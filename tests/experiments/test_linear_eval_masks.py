@@ -9,6 +9,7 @@ import pytest
 from doubles import Sslcli, facts, only_run
 from PIL import Image
 
+from sslcli.data.folder import FolderConfig
 from sslcli.runs.evaluations import read_evaluations
 from sslcli.runs.results import read_results
 
@@ -64,6 +65,20 @@ def test_masks_of_one_class_are_refused(sslcli: Sslcli, photos: Path) -> None:
     outcome = sslcli("linear-eval", "run=last", "baselines=false", *WORDS)
     assert outcome.status == 2
     assert "hold 1 classes, and need two" in outcome.err
+
+
+def test_validation_masks_without_a_class_are_refused(sslcli: Sslcli, photos: Path) -> None:
+    for name in FolderConfig(root=str(photos.parent / "photos")).load().val.paths:
+        Image.new("L", (12, 12), 255).save(photos / "train" / f"{Path(name).stem}.png")
+    outcome = sslcli("linear-eval", "run=last", "baselines=false", *WORDS)
+    assert outcome.status == 2
+    assert "the validation masks in" in outcome.err
+
+
+def test_places_are_not_pooled(sslcli: Sslcli, photos: Path) -> None:
+    outcome = sslcli("linear-eval", "run=last", "pool=cls", *WORDS)
+    assert outcome.status == 2
+    assert "masks must be given without pool=…" in outcome.err
 
 
 def test_masks_of_pictures_in_no_files_are_refused(sslcli: Sslcli, photos: Path) -> None:

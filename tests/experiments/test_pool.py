@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from doubles import PREPROCESSING, Sslcli, require_two_lines
+from doubles import PREPROCESSING, Sslcli, only_run, require_two_lines
 
 from sslcli.errors import SslcliError
 from sslcli.experiments.given import compared_encoder
@@ -99,6 +99,12 @@ def test_every_evaluation_takes_it_and_says_which(
     assert Path(chosen.run).parent.name == "simclr-arrays-cls"
     details = read_results(Path(chosen.run)).protocol.details
     assert "encoder output, the class token," in str(details["features"])
+
+    short = ["training.epochs=1", "training.steps=1", "training.batch_size=8", "runtime.threads=1"]
+    assert sslcli("finetune", f"run={coloured}", "init=random", *short).status == 0
+    words = (f"run={coloured}", f"ceiling={only_run(tmp_path / 'outputs/finetune')}", *FEW)
+    assert sslcli("linear-eval", *words).status == 0
+    require_two_lines(sslcli("linear-eval", *words, "pool=cls"), "trained another network")
 
     assert sslcli("embed", str(coloured), "--pool", "cls", "--device", "cpu").status == 0
     with np.load(coloured / "embeddings/test-pca-cls/features.npz") as content:

@@ -9,8 +9,9 @@ import pytest
 from doubles import TINY_WITHOUT_LIMIT, Killed, Sslcli, Steps, facts, only_run, records
 
 from sslcli.experiments.label_curve_cells import Cell
-from sslcli.experiments.worth import chosen_accuracies, num_subsets, preferred
+from sslcli.experiments.worth import beside, chosen_of, num_subsets, preferred
 from sslcli.experiments.worth_config import Config
+from sslcli.report.verdict import sentences
 from sslcli.runs.results import read_results
 
 WORDS = [
@@ -37,6 +38,9 @@ def test_the_verdict_is_said_recorded_and_drawn(
     assert (whole / "figures/label_curve.png").exists()
     assert (whole / "encoder.safetensors").exists()
     assert found["status"] == "finished"
+    last = [record for record in records(whole) if record["phase"] == "pretrain"][-1]
+    assert found["metrics"]["loss"] == last["loss"], "of pretraining, not of a classifier after it"
+    assert "val_accuracy" not in found["metrics"]
 
     steps.kill_at = ("0-from_scratch/labels-4-1", 1)
     with pytest.raises(Killed):
@@ -92,8 +96,30 @@ def cells(**top1: float) -> list[Cell]:
 
 def test_each_side_takes_what_is_best_on_validation() -> None:
     measured = cells(linear_probe=0.5, finetuned=0.6, from_scratch=0.9, raw_pixels=0.4)
-    chosen = chosen_accuracies(measured, frozenset({(0, "linear_probe"), (0, "finetuned")}))
-    assert chosen.tolist() == [[0.06]]
+    chosen = chosen_of(measured, frozenset({(0, "linear_probe"), (0, "finetuned")}))
+    assert chosen.accuracies.tolist() == [[0.06]]
+
+
+def test_what_was_measured_once_has_no_interval() -> None:
+    """Probes of all labels have one subset, so their rows repeat it: that is no agreement."""
+    few = [
+        Cell(0, kind, 0.1, 10, seed, top1 + seed / 100, 0.5, "")
+        for kind, top1 in (("linear_probe", 0.5), ("raw_pixels", 0.4))
+        for seed in range(2)
+    ]
+    every = [
+        Cell(0, kind, 1.0, 90, 0, top1, 0.5, "")
+        for kind, top1 in (("linear_probe", 0.7), ("raw_pixels", 0.699))
+    ]
+    one, other = (
+        chosen_of([*few, *every], frozenset({(0, kind)})) for kind in ("linear_probe", "raw_pixels")
+    )
+    assert one.once == other.once == {90}
+    at_few, at_every = beside([10, 90], one, other)
+    assert at_few.is_better
+    assert at_every.gain == pytest.approx(0.001)
+    assert (at_every.gain_interval, at_every.low, at_every.high) == (None, None, None)
+    assert "With 90 labels, no difference can be told." in sentences([at_few, at_every], "it", 90)
 
 
 def test_of_several_given_encoders_the_best_on_validation_is_named() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -194,6 +196,16 @@ def test_small_views_are_smaller_and_can_be_left_out(config: SwAVConfig | DINOCo
     alone = build_method(type(config)(num_small_views=0), ConvNetConfig(width=4)).views(IMAGES)
     assert isinstance(alone, Tensor)
     assert alone.shape == (48, 3, 16, 16)
+
+
+@pytest.mark.parametrize("method", [SwAVConfig, DINOConfig])
+def test_small_views_have_the_scale_of_the_large_ones(
+    method: type[SwAVConfig | DINOConfig],
+) -> None:
+    config = method()
+    config.small_views = replace(config.small_views, normalize=False)
+    with pytest.raises(SslcliError, match=r"small_views.normalize must be true"):
+        build_method(config, ConvNetConfig(width=4))
 
 
 def test_swavs_queue_changes_assignments_only_from_its_epoch_on() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import SslcliError
 from sslcli.method import Progress, Restorer
 from sslcli.methods.mae import MAE, MAEConfig, RestoringMAE
@@ -24,6 +25,13 @@ def mae(**settings: object) -> MAE:
     built = build_method(config, VIT)
     assert isinstance(built, MAE)
     return built
+
+
+def test_mae_refuses_what_its_decoder_cannot_place_or_has_nothing_to_learn_from() -> None:
+    with pytest.raises(SslcliError, match="crop_size must be 1 for mae"):
+        MAEConfig(views=ViewConfig(crop_size=0.5))
+    with pytest.raises(SslcliError, match="number of patches must be at least 2"):
+        build_method(MAEConfig(), ViTConfig(width=24, depth=1, heads=2, patch=16))
 
 
 def test_mae_keeps_a_quarter_of_the_patches_each_picture_its_own() -> None:

@@ -48,6 +48,13 @@ def test_features_by_place_are_means_over_cells_of_patches(cells: int) -> None:
     torch.testing.assert_close(found, expected)
 
 
+def test_a_grid_that_would_not_be_used_is_refused() -> None:
+    with pytest.raises(
+        SslcliError, match=r"encoder.grid must be left out without encoder.pool=grid"
+    ):
+        ViTConfig(grid=7)
+
+
 @pytest.mark.large
 @pytest.mark.parametrize(
     ("size", "timms"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sslcli.data.images import ImageSet, Track, evenly_spaced
@@ -63,8 +64,8 @@ class Subjects:
         )
         rows = rows[evenly_spaced(len(rows), NUM_JUDGED)]
         own = torch.from_numpy(test.labels[rows])
-        number = learned.splits.num_classes
-        wanted = other_targets(own, number) if target is None else torch.full_like(own, target)
+        seen = torch.from_numpy(_classes_seen(learned))
+        wanted = other_targets(own, seen) if target is None else torch.full_like(own, target)
         return cls(as_pictures(torch.tensor(test.images[rows])), own, wanted)
 
 
@@ -107,10 +108,17 @@ def _require_judgeable(learned: Learned, resolution: int) -> ImageSet:
     if resolution < SSIM_WINDOW:
         message = f"SSIM needs {SSIM_WINDOW} pixels a side, the run's pictures have {resolution}"
         raise SslcliError(message, f"train with data.resolution={SSIM_WINDOW} or more")
-    if learned.splits.num_classes < 2:
-        message = "the run's pictures have one class: none can become another"
+    if len(_classes_seen(learned)) < 2:
+        message = "the run's training pictures have one class: none can become another"
         raise SslcliError(message, "train on pictures of two classes or more")
     return test
+
+
+def _classes_seen(learned: Learned) -> NDArray[np.int64]:
+    """Returns, ascending, the classes that have training pictures."""
+    labels = learned.labelled.labels
+    assert labels is not None, "labelled says so"
+    return np.unique(labels).astype(np.int64)
 
 
 def _ways(learned: Learned, subjects: Subjects, track: Track) -> dict[str, Change]:

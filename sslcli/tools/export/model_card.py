@@ -13,6 +13,7 @@ from sslcli.choices import name_in
 from sslcli.config import values_of
 from sslcli.errors import SslcliError
 from sslcli.nets.encoders import ENCODERS
+from sslcli.nets.vit_config import ViTConfig
 from sslcli.preprocessing import Preprocessing
 from sslcli.runs.evaluations import Evaluation, read_evaluations
 from sslcli.runs.folder import read_facts
@@ -21,7 +22,7 @@ from sslcli.text import package_version
 from sslcli.tools.export.format import Format
 from sslcli.tools.export.verify import Difference
 from sslcli.trained.encoder import was_trained
-from sslcli.trained.encoder_files import EncoderFiles
+from sslcli.trained.encoder_files import EncoderFiles, read_encoder
 
 CARD = """\
 # {title}
@@ -138,8 +139,20 @@ def _after(source: EncoderFiles) -> str:
 def _list_evaluations(source: EncoderFiles) -> list[str]:
     """Returns a line for every evaluation of this encoder that was recorded in the run."""
     evaluations, unreadable = read_evaluations(source.folder)
-    own = [one for one in evaluations if one.settings.get("epoch") == source.epoch]
+    own = [
+        one
+        for one in evaluations
+        if one.settings.get("epoch") == source.epoch and _pooled_alike(one, source)
+    ]
     return [*map(_evaluation, own), *(f"- {message}" for message in unreadable)]
+
+
+def _pooled_alike(evaluation: Evaluation, source: EncoderFiles) -> bool:
+    """Tells whether the evaluation saw the features that are exported."""
+    config, trained = source.config, read_encoder(source.folder, source.epoch).config
+    if not isinstance(config, ViTConfig) or not isinstance(trained, ViTConfig):
+        return True
+    return bool(evaluation.settings.get("pool", trained.pool.name) == config.pool.name)
 
 
 def _evaluation(evaluation: Evaluation) -> str:

@@ -86,7 +86,8 @@ def work(evaluation: Evaluation) -> str:
     """Returns the operations of the features, and those of the probe as far as they are known."""
     amounts, config = evaluation.amounts, evaluation.config
     widest = max(one.width for one in evaluation.extractors.values())
-    product = 4 * amounts.labelled * (widest + 1) * amounts.classes
+    refitted = amounts.labelled + (0 if amounts.standardizing else amounts.val)
+    product = 4 * refitted * (widest + 1) * amounts.classes
     return (
         f"{evaluation.extractions / 1e9:,.3g} GFLOP for all features; at most "
         f"{product / 1e9:,.3g} GFLOP for a product of the probe at one l2, of which there are "

@@ -187,7 +187,9 @@ def test_torchvision_takes_colour_its_own_stem_and_no_bottleneck(
 def test_means_by_place_are_no_features_of_timms_and_others_of_the_same_weights_are(
     sslcli: Sslcli, trained: Any, tmp_path: Path
 ) -> None:
-    run = str(trained("vit"))
+    run = str(shutil.copytree(trained("vit"), tmp_path / "run"))
+    line = '{"command": "linear-eval", "run": "/gone", "pool": "cls", "top1": 0.1234}\n'
+    (tmp_path / "run/evaluations.jsonl").write_text(line)
     by_place = sslcli("export", run, "--to", "timm", "--pool", "grid", "--output", "places")
     assert by_place.status == 2
     assert "no means by place (with --pool mean it does fit)" in " ".join(by_place.err.split())
@@ -197,9 +199,10 @@ def test_means_by_place_are_no_features_of_timms_and_others_of_the_same_weights_
         outcome = sslcli("export", run, *words)
         assert outcome.status == 0, outcome.err
         assert float(outcome.out.split("features: ")[1].split()[0]) < 1e-4
+    cards = [(file.parent / "MODEL_CARD.md").read_text() for file in files.values()]
+    assert ["top1 0.1234" in card for card in cards] == [True, False], "the other pool's number"
     of_class, of_patches = (load_file(file) for file in files.values())
     assert all(torch.equal(of_class[name], of_patches[name]) for name in of_class)
-    cards = [(file.parent / "MODEL_CARD.md").read_text() for file in files.values()]
     assert ["global_pool" in card for card in cards] == [False, True]
 
 
