@@ -18,7 +18,7 @@ from sslcli.engine.device import Compute
 from sslcli.engine.meter import Meter
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.signals import stop_requests
-from sslcli.errors import Interrupted, SslcliError
+from sslcli.errors import Interrupted, SslcliError, is_out_of_memory
 from sslcli.generators import seed_generators
 from sslcli.method import Evaluate, Learner, Progress
 from sslcli.nets.state import load_state
@@ -206,6 +206,8 @@ def _restore(
         minimize.load_state(state["minimize"])
         meter.load_state(state["meter"], compute.device)
     except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as reason:
+        if is_out_of_memory(reason):
+            raise
         message = f"{phase.last} does not fit what the run trains now: {first_line(reason, 1000)}"
         raise SslcliError(
             message, "put code, data and checkpoint back as they were, or start a new run"

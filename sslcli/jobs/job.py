@@ -17,7 +17,7 @@ import yaml
 from sslcli.config import identity
 from sslcli.console import Console
 from sslcli.engine.signals import interrupted_by_signals
-from sslcli.errors import Interrupted, RunFailed, SslcliError, unknown
+from sslcli.errors import Interrupted, RunFailed, SslcliError, is_out_of_memory, unknown
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.input_files import with_absolute_files
@@ -227,13 +227,6 @@ def _is_refusal(reason: BaseException, run: Run) -> bool:
     """Tells whether the run was asked for what cannot be done, and has nothing to go on from."""
     asked = isinstance(reason, SslcliError) and reason.exit_code == SslcliError.exit_code
     return asked and not newest_record(run.folder)
-
-
-def is_out_of_memory(reason: BaseException) -> bool:
-    """Recognises a failed allocation; torch raises RuntimeError for some."""
-    said = str(reason).lower()
-    allocation = ("out of memory", "allocate memory", "could not create a primitive", "bad_alloc")
-    return isinstance(reason, MemoryError) or any(words in said for words in allocation)
 
 
 def _record_end(run: Run, status: str, reason: BaseException) -> None:

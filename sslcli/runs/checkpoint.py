@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import torch
 
-from sslcli.errors import RunFailed, SslcliError
+from sslcli.errors import RunFailed, SslcliError, is_out_of_memory
 from sslcli.files import replacing
 from sslcli.runs.folder import Run
 from sslcli.text import first_line, shell_path
@@ -148,20 +148,17 @@ def skip_finished(run: Run, phase: str) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint; raises Damaged, or SslcliError for another format."""
-    written = io.BytesIO(path.read_bytes())
+    """Reads a checkpoint; raises Damaged, or SslcliError for another format.
+
+    Raises RunFailed where memory runs out: that tells nothing about the file.
+    """
     try:
-        _require_whole(written)
-        content = torch.load(written, map_location="cpu", weights_only=True)
-    except Exception as reason:  # zipfile, pickle and torch may raise anything
-        run = next(
-            (folder for folder in path.parents if (folder / "run.json").exists()), path.parent
-        )
-        message = f"{path} cannot be read as a checkpoint ({first_line(reason, 100)})"
-        raise Damaged(
-            message,
-            f"go on from the one before it: sslcli resume {shell_path(run)} --from-previous",
-        ) from None
+        content = _unpacked(path)
+    except (MemoryError, RuntimeError) as reason:
+        if not is_out_of_memory(reason):
+            raise
+        message = f"memory ran out while {path} was read: {first_line(reason, 100)}"
+        raise RunFailed(message, "free memory, then try again; the file stays as it is") from reason
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         kind = content.get("format") if isinstance(content, dict) else type(content).__name__
         message = (
@@ -180,6 +177,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             message, "put the run's own file back, or run it again with `sslcli rerun`"
         )
     return content
+
+
+def _unpacked(path: Path) -> Any:
+    """Returns what a checkpoint holds; raises Damaged where it cannot be read."""
+    written = io.BytesIO(path.read_bytes())
+    try:
+        _require_whole(written)
+        return torch.load(written, map_location="cpu", weights_only=True)
+    except Exception as reason:  # zipfile, pickle and torch may raise anything
+        if is_out_of_memory(reason):
+            raise
+        run = next(
+            (folder for folder in path.parents if (folder / "run.json").exists()), path.parent
+        )
+        message = f"{path} cannot be read as a checkpoint ({first_line(reason, 100)})"
+        raise Damaged(
+            message,
+            f"go on from the one before it: sslcli resume {shell_path(run)} --from-previous",
+        ) from None
 
 
 def _require_whole(written: BinaryIO) -> None:
