@@ -31,7 +31,7 @@ def main(arguments: list[str], console: Console) -> int:
     parser.add_argument(
         "--from-previous",
         action="store_true",
-        help="where the last checkpoint is damaged: continue from the one before it, "
+        help="where the last checkpoint is damaged or missing: continue from the one before it, "
         "or the phase's beginning",
     )
     parser.add_argument(
@@ -66,7 +66,7 @@ def main(arguments: list[str], console: Console) -> int:
     is_rank0 = launched_as().rank == 0
     if given.from_previous and is_rank0:
         # Imports torch, which help and errors must not wait for.
-        from sslcli.runs.checkpoint import step_back
+        from sslcli.runs.step_back import step_back
 
         with Run(folder) as run:
             for sentence in step_back(run):

@@ -9,18 +9,27 @@ import torch
 from doubles import make_run
 
 from sslcli.errors import RunFailed
-from sslcli.runs.checkpoint import Phase, read_checkpoint, step_back
-from sslcli.runs.folder import Run
+from sslcli.runs.checkpoint import Damaged, Phase, Trained, read_checkpoint, skip_finished
+from sslcli.runs.folder import Run, read_records
+from sslcli.runs.step_back import step_back
 
 
-def trained(folder: Path, name: str, steps: int, finished: bool) -> None:
-    """Trains a phase of two checkpoints, with a record before each."""
+def train(run: Run, name: str, steps: int, finished: bool) -> None:
+    """Trains a phase from its last checkpoint on, with a record and a checkpoint a step."""
+    phase = Phase(run, name, 2, 0)
+    begun = phase.restore()
+    for step in range(1 if begun is None else begun[0] + 1, steps + 1):
+        run.record({"phase": name, "step": step})
+        phase.save(step, {"step": step}, finished and step == steps)
+        phase.note(step, Trained(step, 1.0))
+
+
+def train_all(folder: Path) -> Path:
+    """Trains three phases, the last one up to its middle."""
     with Run(folder) as run:
-        phase = Phase(run, name, 2, 0)
-        phase.restore()
-        for step in range(1, steps + 1):
-            run.record({"phase": name, "step": step})
-            phase.save(step, {"step": step}, finished and step == steps)
+        for name in ("one", "two", "three"):
+            train(run, name, 2, finished=name != "three")
+    return folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -40,7 +49,8 @@ def test_too_little_memory_is_no_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: Exception
 ) -> None:
     folder = make_run(tmp_path / "run")
-    trained(folder, "one", 3, False)
+    with Run(folder) as run:
+        train(run, "one", 3, False)
     before = contents(folder)
 
     def fail(*_: object, **__: object) -> None:
@@ -52,3 +62,100 @@ def test_too_little_memory_is_no_damage(
     with Run(folder) as run, pytest.raises(RunFailed, match="memory ran out"):
         step_back(run)
     assert contents(folder) == before
+
+
+def restored(folder: Path, name: str) -> int | None:
+    """Returns the step from which the phase goes on."""
+    with Run(folder) as run:
+        found = Phase(run, name, 2, 0).restore()
+        return None if found is None else found[0]
+
+
+def test_a_missing_checkpoint_is_said_before_anything_is_cut(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    with Run(folder) as run:
+        train(run, "one", 3, False)
+    (folder / "one/last.pt").unlink()
+    before = contents(folder)
+    with pytest.raises(Damaged, match=r"one/last\.pt is missing") as caught:
+        restored(folder, "one")
+    assert caught.value.fix.endswith(f"sslcli resume {folder} --from-previous")
+    assert contents(folder) == before
+    with Run(folder) as run:
+        assert step_back(run) == ["one goes on from step 2"]
+    assert [record["step"] for record in read_records(folder)] == [1, 2]
+    assert restored(folder, "one") == 2
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_missing_checkpoint_in_the_middle(tmp_path: Path, noted: bool) -> None:
+    """Phases before it stay; it and those behind it begin anew, to the same bytes."""
+    folder = train_all(make_run(tmp_path / "run"))
+    whole = contents(folder)
+    for checkpoint in (folder / "two").iterdir():
+        checkpoint.unlink()
+    if not noted:  # as by a version that did not, or a process that died before it did
+        with Run(folder) as run:
+            run.update(trained={})
+    before = contents(folder)
+    with pytest.raises(Damaged, match=r"two/last\.pt is missing"):
+        train_all(folder)
+    assert contents(folder) == before
+    with Run(folder) as run:
+        assert step_back(run) == ["two begins anew", "three begins anew"]
+    assert contents(folder).keys() == {
+        path for path in whole if "/t" not in path[len(str(folder)) :]
+    }
+    train_all(folder)
+    assert contents(folder) == whole
+
+
+def test_a_phase_that_never_saved_begins_anew(tmp_path: Path) -> None:
+    """Its records are cut, as a killed process may have left them."""
+    folder = make_run(tmp_path / "run")
+    with Run(folder) as run:
+        train(run, "one", 2, True)
+        Phase(run, "two", 2, 0).restore()
+        run.record({"phase": "two", "step": 1})
+    with Run(folder) as run:
+        train(run, "one", 2, True)
+        train(run, "two", 1, False)
+    assert [(r["phase"], r["step"]) for r in read_records(folder)] == [
+        ("one", 1), ("one", 2), ("two", 1),
+    ]  # fmt: skip
+
+
+def test_a_finished_phase_needs_its_result_alone(tmp_path: Path) -> None:
+    """Its checkpoints may be gone, to save space: its records stay, and later phases go on."""
+    folder = train_all(make_run(tmp_path / "run"))
+    whole = (folder / "metrics.jsonl").read_bytes()
+    (folder / "two/result.json").write_text("{}")
+    for checkpoint in (folder / "two").glob("*.pt"):
+        checkpoint.unlink()
+    with Run(folder) as run:
+        train(run, "one", 2, True)
+        skip_finished(run, "two")
+        train(run, "three", 2, False)
+    assert (folder / "metrics.jsonl").read_bytes() == whole
+    (folder / "one/last.pt").write_bytes(b"")
+    with Run(folder) as run:
+        assert step_back(run) == ["one goes on from step 1", "two begins anew", "three begins anew"]
+    train_all(folder)
+    assert (folder / "metrics.jsonl").read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["../other", ".", "", "one/../../other", "{}/other"])
+def test_no_name_in_a_file_leads_out_of_the_run(tmp_path: Path, name: str) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "step-00000001.pt").touch()
+    folder = train_all(make_run(tmp_path / "run"))
+    with Run(folder) as run:
+        name = name.format(tmp_path)
+        run.update(trained={name: {}})
+        with (folder / "metrics.jsonl").open("a") as lines:
+            lines.writelines(f'{{"phase": "{each}"}}\n' for each in (name, "three"))
+        (folder / "three/last.pt").write_bytes(b"")
+        assert step_back(run) == ["three goes on from step 1"]
+    assert (other / "step-00000001.pt").exists()
+    assert (folder / "one/last.pt").exists()
