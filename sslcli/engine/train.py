@@ -87,7 +87,8 @@ def train(
 
     It ends after `periods.num_steps`, or earlier where the learner is satisfied. A step is a pure
     function of (state, seed, phase, step), so a resumed run is the same bit for bit. Raises
-    Interrupted, after saving, when a signal asks to stop; RunFailed when a loss is not finite.
+    Interrupted, after saving, when a signal asks to stop, in the last step too; RunFailed when a
+    loss is not finite.
     """
     name = type(learner).__name__
     modules = nn.ModuleDict(learner.modules()).train()
@@ -133,10 +134,12 @@ def train(
             if last or done % periods.save_every == 0 or stopped_by is not None:
                 clock.catch_up(minimize)
                 journal.save(done, last)
-            if last:
-                break
+            if last:  # what comes next may be another training: no signal may be lost
+                stopped_by = stopped_by or processes.largest(stop.signal_number or 0) or None
             if stopped_by is not None:
                 raise _interrupted(phase, done, periods.num_steps, stopped_by)
+            if last:
+                break
     return clock.images_per_second
 
 
