@@ -69,6 +69,7 @@ class Phase:
         self._folder.mkdir(parents=True, exist_ok=True)
         content: dict[str, Any] = {
             "format": FORMAT,
+            "run_started": self.run.facts.get("started"),
             "phase": self.name,
             "step": step,
             "finished": finished,
@@ -108,15 +109,27 @@ class Phase:
             self.run.cut_metrics(self.run.metrics_floor)
             return None
         content = read_checkpoint(self.last)
-        if content["phase"] != self.name:
-            message = f"{self.last} is a checkpoint of phase {content['phase']!r}"
-            raise SslcliError(message, f"put back that of {self.name!r}")
+        self._require_own(content)
         if content["finished"]:
             self.run.keep_metrics(content["metrics_size"])
         else:
             self.run.cut_metrics(content["metrics_size"])
         self._saved_step = content["step"]
         return content["step"], content["state"], content["finished"]
+
+    def _require_own(self, content: dict[str, Any]) -> None:
+        """Raises SslcliError for a checkpoint of another phase, or of another run.
+
+        The time at which a run began is its own; versions before 0.2.0 did not store it.
+        """
+        if content["phase"] != self.name:
+            message = f"{self.last} is a checkpoint of phase {content['phase']!r}"
+            raise SslcliError(message, f"put back that of {self.name!r}")
+        ours, written = self.run.facts.get("started"), content.get("run_started")
+        if None not in (ours, written) and ours != written:
+            message = f"{self.last} is another run's, begun at {written}; this one began at {ours}"
+            resume = f"sslcli resume {shell_path(self.run.folder)} --from-previous"
+            raise SslcliError(message, f"put back its own, or remove this one, then: {resume}")
 
     def note(self, step: int, total: Trained) -> None:
         """Writes the phase's progress into run.json."""

@@ -37,7 +37,9 @@ def spans(folder: Path, start: int = 0) -> dict[str, Span]:
 
 
 def _phase_of(line: bytes) -> str | None:
-    """Returns the phase of a record; None of a damaged one."""
+    """Returns the phase of a record; None of a damaged or cut off one."""
+    if not line.endswith(b"\n"):
+        return None
     try:
         name = json.loads(line)["phase"]
     except (ValueError, LookupError, TypeError):

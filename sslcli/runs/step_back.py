@@ -95,6 +95,5 @@ def _before(folder: Path, name: str, records: dict[str, Span]) -> _Position:
         position = _position(checkpoint)
         if position is not None:
             return position
-    path = folder / "metrics.jsonl"
-    size = path.stat().st_size if path.exists() else 0
-    return _Position(records[name].begin if name in records else size)
+    end = max((span.end for span in records.values()), default=0)
+    return _Position(records[name].begin if name in records else end)

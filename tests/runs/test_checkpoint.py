@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from doubles import make_run
 
-from sslcli.errors import RunFailed
+from sslcli.errors import RunFailed, SslcliError
 from sslcli.runs.checkpoint import Damaged, Phase, Trained, read_checkpoint, skip_finished
-from sslcli.runs.folder import Run, read_records
+from sslcli.runs.folder import Run, read_facts, read_records
 from sslcli.runs.step_back import step_back
 
 
@@ -159,3 +161,48 @@ def test_no_name_in_a_file_leads_out_of_the_run(tmp_path: Path, name: str) -> No
         assert step_back(run) == ["three goes on from step 1"]
     assert (other / "step-00000001.pt").exists()
     assert (folder / "one/last.pt").exists()
+
+
+def test_another_runs_checkpoint_is_refused(tmp_path: Path) -> None:
+    """Its tensors fit, but its records' bytes are others."""
+    folders = [make_run(tmp_path / name, started=started) for name, started in (("a", 1), ("b", 2))]
+    for folder in folders:
+        with Run(folder) as run:
+            train(run, "one", 2, False)
+    own = (folders[1] / "one/last.pt").read_bytes()
+    shutil.copy(folders[0] / "one/last.pt", folders[1] / "one/last.pt")
+    before = contents(folders[1])
+    with pytest.raises(SslcliError, match=r"is another run's, begun at 1; this one began at 2"):
+        restored(folders[1], "one")
+    assert contents(folders[1]) == before
+    (folders[1] / "one/last.pt").write_bytes(own)
+    assert restored(folders[1], "one") == 2
+
+
+@pytest.mark.parametrize("lacks", ["the checkpoint", "run.json"])
+def test_a_checkpoint_that_does_not_name_its_run(tmp_path: Path, lacks: str) -> None:
+    folder = make_run(tmp_path / "run")
+    with Run(folder) as run:
+        train(run, "one", 2, False)
+    last = folder / "one/last.pt"
+    if lacks == "the checkpoint":
+        content = torch.load(last)
+        del content["run_started"]
+        torch.save(content, last)
+    else:
+        facts = read_facts(folder)
+        del facts["started"]
+        (folder / "run.json").write_text(json.dumps(facts))
+    assert restored(folder, "one") == 2
+
+
+def test_records_are_not_cut_in_a_line(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    with Run(folder) as run:
+        train(run, "one", 2, False)
+    records = folder / "metrics.jsonl"
+    other = records.read_bytes().replace(b'"one"', b'"one", "loss": 0.123')
+    records.write_bytes(other)
+    with pytest.raises(SslcliError, match=r"metrics\.jsonl: no record ends at byte \d+"):
+        restored(folder, "one")
+    assert records.read_bytes() == other
