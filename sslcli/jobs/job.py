@@ -160,13 +160,36 @@ def _with_moved_data(config: Any, root: str | None) -> Any:
     return replace(config, data=moved(config.data, root))
 
 
-def _require_resumable(
-    folder: Path, facts: dict[str, Any], config: Any, accept_changed_code: bool
-) -> None:
+def move_data(folder: Path, root: str) -> None:
+    """Notes in run.json that an unfinished run's data are now at `root`.
+
+    Raises SslcliError where nothing is there; run.json then stays as it was.
+    """
+    data = saved_config(folder)[1].data
+    if data is None:  # those of the run that it evaluates
+        now = Path(root).expanduser().absolute()
+        is_there, noted = now.exists(), str(now)
+    else:
+        data = moved(data, root)
+        is_there, noted = data.is_there(), data.root
+    if not is_there:
+        fix = f"say where they are: sslcli resume {shell_path(folder)} --data-root FOLDER"
+        raise SslcliError(f"there are no data at {noted}", fix)
+    with Run(folder) as run:
+        run.update(data_root=noted)
+
+
+def require_unfinished(folder: Path, facts: dict[str, Any]) -> None:
     if facts.get("status") == "finished":
         raise SslcliError(
             f"{folder} is finished", f"run it again: sslcli rerun {shell_path(folder)}"
         )
+
+
+def _require_resumable(
+    folder: Path, facts: dict[str, Any], config: Any, accept_changed_code: bool
+) -> None:
+    require_unfinished(folder, facts)
     if not accept_changed_code:
         require_same_provenance(folder, facts, config)
 
