@@ -29,6 +29,7 @@ from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
 from sslcli.saved import Saved, choices_of, read, to_config, to_yaml
+from sslcli.system import HANGUP
 from sslcli.text import first_line, shell_path
 from sslcli.trackers.table import require_trackers
 from sslcli.trained.data import moved
@@ -218,6 +219,8 @@ def _run(load_work: Callable[[], Any], config: Any, run: Run, console: Console) 
         with interrupted_by_signals(fix), console.logged(log), name_lost_processes():
             load_work().run(config, run, console)
     except Interrupted as stop:
+        if stop.signal_number == HANGUP and run.facts["status"] == "finished":
+            raise BrokenPipeError from None  # nobody reads its last words, and nothing is lost
         _record_end(run, "interrupted", stop)
         if launched_as().rank == 0:
             queue_again(stop, console)
