@@ -168,11 +168,11 @@ def move_data(folder: Path, root: str) -> None:
     """
     data = saved_config(folder)[1].data
     if data is None:  # those of the run that it evaluates
-        now = Path(root).expanduser().absolute()
-        is_there, noted = now.exists(), str(now)
+        noted = str(Path(root).expanduser().absolute())
+        is_there = Path(noted).exists()
     else:
-        data = moved(data, root)
-        is_there, noted = data.is_there(), data.root
+        now = moved(data, root)
+        noted, is_there = str(now.root), now.is_there()
     if not is_there:
         fix = f"say where they are: sslcli resume {shell_path(folder)} --data-root FOLDER"
         raise SslcliError(f"there are no data at {noted}", fix)
