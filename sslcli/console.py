@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sslcli.errors import SslcliError
-from sslcli.terminal import open_stream
+from sslcli.terminal import hung_up, open_stream
 from sslcli.text import duration, printable
 
 T = TypeVar("T")
@@ -268,9 +267,9 @@ def _job_table(jobs: Sequence[JobState], height: int) -> Table:
 
 class _Plain(RichConsole):
     def on_broken_pipe(self) -> None:
-        """Raises the BrokenPipeError again, where rich would exit with status 1."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
-        raise
+        """Stops a run; else raises the BrokenPipeError again, where rich would exit with 1."""
+        if not hung_up(self.file.fileno()):
+            raise
 
 
 def _plain_console(stream: IO[str]) -> RichConsole:

@@ -42,6 +42,13 @@ class Interrupted(SslcliError):
         self.exit_code = 128 + signal_number
 
 
+def is_out_of_memory(reason: BaseException) -> bool:
+    """Recognises a failed allocation; torch raises RuntimeError for some."""
+    said = str(reason).lower()
+    allocation = ("out of memory", "allocate memory", "could not create a primitive", "bad_alloc")
+    return isinstance(reason, MemoryError) or any(words in said for words in allocation)
+
+
 def require(condition: bool, field: str, value: object, must_be: str, fix: str) -> None:
     """Raises SslcliError unless `condition`: "<field> must be <must_be>, got <value>"."""
     if not condition:

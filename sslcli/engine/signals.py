@@ -51,10 +51,25 @@ def interrupted_by_signals(fix: str) -> Iterator[None]:
     """Makes signals from outside raise Interrupted, as Ctrl-C raises KeyboardInterrupt."""
 
     def interrupt(number: int) -> None:
-        raise Interrupted(f"stopped by signal {number}", fix, number)
+        raise _Came(number)
 
-    with _handled(FROM_OUTSIDE, interrupt):
-        yield
+    try:
+        with _handled(FROM_OUTSIDE, interrupt):
+            yield
+    except _Came as came:
+        message = f"stopped by signal {came.number}"
+        raise Interrupted(message, fix, came.number) from None
+
+
+class _Came(KeyboardInterrupt):
+    """Carries a signal out of the code that it came in.
+
+    No `except Exception` there, such as that around a picture's decoder, may take it for a fault.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from sslcli.engine.device import Compute
 from sslcli.engine.meter import Meter
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.signals import stop_requests
-from sslcli.errors import Interrupted, SslcliError
+from sslcli.errors import Interrupted, SslcliError, is_out_of_memory
 from sslcli.generators import seed_generators
 from sslcli.method import Evaluate, Learner, Progress
 from sslcli.nets.state import load_state
@@ -87,7 +87,8 @@ def train(
 
     It ends after `periods.num_steps`, or earlier where the learner is satisfied. A step is a pure
     function of (state, seed, phase, step), so a resumed run is the same bit for bit. Raises
-    Interrupted, after saving, when a signal asks to stop; RunFailed when a loss is not finite.
+    Interrupted, after saving, when a signal asks to stop, in the last step too; RunFailed when a
+    loss is not finite.
     """
     name = type(learner).__name__
     modules = nn.ModuleDict(learner.modules()).train()
@@ -133,10 +134,12 @@ def train(
             if last or done % periods.save_every == 0 or stopped_by is not None:
                 clock.catch_up(minimize)
                 journal.save(done, last)
-            if last:
-                break
+            if last:  # what comes next may be another training: no signal may be lost
+                stopped_by = stopped_by or processes.largest(stop.signal_number or 0) or None
             if stopped_by is not None:
                 raise _interrupted(phase, done, periods.num_steps, stopped_by)
+            if last:
+                break
     return clock.images_per_second
 
 
@@ -206,6 +209,8 @@ def _restore(
         minimize.load_state(state["minimize"])
         meter.load_state(state["meter"], compute.device)
     except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as reason:
+        if is_out_of_memory(reason):
+            raise
         message = f"{phase.last} does not fit what the run trains now: {first_line(reason, 1000)}"
         raise SslcliError(
             message, "put code, data and checkpoint back as they were, or start a new run"

@@ -112,8 +112,8 @@ def report(curve: LabelCurve, cells: list[Cell]) -> None:
         for name, points in means.items()
         for count, mean, _ in points
     }
-    run.finish(metrics, None, peak_memory_bytes=session.compute.peak_memory_bytes())
     evaluation = Evaluation("label-curve", str(run.folder.absolute()), config.chosen(), metrics)
     for source in config.runs:
         append_evaluation(Path(source), evaluation, console)
+    run.finish(metrics, None, peak_memory_bytes=session.compute.peak_memory_bytes())
     console.say(f"run: {run.folder}")

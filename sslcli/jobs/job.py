@@ -17,7 +17,7 @@ import yaml
 from sslcli.config import identity
 from sslcli.console import Console
 from sslcli.engine.signals import interrupted_by_signals
-from sslcli.errors import Interrupted, RunFailed, SslcliError, unknown
+from sslcli.errors import Interrupted, RunFailed, SslcliError, is_out_of_memory, unknown
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.input_files import with_absolute_files
@@ -29,6 +29,7 @@ from sslcli.processes import launched_as, name_lost_processes
 from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
 from sslcli.saved import Saved, choices_of, read, to_config, to_yaml
+from sslcli.system import HANGUP
 from sslcli.text import first_line, shell_path
 from sslcli.trackers.table import require_trackers
 from sslcli.trained.data import moved
@@ -160,13 +161,36 @@ def _with_moved_data(config: Any, root: str | None) -> Any:
     return replace(config, data=moved(config.data, root))
 
 
-def _require_resumable(
-    folder: Path, facts: dict[str, Any], config: Any, accept_changed_code: bool
-) -> None:
+def move_data(folder: Path, root: str) -> None:
+    """Notes in run.json that an unfinished run's data are now at `root`.
+
+    Raises SslcliError where nothing is there; run.json then stays as it was.
+    """
+    data = saved_config(folder)[1].data
+    if data is None:  # those of the run that it evaluates
+        noted = str(Path(root).expanduser().absolute())
+        is_there = Path(noted).exists()
+    else:
+        now = moved(data, root)
+        noted, is_there = str(now.root), now.is_there()
+    if not is_there:
+        fix = f"say where they are: sslcli resume {shell_path(folder)} --data-root FOLDER"
+        raise SslcliError(f"there are no data at {noted}", fix)
+    with Run(folder) as run:
+        run.update(data_root=noted)
+
+
+def require_unfinished(folder: Path, facts: dict[str, Any]) -> None:
     if facts.get("status") == "finished":
         raise SslcliError(
             f"{folder} is finished", f"run it again: sslcli rerun {shell_path(folder)}"
         )
+
+
+def _require_resumable(
+    folder: Path, facts: dict[str, Any], config: Any, accept_changed_code: bool
+) -> None:
+    require_unfinished(folder, facts)
     if not accept_changed_code:
         require_same_provenance(folder, facts, config)
 
@@ -195,6 +219,8 @@ def _run(load_work: Callable[[], Any], config: Any, run: Run, console: Console) 
         with interrupted_by_signals(fix), console.logged(log), name_lost_processes():
             load_work().run(config, run, console)
     except Interrupted as stop:
+        if stop.signal_number == HANGUP and run.facts["status"] == "finished":
+            raise BrokenPipeError from None  # nobody reads its last words, and nothing is lost
         _record_end(run, "interrupted", stop)
         if launched_as().rank == 0:
             queue_again(stop, console)
@@ -227,13 +253,6 @@ def _is_refusal(reason: BaseException, run: Run) -> bool:
     """Tells whether the run was asked for what cannot be done, and has nothing to go on from."""
     asked = isinstance(reason, SslcliError) and reason.exit_code == SslcliError.exit_code
     return asked and not newest_record(run.folder)
-
-
-def is_out_of_memory(reason: BaseException) -> bool:
-    """Recognises a failed allocation; torch raises RuntimeError for some."""
-    said = str(reason).lower()
-    allocation = ("out of memory", "allocate memory", "could not create a primitive", "bad_alloc")
-    return isinstance(reason, MemoryError) or any(words in said for words in allocation)
 
 
 def _record_end(run: Run, status: str, reason: BaseException) -> None:

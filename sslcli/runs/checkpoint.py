@@ -5,9 +5,7 @@ The newest is `<run>/<phase>/last.pt`, earlier ones are `step-<step>.pt`.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import os
 import shutil
 import zipfile
@@ -16,14 +14,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 import torch
 
-from sslcli.errors import RunFailed, SslcliError
+from sslcli.errors import RunFailed, SslcliError, is_out_of_memory
 from sslcli.files import replacing
 from sslcli.runs.folder import Run
+from sslcli.runs.phases import LAST, PREVIOUS, spans, without_last
 from sslcli.text import first_line, shell_path
 
 FORMAT = 2
-LAST = "last.pt"
-PREVIOUS = "step-*.pt"
 PARTS = {
     "format": int,
     "phase": str,
@@ -72,6 +69,7 @@ class Phase:
         self._folder.mkdir(parents=True, exist_ok=True)
         content: dict[str, Any] = {
             "format": FORMAT,
+            "run_started": self.run.facts.get("started"),
             "phase": self.name,
             "step": step,
             "finished": finished,
@@ -98,22 +96,40 @@ class Phase:
         """Returns the last checkpoint's step and state and whether the phase is finished.
 
         None without one. Cuts the records after it; after a finished phase, later phases do so.
+        Raises Damaged where the checkpoint is missing, before any record is cut.
         """
         for torn in self._folder.glob(f".{LAST}.*.tmp"):  # a process died while it wrote
             torn.unlink()
         if not self.last.exists():
+            noted = self.run.facts.get("trained", {})
+            if self.name in without_last(self.run.folder, noted, self.run.metrics_floor):
+                raise _damaged(
+                    f"{self.last} is missing, and the run has saved it before", self.last
+                )
             self.run.cut_metrics(self.run.metrics_floor)
             return None
         content = read_checkpoint(self.last)
-        if content["phase"] != self.name:
-            message = f"{self.last} is a checkpoint of phase {content['phase']!r}"
-            raise SslcliError(message, f"put back that of {self.name!r}")
+        self._require_own(content)
         if content["finished"]:
             self.run.keep_metrics(content["metrics_size"])
         else:
             self.run.cut_metrics(content["metrics_size"])
         self._saved_step = content["step"]
         return content["step"], content["state"], content["finished"]
+
+    def _require_own(self, content: dict[str, Any]) -> None:
+        """Raises SslcliError for a checkpoint of another phase, or of another run.
+
+        The time at which a run began is its own; versions before 0.2.0 did not store it.
+        """
+        if content["phase"] != self.name:
+            message = f"{self.last} is a checkpoint of phase {content['phase']!r}"
+            raise SslcliError(message, f"put back that of {self.name!r}")
+        ours, written = self.run.facts.get("started"), content.get("run_started")
+        if None not in (ours, written) and ours != written:
+            message = f"{self.last} is another run's, begun at {written}; this one began at {ours}"
+            resume = f"sslcli resume {shell_path(self.run.folder)} --from-previous"
+            raise SslcliError(message, f"put back its own, or remove this one, then: {resume}")
 
     def note(self, step: int, total: Trained) -> None:
         """Writes the phase's progress into run.json."""
@@ -141,27 +157,30 @@ class Phase:
 
 
 def skip_finished(run: Run, phase: str) -> None:
-    """Protects a finished phase's records from being cut by later phases."""
+    """Protects a finished phase's records from being cut by later phases.
+
+    Its result is there, so its checkpoint may be missing.
+    """
     last = run.folder / phase / LAST
     if last.exists():
         run.keep_metrics(read_checkpoint(last)["metrics_size"])
+    else:
+        records = spans(run.folder, run.metrics_floor).get(phase)
+        run.keep_metrics(run.metrics_floor if records is None else records.end)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint; raises Damaged, or SslcliError for another format."""
-    written = io.BytesIO(path.read_bytes())
+    """Reads a checkpoint; raises Damaged, or SslcliError for another format.
+
+    Raises RunFailed where memory runs out: that tells nothing about the file.
+    """
     try:
-        _require_whole(written)
-        content = torch.load(written, map_location="cpu", weights_only=True)
-    except Exception as reason:  # zipfile, pickle and torch may raise anything
-        run = next(
-            (folder for folder in path.parents if (folder / "run.json").exists()), path.parent
-        )
-        message = f"{path} cannot be read as a checkpoint ({first_line(reason, 100)})"
-        raise Damaged(
-            message,
-            f"go on from the one before it: sslcli resume {shell_path(run)} --from-previous",
-        ) from None
+        content = _unpacked(path)
+    except (MemoryError, RuntimeError) as reason:
+        if not is_out_of_memory(reason):
+            raise
+        message = f"memory ran out while {path} was read: {first_line(reason, 100)}"
+        raise RunFailed(message, "free memory, then try again; the file stays as it is") from reason
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         kind = content.get("format") if isinstance(content, dict) else type(content).__name__
         message = (
@@ -182,6 +201,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def _unpacked(path: Path) -> Any:
+    """Returns what a checkpoint holds; raises Damaged where it cannot be read."""
+    written = io.BytesIO(path.read_bytes())
+    try:
+        _require_whole(written)
+        return torch.load(written, map_location="cpu", weights_only=True)
+    except Exception as reason:  # zipfile, pickle and torch may raise anything
+        if is_out_of_memory(reason):
+            raise
+        message = f"{path} cannot be read as a checkpoint ({first_line(reason, 100)})"
+        raise _damaged(message, path) from None
+
+
+def _damaged(message: str, path: Path) -> Damaged:
+    run = next((folder for folder in path.parents if (folder / "run.json").exists()), path.parent)
+    resume = f"sslcli resume {shell_path(run)} --from-previous"
+    return Damaged(message, f"go on from the one before it: {resume}")
+
+
 def _require_whole(written: BinaryIO) -> None:
     """Raises ValueError where a byte does not match the archive's checksums.
 
@@ -192,71 +230,3 @@ def _require_whole(written: BinaryIO) -> None:
     if broken is not None:
         raise ValueError(f"the checksum of its part {broken} is wrong")
     written.seek(0)
-
-
-def step_back(run: Run) -> list[str]:
-    """Replaces a run's damaged checkpoints by earlier ones; returns a report.
-
-    The report is a list of sentences. A phase goes back to its newest readable checkpoint, or to
-    its beginning, and later phases are trained again. Only time is lost: a step is a pure function
-    of what came before. Raises SslcliError where no checkpoint is damaged.
-    """
-    sizes = {last: _metrics_size(last) for last in sorted(run.folder.rglob(LAST))}
-    earlier = {
-        last: _before(run.folder, last.parent) for last, size in sizes.items() if size is None
-    }
-    if not earlier:
-        message = (
-            f"every checkpoint of {run.folder} can be read: there is nothing to step back from"
-        )
-        raise SslcliError(
-            message, f"leave --from-previous out: sslcli resume {shell_path(run.folder)}"
-        )
-    kept = min(size for size, _ in earlier.values())
-
-    run.update(status="interrupted")
-    said = []
-    for last, size in sizes.items():
-        if size is not None and size <= kept:
-            continue
-        begin, checkpoint = earlier.get(last, (size, None))
-        phase = last.parent.relative_to(run.folder)
-        if checkpoint is not None and begin == kept:
-            checkpoint.replace(last)
-            said.append(f"{phase} goes on from step {read_checkpoint(last)['step']}")
-        else:
-            shutil.rmtree(last.parent)
-            said.append(f"{phase} begins anew")
-    return said
-
-
-def _before(folder: Path, phase: Path) -> tuple[int, Path | None]:
-    """Returns a phase's newest readable earlier checkpoint, after its records' bytes.
-
-    Without one it is None, and the phase starts from its beginning.
-    """
-    for checkpoint in sorted(phase.glob(PREVIOUS), reverse=True):
-        size = _metrics_size(checkpoint)
-        if size is not None:
-            return size, checkpoint
-    return _records_before(folder, phase), None
-
-
-def _metrics_size(path: Path) -> int | None:
-    """Returns the bytes of metrics.jsonl at a checkpoint; None where it is damaged."""
-    try:
-        return int(read_checkpoint(path)["metrics_size"])
-    except Damaged:
-        return None
-
-
-def _records_before(folder: Path, phase: Path) -> int:
-    """Returns the bytes of metrics.jsonl before the phase's first record."""
-    size = 0
-    path = folder / "metrics.jsonl"
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
-        with contextlib.suppress(ValueError):
-            if json.loads(line).get("phase") == phase.relative_to(folder).as_posix():
-                break
-        size += len(line)
-    return size

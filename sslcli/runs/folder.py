@@ -160,7 +160,7 @@ class Run:
     def keep_metrics(self, size: int) -> None:
         """Protects the first `size` bytes of the records from `cut_metrics`.
 
-        Raises SslcliError where the file has fewer bytes.
+        Raises SslcliError where the file has fewer bytes, or no record ends there.
         """
         path = self.folder / "metrics.jsonl"
         present = path.stat().st_size if path.exists() else 0
@@ -170,7 +170,19 @@ class Run:
                 f"but the checkpoint was saved after {size}: records are missing"
             )
             raise SslcliError(message, "restore the file from a copy, or start a new run")
+        if size and not _ends_line(path, size):
+            message = f"{path}: no record ends at byte {size}, where the checkpoint was saved"
+            raise SslcliError(
+                message, "put back the run's own file and checkpoint, or start a new run"
+            )
         self.metrics_floor = size
+
+
+def _ends_line(path: Path, size: int) -> bool:
+    """Tells whether the first `size` bytes of a file end with a line."""
+    with path.open("rb") as file:
+        file.seek(size - 1)
+        return file.read(1) == b"\n"
 
 
 def _remove_torn_files(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sslcli.console import Console
 from sslcli.errors import SslcliError
-from sslcli.jobs.job import resume
+from sslcli.jobs.job import move_data, require_unfinished, resume
 from sslcli.jobs.sweep import accept_changed_code, resume_sweep
 from sslcli.jobs.sweep_results import find_sweep
 from sslcli.processes import launched_as
@@ -31,7 +31,7 @@ def main(arguments: list[str], console: Console) -> int:
     parser.add_argument(
         "--from-previous",
         action="store_true",
-        help="where the last checkpoint is damaged: continue from the one before it, "
+        help="where the last checkpoint is damaged or missing: continue from the one before it, "
         "or the phase's beginning",
     )
     parser.add_argument(
@@ -66,16 +66,17 @@ def main(arguments: list[str], console: Console) -> int:
     is_rank0 = launched_as().rank == 0
     if given.from_previous and is_rank0:
         # Imports torch, which help and errors must not wait for.
-        from sslcli.runs.checkpoint import step_back
+        from sslcli.runs.step_back import step_back
 
         with Run(folder) as run:
             for sentence in step_back(run):
                 console.say(sentence)
-    if given.allow_changed_data and is_rank0:
-        with Run(folder) as run:
-            allow_changed_data(run)
-    if given.data_root and is_rank0:
-        with Run(folder) as run:
-            run.update(data_root=str(Path(given.data_root).expanduser().absolute()))
+    if is_rank0:
+        require_unfinished(folder, read_facts(folder))  # before the run is changed
+        if given.data_root:
+            move_data(folder, given.data_root)
+        if given.allow_changed_data:
+            with Run(folder) as run:
+                allow_changed_data(run)
     resume(folder, console, given.accept_changed_code)
     return 0

@@ -27,7 +27,13 @@ def make(made: Path, here: Path) -> Callable[[str], Path]:
         folder.mkdir()
         shutil.copy(made / "config.yaml", folder)
         shutil.copy(made / "encoder.json", folder)
-        told = {**facts(made), "status": "interrupted", "metrics": {}, "validation": None}
+        told = {
+            **facts(made),
+            "status": "interrupted",
+            "metrics": {},
+            "validation": None,
+            "trained": {},
+        }
         (folder / "run.json").write_text(json.dumps(told))
         return folder
 

@@ -37,9 +37,10 @@ from sslcli.experiments.session import Session, open_session
 from sslcli.jobs.job import resume
 from sslcli.jobs.sweep import finish_sweep, sweep_lock_and_display
 from sslcli.report.frame import Html
-from sslcli.runs.checkpoint import Phase, read_checkpoint, step_back
+from sslcli.runs.checkpoint import Phase, read_checkpoint
 from sslcli.runs.diagnostics import read_diagnostics
 from sslcli.runs.folder import Run
+from sslcli.runs.step_back import step_back
 from sslcli.runs.summary import Summary, summaries
 from sslcli.tools import rerun
 from sslcli.tools.report.run_page import run_report

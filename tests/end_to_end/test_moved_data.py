@@ -7,10 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from doubles import TINY_WITHOUT_LIMIT, Killed, Sslcli, facts, only_run, records
+from doubles import (
+    TINY_WITHOUT_LIMIT,
+    Killed,
+    Sslcli,
+    facts,
+    only_run,
+    records,
+    require_two_lines,
+)
+from finished import finished_run, write_photos
 from PIL import Image
 
 from sslcli.console import TrainingLines
+from sslcli.methods.simclr import SimCLRConfig
+from sslcli.nets.encoder_config import ConvNetConfig
+from sslcli.runs.folder import Run
 
 
 def write_pictures(folder: Path, seed: int = 0) -> Path:
@@ -33,6 +45,23 @@ def words(tmp_path: Path) -> list[str]:
 
 def moved(tmp_path: Path) -> Path:
     return Path(shutil.move(tmp_path / "photos", tmp_path / "elsewhere 2024_01"))
+
+
+@pytest.mark.parametrize("status", ["finished", "interrupted"])
+def test_a_refused_place_is_not_noted(sslcli: Sslcli, tmp_path: Path, status: str) -> None:
+    """Later evaluations would look there."""
+    run = finished_run(
+        tmp_path / "run", write_photos(tmp_path), SimCLRConfig(), ConvNetConfig(width=4)
+    )
+    with Run(run) as opened:
+        opened.update(status=status)
+    before = facts(run)
+    nowhere = str(tmp_path / "nowhere.npz")
+    outcome = sslcli("resume", str(run), "--data-root", nowhere, "--allow-changed-data")
+    assert outcome.status == 2
+    finished = status == "finished"
+    require_two_lines(outcome, "is finished" if finished else f"there are no data at {nowhere}")
+    assert facts(run) == before
 
 
 @pytest.mark.slow

@@ -118,11 +118,28 @@ def test_a_signal_ends_it_after_the_step_and_saved(number: signal.Signals) -> No
     assert signal.getsignal(number) is before
 
 
-def test_a_signal_in_the_last_step_comes_too_late() -> None:
+@pytest.mark.parametrize("when", ["in the step", "while it is evaluated", "while it is saved"])
+def test_a_signal_in_the_last_step_is_not_lost(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another training may follow, which would go on until it is killed. It is saved as finished."""
     training = Training()
-    training.learner.during = lambda step: step == 7 and signal.raise_signal(signal.SIGTERM)
-    training.run()
+
+    def come(given: object = 7) -> None:
+        if given in (7, 8):
+            signal.raise_signal(signal.SIGTERM)
+
+    if when == "in the step":
+        training.learner.during = come
+    elif when == "while it is evaluated":
+        training.evaluating = come
+    else:
+        note = training.notes.note
+        monkeypatch.setattr(training.notes, "note", lambda *given: (note(*given), come()))
+    with pytest.raises(Interrupted, match="after step 8 of 8; everything is saved"):
+        training.run()
     assert training.notes.events[-2] == ("save", 8, True)
+    resumed = Training(training.notes)
+    resumed.run()
+    assert training.at("train_step") == list(range(8)), "no step is done again"
 
 
 def test_a_second_signal_ends_it_at_once() -> None:

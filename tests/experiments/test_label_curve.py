@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from doubles import TINY_WITHOUT_LIMIT, Killed, Sslcli, Steps, facts, only_run, records
 
-from sslcli.runs.evaluations import read_evaluations
+from sslcli.console import Console
+from sslcli.experiments import label_curve_report
+from sslcli.runs.evaluations import Evaluation, read_evaluations
 from sslcli.runs.results import read_results
 
 FEW = [
@@ -107,6 +109,25 @@ def test_stopped_it_measures_what_is_missing(
     assert json.loads((cut / "results.json").read_text()) == json.loads(
         (whole / "results.json").read_text()
     )
+
+
+def test_killed_at_its_very_end_it_is_noted_once(
+    sslcli: Sslcli, coloured: Path, tmp_path: Path
+) -> None:
+    real = label_curve_report.append_evaluation
+
+    def noted_and_killed(source: Path, evaluation: Evaluation, console: Console) -> None:
+        real(source, evaluation, console)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patches, pytest.raises(Killed):
+        patches.setattr(label_curve_report, "append_evaluation", noted_and_killed)
+        sslcli("label-curve", f"run={coloured}", *FEW, "subsets=1", "kinds=[raw_pixels]")
+    run = only_run(tmp_path / "outputs/label-curve")
+    outcome = sslcli("resume", str(run))
+    assert outcome.status == 0, outcome.err
+    found = [each for each in read_evaluations(coloured)[0] if Path(each.run) == run.absolute()]
+    assert [each.metrics for each in found] == [facts(run)["metrics"]]
 
 
 @pytest.mark.slow

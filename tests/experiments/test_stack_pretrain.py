@@ -56,8 +56,9 @@ def plain(content: Any) -> Any:
     if isinstance(content, torch.Tensor):
         return content.tolist()
     if isinstance(content, dict):
-        # Of the bytes of records, how many the clock's digits are.
-        return {key: plain(value) for key, value in content.items() if key != "metrics_size"}
+        # Of the bytes of records, how many the clock's digits are; and when the run began.
+        others = ("metrics_size", "run_started")
+        return {key: plain(value) for key, value in content.items() if key not in others}
     return [plain(value) for value in content] if isinstance(content, list | tuple) else content
 
 

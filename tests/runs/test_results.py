@@ -156,6 +156,21 @@ def test_other_results_of_0_1_0_are_read(
     assert read_results(tmp_path) == results
 
 
+def test_a_torn_line_swallows_no_evaluation(tmp_path: Path) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    (tmp_path / "evaluations.jsonl").write_text('{"command": "linear-eval", "run": "/x", "set')
+    evaluation = Evaluation("finetune", "/y", {"labels": 1.0}, {"top1": 0.9})
+    append_evaluation(tmp_path, evaluation, Console(out, err))
+    torn = ["line 1 of evaluations.jsonl cannot be read"]
+    assert read_evaluations(tmp_path) == ([evaluation], torn)
+    again = replace(evaluation, metrics={"top1": 0.8})
+    other = replace(evaluation, settings={"labels": 0.1})
+    for later in (other, again):
+        append_evaluation(tmp_path, later, Console(out, err))
+    assert read_evaluations(tmp_path) == ([other, again], torn)
+    assert err.getvalue() == ""
+
+
 def test_evaluations_are_read_back_and_a_damaged_line_is_named(tmp_path: Path) -> None:
     assert read_evaluations(tmp_path) == ([], [])
     evaluation = Evaluation("finetune", "/b", {"labels": 0.1, "init": "run"}, {"top1": 0.5})
@@ -169,7 +184,6 @@ def test_evaluations_are_read_back_and_a_damaged_line_is_named(tmp_path: Path) -
     assert evaluations == [
         evaluation,
         Evaluation("linear-eval", "/c", {"labels": 1.0, "seed": 0}, {"top1": 0.25}),
-        evaluation,
-    ]
+    ], "what is appended again, as its run was resumed, is there once"
     assert unreadable == [f"line {n} of evaluations.jsonl cannot be read" for n in (3, 4)]
     assert err.getvalue() == ""
