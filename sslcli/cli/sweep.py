@@ -21,6 +21,7 @@ from sslcli.cli.words import require_text, split_words
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.jobs import sweep as sweeping
+from sslcli.jobs.sweep_folder import open_sweep
 from sslcli.processes import launched_as
 from sslcli.text import hydra_quoted
 
@@ -54,7 +55,7 @@ def run_sweep(command: str, words: list[str], debug: bool) -> int:
         named = any(word.startswith("hydra.sweep.dir=") for word in words)
         chosen = Path(composed.hydra.sweep.dir) if named else None
         outputs = Path(composed.runtime.outputs).expanduser()
-    sweep = sweeping.open_sweep(outputs, command, words, planned, chosen)
+    sweep = open_sweep(outputs, command, words, planned, chosen)
     words = [*_sweeper_words(overrides), *words]
     try:
         with sweeping.sweep_lock_and_display(sweep, console):

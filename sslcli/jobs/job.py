@@ -44,6 +44,7 @@ def start(
     _require_fit_for_processes(command)
     if launched_as().rank:
         return _follow(command, config)
+    config = resolved(command, config)
     before = begun_before(command, config, overrides) if folder is None else None
     if before is not None and read_facts(before).get("status") == "finished":
         console.say(f"finished before this job was queued again: {before}")

@@ -16,10 +16,8 @@ machine: jobs share nothing but the folder.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
 import signal
 import threading
 import time
@@ -34,7 +32,7 @@ from sslcli.errors import Interrupted, RunFailed, SslcliError
 from sslcli.files import write_atomically
 from sslcli.input_files import file_hashes
 from sslcli.jobs.changed_code import note_provenance
-from sslcli.jobs.job import create, refused_by_system, resolved, saved_config
+from sslcli.jobs.job import create, resolved, saved_config
 from sslcli.jobs.job_state import states
 from sslcli.jobs.own_device import own_device
 from sslcli.jobs.process import POLL, call, continue_run
@@ -45,68 +43,13 @@ from sslcli.jobs.sweep_results import (
     read_sweep,
     refused_file,
     write_and_print_results,
-    write_sweep,
 )
-from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
 from sslcli.runs.lock import LOCK_FILE, Lock, is_open
 from sslcli.runs.summary import Summary
 from sslcli.text import hydra_quoted, shell_path
 
 STOP_FILE = ".stop"
-MULTIRUN = ("-m", "--multirun")
-
-
-def open_sweep(
-    outputs: Path,
-    command: str,
-    words: list[str],
-    planned: list[list[str]],
-    folder: Path | None = None,
-) -> Path:
-    """Returns the folder of the sweep that `words` describe, with sweep.json written.
-
-    That is `folder`, or the newest one of the same words under `outputs`, or a new one. `planned`:
-    the overrides of every job; empty where the sweeper chooses them one by one.
-    """
-    identifying = [command, *identifying_words(words)]
-    try:
-        folder = folder or _folder_for(identifying, outputs / command / "sweeps")
-        folder.mkdir(parents=True, exist_ok=True)
-        before: dict[str, Any] = {"started": time.time()}
-        before = read_sweep(folder) if (folder / SWEEP_FILE).exists() else before
-        if "command" in before and _identifying(before) != identifying:
-            other = f"{before['command']} {' '.join(before['words'])}"
-            message = f"{folder} is the sweep of other words: {other}"
-            raise SslcliError(message, "choose another hydra.sweep.dir, or none")
-        typed = [word for word in words if not word.startswith("hydra.sweep.dir=")]
-        now = {"command": command, "words": typed, "cwd": str(Path.cwd()), "planned": planned}
-        write_sweep(folder, {**before, **now})
-    except OSError as reason:
-        raise refused_by_system(
-            reason, "set runtime.outputs to a folder that can be written"
-        ) from reason
-    return folder
-
-
-def _identifying(saved: dict[str, Any]) -> list[str]:
-    return [saved["command"], *identifying_words(saved["words"])]
-
-
-def _folder_for(identifying: list[str], parent: Path) -> Path:
-    digest = hashlib.sha256(json.dumps(identifying).encode()).hexdigest()[:8]
-    earlier = sorted(parent.glob(f"*-{digest}")) if parent.is_dir() else []
-    name = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{digest}"
-    return earlier[-1] if earlier else new_folder(parent, name)
-
-
-def identifying_words(words: list[str]) -> list[str]:
-    """Returns the words that identify a sweep: those that change its results.
-
-    `runtime.precision` is one of them; other words of `runtime` only say where and how it runs.
-    """
-    where_and_how = re.compile(r"runtime\.(?!precision=)|hydra[./]")
-    return [word for word in words if not where_and_how.match(word) and word not in MULTIRUN]
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from doubles import TINY, Sslcli, facts, only_run, records
+import yaml
+from doubles import TINY, Sslcli, facts, only_run, records, require_refused
 
 from sslcli.console import TrainingLines
 from sslcli.jobs.requeue import begun_before
@@ -92,3 +93,18 @@ def test_only_a_job_that_was_queued_again_looks_for_its_run() -> None:
     job = {"SLURM_JOB_ID": "77"}
     for environment in ({}, job, {**job, "SLURM_RESTART_COUNT": "0"}):
         assert begun_before("pretrain", None, [], environment) is None
+
+
+def test_the_same_words_in_another_folder_are_another_run(
+    sslcli: Sslcli, job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has no pictures, and so ends as it begins."""
+    words = ["pretrain", "data=folder", "data.root=pics", f"runtime.outputs={tmp_path / 'outputs'}"]
+    for name, restarts in (("ours", "0"), ("theirs", "1"), ("ours", "2")):
+        (tmp_path / name / "pics").mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(tmp_path / name)
+        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+        require_refused(sslcli(*words), f"{tmp_path / name / 'pics'}")
+    configs = (tmp_path / "outputs").rglob("config.yaml")
+    roots = [yaml.safe_load(config.read_text())["data"]["root"] for config in configs]
+    assert sorted(roots) == [str(tmp_path / name / "pics") for name in ("ours", "theirs")]

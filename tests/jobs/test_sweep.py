@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
-from doubles import TINY, Sslcli, facts
+from doubles import TINY, Sslcli, facts, require_refused
 from hydra.types import RunMode
 from sweeps import ACCURACY, Processes, only_sweep, told
 
 from sslcli.cli.compose import config_loader, register
 from sslcli.cli.sweep import jobs_planned
-from sslcli.jobs.sweep import identifying_words
+from sslcli.jobs.sweep_folder import identifying_words
 from sslcli.runs.folder import Run
 from sslcli.runs.lock import Lock
 from sslcli.text import hydra_quoted
@@ -193,6 +193,52 @@ def test_a_folder_of_the_users_survives_words_that_are_refused(
     outcome = sslcli("pretrain", "-m", "method=simclr,typo", f"hydra.sweep.dir={mine}")
     assert outcome.status == 2
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+
+
+def test_the_same_words_in_another_folder_are_another_sweep(
+    sslcli: Sslcli, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ours", "theirs"):
+        (tmp_path / name / "pics").mkdir(parents=True)
+    words = ["pretrain", "-m", "data=folder", "data.root=pics", "seed=0,1"]
+    words.append(f"runtime.outputs={tmp_path / 'outputs'}")
+    processes.ending = lambda run, config: -signal.SIGKILL
+    monkeypatch.chdir(tmp_path / "ours")
+    sslcli(*words)
+    ours = only_sweep(tmp_path)
+    before = told(tmp_path)
+    processes.ending = processes.finishes
+    monkeypatch.chdir(tmp_path / "theirs")
+    assert sslcli(*words).status == 0
+    (theirs,) = {path.parent for path in tmp_path.rglob("sweep.json")} - {ours}
+    for sweep, name in ((ours, "ours"), (theirs, "theirs")):
+        jobs = sorted(sweep.glob("0*-*/config.yaml"))
+        roots = [yaml.safe_load(job.read_text())["data"]["root"] for job in jobs]
+        assert roots == [str(tmp_path / name / "pics")] * 2
+    refused = sslcli(*words, f"hydra.sweep.dir={ours}")
+    fix = require_refused(refused, f"{ours} is the sweep of another folder", "/ours")
+    assert f"sslcli resume {ours}; or choose another hydra.sweep.dir" in fix
+    assert told(ours) == before
+
+    processes.began.clear()
+    monkeypatch.chdir(tmp_path / "ours")
+    assert sslcli(*words).status == 0
+    assert processes.began == ["000", "001"], "here it is theirs no more"
+    assert {job["status"] for job in told(ours)["jobs"]} == {"finished"}
+    assert len(list(ours.parent.iterdir())) == 2
+
+
+def test_a_sweep_whose_folder_was_moved_goes_on_there(
+    sslcli: Sslcli, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    assert sslcli("pretrain", "-m", "seed=0,1").status == 0
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "project").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert "finished already: 000, 001" in sslcli("pretrain", "-m", "seed=0,1").out
+    assert told(tmp_path)["cwd"] == str(tmp_path / "moved")
 
 
 @pytest.mark.slow
