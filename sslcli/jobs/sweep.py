@@ -206,7 +206,7 @@ def _job_folder(sweep: Path, number: int, command: str, words: list[str], config
 def accept_changed_code(sweep: Path) -> None:
     """Lets every job that is not finished go on with the code as it is now."""
     for job in jobs_of(sweep):
-        if job.run is not None and job.status not in ("finished", "running"):
+        if job.run is not None and job.run.status not in ("finished", "running"):
             with Run(job.run.folder) as run:
                 note_provenance(run, *saved_config(job.run.folder))
 

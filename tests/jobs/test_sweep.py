@@ -255,6 +255,7 @@ def test_the_same_words_that_mean_another_run_are_no_repetition(
     assert sslcli(*words).status == 0
     assert sslcli("pretrain", *TINY, "epochs=1", "seed=1", "runtime.outputs=outputs").status == 0
     outcome = sslcli(*words)
-    assert outcome.status == 1
+    assert outcome.status == 2, "all were refused"
+    assert "error: 2 of 2 jobs did not finish: 000, 001" in outcome.err
     assert "was started as another experiment" in outcome.err
     assert len(processes.began) == 2
