@@ -165,26 +165,32 @@ def run_job(
 ) -> Path | None:
     """Runs the rest of a job in a process of its own, and returns its folder.
 
-    Returns None where the sweep is being stopped, or where `config()` raised SslcliError, which is
-    written as the job's refusal. `at_once`: how many jobs the launcher runs here at a time.
+    Returns None where the sweep is being stopped, or where `config()`, the job or its folder
+    raised SslcliError, which is written as the job's refusal. `at_once`: how many jobs the
+    launcher runs here at a time.
     """
     with _stoppable(sweep) as stopping:
         if stopping():
             return None
         try:
             folder = _job_folder(sweep, number, command, words, config())
+            refused_file(sweep, number).unlink(missing_ok=True)
+            return _finished(folder, stopping, at_once)
         except SslcliError as error:
             refusal = {"words": words, "error": error.message, "fix": error.fix}
             write_atomically(refused_file(sweep, number), json.dumps(refusal, indent=2).encode())
             return None
-        refused_file(sweep, number).unlink(missing_ok=True)
-        while is_open(folder):  # its sweep was killed, and the job still runs
-            if stopping():
-                return None
-            time.sleep(POLL)
-        if read_facts(folder).get("status") != "finished":
-            with own_device(sweep, at_once) as environment:
-                continue_run(folder, stopping, at_once, environment)
+
+
+def _finished(folder: Path, stopping: Callable[[], bool], at_once: int) -> Path | None:
+    """Runs the rest of a job; None where the sweep is stopped while another process works on it."""
+    while is_open(folder):  # its sweep was killed, and the job still runs
+        if stopping():
+            return None
+        time.sleep(POLL)
+    if read_facts(folder).get("status") != "finished":
+        with own_device(folder.parent, at_once) as environment:
+            continue_run(folder, stopping, at_once, environment)
     return folder
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from doubles import TINY, Sslcli, facts, require_refused
+from doubles import TINY, Sslcli, facts, require_refused, require_two_lines
 from hydra.types import RunMode
 from sweeps import ACCURACY, Processes, only_sweep, told
 
@@ -193,6 +193,26 @@ def test_a_folder_of_the_users_survives_words_that_are_refused(
     outcome = sslcli("pretrain", "-m", "method=simclr,typo", f"hydra.sweep.dir={mine}")
     assert outcome.status == 2
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+
+
+def test_a_job_whose_facts_are_damaged_stops_no_other(
+    sslcli: Sslcli, processes: Processes, tmp_path: Path
+) -> None:
+    processes.ending = lambda run, config: -signal.SIGKILL
+    sslcli("pretrain", "-m", "seed=0,1")
+    damaged = next(only_sweep(tmp_path).glob("000-*/run.json"))
+    whole = damaged.read_text()
+    damaged.write_text(whole[:40])
+    processes.ending = processes.finishes
+    outcome = sslcli("pretrain", "-m", "seed=0,1")
+    assert outcome.status == 1
+    require_two_lines(outcome, "1 of 2 jobs did not finish: 000")
+    where = damaged.relative_to(tmp_path)
+    assert f"warning: job 000 (seed=0) refused: {where} cannot be read" in outcome.err
+    assert "1/2" in outcome.out
+    assert [job["status"] for job in told(tmp_path)["jobs"]] == ["refused", "finished"]
+    damaged.write_text(whole)
+    assert sslcli("pretrain", "-m", "seed=0,1").status == 0
 
 
 def test_the_same_words_in_another_folder_are_another_sweep(
