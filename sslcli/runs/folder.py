@@ -203,7 +203,12 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise SslcliError(
             f"{folder} is not a run: it has no run.json", "`sslcli runs` lists the runs"
         ) from None
-    except (ValueError, UnicodeDecodeError) as reason:
+    except OSError as reason:
+        message = f"{path} cannot be read: {reason.strerror or reason}"
+        raise SslcliError(
+            message, "make it a file that you may read, or move its folder away"
+        ) from None
+    except ValueError as reason:
         raise _unreadable(path, str(reason)) from None
     if not isinstance(facts, dict):
         raise _unreadable(path, "it holds no facts")

@@ -106,7 +106,7 @@ def test_a_job_that_ran_and_was_refused_since_is_one_row(
         ("001", "finished", "seed=1"),
     ]
     assert [state.newest for state in states(jobs)] == [refusal["error"], "knn accuracy 0.55"]
-    with pytest.raises(RunFailed, match="^1 of 2 jobs did not finish: 000$"):
+    with pytest.raises(RunFailed, match=r"^1 of 2 jobs did not finish: 000$"):
         finish_sweep(sweep, None, Console())
     assert "all jobs       1/2" in capsys.readouterr().out
     assert [job["folder"][:3] for job in told(sweep)["jobs"]] == ["000", "001"]
