@@ -75,7 +75,8 @@ class LabelCurve:
             session, given = open_given("label-curve", run, config, console)
             sources = [given]
         else:
-            sources = [config.read(Path(name)) for name in config.runs]
+            # A link that is put elsewhere meanwhile must not change what later cells measure.
+            sources = [config.read(Path(name).resolve()) for name in config.runs]
             session = open_evaluation(
                 "label-curve", run, sources, config.data, config.runtime, console, config.data_root
             )

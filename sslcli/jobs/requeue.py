@@ -18,6 +18,7 @@ from sslcli.config import identity
 from sslcli.console import Console
 from sslcli.errors import Interrupted, SslcliError
 from sslcli.input_files import file_hashes
+from sslcli.jobs.changed_code import encoder_changes
 from sslcli.runs.find import find_runs
 from sslcli.runs.folder import read_facts
 from sslcli.system import REQUEUE
@@ -39,14 +40,18 @@ def begun_before(
     """Returns the run that this job, before it was queued again, began by the same words.
 
     Of several, one that is not finished. None in a job that was not queued again. `config`:
-    resolved; the same words may name other data in another folder.
+    resolved; the same words may name other data in another folder, or another run by now.
     """
     job = environment.get("SLURM_JOB_ID")
     if job is None or int(environment.get("SLURM_RESTART_COUNT", "0")) == 0:
         return None
     begun = find_runs(Path(config.runtime.outputs).expanduser() / command)
     same = identity(command, config, file_hashes(config))
-    found = [run for run in begun if _is_of(run, job, words, same)]
+    found = [
+        run
+        for run in begun
+        if _is_of(run, job, words, same) and not encoder_changes(read_facts(run), config)
+    ]
     return min(found, key=lambda run: read_facts(run).get("status") == "finished", default=None)
 
 

@@ -31,7 +31,7 @@ from sslcli.engine.signals import stop_requests
 from sslcli.errors import Interrupted, RunFailed, SslcliError
 from sslcli.files import write_atomically
 from sslcli.input_files import file_hashes
-from sslcli.jobs.changed_code import note_provenance
+from sslcli.jobs.changed_code import encoder_changes, note_provenance
 from sslcli.jobs.job import create, resolved, saved_config
 from sslcli.jobs.job_state import states
 from sslcli.jobs.own_device import own_device
@@ -206,7 +206,14 @@ def _job_folder(sweep: Path, number: int, command: str, words: list[str], config
         )
         go_on = f"end it as it began: sslcli resume {shell_path(others[0])}"
         raise SslcliError(message, f"{go_on}; or start a new sweep: hydra.sweep.dir=FOLDER")
-    return folder if (folder / "run.json").exists() else create(command, config, words, folder)
+    if not (folder / "run.json").exists():
+        return create(command, config, words, folder)
+    facts = read_facts(folder)
+    changes = encoder_changes(facts, config) if facts.get("status") == "finished" else []
+    if changes:
+        message = f"{folder} evaluated another encoder than these words name: {'; '.join(changes)}"
+        raise SslcliError(message, "start a new sweep: hydra.sweep.dir=FOLDER")
+    return folder
 
 
 def accept_changed_code(sweep: Path) -> None:

@@ -35,7 +35,8 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("status", "command", "host"), str),
     **dict.fromkeys(("started", "seconds", "processor_seconds"), (int, float)),
     "verdict": list,
-    **dict.fromkeys(("choices", "code", "files", "metrics", "data", "derived", "trained"), dict),
+    **dict.fromkeys(("choices", "code", "files", "encoders", "metrics", "data"), dict),
+    **dict.fromkeys(("derived", "trained"), dict),
 }
 """The types of those entries of run.json that other code reads."""
 

@@ -186,6 +186,7 @@ def _verdict(before: Path, after: Path, console: Console) -> int:
     )
     changed = code_changes(old["code"], new["code"]) if "code" in old else []
     changed += file_changes(old.get("files", {}), new.get("files", {})) if "code" in old else []
+    changed += file_changes(old["encoders"], new["encoders"]) if "encoders" in old else []
     if difference is None and weights == _digest(after):
         compared = {"record": records, "final metric": metrics, "weight": weights}
         kinds = " and every ".join(kind for kind, values in compared.items() if values)

@@ -279,3 +279,14 @@ def test_the_same_words_that_mean_another_run_are_no_repetition(
     assert "error: 2 of 2 jobs did not finish: 000, 001" in outcome.err
     assert "was started as another experiment" in outcome.err
     assert len(processes.began) == 2
+
+    first, second = sorted(tmp_path.glob("outputs/pretrain/simclr-*/*"))
+    (tmp_path / "best").symlink_to(first)
+    words = ["linear-eval", "-m", "run=best", "seed=0,1"]
+    assert sslcli(*words).status == 0
+    (tmp_path / "best").unlink()
+    (tmp_path / "best").symlink_to(second)
+    outcome = sslcli(*words)
+    assert outcome.status == 2
+    assert f"evaluated another encoder than these words name: {tmp_path / 'best'}: " in outcome.err
+    assert len(processes.began) == 4
