@@ -13,6 +13,18 @@ from sslcli.errors import SslcliError
 from sslcli.system import is_alive, sync_folder
 
 
+def expanded(path: str | Path) -> Path:
+    """Returns the path with its `~` or `~user` as that home.
+
+    Raises SslcliError where there is none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        message = f"{str(path)!r} begins with the home of a user that is not there"
+        raise SslcliError(message, "write the whole path; ./~… is a folder of that name") from None
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces a file so that readers, and crashes, find its old or new content whole."""
     with replacing(path) as temporary:

@@ -20,6 +20,7 @@ from sslcli.cli.launch import hand_to_hydra
 from sslcli.cli.words import require_text, split_words
 from sslcli.console import Console
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.jobs import sweep as sweeping
 from sslcli.jobs.sweep_folder import open_sweep
 from sslcli.processes import launched_as
@@ -54,7 +55,7 @@ def run_sweep(command: str, words: list[str], debug: bool) -> int:
         planned = jobs_planned(composed, loader)
         named = any(word.startswith("hydra.sweep.dir=") for word in words)
         chosen = Path(composed.hydra.sweep.dir) if named else None
-        outputs = Path(composed.runtime.outputs).expanduser()
+        outputs = expanded(composed.runtime.outputs)
     sweep = open_sweep(outputs, command, words, planned, chosen)
     words = [*_sweeper_words(overrides), *words]
     try:

@@ -17,6 +17,7 @@ import yaml
 from sslcli.config import identity
 from sslcli.console import Console
 from sslcli.errors import Interrupted, SslcliError
+from sslcli.files import expanded
 from sslcli.input_files import file_hashes
 from sslcli.jobs.changed_code import encoder_changes
 from sslcli.runs.find import find_runs
@@ -45,7 +46,7 @@ def begun_before(
     job = environment.get("SLURM_JOB_ID")
     if job is None or int(environment.get("SLURM_RESTART_COUNT", "0")) == 0:
         return None
-    begun = find_runs(Path(config.runtime.outputs).expanduser() / command)
+    begun = find_runs(expanded(config.runtime.outputs) / command)
     same = identity(command, config, file_hashes(config))
     found = [
         run

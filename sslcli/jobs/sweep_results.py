@@ -19,7 +19,7 @@ import yaml
 
 from sslcli.console import Console
 from sslcli.errors import SslcliError
-from sslcli.files import write_atomically
+from sslcli.files import expanded, write_atomically
 from sslcli.jobs.job_state import Job
 from sslcli.runs.find import find_runs
 from sslcli.runs.summary import SEED, Choice, Summary, best_of, spread
@@ -74,8 +74,8 @@ def find_sweep(name: str, outputs: Path) -> Path | None:
 
     `name` is its folder, or the beginning of its folder's name or path under `outputs`.
     """
-    if (Path(name).expanduser() / SWEEP_FILE).exists():
-        return Path(name).expanduser()
+    if (expanded(name) / SWEEP_FILE).exists():
+        return expanded(name)
     fitting = []
     for path in sorted(outputs.glob(f"*/sweeps/*/{SWEEP_FILE}")):
         sweep = path.parent

@@ -17,6 +17,7 @@ from sslcli.config import flat, identity, values_of
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
+from sslcli.files import expanded
 from sslcli.input_files import file_hashes
 from sslcli.jobs.job import config_of, resolved, start
 from sslcli.nets.description import WEIGHTS
@@ -37,7 +38,7 @@ def main(arguments: list[str], console: Console) -> int:
     if (given.run is None) == (given.only is None):
         raise SslcliError("rerun needs a run, or --only and a config.yaml", "sslcli rerun last")
     before = None if given.run is None else _run_named(given.run, given.outputs)
-    saved = read(Path(given.only).expanduser() if before is None else before / "config.yaml")
+    saved = read(expanded(given.only) if before is None else before / "config.yaml")
     overrides = _overrides(before)
     changes = _changes(given.set, saved, overrides)
     # A config from elsewhere must not choose the folder for runs here.
