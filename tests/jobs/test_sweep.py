@@ -195,6 +195,11 @@ def test_a_folder_of_the_users_survives_words_that_are_refused(
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
 
 
+def test_outputs_may_have_the_name_of_a_flag(sslcli: Sslcli, processes: Processes) -> None:
+    outcome = sslcli("pretrain", "-m", "seed=0,1", "runtime.outputs=-x")
+    assert outcome.status == 0, outcome.err
+
+
 def test_a_job_whose_facts_are_damaged_stops_no_other(
     sslcli: Sslcli, processes: Processes, tmp_path: Path
 ) -> None:
