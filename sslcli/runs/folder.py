@@ -21,14 +21,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from sslcli.errors import SslcliError
-from sslcli.files import write_atomically
+from sslcli.files import TEMPORARY, write_atomically
 from sslcli.runs.lock import HOST, Lock
 
 _KINDS: dict[str, Any] = {
@@ -177,7 +176,7 @@ class Run:
 def _remove_torn_files(folder: Path) -> None:
     """Removes the temporary files of a killed process; this process holds the lock."""
     for path in folder.glob(".*.tmp"):
-        if re.fullmatch(r"\..+\.\d+\.tmp", path.name) and not path.is_dir():
+        if TEMPORARY.fullmatch(path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
 
 
