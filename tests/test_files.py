@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,6 @@ def test_what_was_left_is_removed_where_its_writer_is_surely_dead(
 ) -> None:
     here = "0123abcd"
     monkeypatch.setattr(files, "process_space", lambda: here if known else None)
-    two_days_ago = time.time() - 2 * 24 * 60 * 60
     number = "0123456789abcdef"
     for name, removed, is_old in (
         (f"{DEAD}-{here}-{number}", known, False),
@@ -52,6 +50,7 @@ def test_what_was_left_is_removed_where_its_writer_is_surely_dead(
         left = tmp_path / f".it.{name}.tmp"
         left.write_text("half")
         if is_old:
+            two_days_ago = left.stat().st_mtime - 2 * 24 * 60 * 60
             os.utime(left, (two_days_ago, two_days_ago))
         write_atomically(tmp_path / "it", b"whole")
         assert left.exists() is not removed, name
