@@ -24,7 +24,7 @@ from sslcli.engine.signals import StopRequest, stop_requests
 from sslcli.errors import Interrupted, SslcliError
 from sslcli.jobs.job_state import failure_of
 from sslcli.jobs.process import call
-from sslcli.jobs.sweep import identifying_words
+from sslcli.jobs.sweep_folder import identifying_words
 from sslcli.methods import METHODS
 from sslcli.runs.find import find_runs
 from sslcli.runs.folder import read_facts

@@ -5,12 +5,31 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from sslcli.errors import SslcliError
-from sslcli.system import is_alive, sync_folder
+from sslcli.system import is_alive, process_space, sync_folder
+
+TEMPORARY = re.compile(r"\..+\.(\d+)(?:-([0-9a-f]*)-[0-9a-f]{16})?\.tmp")
+"""Matches the names of temporary files, also those of 0.1.0, which had the process alone."""
+DAY = 24 * 60 * 60
+
+
+def expanded(path: str | Path) -> Path:
+    """Returns the path with its `~` or `~user` as that home.
+
+    Raises SslcliError where there is none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        message = f"{str(path)!r} begins with the home of a user that is not there"
+        raise SslcliError(message, "write the whole path; ./~… is a folder of that name") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -28,8 +47,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     # Cut, because a name that is as long as names may be leaves no room for more.
     short = path.name[:50]
     remove_abandoned(path.parent, short)
-    temporary = path.with_name(f".{short}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    temporary = path.with_name(_temporary_name(short))
     try:
         yield temporary
         if durable:
@@ -50,7 +68,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
     removed.
     """
     made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
-    temporary = folder / f".writing.{os.getpid()}.tmp"
+    temporary = folder / _temporary_name("writing")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned(folder, "writing")
@@ -74,12 +92,29 @@ def written_whole(folder: Path) -> Iterator[Path]:
         raise
 
 
+def _temporary_name(name: str) -> str:
+    """Returns a name that no other process of any machine gives, nor this one again."""
+    return f".{name}.{os.getpid()}-{process_space() or ''}-{secrets.token_hex(8)}.tmp"
+
+
 def remove_abandoned(folder: Path, name: str) -> None:
-    """Removes what dead processes left behind while they wrote `name` into `folder`."""
+    """Removes what dead processes left behind while they wrote `name` into `folder`.
+
+    What another machine or container wrote, whose processes are not seen from here, is removed
+    after a day.
+    """
     for path in folder.glob(f".{glob.escape(name)}.*.tmp"):
-        writer = path.name.rsplit(".", 2)[1]
-        if writer.isdigit() and not is_alive(int(writer)):
+        if (found := TEMPORARY.fullmatch(path.name)) and _is_abandoned(path, *found.groups()):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path, process: str, space: str | None) -> bool:
+    if space and space == process_space():
+        return not is_alive(int(process))
+    try:
+        return time.time() - path.lstat().st_mtime > DAY
+    except OSError:  # it was finished meanwhile
+        return False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.provenance import hash_of
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def _words(field: dataclasses.Field[Any]) -> tuple[str, ...]:
 
 
 def _absolute(key: str, path: str, inside: tuple[str, ...]) -> str:
-    typed = Path(path).expanduser()
+    typed = expanded(path)
     begins = "" if typed.is_absolute() else f"; a relative path begins in {Path.cwd()}"
     _require_there(key, path, typed, f"put it there, or name another: {key}=…{begins}")
     _require_inside(key, path, typed, inside)

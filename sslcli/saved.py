@@ -66,7 +66,12 @@ def choices_of(config: Any, groups: Groups) -> dict[str, str]:
 
 
 def to_yaml(command: str, config: Any, groups: Groups) -> str:
-    """Returns the text of config.yaml."""
+    """Returns the text of config.yaml.
+
+    Raises SslcliError for a text that YAML could not read again.
+    """
+    values = values_of(config)
+    _require_utf8(values)
     choices = choices_of(config, groups)
     found = {group: package_in(groups[group], name) for group, name in choices.items()}
     packages = {group: package for group, package in found.items() if package is not None}
@@ -77,9 +82,16 @@ def to_yaml(command: str, config: Any, groups: Groups) -> str:
         "choices": choices,
         **({"packages": packages} if packages else {}),
     }
-    return yaml.safe_dump(
-        {"sslcli": header, **values_of(config)}, sort_keys=False, allow_unicode=True
-    )
+    return yaml.safe_dump({"sslcli": header, **values}, sort_keys=False, allow_unicode=True)
+
+
+def _require_utf8(values: dict[str, Any]) -> None:
+    """Raises SslcliError for the path of a file whose name is no UTF-8."""
+    for key, value in flat(values).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and text != text.encode(errors="replace").decode():
+                message = f"{key}: {text!r} holds bytes that are no UTF-8, as config.yaml must be"
+                raise SslcliError(message, "rename it, or name a link to it by its whole path")
 
 
 def read(path: Path) -> Saved:

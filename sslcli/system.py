@@ -7,6 +7,7 @@ has a stand-in. Tests make these things absent; Windows itself was not tried.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import os
 import signal
@@ -93,6 +94,19 @@ class HeldFile:
 def user_number() -> int:
     """Returns the number by which files name their owner: 0 where they have none, on Windows."""
     return os.getuid() if hasattr(os, "getuid") else 0
+
+
+def process_space() -> str | None:
+    """Returns 8 hex digits of where a process's number means one process; None if unknown.
+
+    That is one boot of a machine, and in it one container.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        space = f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None
+    return hashlib.sha256(space.encode()).hexdigest()[:8]
 
 
 def is_alive(process: int) -> bool:

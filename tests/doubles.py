@@ -285,6 +285,13 @@ def make_run(
     return folder
 
 
+def describe_encoder(folder: Path, encoder: str) -> None:
+    """Writes encoder.json of an encoder for grey pictures of 4 pixels."""
+    described = {"format": 1, "encoder": encoder, "config": {}, "seed": 0, "resolution": 4}
+    described |= {"channels": 1, "mean": [0], "std": [1]}
+    (folder / "encoder.json").write_text(json.dumps(described))
+
+
 def measured(knn_accuracy: float, **metrics: float) -> dict[str, Any]:
     """Facts for `make_run`: metrics, by one of which runs are chosen."""
     validation = {"metric": "knn_accuracy", "larger_is_better": True}

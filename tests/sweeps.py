@@ -24,6 +24,7 @@ class Processes:
     def call(self, given: dict[str, Any]) -> int:
         words = given["words"]
         assert words[0] == "resume"
+        assert not words[1].startswith("-"), "it would be read as a flag"
         folder = Path(words[1])
         self.began.append(folder.name[:3])
         config = yaml.safe_load((folder / "config.yaml").read_text())

@@ -21,7 +21,7 @@ from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.jobs.job import start
-from sslcli.jobs.sweep import MULTIRUN
+from sslcli.jobs.sweep_folder import MULTIRUN
 from sslcli.text import shell_quoted
 from sslcli.tools.table import Compose
 

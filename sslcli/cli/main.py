@@ -5,6 +5,8 @@ Imports no torch, and hydra only where a config is composed.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Any
 
@@ -37,7 +39,21 @@ def main(argv: list[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "debug=true" in arguments
     arguments = [word for word in arguments if word not in ("debug=true", "debug=false")]
+    _open_streams()
     sys.exit(guarded(lambda: dispatch(arguments, debug), debug))
+
+
+def _open_streams() -> None:
+    """Lets anything be printed: nowhere, where the shell closed a stream (`>&-`).
+
+    What the stream's encoding lacks, such as ± in ASCII, is escaped.
+    """
+    # Opened also so that no file of a run gets the number of a closed one.
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def dispatch(arguments: list[str], debug: bool) -> int:

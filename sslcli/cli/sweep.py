@@ -20,7 +20,9 @@ from sslcli.cli.launch import hand_to_hydra
 from sslcli.cli.words import require_text, split_words
 from sslcli.console import Console
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.jobs import sweep as sweeping
+from sslcli.jobs.sweep_folder import open_sweep
 from sslcli.processes import launched_as
 from sslcli.text import hydra_quoted
 
@@ -53,8 +55,8 @@ def run_sweep(command: str, words: list[str], debug: bool) -> int:
         planned = jobs_planned(composed, loader)
         named = any(word.startswith("hydra.sweep.dir=") for word in words)
         chosen = Path(composed.hydra.sweep.dir) if named else None
-        outputs = Path(composed.runtime.outputs).expanduser()
-    sweep = sweeping.open_sweep(outputs, command, words, planned, chosen)
+        outputs = expanded(composed.runtime.outputs)
+    sweep = open_sweep(outputs, command, words, planned, chosen)
     words = [*_sweeper_words(overrides), *words]
     try:
         with sweeping.sweep_lock_and_display(sweep, console):

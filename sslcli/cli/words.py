@@ -21,7 +21,7 @@ from sslcli.choices import Choices
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
-from sslcli.jobs.sweep import MULTIRUN
+from sslcli.jobs.sweep_folder import MULTIRUN
 from sslcli.text import hydra_quoted
 
 VALUE_FLAGS = ("--cfg", "-c", "--config-dir", "-cd", "--package", "-p", "--info", "-i")

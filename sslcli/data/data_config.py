@@ -11,6 +11,7 @@ from sslcli.data.images import ImageSet, Splits, Track, evenly_spaced, untracked
 from sslcli.data.soundness import require_parts
 from sslcli.data.split import P, StoredParts, divide, hold_out_test
 from sslcli.errors import require
+from sslcli.files import expanded
 from sslcli.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -57,9 +58,7 @@ class DataConfig:
     def with_absolute_root(self) -> Self:
         """Returns the config with `root` absolute: it means the same from another folder."""
         return (
-            self
-            if self.root is None
-            else replace(self, root=str(Path(self.root).expanduser().absolute()))
+            self if self.root is None else replace(self, root=str(expanded(self.root).absolute()))
         )
 
     def for_encoder(self, resolution: int, channels: int) -> Self:
@@ -80,7 +79,7 @@ class DataConfig:
 
     def location(self) -> Path:
         """Returns `root`, or the cache where it is left out; `~` is expanded."""
-        return cache_folder() if self.root is None else Path(self.root).expanduser()
+        return cache_folder() if self.root is None else expanded(self.root)
 
     def is_there(self) -> bool:
         """Tells whether what `root` names is there; where it is left out, it may be fetched."""
@@ -124,4 +123,4 @@ class DataConfig:
 
 def cache_folder() -> Path:
     """Returns the folder of files that can be fetched or made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslcli"
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "sslcli"

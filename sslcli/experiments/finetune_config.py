@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 
 from sslcli.data.data_config import DataConfig
 from sslcli.engine.optim_config import OptimConfig
@@ -17,6 +16,7 @@ from sslcli.errors import require
 from sslcli.experiments.chosen_encoder import ChosenEncoder
 from sslcli.experiments.recording_config import RecordingConfig
 from sslcli.experiments.subject_config import found_encoder, label_of, require_one_subject
+from sslcli.files import expanded
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.settings import REQUIRED, part, setting
 from sslcli.trained.data import evaluation_folder_label
@@ -160,7 +160,7 @@ def resolve(config: Config) -> Config:
     else:
         config.require_nothing_chosen()
     data = None if config.data is None else config.data.with_absolute_root()
-    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
+    root = config.data_root and str(expanded(config.data_root).absolute())
     encoder = found_encoder(config.encoder, outputs, unlabelled=not random)
     return replace(config, run=source, encoder=encoder, data=data, data_root=root)
 

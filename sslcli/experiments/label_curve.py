@@ -35,6 +35,7 @@ from sslcli.experiments.subject_config import RAW_PIXELS, UNTRAINED
 from sslcli.files import write_atomically
 from sslcli.runs.checkpoint import skip_finished
 from sslcli.runs.folder import Run, read_facts
+from sslcli.runs.results import read_part
 from sslcli.trained.encoder import build_untrained, load_trained
 from sslcli.trained.encoder_files import EncoderFiles
 
@@ -75,7 +76,8 @@ class LabelCurve:
             session, given = open_given("label-curve", run, config, console)
             sources = [given]
         else:
-            sources = [config.read(Path(name)) for name in config.runs]
+            # A link that is put elsewhere meanwhile must not change what later cells measure.
+            sources = [config.read(Path(name).resolve()) for name in config.runs]
             session = open_evaluation(
                 "label-curve", run, sources, config.data, config.runtime, console, config.data_root
             )
@@ -161,7 +163,7 @@ class LabelCurve:
         path = self.session.run.folder / phase / "result.json"
         if path.exists():
             skip_finished(self.session.run, phase)
-            return Cell(**json.loads(path.read_text()))
+            return read_part(path, Cell)
         cell = self.measured(index, kind, amount, seed, phase)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(asdict(cell), allow_nan=False).encode())

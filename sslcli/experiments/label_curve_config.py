@@ -23,6 +23,7 @@ from sslcli.experiments.subject_config import (
     label_of,
     require_one_subject,
 )
+from sslcli.files import expanded
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.runs.folder import read_facts
 from sslcli.settings import REQUIRED, part, setting
@@ -137,7 +138,7 @@ def resolve(config: Config) -> Config:
         require_one_subject(named, encoder, config.data)
         config.require_nothing_chosen()
     data = None if config.data is None else config.data.with_absolute_root()
-    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
+    root = config.data_root and str(expanded(config.data_root).absolute())
     return replace(
         config,
         run=folders[0] if folders else config.run,

@@ -24,6 +24,7 @@ from sslcli.experiments.subject_config import (
     label_of,
     require_one_subject,
 )
+from sslcli.files import expanded
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.runs.find import resolve_run
 from sslcli.saved import read
@@ -161,10 +162,8 @@ def resolve(config: Config) -> Config:
     baselines = config.baselines
     if not isinstance(baselines, bool):
         baselines = found_baselines(baselines, outputs)
-    ceiling = config.ceiling and _supervised(
-        resolve_run(config.ceiling, Path(outputs).expanduser())
-    )
-    root = config.data_root and str(Path(config.data_root).expanduser().absolute())
+    ceiling = config.ceiling and _supervised(resolve_run(config.ceiling, expanded(outputs)))
+    root = config.data_root and str(expanded(config.data_root).absolute())
     return replace(
         config,
         run=source,

@@ -36,7 +36,7 @@ from sslcli.report.comparison import (
 from sslcli.report.figures import save_curves
 from sslcli.runs.checkpoint import skip_finished
 from sslcli.runs.folder import Run, Validation, read_records
-from sslcli.runs.results import Protocol, Results, Row, write_results
+from sslcli.runs.results import Protocol, Results, Row, read_part, write_results
 from sslcli.seeding import derive_seed
 from sslcli.trained.able_runs import layer_phase
 from sslcli.trained.encoder import build_initial, write_encoder
@@ -210,7 +210,7 @@ class Stacking:
         result = self.session.run.folder / phase / "result.json"
         if result.exists():
             skip_finished(self.session.run, phase)
-            return Cell(**json.loads(result.read_text()))
+            return read_part(result, Cell)
         assert self.labelled is not None
         assert self.labelled.labels is not None
         settings = self.config.finetune

@@ -20,6 +20,7 @@ from sslcli.engine.signals import interrupted_by_signals
 from sslcli.errors import Interrupted, RunFailed, SslcliError, is_out_of_memory, unknown
 from sslcli.experiments.groups import GROUPS
 from sslcli.experiments.table import EXPERIMENTS
+from sslcli.files import expanded
 from sslcli.input_files import with_absolute_files
 from sslcli.jobs.changed_code import Provenance, note_provenance, require_same_provenance
 from sslcli.jobs.job_state import newest_record
@@ -45,6 +46,7 @@ def start(
     _require_fit_for_processes(command)
     if launched_as().rank:
         return _follow(command, config)
+    config = resolved(command, config)
     before = begun_before(command, config, overrides) if folder is None else None
     if before is not None and read_facts(before).get("status") == "finished":
         console.say(f"finished before this job was queued again: {before}")
@@ -74,7 +76,7 @@ def create(command: str, config: Any, overrides: list[str], folder: Path | None 
         **job_facts(),
     }
     try:
-        outputs = Path(config.runtime.outputs).expanduser()
+        outputs = expanded(config.runtime.outputs)
         folder = folder or new_folder(outputs / command / module.folder_label(config, choices))
         folder.mkdir(parents=True, exist_ok=True)
         with Run.create(folder, files, facts):

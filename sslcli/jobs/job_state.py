@@ -60,7 +60,7 @@ def _state(job: Job) -> JobState:
             progress = f"{record['step']}/{steps}" if steps else f"step {record['step']}"
         newest = f"loss {record['loss']:.4g}" if "loss" in record else ""
         seconds += max(0.0, time.time() - (job.run.folder / "run.json").stat().st_mtime)
-    if job.run is not None and job.run.validation is not None:
+    if job.status == "finished" and job.run is not None and job.run.validation is not None:
         newest = named_value(job.run.validation.metric, job.run.metrics)
     spent = duration(seconds) if seconds else ""
     return JobState(job.name, " ".join(job.what), job.status, progress, newest, spent)

@@ -33,7 +33,8 @@ def continue_run(
     with Run(folder) as run:
         run.update(status="waiting", error=None, runs_at_once=at_once)
     with (folder / OUTPUT_FILE).open("ab") as output:
-        status = call(["resume", str(folder)], stopping, output, environment)
+        # Absolute: a relative one may begin with -, as a flag does.
+        status = call(["resume", str(folder.absolute())], stopping, output, environment)
     if read_facts(folder)["status"] in ("waiting", "running") and not stopping():
         with Run(folder) as run:
             run.update(status="failed", error=failure_of(status, folder / OUTPUT_FILE))

@@ -14,8 +14,12 @@ from typing import Any
 
 import yaml
 
+from sslcli.config import identity
 from sslcli.console import Console
 from sslcli.errors import Interrupted, SslcliError
+from sslcli.files import expanded
+from sslcli.input_files import file_hashes
+from sslcli.jobs.changed_code import encoder_changes
 from sslcli.runs.find import find_runs
 from sslcli.runs.folder import read_facts
 from sslcli.system import REQUEUE
@@ -36,20 +40,27 @@ def begun_before(
 ) -> Path | None:
     """Returns the run that this job, before it was queued again, began by the same words.
 
-    Of several, one that is not finished. None in a job that was not queued again.
+    Of several, one that is not finished. None in a job that was not queued again. `config`:
+    resolved; the same words may name other data in another folder, or another run by now.
     """
     job = environment.get("SLURM_JOB_ID")
     if job is None or int(environment.get("SLURM_RESTART_COUNT", "0")) == 0:
         return None
-    begun = find_runs(Path(config.runtime.outputs).expanduser() / command)
-    found = [run for run in begun if _is_of(run, job, words)]
+    begun = find_runs(expanded(config.runtime.outputs) / command)
+    same = identity(command, config, file_hashes(config))
+    found = [
+        run
+        for run in begun
+        if _is_of(run, job, words, same) and not encoder_changes(read_facts(run), config)
+    ]
     return min(found, key=lambda run: read_facts(run).get("status") == "finished", default=None)
 
 
-def _is_of(run: Path, job: str, words: list[str]) -> bool:
-    """Tells whether the job began the run by these words; another's may be damaged."""
+def _is_of(run: Path, job: str, words: list[str], same: str) -> bool:
+    """Tells whether the job began the run by these words, as `same`; another's may be damaged."""
     try:
-        if read_facts(run).get(FACT) != job:
+        facts = read_facts(run)
+        if (facts.get(FACT), facts.get("identity")) != (job, same):
             return False
         return bool(yaml.safe_load((run / "overrides.yaml").read_text()) == words)
     except (SslcliError, OSError, ValueError, yaml.YAMLError):

@@ -16,10 +16,8 @@ machine: jobs share nothing but the folder.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
 import signal
 import threading
 import time
@@ -33,8 +31,8 @@ from sslcli.engine.signals import stop_requests
 from sslcli.errors import Interrupted, RunFailed, SslcliError
 from sslcli.files import write_atomically
 from sslcli.input_files import file_hashes
-from sslcli.jobs.changed_code import note_provenance
-from sslcli.jobs.job import create, refused_by_system, resolved, saved_config
+from sslcli.jobs.changed_code import encoder_changes, note_provenance
+from sslcli.jobs.job import create, resolved, saved_config
 from sslcli.jobs.job_state import states
 from sslcli.jobs.own_device import own_device
 from sslcli.jobs.process import POLL, call, continue_run
@@ -45,68 +43,13 @@ from sslcli.jobs.sweep_results import (
     read_sweep,
     refused_file,
     write_and_print_results,
-    write_sweep,
 )
-from sslcli.runs.find import new_folder
 from sslcli.runs.folder import Run, read_facts
 from sslcli.runs.lock import LOCK_FILE, Lock, is_open
 from sslcli.runs.summary import Summary
 from sslcli.text import hydra_quoted, shell_path
 
 STOP_FILE = ".stop"
-MULTIRUN = ("-m", "--multirun")
-
-
-def open_sweep(
-    outputs: Path,
-    command: str,
-    words: list[str],
-    planned: list[list[str]],
-    folder: Path | None = None,
-) -> Path:
-    """Returns the folder of the sweep that `words` describe, with sweep.json written.
-
-    That is `folder`, or the newest one of the same words under `outputs`, or a new one. `planned`:
-    the overrides of every job; empty where the sweeper chooses them one by one.
-    """
-    identifying = [command, *identifying_words(words)]
-    try:
-        folder = folder or _folder_for(identifying, outputs / command / "sweeps")
-        folder.mkdir(parents=True, exist_ok=True)
-        before: dict[str, Any] = {"started": time.time()}
-        before = read_sweep(folder) if (folder / SWEEP_FILE).exists() else before
-        if "command" in before and _identifying(before) != identifying:
-            other = f"{before['command']} {' '.join(before['words'])}"
-            message = f"{folder} is the sweep of other words: {other}"
-            raise SslcliError(message, "choose another hydra.sweep.dir, or none")
-        typed = [word for word in words if not word.startswith("hydra.sweep.dir=")]
-        now = {"command": command, "words": typed, "cwd": str(Path.cwd()), "planned": planned}
-        write_sweep(folder, {**before, **now})
-    except OSError as reason:
-        raise refused_by_system(
-            reason, "set runtime.outputs to a folder that can be written"
-        ) from reason
-    return folder
-
-
-def _identifying(saved: dict[str, Any]) -> list[str]:
-    return [saved["command"], *identifying_words(saved["words"])]
-
-
-def _folder_for(identifying: list[str], parent: Path) -> Path:
-    digest = hashlib.sha256(json.dumps(identifying).encode()).hexdigest()[:8]
-    earlier = sorted(parent.glob(f"*-{digest}")) if parent.is_dir() else []
-    name = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{digest}"
-    return earlier[-1] if earlier else new_folder(parent, name)
-
-
-def identifying_words(words: list[str]) -> list[str]:
-    """Returns the words that identify a sweep: those that change its results.
-
-    `runtime.precision` is one of them; other words of `runtime` only say where and how it runs.
-    """
-    where_and_how = re.compile(r"runtime\.(?!precision=)|hydra[./]")
-    return [word for word in words if not where_and_how.match(word) and word not in MULTIRUN]
 
 
 @contextlib.contextmanager
@@ -222,26 +165,32 @@ def run_job(
 ) -> Path | None:
     """Runs the rest of a job in a process of its own, and returns its folder.
 
-    Returns None where the sweep is being stopped, or where `config()` raised SslcliError, which is
-    written as the job's refusal. `at_once`: how many jobs the launcher runs here at a time.
+    Returns None where the sweep is being stopped, or where `config()`, the job or its folder
+    raised SslcliError, which is written as the job's refusal. `at_once`: how many jobs the
+    launcher runs here at a time.
     """
     with _stoppable(sweep) as stopping:
         if stopping():
             return None
         try:
             folder = _job_folder(sweep, number, command, words, config())
+            refused_file(sweep, number).unlink(missing_ok=True)
+            return _finished(folder, stopping, at_once)
         except SslcliError as error:
             refusal = {"words": words, "error": error.message, "fix": error.fix}
             write_atomically(refused_file(sweep, number), json.dumps(refusal, indent=2).encode())
             return None
-        refused_file(sweep, number).unlink(missing_ok=True)
-        while is_open(folder):  # its sweep was killed, and the job still runs
-            if stopping():
-                return None
-            time.sleep(POLL)
-        if read_facts(folder).get("status") != "finished":
-            with own_device(sweep, at_once) as environment:
-                continue_run(folder, stopping, at_once, environment)
+
+
+def _finished(folder: Path, stopping: Callable[[], bool], at_once: int) -> Path | None:
+    """Runs the rest of a job; None where the sweep is stopped while another process works on it."""
+    while is_open(folder):  # its sweep was killed, and the job still runs
+        if stopping():
+            return None
+        time.sleep(POLL)
+    if read_facts(folder).get("status") != "finished":
+        with own_device(folder.parent, at_once) as environment:
+            continue_run(folder, stopping, at_once, environment)
     return folder
 
 
@@ -257,13 +206,20 @@ def _job_folder(sweep: Path, number: int, command: str, words: list[str], config
         )
         go_on = f"end it as it began: sslcli resume {shell_path(others[0])}"
         raise SslcliError(message, f"{go_on}; or start a new sweep: hydra.sweep.dir=FOLDER")
-    return folder if (folder / "run.json").exists() else create(command, config, words, folder)
+    if not (folder / "run.json").exists():
+        return create(command, config, words, folder)
+    facts = read_facts(folder)
+    changes = encoder_changes(facts, config) if facts.get("status") == "finished" else []
+    if changes:
+        message = f"{folder} evaluated another encoder than these words name: {'; '.join(changes)}"
+        raise SslcliError(message, "start a new sweep: hydra.sweep.dir=FOLDER")
+    return folder
 
 
 def accept_changed_code(sweep: Path) -> None:
     """Lets every job that is not finished go on with the code as it is now."""
     for job in jobs_of(sweep):
-        if job.run is not None and job.status not in ("finished", "running"):
+        if job.run is not None and job.run.status not in ("finished", "running"):
             with Run(job.run.folder) as run:
                 note_provenance(run, *saved_config(job.run.folder))
 

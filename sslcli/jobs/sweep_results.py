@@ -19,7 +19,7 @@ import yaml
 
 from sslcli.console import Console
 from sslcli.errors import SslcliError
-from sslcli.files import write_atomically
+from sslcli.files import expanded, write_atomically
 from sslcli.jobs.job_state import Job
 from sslcli.runs.find import find_runs
 from sslcli.runs.summary import SEED, Choice, Summary, best_of, spread
@@ -32,15 +32,27 @@ SHOWN_METRICS = ("top1", "knn_accuracy", "loss")
 
 
 def jobs_of(sweep: Path) -> list[Job]:
-    """Returns a sweep's jobs by number; other folders (a job's rerun) are left out."""
+    """Returns a sweep's jobs by number; other folders (a job's rerun) are left out.
+
+    A job that began and was refused when it was typed again has its folder, and the refusal as its
+    status and error.
+    """
     saved = read_sweep(sweep)
     rows: list[tuple[int, list[str], dict[str, Any], Summary | None]] = []
-    for path in sweep.iterdir():
+    paths = list(sweep.iterdir())
+    refused = {
+        int(name[1]): _refusal_in(path)
+        for path in paths
+        if (name := REFUSED_NAME.fullmatch(path.name))
+    }
+    for path in paths:
         if (name := JOB_NAME.fullmatch(path.name)) and (path / "run.json").exists():
             run = Summary.of(path)
-            rows.append((int(name[1]), _words_in(path / "overrides.yaml"), run.facts, run))
-        elif name := REFUSED_NAME.fullmatch(path.name):
-            rows.append((int(name[1]), *_refusal_in(path), None))
+            _, refusal = refused.get(int(name[1]), ([], {}))
+            facts = {**run.facts, **refusal}
+            rows.append((int(name[1]), _words_in(path / "overrides.yaml"), facts, run))
+    started = {number for number, *_ in rows}
+    rows += [(n, *refusal, None) for n, refusal in refused.items() if n not in started]
     started = {number for number, *_ in rows}
     planned = enumerate(saved["planned"])
     rows += [(n, words, {"status": "waiting"}, None) for n, words in planned if n not in started]
@@ -62,8 +74,8 @@ def find_sweep(name: str, outputs: Path) -> Path | None:
 
     `name` is its folder, or the beginning of its folder's name or path under `outputs`.
     """
-    if (Path(name).expanduser() / SWEEP_FILE).exists():
-        return Path(name).expanduser()
+    if (expanded(name) / SWEEP_FILE).exists():
+        return expanded(name)
     fitting = []
     for path in sorted(outputs.glob(f"*/sweeps/*/{SWEEP_FILE}")):
         sweep = path.parent

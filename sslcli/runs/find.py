@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 
 
 def new_folder(parent: Path, name: str | None = None) -> Path:
@@ -71,7 +72,7 @@ def resolve_run(
     run under `outputs`, or its beginning. `what` ends the message "there is no run" for `last`.
     Raises SslcliError where no run or several have the name.
     """
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if (folder / "run.json").exists():
         return folder
     runs = find_runs(outputs)

@@ -21,21 +21,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from sslcli.errors import SslcliError
-from sslcli.files import write_atomically
+from sslcli.files import TEMPORARY, write_atomically
 from sslcli.runs.lock import HOST, Lock
 
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(("status", "command", "host"), str),
     **dict.fromkeys(("started", "seconds", "processor_seconds"), (int, float)),
     "verdict": list,
-    **dict.fromkeys(("choices", "code", "files", "metrics", "data", "derived", "trained"), dict),
+    **dict.fromkeys(("choices", "code", "files", "encoders", "metrics", "data"), dict),
+    **dict.fromkeys(("derived", "trained"), dict),
 }
 """The types of those entries of run.json that other code reads."""
 
@@ -188,7 +188,7 @@ def _ends_line(path: Path, size: int) -> bool:
 def _remove_torn_files(folder: Path) -> None:
     """Removes the temporary files of a killed process; this process holds the lock."""
     for path in folder.glob(".*.tmp"):
-        if re.fullmatch(r"\..+\.\d+\.tmp", path.name) and not path.is_dir():
+        if TEMPORARY.fullmatch(path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
 
 
@@ -215,7 +215,12 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise SslcliError(
             f"{folder} is not a run: it has no run.json", "`sslcli runs` lists the runs"
         ) from None
-    except (ValueError, UnicodeDecodeError) as reason:
+    except OSError as reason:
+        message = f"{path} cannot be read: {reason.strerror or reason}"
+        raise SslcliError(
+            message, "make it a file that you may read, or move its folder away"
+        ) from None
+    except ValueError as reason:
         raise _unreadable(path, str(reason)) from None
     if not isinstance(facts, dict):
         raise _unreadable(path, "it holds no facts")

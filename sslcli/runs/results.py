@@ -7,16 +7,34 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sslcli.errors import SslcliError
 from sslcli.files import write_atomically
-from sslcli.text import as_word
+from sslcli.text import as_word, first_line, shell_path
 
 FILE = "results.json"
 FORMAT = 2
 """Version 0.1.0 wrote another shape for each command, without a number; these are still read."""
 Value = str | int | float | bool | None
+
+
+T = TypeVar("T")
+
+
+def read_part(path: Path, cls: type[T]) -> T:
+    """Reads the file in which a phase keeps what it measured, as a dataclass.
+
+    Raises SslcliError where it is damaged.
+    """
+    try:
+        return cls(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as reason:
+        message = f"{path} cannot be read: {first_line(reason)}"
+        fix = (
+            f"restore it from a copy; or remove it, and it is measured again: rm {shell_path(path)}"
+        )
+        raise SslcliError(message, fix) from None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sslcli.console import Console
 from sslcli.errors import SslcliError
-from sslcli.files import written_whole
+from sslcli.files import expanded, written_whole
 from sslcli.runs.find import resolve_run
 from sslcli.runs.folder import read_records
 from sslcli.runs.listing import short_names
@@ -40,7 +40,7 @@ SIDE_BY_SIDE = 6
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
     target = _target(given)
-    runs = _runs(given.runs, Path(given.outputs).expanduser(), console)
+    runs = _runs(given.runs, expanded(given.outputs), console)
     keys = differing(runs, (SEED, WHERE))
     groups = list(repetitions(runs, keys).values())
     choice = best_of(groups)
@@ -91,8 +91,8 @@ def _parser() -> argparse.ArgumentParser:
 def _target(given: argparse.Namespace) -> Path:
     if given.output is None:
         name = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
-        return Path(given.outputs).expanduser() / "comparisons" / f"{name}.png"
-    target = Path(given.output).expanduser()
+        return expanded(given.outputs) / "comparisons" / f"{name}.png"
+    target = expanded(given.output)
     if target.suffix != ".png":
         raise SslcliError(f"{target} is no name for a picture", "name a file that ends in .png")
     require_free([target], given.force)
@@ -106,7 +106,7 @@ def _runs(words: Sequence[str], outputs: Path, console: Console) -> list[Summary
     """
     chosen: dict[Path, Summary] = {}
     for word in words:
-        folder = Path(word).expanduser()
+        folder = expanded(word)
         if not folder.is_dir() or (folder / "run.json").exists():
             run = Summary.of(resolve_run(word, outputs))
             chosen[run.folder.resolve()] = run

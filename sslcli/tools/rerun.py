@@ -17,6 +17,7 @@ from sslcli.config import flat, identity, values_of
 from sslcli.console import Console
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
+from sslcli.files import expanded
 from sslcli.input_files import file_hashes
 from sslcli.jobs.job import config_of, resolved, start
 from sslcli.nets.description import WEIGHTS
@@ -37,7 +38,7 @@ def main(arguments: list[str], console: Console) -> int:
     if (given.run is None) == (given.only is None):
         raise SslcliError("rerun needs a run, or --only and a config.yaml", "sslcli rerun last")
     before = None if given.run is None else _run_named(given.run, given.outputs)
-    saved = read(Path(given.only).expanduser() if before is None else before / "config.yaml")
+    saved = read(expanded(given.only) if before is None else before / "config.yaml")
     overrides = _overrides(before)
     changes = _changes(given.set, saved, overrides)
     # A config from elsewhere must not choose the folder for runs here.
@@ -186,6 +187,7 @@ def _verdict(before: Path, after: Path, console: Console) -> int:
     )
     changed = code_changes(old["code"], new["code"]) if "code" in old else []
     changed += file_changes(old.get("files", {}), new.get("files", {})) if "code" in old else []
+    changed += file_changes(old["encoders"], new["encoders"]) if "encoders" in old else []
     if difference is None and weights == _digest(after):
         compared = {"record": records, "final metric": metrics, "weight": weights}
         kinds = " and every ".join(kind for kind, values in compared.items() if values)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sslcli.console import Console
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.runs.listing import reader, result_of, runs_having, short_names, started_at
 from sslcli.runs.summary import Summary, summaries
 from sslcli.text import as_word, duration, printable
@@ -84,7 +85,7 @@ def _joined(arguments: list[str]) -> list[str]:
 
 def _folder_and_filters(words: list[str]) -> tuple[Path, list[tuple[str, str]]]:
     named = bool(words) and (Path(words[0]).is_dir() or "=" not in words[0])
-    folder = Path(words[0] if named else "outputs").expanduser()
+    folder = expanded(words[0] if named else "outputs")
     if not folder.is_dir():
         message = f"there is no folder {printable(folder.absolute())}"
         raise SslcliError(message, "start a run: sslcli pretrain; or name the folder of yours")

@@ -9,6 +9,7 @@ from typing import Any
 from sslcli.choices import name_in
 from sslcli.config import values_of
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.method import Preprocessing
 from sslcli.nets.description import JSON, WEIGHTS, read_description
 from sslcli.nets.encoder_config import EncoderConfig
@@ -65,7 +66,7 @@ def resolve_encoder_run(name: str, outputs: str | Path) -> Path:
     `name`: a folder, the beginning of a run's name under `outputs`, or `last`: the newest run that
     pretrained one, even if another was fine-tuned from it since.
     """
-    return resolve_run(name, Path(outputs).expanduser(), " with an encoder", _has_pretrained)
+    return resolve_run(name, expanded(outputs), " with an encoder", _has_pretrained)
 
 
 def with_weights_found(config: EncoderConfig, outputs: str | Path) -> EncoderConfig:
@@ -80,7 +81,7 @@ def weights_named(name: str, outputs: str | Path) -> str:
 
     Raises SslcliError where it is neither a file nor a run.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if name == PUBLIC or path.is_file() or path.suffix in SUFFIXES:
         return name
     if (path / JSON).is_file():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from PIL import Image
 
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.report.notebook import figures_html, run_html, runs_html
 from sslcli.runs.figures import figures_of
 from sslcli.runs.find import resolve_run
@@ -154,7 +155,7 @@ def open_run(run: str | Path = "last", outputs: str | Path = "outputs") -> Opene
     `run`: a run's folder, the beginning of its name under `outputs`, or "last", the newest.
     Raises SslcliError where there is none or several have the name.
     """
-    return OpenedRun(resolve_run(str(run), Path(outputs).expanduser()).absolute())
+    return OpenedRun(resolve_run(str(run), expanded(outputs)).absolute())
 
 
 def list_runs(outputs: str | Path, wanted: Mapping[str, Any]) -> OpenedRuns:
@@ -162,7 +163,7 @@ def list_runs(outputs: str | Path, wanted: Mapping[str, Any]) -> OpenedRuns:
 
     Raises SslcliError where there is no such folder, or no run has such a key.
     """
-    folder = Path(outputs).expanduser().absolute()
+    folder = expanded(outputs).absolute()
     if not folder.is_dir():
         raise SslcliError(
             f"there is no folder {folder}",

@@ -16,6 +16,7 @@ from sslcli.data.resize import centre_square
 from sslcli.data.stored_picture import load_upright, to_grey_or_rgb
 from sslcli.data.values import file_range, needs_conversion, to_unit
 from sslcli.evaluation.features import feature_maps, features, require_fit
+from sslcli.files import expanded
 from sslcli.method import Preprocessing, as_pictures
 from sslcli.nets.description import JSON
 from sslcli.nets.encoder import Encoder
@@ -91,7 +92,7 @@ def load_encoder(
     `sslcli export --to safetensors` wrote. `at`: the epoch of a snapshot of the run.
     Raises SslcliError where there is no such run, or the encoder's files are damaged.
     """
-    folder = Path(run).expanduser()
+    folder = expanded(run)
     if not (folder / JSON).exists():
         folder = resolve_encoder_run(str(run), outputs)
     files = read_encoder(folder, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from doubles import Sslcli
+from doubles import Sslcli, make_run, require_two_lines
 
 from sslcli.experiments.table import EXPERIMENTS
 from sslcli.tools.table import TOOLS
@@ -242,3 +243,40 @@ def test_a_reader_that_closes_the_pipe_ends_the_command_as_usual(
     with os.fdopen(writing, "w") as closed:
         monkeypatch.setattr(sys, "stdout", closed)
         assert command_line(*words) == 141
+
+
+def test_closed_streams_and_other_encodings_print_what_they_can(
+    command_line: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "outputs/ü")
+    with monkeypatch.context() as patched:
+        for stream in ("stdout", "stderr"):
+            patched.setattr(sys, stream, None)
+        assert command_line("runs") == 0
+        assert command_line("pretrian") == 2
+        for opened in (sys.stdout, sys.stderr):
+            opened.close()
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert command_line("runs") == 0
+    assert b"\\xfc " in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("resume", "~nobody-here/x"),
+        ("compare", "~nobody-here/x", "y"),
+        ("pretrain", "runtime.outputs=~nobody-here/x"),
+        ("pretrain", "-m", "seed=0,1", "runtime.outputs=~nobody-here/x"),
+        ("pretrain", "data=folder", "data.root=~nobody-here/x"),
+    ],
+)
+def test_a_home_that_is_not_there_is_said_so(
+    sslcli: Sslcli, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    outcome = sslcli(*words)
+    assert outcome.status == 2
+    assert "whole path" in require_two_lines(outcome, "'~nobody-here/x' begins with the home of")
+    assert not list(tmp_path.iterdir())

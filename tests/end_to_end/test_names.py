@@ -91,3 +91,19 @@ def test_folders_of_any_name(sslcli: Sslcli, tmp_path: Path, name: str) -> None:
     assert outcome.status == 0, outcome.err
     assert "identical" in outcome.out
     require_nothing_executed()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data=folder", "data.root=b\udcff"),
+        ("runtime.outputs=b\udcff",),
+    ],
+)
+def test_a_name_that_config_yaml_cannot_hold_is_refused_before_a_folder_is_made(
+    sslcli: Sslcli, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "b\udcff").mkdir()
+    (key, _), where = words[-1].split("="), tmp_path / "b\udcff"
+    require_refused(sslcli("pretrain", *words), f"{key}: ", "holds bytes that are no UTF-8")
+    assert [*tmp_path.rglob("*")] == [where]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,22 @@ from doubles import (
     Killed,
     Site,
     Sslcli,
+    describe_encoder,
     facts,
     only_run,
     records,
     require_two_lines,
 )
 
+from sslcli.config import identity
 from sslcli.console import TrainingLines
+from sslcli.engine.optim_config import AdamWConfig
 from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.errors import SslcliError
+from sslcli.experiments.label_curve_config import Config as LabelCurveConfig
 from sslcli.experiments.linear_eval_config import Config as LinearEvalConfig
 from sslcli.jobs import changed_code
-from sslcli.jobs.changed_code import Provenance
+from sslcli.jobs.changed_code import Provenance, require_same_provenance
 from sslcli.jobs.sweep import accept_changed_code
 from sslcli.provenance import own_code
 
@@ -199,11 +205,40 @@ def test_an_evaluation_stands_on_the_code_of_the_encoder_that_it_measures(
     site: Site, tmp_path: Path
 ) -> None:
     site.install("flat", {"encoders": {"flat": "flat:FlatConfig"}}, FLAT)
-    described = {"format": 1, "encoder": "flat", "config": {}, "seed": 0, "resolution": 4}
-    described |= {"channels": 1, "mean": [0], "std": [1]}
-    (tmp_path / "encoder.json").write_text(json.dumps(described))
+    describe_encoder(tmp_path, "flat")
     config = LinearEvalConfig(run=str(tmp_path), runtime=RuntimeConfig())
     assert Provenance.of(config).code[f"encoder of {tmp_path}"]["package"] == "flat"
+
+
+def test_what_is_evaluated_must_stay_as_it_was_also_behind_a_link(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        describe_encoder(tmp_path / name, "convnet")
+        (tmp_path / name / "encoder.safetensors").write_text(name)
+    best, curve = tmp_path / "best", tmp_path / "curve"
+    best.symlink_to("first")
+    config = LabelCurveConfig(
+        run=str(best), runs=[str(best)], optim=AdamWConfig(), runtime=RuntimeConfig()
+    )
+    before = asdict(Provenance.of(config))
+    (curve / "0-linear_probe/labels-1-0").mkdir(parents=True)
+    (curve / "0-linear_probe/labels-1-0/result.json").write_text("{}")
+    require_same_provenance(curve, before, config)
+    known = identity("label-curve", config, before["files"])
+
+    best.unlink()
+    best.symlink_to("second")
+    with pytest.raises(SslcliError, match=f"the encoders of {curve} changed .*: {best}: ") as said:
+        require_same_provenance(curve, before, config)
+    assert said.value.fix.endswith(f"sslcli resume {curve} --accept-changed-code")
+    assert identity("label-curve", config, Provenance.of(config).files) == known
+    del before["encoders"]  # as an earlier version wrote it
+    require_same_provenance(curve, before, config)
+
+    compared = LinearEvalConfig(
+        run=str(tmp_path / "first"), ceiling=str(best), runtime=RuntimeConfig()
+    )
+    assert Provenance.of(compared).encoders.keys() == {str(tmp_path / "first"), str(best)}
 
 
 def test_a_file_that_a_method_reads_must_be_there_and_stay_as_it_was(

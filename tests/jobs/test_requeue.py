@@ -10,9 +10,22 @@ import signal
 from pathlib import Path
 
 import pytest
-from doubles import TINY, Sslcli, facts, only_run, records
+import yaml
+from doubles import (
+    TINY,
+    Sslcli,
+    describe_encoder,
+    facts,
+    make_run,
+    only_run,
+    records,
+    require_refused,
+)
 
 from sslcli.console import TrainingLines
+from sslcli.engine.runtime_config import RuntimeConfig
+from sslcli.experiments.linear_eval_config import Config as LinearEvalConfig
+from sslcli.jobs.job import create
 from sslcli.jobs.requeue import begun_before
 
 WORDS = ["pretrain", *TINY, "knn_every=0"]
@@ -92,3 +105,37 @@ def test_only_a_job_that_was_queued_again_looks_for_its_run() -> None:
     job = {"SLURM_JOB_ID": "77"}
     for environment in ({}, job, {**job, "SLURM_RESTART_COUNT": "0"}):
         assert begun_before("pretrain", None, [], environment) is None
+
+
+def test_the_same_words_in_another_folder_are_another_run(
+    sslcli: Sslcli, job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has no pictures, and so ends as it begins."""
+    words = ["pretrain", "data=folder", "data.root=pics", f"runtime.outputs={tmp_path / 'outputs'}"]
+    for name, restarts in (("ours", "0"), ("theirs", "1"), ("ours", "2")):
+        (tmp_path / name / "pics").mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(tmp_path / name)
+        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+        require_refused(sslcli(*words), f"{tmp_path / name / 'pics'}")
+    configs = (tmp_path / "outputs").rglob("config.yaml")
+    roots = [yaml.safe_load(config.read_text())["data"]["root"] for config in configs]
+    assert sorted(roots) == [str(tmp_path / name / "pics") for name in ("ours", "theirs")]
+
+
+def test_the_same_words_that_name_another_encoder_are_another_run(
+    job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "second"):
+        made = make_run(tmp_path / name)
+        describe_encoder(made, "convnet")
+        (made / "encoder.safetensors").write_text(name)
+    best = tmp_path / "best"
+    best.symlink_to("first")
+    config = LinearEvalConfig(run=str(best), runtime=RuntimeConfig())
+    begun = create("linear-eval", config, ["run=best"])
+    again = {"SLURM_JOB_ID": "77", "SLURM_RESTART_COUNT": "1"}
+    assert begun_before("linear-eval", config, ["run=best"], again) == begun
+    best.unlink()
+    best.symlink_to("second")
+    assert begun_before("linear-eval", config, ["run=best"], again) is None

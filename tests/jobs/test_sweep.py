@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
-from doubles import TINY, Sslcli, facts
+from doubles import TINY, Sslcli, facts, require_refused, require_two_lines
 from hydra.types import RunMode
 from sweeps import ACCURACY, Processes, only_sweep, told
 
 from sslcli.cli.compose import config_loader, register
 from sslcli.cli.sweep import jobs_planned
-from sslcli.jobs.sweep import identifying_words
+from sslcli.jobs.sweep_folder import identifying_words
 from sslcli.runs.folder import Run
 from sslcli.runs.lock import Lock
 from sslcli.text import hydra_quoted
@@ -195,6 +195,77 @@ def test_a_folder_of_the_users_survives_words_that_are_refused(
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
 
 
+def test_outputs_may_have_the_name_of_a_flag(sslcli: Sslcli, processes: Processes) -> None:
+    outcome = sslcli("pretrain", "-m", "seed=0,1", "runtime.outputs=-x")
+    assert outcome.status == 0, outcome.err
+
+
+def test_a_job_whose_facts_are_damaged_stops_no_other(
+    sslcli: Sslcli, processes: Processes, tmp_path: Path
+) -> None:
+    processes.ending = lambda run, config: -signal.SIGKILL
+    sslcli("pretrain", "-m", "seed=0,1")
+    damaged = next(only_sweep(tmp_path).glob("000-*/run.json"))
+    whole = damaged.read_text()
+    damaged.write_text(whole[:40])
+    processes.ending = processes.finishes
+    outcome = sslcli("pretrain", "-m", "seed=0,1")
+    assert outcome.status == 1
+    require_two_lines(outcome, "1 of 2 jobs did not finish: 000")
+    where = damaged.relative_to(tmp_path)
+    assert f"warning: job 000 (seed=0) refused: {where} cannot be read" in outcome.err
+    assert "1/2" in outcome.out
+    assert [job["status"] for job in told(tmp_path)["jobs"]] == ["refused", "finished"]
+    damaged.write_text(whole)
+    assert sslcli("pretrain", "-m", "seed=0,1").status == 0
+
+
+def test_the_same_words_in_another_folder_are_another_sweep(
+    sslcli: Sslcli, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ours", "theirs"):
+        (tmp_path / name / "pics").mkdir(parents=True)
+    words = ["pretrain", "-m", "data=folder", "data.root=pics", "seed=0,1"]
+    words.append(f"runtime.outputs={tmp_path / 'outputs'}")
+    processes.ending = lambda run, config: -signal.SIGKILL
+    monkeypatch.chdir(tmp_path / "ours")
+    sslcli(*words)
+    ours = only_sweep(tmp_path)
+    before = told(tmp_path)
+    processes.ending = processes.finishes
+    monkeypatch.chdir(tmp_path / "theirs")
+    assert sslcli(*words).status == 0
+    (theirs,) = {path.parent for path in tmp_path.rglob("sweep.json")} - {ours}
+    for sweep, name in ((ours, "ours"), (theirs, "theirs")):
+        jobs = sorted(sweep.glob("0*-*/config.yaml"))
+        roots = [yaml.safe_load(job.read_text())["data"]["root"] for job in jobs]
+        assert roots == [str(tmp_path / name / "pics")] * 2
+    refused = sslcli(*words, f"hydra.sweep.dir={ours}")
+    fix = require_refused(refused, f"{ours} is the sweep of another folder", "/ours")
+    assert f"sslcli resume {ours}; or choose another hydra.sweep.dir" in fix
+    assert told(ours) == before
+
+    processes.began.clear()
+    monkeypatch.chdir(tmp_path / "ours")
+    assert sslcli(*words).status == 0
+    assert processes.began == ["000", "001"], "here it is theirs no more"
+    assert {job["status"] for job in told(ours)["jobs"]} == {"finished"}
+    assert len(list(ours.parent.iterdir())) == 2
+
+
+def test_a_sweep_whose_folder_was_moved_goes_on_there(
+    sslcli: Sslcli, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    assert sslcli("pretrain", "-m", "seed=0,1").status == 0
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "project").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert "finished already: 000, 001" in sslcli("pretrain", "-m", "seed=0,1").out
+    assert told(tmp_path)["cwd"] == str(tmp_path / "moved")
+
+
 @pytest.mark.slow
 def test_the_same_words_that_mean_another_run_are_no_repetition(
     sslcli: Sslcli, processes: Processes, tmp_path: Path
@@ -209,6 +280,18 @@ def test_the_same_words_that_mean_another_run_are_no_repetition(
     assert sslcli(*words).status == 0
     assert sslcli("pretrain", *TINY, "epochs=1", "seed=1", "runtime.outputs=outputs").status == 0
     outcome = sslcli(*words)
-    assert outcome.status == 1
+    assert outcome.status == 2, "all were refused"
+    assert "error: 2 of 2 jobs did not finish: 000, 001" in outcome.err
     assert "was started as another experiment" in outcome.err
     assert len(processes.began) == 2
+
+    first, second = sorted(tmp_path.glob("outputs/pretrain/simclr-*/*"))
+    (tmp_path / "best").symlink_to(first)
+    words = ["linear-eval", "-m", "run=best", "seed=0,1"]
+    assert sslcli(*words).status == 0
+    (tmp_path / "best").unlink()
+    (tmp_path / "best").symlink_to(second)
+    outcome = sslcli(*words)
+    assert outcome.status == 2
+    assert f"evaluated another encoder than these words name: {tmp_path / 'best'}: " in outcome.err
+    assert len(processes.began) == 4

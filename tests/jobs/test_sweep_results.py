@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from doubles import Sslcli
 from sweeps import Processes, only_sweep, told
 
 from sslcli.console import Console, JobState
-from sslcli.errors import SslcliError
-from sslcli.jobs.sweep_results import find_sweep
+from sslcli.errors import RunFailed, SslcliError
+from sslcli.jobs.job_state import states
+from sslcli.jobs.sweep import finish_sweep
+from sslcli.jobs.sweep_results import find_sweep, jobs_of, refused_file
 from sslcli.runs.folder import Run, Validation
 
 
@@ -88,6 +91,25 @@ def test_what_was_damaged_less_is_not_restored_better(sslcli: Sslcli, processes:
     out = sslcli(*words, "method.corruption.masking=0.25,0.5").out
     assert "no best: restored_psnr was measured from another damaged_psnr" in out
     assert not any(line.endswith("best") for line in out.splitlines())
+
+
+def test_a_job_that_ran_and_was_refused_since_is_one_row(
+    sslcli: Sslcli, processes: Processes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sslcli("pretrain", "-m", "seed=0,1")
+    sweep = only_sweep(tmp_path)
+    refusal = {"words": ["seed=0"], "error": "it means something else", "fix": "end it"}
+    refused_file(sweep, 0).write_text(json.dumps(refusal))
+    jobs = jobs_of(sweep)
+    assert [(job.name, job.status, " ".join(job.what)) for job in jobs] == [
+        ("000", "refused", "seed=0"),
+        ("001", "finished", "seed=1"),
+    ]
+    assert [state.newest for state in states(jobs)] == [refusal["error"], "knn accuracy 0.55"]
+    with pytest.raises(RunFailed, match=r"^1 of 2 jobs did not finish: 000$"):
+        finish_sweep(sweep, None, Console())
+    assert "all jobs       1/2" in capsys.readouterr().out
+    assert [job["folder"][:3] for job in told(sweep)["jobs"]] == ["000", "001"]
 
 
 def test_a_sweep_is_found_by_folder_or_by_the_beginning_of_its_name(

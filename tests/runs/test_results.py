@@ -13,8 +13,17 @@ import pytest
 
 from sslcli.console import Console
 from sslcli.errors import SslcliError
+from sslcli.experiments.label_curve_cells import Cell
 from sslcli.runs.evaluations import Evaluation, append_evaluation, read_evaluations
-from sslcli.runs.results import Protocol, Results, Row, read_results, score, write_results
+from sslcli.runs.results import (
+    Protocol,
+    Results,
+    Row,
+    read_part,
+    read_results,
+    score,
+    write_results,
+)
 
 WRITTEN = Path(__file__).parent.parent / "written_by_0_1_0"
 RESULTS = Results(
@@ -187,3 +196,13 @@ def test_evaluations_are_read_back_and_a_damaged_line_is_named(tmp_path: Path) -
     ], "what is appended again, as its run was resumed, is there once"
     assert unreadable == [f"line {n} of evaluations.jsonl cannot be read" for n in (3, 4)]
     assert err.getvalue() == ""
+
+
+@pytest.mark.parametrize("content", ["", '{"run": 0, "kind', "[1]", '{"other": 1}', "\xff"])
+def test_a_damaged_part_says_what_to_remove(tmp_path: Path, content: str) -> None:
+    part = tmp_path / "0-linear_probe/result.json"
+    part.parent.mkdir()
+    part.write_bytes(content.encode("latin-1"))
+    with pytest.raises(SslcliError, match=r"0-linear_probe/result\.json cannot be read") as said:
+        read_part(part, Cell)
+    assert said.value.fix.endswith(f"rm {part}")

@@ -18,6 +18,7 @@ from sslcli.runs.checkpoint import FORMAT, Phase, read_checkpoint
 from sslcli.runs.find import find_runs, new_folder, resolve_run
 from sslcli.runs.folder import Run, read_facts, read_records
 from sslcli.runs.lock import HOST, Lock, is_open
+from sslcli.runs.summary import summaries
 
 
 def test_records_are_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
@@ -320,3 +321,24 @@ def test_a_folder_that_cannot_be_read_hides_no_other(
 
     monkeypatch.setattr(os, "scandir", refusing)
     assert find_runs(tmp_path) == [run]
+
+
+def test_facts_that_cannot_be_read_hide_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = make_run(tmp_path / "b", started=2)
+    make_run(tmp_path / "c", started=1)
+    make_run(tmp_path / "a", started=0)
+    (tmp_path / "c/run.json").unlink()
+    (tmp_path / "c/run.json").symlink_to("run.json")
+    read_text = Path.read_text
+
+    def refusing(path: Path, *given: Any) -> str:
+        if path == newest / "run.json":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_text(path, *given)
+
+    monkeypatch.setattr(Path, "read_text", refusing)
+    found = {run.folder.name: run for run in summaries(tmp_path)}
+    assert [found[name].status for name in "abc"] == ["finished", "damaged", "damaged"]
+    assert found["b"].facts["error"] == f"{newest}/run.json cannot be read: Permission denied"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sslcli.errors import SslcliError
-from sslcli.files import write_atomically
+from sslcli.files import expanded, write_atomically
 from sslcli.report.frame import written_about
 from sslcli.report.html_page import ORIGIN, page, require_plotly
 from sslcli.runs.find import resolve_run
@@ -23,8 +23,8 @@ FILE = "report.html"
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
     require_plotly()
-    folder = _folder(given.run, Path(given.outputs).expanduser())
-    target = Path(given.output).expanduser() if given.output else folder / FILE
+    folder = _folder(given.run, expanded(given.outputs))
+    target = expanded(given.output) if given.output else folder / FILE
     about = "/".join(folder.resolve().parts[-3:])
     require_free([target], given.force or _is_own(target, folder, about))
 
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _folder(name: str, outputs: Path) -> Path:
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if not folder.is_dir():
         from sslcli.jobs.sweep_results import find_sweep
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sslcli.choices import name_in
 from sslcli.errors import SslcliError, require
 from sslcli.experiments.groups import GROUPS
+from sslcli.files import expanded
 from sslcli.tools.arguments import parse, require_free
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def main(arguments: list[str], console: Console, compose: Compose) -> int:
     require(1 <= given.pictures <= MOST_PICTURES, "--pictures", given.pictures, must_be, fix)
     variants = compose("pretrain", given.words)
     _require_alike(variants)
-    path = _free_path(variants[0][1]) if given.to is None else Path(given.to).expanduser()
+    path = _free_path(variants[0][1]) if given.to is None else expanded(given.to)
     if path.suffix.lower() != ".png":
         raise SslcliError(f"--to {path}: the sheet is a PNG picture", "let its name end in .png")
     require_free([path], given.force, "--to")
@@ -56,7 +57,7 @@ def _require_alike(variants: list[tuple[str, Any]]) -> None:
 def _free_path(config: Any) -> Path:
     """Returns a new path below the folder of runs."""
     names = [name_in(GROUPS[group], getattr(config, group)) for group in ("method", "data")]
-    folder = Path(config.runtime.outputs).expanduser() / FOLDER
+    folder = expanded(config.runtime.outputs) / FOLDER
     numbers = ["", *(f"-{number}" for number in range(2, 10_000))]
     paths = [folder / f"{'-'.join(names)}{number}.png" for number in numbers]
     return next(path for path in paths if not path.exists())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.runs.find import resolve_run
 from sslcli.runs.summary import summaries
 from sslcli.text import printable, shell_path
@@ -35,7 +36,7 @@ def main(arguments: list[str], console: Console) -> int:
         raise SslcliError(
             f"--port {given.port} belongs to a page", "add --web, or leave --port out"
         )
-    outputs = Path(given.outputs).expanduser()
+    outputs = expanded(given.outputs)
     folders = _running(outputs) if given.run is None else [resolve_run(given.run, outputs)]
     if given.web:
         return follow_on_page(_only(folders), given.port or 0, console)
