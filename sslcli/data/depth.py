@@ -155,7 +155,7 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
                 meaningless.append(found.pixels)
             continue
         largest = float(values.max())
-        by_pillow = found is None or _pillow_reads(data)
+        by_pillow = found is None or _pillow_reads(data, values.shape[2])
         kind = kind_of(values.dtype)
         samples.append(_Sample(kind, values.shape[2], largest, found is not None, by_pillow))
     if meaningless and not samples:
@@ -163,12 +163,12 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
     return samples
 
 
-def _pillow_reads(data: bytes) -> bool:
+def _pillow_reads(data: bytes, channels: int) -> bool:
+    """Tells whether Pillow reads the picture, and not one of its `channels` for all."""
     try:
-        plain_pixels(data)
+        return plain_pixels(data).shape[2] > 1 or channels == 1
     except Exception:
         return False
-    return True
 
 
 def _unknown_range(pictures: Sequence[NDArray[Any]]) -> SslcliError:

@@ -20,8 +20,9 @@ from sslcli.data.images import Track
 from sslcli.data.scan import Listing
 from sslcli.files import replacing
 
-DECODER = "d2"
-"""The version of the decoding; the first one took damaged pictures for whole ones."""
+DECODER = "d3"
+"""The version of the decoding: earlier ones took damaged pictures for whole ones, and one channel
+of a TIFF for all."""
 STABLE_AFTER = 2 * 10**9
 """Nanoseconds since its last change after which a file counts as unchanging.
 
