@@ -20,7 +20,7 @@ from sslcli.data.images import Track
 from sslcli.data.scan import Listing
 from sslcli.files import replacing
 
-DECODER = "d3"
+DECODER = "d4"
 """The version of the decoding: earlier ones took damaged pictures for whole ones, and one channel
 of a TIFF for all."""
 STABLE_AFTER = 2 * 10**9

@@ -81,6 +81,11 @@ def _storage_mode(image: Image.Image) -> str:
 
 
 def orientation_of(image: Image.Image) -> int:
+    """Returns EXIF's orientation, 1 where it is broken; raises what loading a PNG raises."""
+    if image.format == "PNG":
+        # Its EXIF may lie behind the pixels, and is not asked for without loading them. Here, as a
+        # picture that is loaded again after it has failed counts as whole.
+        image.load()
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # broken EXIF makes Pillow raise almost anything

@@ -179,6 +179,7 @@ def _read_header(facts: NDArray[Any], image: Image.Image, data: bytes) -> None:
     has_alpha = "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba")
     facts["alpha"] = has_alpha
     facts["frames"] = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    facts["width"], facts["height"] = image.size
     turn = orientation_of(image)
     facts["turned"] = turn in TURNS
     size = image.size[::-1] if turn in TURNS and turn >= LYING else image.size
