@@ -20,9 +20,12 @@ from sslcli.data.images import Track
 from sslcli.data.scan import Listing
 from sslcli.files import replacing
 
-DECODER = "d4"
-"""The version of the decoding: earlier ones took damaged pictures for whole ones, and one channel
-of a TIFF for all."""
+DECODER = "d5"
+"""The version of the decoding.
+
+Earlier ones took damaged pictures for whole ones, a channel of a TIFF for all, and its width for
+its height.
+"""
 STABLE_AFTER = 2 * 10**9
 """Nanoseconds since its last change after which a file counts as unchanging.
 

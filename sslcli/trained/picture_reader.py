@@ -18,14 +18,11 @@ from sslcli.data.deep_files import read_deep
 from sslcli.data.depth import Depth
 from sslcli.data.resize import MIDDLE, Framing
 from sslcli.data.shape import Shape
-from sslcli.data.stored_picture import orientation_of
+from sslcli.data.stored_picture import seen_size
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import FULL_SCALE, Preprocessing
 from sslcli.trained.data import run_data_config
 from sslcli.trained.encoder_files import EncoderFiles
-
-TURNED = 5
-"""EXIF orientations from this one on lie on their side."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +95,7 @@ def _looked_at(data: bytes) -> tuple[int, int, list[str]]:
         shines = alpha is not None and bool((alpha < FULL_SCALE.get(str(alpha.dtype), 1)).any())
     else:
         with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            if orientation_of(image) >= TURNED:
-                width, height = height, width
+            width, height = seen_size(image)
             may = "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba")
             shines = may and bool(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
     return width, height, ["transparent in parts, and laid on white"] if shines else []
