@@ -20,11 +20,11 @@ from sslcli.data.images import Track
 from sslcli.data.scan import Listing
 from sslcli.files import replacing
 
-DECODER = "d5"
+DECODER = "d6"
 """The version of the decoding.
 
-Earlier ones took damaged pictures for whole ones, a channel of a TIFF for all, and its width for
-its height.
+Earlier ones took damaged pictures for whole ones, a channel of a TIFF for all, its width for its
+height, and made colours grey that nobody asked to.
 """
 STABLE_AFTER = 2 * 10**9
 """Nanoseconds since its last change after which a file counts as unchanging.

@@ -83,7 +83,7 @@ def _depth_of(shape: Preprocessing) -> Depth | None:
         return None
     kinds = {(0.0, float(full)): kind for kind, full in FULL_SCALE.items()}
     kind = "uint8" if shape.range is None else kinds.get(shape.range, "float32")
-    return Depth(kind, shape.channels, shape.range, cuts=True)
+    return Depth(kind, shape.channels, shape.range, cuts=True, makes_grey=True)
 
 
 def _looked_at(data: bytes) -> tuple[int, int, list[str]]:
