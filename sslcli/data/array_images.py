@@ -48,9 +48,10 @@ def read_images(array: NDArray[Any], name: str, meaning: ArrayMeaning) -> tuple[
             said = f"{name} has {images.shape[3]} channels, of which the last is taken as alpha"
             warnings.append(f"{said}; data.alpha=false keeps them all")
         images = array = composite_on_white(images)
-    warnings += require_known_range(images, name, meaning.range)
-    if needs_conversion(images.dtype, meaning.range):
-        assert meaning.range is not None, "there is none to convert by"
+    outside = require_known_range(images, name, meaning.range)
+    warnings += outside
+    # Of the range that a type has, floats alone can have values outside.
+    if meaning.range is not None and (outside or needs_conversion(images.dtype, meaning.range)):
         stored = StoredPixels(images, meaning.range)
         return LazySubset(stored, np.arange(len(images))), warnings
     if isinstance(array, np.memmap):

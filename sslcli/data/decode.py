@@ -130,13 +130,13 @@ def read_each(read: Callable[[int], T], count: int, workers: int | None) -> Iter
 
 
 def decoded(data: bytes, options: DecodeOptions, channels: int) -> tuple[NDArray[Any], int]:
-    """Returns pixels (R, R, C), and GREY or COLOUR, of a file's content.
+    """Returns pixels (R, R, C) of a file's content, and GREY or COLOUR, which the file has.
 
     Raises what Pillow and other readers raise, and ValueError for pixels that cannot be kept.
     """
     if options.depth is not None:
-        pixels = options.depth.pixels(data, options.resolution, options.framing)
-        return pixels, GREY if pixels.shape[2] == 1 else COLOUR
+        pixels, stored = options.depth.pixels(data, options.resolution, options.framing)
+        return pixels, GREY if stored == 1 else COLOUR
     if not options.cuts:
         refuse_deep(data)
     return decoded_pixels(io.BytesIO(data), options.resolution, channels, options.framing)

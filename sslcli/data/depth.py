@@ -34,34 +34,38 @@ class Depth:
     """Says what every picture becomes: `channels` of `kind`, uint8, uint16 or float32.
 
     `range`: the values that mean black and white, as in `data.range`. `cuts`: what has more than
-    `kind` holds is cut to it; else it is refused.
+    `kind` holds is cut to it; else it is refused. `makes_grey`: so is colour where `channels` is 1.
     """
 
     kind: str
     channels: int
     range: Range | None = None
     cuts: bool = False
+    makes_grey: bool = False
 
     @property
     def name(self) -> str:
         """Names the depth, in names of files."""
         ends = "" if self.range is None else f"_{self.range[0]:.15g}to{self.range[1]:.15g}"
-        return f"{self.kind}{ends}"
+        return f"{self.kind}{ends}{'_made_grey' if self.makes_grey else ''}"
 
-    def pixels(self, data: bytes, resolution: int, framing: Framing = MIDDLE) -> NDArray[Any]:
-        """Returns a file's picture as a square, (R, R, C), upright, laid on white.
+    def pixels(
+        self, data: bytes, resolution: int, framing: Framing = MIDDLE
+    ) -> tuple[NDArray[Any], int]:
+        """Returns a file's picture as a square, (R, R, C), and how many channels the file has.
 
-        Raises whatever a broken file makes its reader raise, and ValueError for what does not fit.
+        It is upright, and laid on white. Raises whatever a broken file makes its reader raise, and
+        ValueError for what does not fit.
         """
         values = _values(data, self.range)
-        have = kind_of(values.dtype)
+        have, file_channels = kind_of(values.dtype), values.shape[2]
         is_larger = WIDTHS.index(have) > WIDTHS.index(self.kind)
         if is_larger and not self.cuts:
             raise ValueError(f"it is {have}, and others are {self.kind}: {CHOICE}")
         values = self._with_channels(values)
         if not is_larger:
             values = to_kind(values, self.kind)
-        return to_kind(resized(values, resolution, framing), self.kind)
+        return to_kind(resized(values, resolution, framing), self.kind), file_channels
 
     def _with_channels(self, values: NDArray[Any]) -> NDArray[Any]:
         have = values.shape[2]
@@ -70,6 +74,8 @@ class Depth:
         if have == 1 and self.channels == 3:
             return values.repeat(3, axis=2)
         if have == 3 and self.channels == 1:
+            if not self.makes_grey:
+                raise ValueError(f"it is in colour, and those looked at are grey: {COLOUR_CHOICE}")
             grey = values.astype(np.float64) @ LUMINANCE
             whole: NDArray[Any] = grey.round() if values.dtype.kind == "u" else grey
             return whole.astype(values.dtype)[..., None]
@@ -77,6 +83,7 @@ class Depth:
 
 
 CHOICE = "data.depth=16 keeps 16 bits of all, data.depth=8 eight"
+COLOUR_CHOICE = "data.channels=3 keeps all colours, data.channels=1 makes all grey"
 
 
 def _values(data: bytes, range_: Range | None) -> NDArray[Any]:
@@ -120,19 +127,21 @@ def depth_of(
 ) -> tuple[Depth | None, list[str]]:
     """Returns what pictures become, and what the user should know; None: what they always did.
 
-    Some of the files say it. `bits`: 8 or 16 of them are kept; None: as many as there are. Raises
-    SslcliError where the values' meaning is not known.
+    Some of the files say it, the same in whatever order the `rows` are. `channels`: those that were
+    asked for. `bits`: 8 or 16 of them are kept; None: as many as there are. Raises SslcliError
+    where the values' meaning is not known.
     """
+    rows, makes_grey = np.sort(rows), channels == 1
     samples = _samples(listing, rows[evenly_spaced(len(rows), NUM_LOOKED_AT)], range_)
     deep = [sample for sample in samples if sample.is_deep]
     if range_ is None and (not deep or (bits == 8 and all(one.by_pillow for one in deep))):
-        plain_16 = Depth("uint16", channels or _channels(samples), None, cuts=True)
+        plain_16 = Depth("uint16", channels or _channels(samples), None, True, makes_grey)
         return (plain_16 if bits == 16 and samples else None), []
     if not samples:
         return None, []
     widest = max((sample.kind for sample in samples), key=WIDTHS.index)
     kind = widest if bits is None else KINDS[bits]
-    depth = Depth(kind, channels or _channels(samples), range_, bits is not None)
+    depth = Depth(kind, channels or _channels(samples), range_, bits is not None, makes_grey)
     return depth, _warnings(samples, depth, bits)
 
 
@@ -155,7 +164,7 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
                 meaningless.append(found.pixels)
             continue
         largest = float(values.max())
-        by_pillow = found is None or _pillow_reads(data)
+        by_pillow = found is None or _pillow_reads(data, values.shape[2])
         kind = kind_of(values.dtype)
         samples.append(_Sample(kind, values.shape[2], largest, found is not None, by_pillow))
     if meaningless and not samples:
@@ -163,12 +172,12 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
     return samples
 
 
-def _pillow_reads(data: bytes) -> bool:
+def _pillow_reads(data: bytes, channels: int) -> bool:
+    """Tells whether Pillow reads the picture, and not one of its `channels` for all."""
     try:
-        plain_pixels(data)
+        return plain_pixels(data).shape[2] > 1 or channels == 1
     except Exception:
         return False
-    return True
 
 
 def _unknown_range(pictures: Sequence[NDArray[Any]]) -> SslcliError:

@@ -52,7 +52,7 @@ def decode_to_disk(
     Raises SslcliError where it cannot be written.
     """
     folder = picture_cache_folder(listing.kept_as)
-    stem, key = options.name, cache_key(listing)
+    stem, key = options.name, cache_key(listing, options.depth is None)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{stem}.lock", track):

@@ -150,7 +150,7 @@ class FolderConfig(ValuesConfig, CutConfig):
             "unlabelled": chosen.unlabelled,
         }
         rows = np.concatenate([part.rows for part in files.values() if part is not None])
-        depth, said = self._depth(listing, rows)
+        depth, said = self._depth(listing, stored)
         decoded = self._decode(listing, rows, depth, track)
         bad = [
             f"{printable(listing.names[rows[i]])}: {reason}"
@@ -181,7 +181,7 @@ class FolderConfig(ValuesConfig, CutConfig):
         train = self.divided(stored).train
         some = train.subset(evenly_spaced(len(train), num))
         in_memory = replace(self, cache=Cache.memory)
-        depth, _ = self._depth(listing, some.rows)
+        depth, _ = self._depth(listing, stored)
         decoded = in_memory._decode(listing, some.rows, depth, track)
         aspects = self.aspects(listing, some.rows, self.workers, track)
         found = split_decoded(listing, {"train": some}, decoded, aspects)["train"]
@@ -208,9 +208,14 @@ class FolderConfig(ValuesConfig, CutConfig):
         listing, stored = self.list_files(track)
         return self.cut(listing, stored, self.chosen_range(), self.workers, track)
 
-    def _depth(self, listing: Listing, rows: NDArray[np.int64]) -> tuple[Depth | None, list[str]]:
+    def _depth(
+        self, listing: Listing, stored: StoredParts[PictureFiles]
+    ) -> tuple[Depth | None, list[str]]:
+        """Returns as `depth_of`, of all files: neither a limit nor a split's seed decides."""
         from sslcli.data.decode import depth_of
 
+        parts = (stored.train, stored.val, stored.test, stored.unlabelled)
+        rows = np.concatenate([part.rows for part in parts if part is not None])
         return depth_of(listing, rows, self.channels, self.chosen_range(), self.depth)
 
     def _decode(

@@ -269,8 +269,10 @@ class Splits:
         parts = self.train, self.unlabelled
         images = JoinedPixels(tuple(part.images for part in parts))
         aspects = [part.aspects for part in parts if part.aspects is not None]
+        paths = [part.paths for part in parts if part.paths is not None]
         return ImageSet(
             images,
+            paths=paths[0] + paths[1] if len(paths) == len(parts) else None,
             blocks=joined([part.blocks for part in parts]),
             aspects=np.concatenate(aspects) if aspects else None,
         )

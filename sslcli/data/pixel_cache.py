@@ -20,8 +20,13 @@ from sslcli.data.images import Track
 from sslcli.data.scan import Listing
 from sslcli.files import replacing
 
-DECODER = "d2"
-"""The version of the decoding; the first one took damaged pictures for whole ones."""
+DECODER, OF_8_BITS = "d3", "d2"
+"""The version of the decoding, and that of grey and RGB of 8 bits in files that are no TIFF.
+
+d1 took damaged pictures for whole ones, and so did d2 of 16 bits; it took a channel of a TIFF for
+all, its width for its height, and made colours grey that nobody asked to.
+"""
+NO_TIFF = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 STABLE_AFTER = 2 * 10**9
 """Nanoseconds since its last change after which a file counts as unchanging.
 
@@ -37,9 +42,10 @@ def picture_cache_folder(root: str) -> Path:
     return cache_folder() / "folders" / f"{whole.name[:60]}-{digest}"
 
 
-def cache_key(listing: Listing) -> str:
+def cache_key(listing: Listing, in_8_bits: bool = False) -> str:
     """Names a state of the files, and how they are decoded, in the names of caches."""
-    return f"{listing.key}-{DECODER}"
+    is_older = in_8_bits and all(name.lower().endswith(NO_TIFF) for name in listing.names)
+    return f"{listing.key}-{OF_8_BITS if is_older else DECODER}"
 
 
 class Records:
@@ -66,15 +72,15 @@ class Records:
             np.save(file, self.rows * self._is_stable[:, None])
 
 
-def kept_records(listing: Listing, stem: str, width: int) -> Records:
+def kept_records(listing: Listing, stem: str, width: int, in_8_bits: bool = False) -> Records:
     """Returns what is kept of a listing's files under the name `stem`."""
-    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
+    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing, in_8_bits)
     return Records(folder / f"{stem}-{key}.records", listing, width)
 
 
-def keep(records: Records, listing: Listing, stem: str) -> None:
+def keep(records: Records, listing: Listing, stem: str, in_8_bits: bool = False) -> None:
     """Saves them in place of those of other states; where it cannot, it is done the next time."""
-    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing)
+    folder, key = picture_cache_folder(listing.kept_as), cache_key(listing, in_8_bits)
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         remove_older(folder, stem, key)

@@ -45,11 +45,12 @@ def decode_on_demand(
 
     The outcome of the checks is cached.
     """
-    records = kept_records(listing, options.checked_name, RECORD)
+    in_8_bits = options.depth is None
+    records = kept_records(listing, options.checked_name, RECORD, in_8_bits)
     missing = rows[records.rows[rows, -1] == 0]
     bad = _check(listing, missing, records, options, track)
     if len(missing) > len(bad):
-        keep(records, listing, options.checked_name)
+        keep(records, listing, options.checked_name, in_8_bits)
     found = records.rows[rows]
     files = FilePixels(listing, options, num_channels(found, options))
     bad_by_index = {i: bad[row] for i, row in enumerate(rows.tolist()) if row in bad}

@@ -21,11 +21,13 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What EXIF's orientation asks for."""
+LYING = (5, 6, 7, 8)
+"""EXIF's orientations that turn a picture by a quarter."""
 
 GREY_FACTORS = {"L;2": 255 // 3, "L;4": 255 // 15}
 """By which Pillow multiplies grey of 2 and 4 bits, but not the value that is transparent."""
 
-BITS, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT = 258, 262, 284, 339
+WIDTH, HEIGHT, BITS, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339
 """Tags of a TIFF."""
 MIN_IS_WHITE, SEPARATE_PLANES, SIGNED = 0, 2, 2
 
@@ -81,10 +83,23 @@ def _storage_mode(image: Image.Image) -> str:
 
 
 def orientation_of(image: Image.Image) -> int:
+    """Returns EXIF's orientation, 1 where it is broken; raises what loading a PNG raises."""
+    if image.format == "PNG":
+        # Its EXIF may lie behind the pixels, and is not asked for without loading them. Here, as a
+        # picture that is loaded again after it has failed counts as whole.
+        image.load()
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # broken EXIF makes Pillow raise almost anything
         return 1
+
+
+def seen_size(image: Image.Image) -> tuple[int, int]:
+    """Returns width and height, upright, of an opened picture that nothing has loaded yet."""
+    tags: Any = getattr(image, "tag_v2", None)
+    # Pillow gives a TIFF's size as it is seen, by some versions, and others' as it is stored.
+    stored = (tags[WIDTH], tags[HEIGHT]) if image.format == "TIFF" else image.size
+    return stored[::-1] if orientation_of(image) in LYING else stored
 
 
 def _refuse_misread(image: Image.Image) -> None:

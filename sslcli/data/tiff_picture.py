@@ -23,6 +23,9 @@ from sslcli.data.stored_picture import (
 EXTRA_SAMPLES = 338
 MIN_IS_BLACK, RGB = 1, 2
 OF_BRIGHTNESS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB)
+GREY = (MIN_IS_WHITE, MIN_IS_BLACK)
+NAMED_FRAMES = "TZ"
+"""The axes of a series that are certainly no channels: time and depth."""
 NO_ALPHA, PREMULTIPLIED, ALPHAS = 0, 1, (1, 2)
 """What the extra samples of a TIFF may mean: not said, or alpha, premultiplied or not."""
 PLACE_ON_EARTH = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
@@ -120,9 +123,48 @@ def is_plain_tiff(data: bytes) -> bool:
             deep = max(tags.get(BITS, (1,))) > 8 or image.mode == "F"
             extra = tags.get(EXTRA_SAMPLES, ())
             unknown = tags.get(PHOTOMETRIC) in OF_BRIGHTNESS and NO_ALPHA in extra
-            return not deep and not unknown
+            if deep or unknown:
+                return False
+            return not (_has_grey_pages(image) and _may_be_channels(data))
     except UnidentifiedImageError:
         return False
+
+
+def _has_grey_pages(image: Image.Image) -> bool:
+    """Tells whether a second page of 8 bits of grey is as large as the first; goes to it."""
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    if tags.get(PHOTOMETRIC) not in GREY or tags.get(BITS) != (8,):
+        return False
+    first = (image.mode, image.size)
+    try:
+        image.seek(1)
+    except Exception:  # there is none, or its directory is damaged, which the first page is not
+        return False
+    return (image.mode, image.size) == first
+
+
+def _may_be_channels(data: bytes) -> bool:
+    """Tells whether grey pages may be channels; without tifffile they may."""
+    try:
+        import tifffile
+    except ImportError:
+        return True
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        return pages_belong_together(file)
+
+
+def pages_belong_together(file: Any) -> bool:
+    """Tells whether the first page of an opened TIFF is not the whole picture, or may not be.
+
+    Of 8 bits a colour that is RGB, or whose axes name frames, the first page is the picture.
+    """
+    if len(file.pages) == 1 or len(file.series[0].pages) == 1:  # others are smaller copies
+        return False
+    page, axes = file.pages[0], file.series[0].axes
+    if int(page.bitspersample) > 8:
+        return True
+    is_grey = int(page.photometric) in GREY
+    return is_grey and ("C" in axes or not set(axes) & set(NAMED_FRAMES))
 
 
 def _arranged(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -134,7 +176,8 @@ def _arranged(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], tuple[str, 
     channels = [name for name in names if name in "SC"]
     if frames or len(channels) > 1:
         shape = "x".join(map(str, array.shape))
-        fix = "save the channels interleaved, (H, W, C), or name them: metadata={'axes': 'CYX'}"
+        fix = "save the channels interleaved, (H, W, C), or name them: metadata={'axes': 'CYX'}; "
+        fix += "save each frame as a file of its own"
         raise ValueError(f"its {shape} values ({names}) may be frames or channels: {fix}")
     if not channels:
         return array[..., None], ()

@@ -15,15 +15,13 @@ from PIL import Image, UnidentifiedImageError
 
 from sslcli.data.deep_files import read_deep
 from sslcli.data.scan import Listing
-from sslcli.data.stored_picture import orientation_of, plain_pixels
+from sslcli.data.stored_picture import plain_pixels, seen_size
 from sslcli.data.tiled_tiff import TiledTiff
 from sslcli.preprocessing import Range
 from sslcli.threads import available_cores
 
 Box = tuple[int, ...]
 """Left, top, right, bottom, in pixels of the picture seen upright."""
-LYING = (5, 6, 7, 8)
-"""EXIF's orientations that turn a picture by a quarter."""
 LOOKED_AT = 64
 """Pixels a side of a tile, about, by which it is told whether it is empty."""
 NEAR = 8 / 255
@@ -65,8 +63,8 @@ class Sources:
         source = self._file(row) or io.BytesIO(self.listing.read(row))
         try:
             with Image.open(source) as image:
-                width, height = image.size
-                return (width, height) if orientation_of(image) in LYING else (height, width)
+                width, height = seen_size(image)
+                return height, width
         except UnidentifiedImageError:
             height, width = self._whole(row).shape[:2]
             return height, width

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslcli.data.stored_picture import ORIENTATION
-from sslcli.data.tiff_picture import MIN_IS_BLACK, RGB
+from sslcli.data.tiff_picture import MIN_IS_BLACK, RGB, pages_belong_together
 
 SUFFIXES = (".tif", ".tiff")
 
@@ -29,8 +29,8 @@ class TiledTiff:
     def open(cls, path: Path) -> TiledTiff | None:
         """Opens a file; None where it is no tiled TIFF, or holds what must be read whole.
 
-        That is what is turned, transparent, or compressed in a way that tifffile alone does not
-        decode.
+        That is what is turned, transparent, of several pages that may be channels, or compressed
+        in a way that tifffile alone does not decode.
         """
         if path.suffix.lower() not in SUFFIXES or find_spec("tifffile") is None:
             return None
@@ -39,7 +39,7 @@ class TiledTiff:
         try:
             with tifffile.TiffFile(path) as tiff:
                 page: Any = tiff.pages[0]
-                if not _is_plain(page):
+                if not _is_plain(page) or pages_belong_together(tiff):
                     return None
                 # Read now, while the file is open.
                 return cls(path, page, tuple(page.dataoffsets), tuple(page.databytecounts))

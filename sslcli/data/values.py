@@ -196,7 +196,7 @@ def needs_conversion(dtype: np.dtype[Any], range_: Range | None) -> bool:
 
 
 def canonical(pixels: NDArray[Any], range_: Range | None) -> NDArray[Any]:
-    """Returns a file's values as uint8, uint16, or float32 in [0, 1].
+    """Returns a file's values as uint8, uint16, or float32 in [0, 1], cut to a range that is given.
 
     Raises ValueError where they are not finite, or which mean black and white is not known.
     """
@@ -209,7 +209,10 @@ def canonical(pixels: NDArray[Any], range_: Range | None) -> NDArray[Any]:
         assert range_ is not None, "there is none to convert by"
         return to_unit(pixels, range_)
     least, largest = float(pixels.min()), float(pixels.max())
-    if kind in NEED_RANGE or (kind == "float32" and (least < 0 or largest > 1)):
+    lies_outside = kind == "float32" and (least < 0 or largest > 1)
+    if lies_outside and range_ is not None:  # [0, 1], which needs no conversion
+        return to_unit(pixels, range_)
+    if kind in NEED_RANGE or lies_outside:
         said = f"its values are {kind} from {least:g} to {largest:g}"
         raise ValueError(
             f"{said}: say what is black and white: data.range={outward(least, largest)}"

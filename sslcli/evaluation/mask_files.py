@@ -12,14 +12,12 @@ from PIL import Image
 
 from sslcli.data.images import ImageSet
 from sslcli.data.resize import centre_square
-from sslcli.data.stored_picture import ORIENTATION
+from sslcli.data.stored_picture import seen_size
 from sslcli.errors import SslcliError
 from sslcli.threads import map_in_threads
 
 IGNORED = 255
 """The value of pixels that belong to no class."""
-LYING = (5, 6, 7, 8)
-"""EXIF's orientations that turn a picture by a quarter."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,9 @@ class Masks:
                 if mask.mode not in ("1", "L", "P"):
                     message = f"{path} is no mask: it is stored as {mask.mode}"
                     raise SslcliError(message, "save the numbers of classes as 8-bit grey (PNG)")
-                if mask.size != _seen_size(picture):
+                with Image.open(picture) as seen:
+                    size = seen_size(seen)
+                if mask.size != size:
                     told = "x".join(map(str, mask.size))
                     message = f"{path} is {told} pixels, and its picture has another size"
                     raise SslcliError(message, f"make it as large as {picture}, seen upright")
@@ -58,12 +58,6 @@ class Masks:
                 return np.asarray(square).astype(np.uint8)
         except (OSError, SyntaxError, ValueError) as reason:
             raise SslcliError(f"{path} cannot be read: {reason}", "repair the mask") from reason
-
-
-def _seen_size(path: str) -> tuple[int, int]:
-    with Image.open(path) as picture:
-        width, height = picture.size
-        return (height, width) if picture.getexif().get(ORIENTATION) in LYING else (width, height)
 
 
 def masks_of(part: ImageSet, root: Path, folder: Path) -> Masks:

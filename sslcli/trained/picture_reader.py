@@ -18,14 +18,14 @@ from sslcli.data.deep_files import read_deep
 from sslcli.data.depth import Depth
 from sslcli.data.resize import MIDDLE, Framing
 from sslcli.data.shape import Shape
-from sslcli.data.stored_picture import orientation_of
+from sslcli.data.stored_picture import seen_size
+from sslcli.data.values import canonical, kind_of
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import FULL_SCALE, Preprocessing
 from sslcli.trained.data import run_data_config
 from sslcli.trained.encoder_files import EncoderFiles
 
-TURNED = 5
-"""EXIF orientations from this one on lie on their side."""
+UNIT = (0.0, float(FULL_SCALE["float32"]))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class PictureReader:
             message = f"{path} cannot be read: {reason.strerror}"
             raise SslcliError(message, "see to the name; one with spaces needs quotes") from None
         try:
-            width, height, notes = _looked_at(data)
+            width, height, notes = _looked_at(data, self.options.depth)
             pixels, kind = decoded(data, self.options, channels)
         except Exception as reason:  # a broken file makes Pillow raise almost anything
             message = f"{path} cannot be decoded: {reason_of(reason)}"
@@ -86,21 +86,26 @@ def _depth_of(shape: Preprocessing) -> Depth | None:
         return None
     kinds = {(0.0, float(full)): kind for kind, full in FULL_SCALE.items()}
     kind = "uint8" if shape.range is None else kinds.get(shape.range, "float32")
-    return Depth(kind, shape.channels, shape.range, cuts=True)
+    # All of a type's values: a file of another type has its own, as among the run's pictures.
+    of_values = None if shape.range in kinds or shape.range == UNIT else shape.range
+    return Depth(kind, shape.channels, of_values, cuts=True, makes_grey=True)
 
 
-def _looked_at(data: bytes) -> tuple[int, int, list[str]]:
-    """Returns width and height, upright, and a note where something shines through."""
+def _looked_at(data: bytes, depth: Depth | None) -> tuple[int, int, list[str]]:
+    """Returns width and height, upright, and a note where something shines through.
+
+    Raises ValueError for floats outside [0, 1] where the run's were in it, or were cut to it.
+    """
     deep = read_deep(data)
     if deep is not None:
+        if depth is not None and depth.range == UNIT and kind_of(deep.pixels.dtype) == "float32":
+            canonical(deep.on_white, None)
         height, width = deep.pixels.shape[:2]
         alpha = deep.alpha
         shines = alpha is not None and bool((alpha < FULL_SCALE.get(str(alpha.dtype), 1)).any())
     else:
         with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            if orientation_of(image) >= TURNED:
-                width, height = height, width
+            width, height = seen_size(image)
             may = "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba")
             shines = may and bool(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
     return width, height, ["transparent in parts, and laid on white"] if shines else []

@@ -16,7 +16,8 @@ from PIL import Image
 
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import untracked
-from sslcli.data.pixel_cache import locked
+from sslcli.data.pixel_cache import cache_key, locked
+from sslcli.data.scan import scan
 
 T = TypeVar("T")
 
@@ -61,6 +62,17 @@ def test_a_cache_written_by_0_1_0_is_still_read(tmp_path: Path, cache: Path, kin
         assert (splits.train.images[:] == 77).all()
     left = {path.name for path in folder.iterdir()} - {f"{stem}-{key}.records", ".8x3.lock"}
     assert left == ({f"8x3-{key}.npy"} if kind == "memory-mapped" else set())
+
+
+def test_a_cache_that_may_hold_what_was_misread_has_another_name(tmp_path: Path) -> None:
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).write_bytes(b"1")
+    plain = scan(tmp_path)[0]
+    assert cache_key(plain, in_8_bits=True) == f"{plain.key}-d2"
+    assert cache_key(plain) == f"{plain.key}-d3"
+    (tmp_path / "c.TIF").write_bytes(b"1")
+    with_tiff = scan(tmp_path)[0]
+    assert cache_key(with_tiff, in_8_bits=True) == f"{with_tiff.key}-d3"
 
 
 def test_the_second_waits_for_the_first_and_says_so(tmp_path: Path) -> None:

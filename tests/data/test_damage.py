@@ -18,6 +18,7 @@ from sslcli.data.decode import decode
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.picture_file import read_picture
 from sslcli.errors import RunFailed, SslcliError
+from sslcli.tools.inspect.picture_facts import look_at_bytes
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "PNG": ("PNG", {}),
@@ -116,6 +117,31 @@ def test_what_pillow_refuses_of_200_flips_is_refused(
     tmp_path: Path, name: str, resolution: int
 ) -> None:
     check_flips(name, tmp_path / "picture", 200, resolution)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_a_png_with_a_flipped_bit_is_damaged_wherever_it_is_read(tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        grey = rng.integers(0, np.iinfo(kind).max, (24, 24), dtype=kind)
+        Image.fromarray(grey).save(tmp_path / f"{index}.png")
+    path = tmp_path / "3.png"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 16
+    path.write_bytes(damaged)
+    assert not loads(bytes(damaged))
+    with pytest.raises(SslcliError, match="broken data stream"):
+        read_picture(path)
+    if kind == "uint8":
+        look = look_at_bytes(bytes(damaged))
+        assert "broken data stream" in (look.broken or "")
+        assert (look.facts["width"], look.facts["height"]) == (24, 24)
+    else:
+        with pytest.raises(OSError, match="broken data stream"):
+            look_at_bytes(bytes(damaged))
+    splits = FolderConfig(root=str(tmp_path), resolution=8, max_bad=0.5, val_fraction=0.4).load()
+    assert len(splits.train) + len(splits.val) == 11
+    assert any("3.png" in warning for warning in splits.warnings)
 
 
 @pytest.fixture

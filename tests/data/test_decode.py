@@ -11,6 +11,8 @@ from PIL import Image
 
 from sslcli.data.decode import DecodeOptions, decode
 from sslcli.data.resize import centre_square
+from sslcli.data.stored_picture import plain_pixels, seen_size
+from sslcli.tools.inspect.picture_facts import look_at_bytes
 
 RNG = np.random.default_rng(0)
 
@@ -112,6 +114,23 @@ def test_a_rotated_photograph_is_turned_upright(tmp_path: Path) -> None:
     upright = pixels(tmp_path / "a.jpg", 32)
     assert upright[:12].min() > 200
     assert upright[20:].max() < 50
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_size_that_is_read_from_the_header_is_that_of_the_pixels(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.zeros((8, 20, 3), np.uint8)).save(path, exif=exif)
+    height, width, _ = plain_pixels(path.read_bytes()).shape
+    with Image.open(path) as image:
+        assert seen_size(image) == (width, height)
+    facts = look_at_bytes(path.read_bytes()).facts
+    assert (facts["width"], facts["height"]) == (width, height)
+    assert facts["turned"] == (orientation > 1)
 
 
 def test_broken_exif_does_not_lose_the_picture(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from PIL import Image
 from sslcli.data.deep_files import read_deep
 from sslcli.data.deep_picture import upright
 from sslcli.data.folder import FolderConfig
-from sslcli.data.picture_file import read_picture
+from sslcli.data.picture_file import read_picture, suffix_that_holds
+from sslcli.data.scan import scan
 from sslcli.data.stored_picture import TURNS
+from sslcli.data.tile_sources import Sources
+from sslcli.data.tiled_tiff import TiledTiff
 from sslcli.errors import SslcliError
 from sslcli.threads import map_in_threads
 
@@ -67,10 +71,71 @@ def test_named_axes_are_believed(axes: str) -> None:
     np.testing.assert_array_equal(pixels(data), BANDS)
 
 
-def test_pages_that_may_be_channels_or_frames_are_refused() -> None:
-    data = tiff(np.moveaxis(BANDS, -1, 0), photometric="minisblack")
+PAGES: dict[str, dict[str, Any]] = {
+    "tiled": {"tile": (16, 16), "metadata": {"axes": "CYX"}},
+    "strips": {"metadata": {"axes": "CYX"}},
+    "microscope": {"tile": (16, 16), "metadata": {"axes": "CYX"}, "ome": True},
+}
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+@pytest.mark.parametrize("layout", PAGES)
+@pytest.mark.parametrize("tile", [None, 14])
+def test_all_pages_that_are_channels_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, layout: str, tile: int | None
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "a").mkdir()
+    values = as_kind(kind)[:, :14, :5]
+    pages = tiff(np.moveaxis(values, -1, 0), photometric="minisblack", **PAGES[layout])
+    for number in range(3):
+        (tmp_path / "a" / f"{number}.tif").write_bytes(pages)
+    config = FolderConfig(
+        root=str(tmp_path / "a"), resolution=14, tile=tile, tile_empty=1.0, val_fraction=0.4
+    )
+    splits = config.load()
+    np.testing.assert_array_equal(splits.train.images[:][0], values)
+    assert replace(config, depth=8).load().train.images.shape[3] == 5
+    assert suffix_that_holds(tmp_path / "a" / "0.tif") == ".tif"
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_pages_that_may_be_channels_or_frames_are_refused(
+    tmp_path: Path, kind: str, tile: Any
+) -> None:
+    data = tiff(np.moveaxis(as_kind(kind), -1, 0), photometric="minisblack", tile=tile)
     with pytest.raises(ValueError, match="may be frames or channels"):
         read_deep(data)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(ValueError, match="may be frames or channels"):
+        Sources(scan(tmp_path)[0], 1).pixels(0, (0, 0, 8, 8))
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "QYXS"])
+def test_of_frames_of_8_bits_the_first_is_read(tmp_path: Path, axes: str) -> None:
+    frames = as_kind("uint8")[:, :, :12].reshape(14, 15, 4, 3).transpose(2, 0, 1, 3)
+    frames = frames if axes == "QYXS" else frames[..., 0]
+    colours = "rgb" if axes == "QYXS" else "minisblack"
+    (tmp_path / "a").mkdir()
+    for tile in (None, (16, 16)):
+        data = tiff(frames, photometric=colours, metadata={"axes": axes}, tile=tile)
+        assert read_deep(data) is None, "Pillow reads the first"
+        (tmp_path / "a" / "a.tif").write_bytes(data)
+        found = Sources(scan(tmp_path / "a")[0], 1).pixels(0, (1, 2, 9, 12))
+        np.testing.assert_array_equal(found, frames[0].reshape(14, 15, -1)[2:12, 1:9])
+
+
+def test_smaller_copies_of_a_page_are_no_channels(tmp_path: Path) -> None:
+    grey = np.tile(as_kind("uint8")[:8, :8, 0], (8, 8))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for step in (1, 2, 4):
+            small = int(step > 1)
+            file.write(grey[::step, ::step], tile=(16, 16), subfiletype=small, metadata=None)
+    opened = TiledTiff.open(tmp_path / "a.tif")
+    assert opened is not None, "it is read tile by tile"
+    np.testing.assert_array_equal(opened.pixels((3, 5, 40, 50))[..., 0], grey[5:50, 3:40])
+    assert read_deep((tmp_path / "a.tif").read_bytes()) is None
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16"])

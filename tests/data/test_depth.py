@@ -173,6 +173,50 @@ def test_other_channels_than_the_rest_are_named(tmp_path: Path) -> None:
         load(folder)
 
 
+NOT_LOOKED_AT = 1
+
+
+def save_one_in_colour(folder: Path, kind: str, row: int) -> Path:
+    """40 grey pictures, of which 16 are looked at, and one in colour; `kind`: npy or png."""
+    values = RNG.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    numbers = values.astype(np.uint16) * 257 if kind == "npy" else values
+    folder = save(folder, numbers[..., :1], f".{kind}")
+    save(folder, numbers[row : row + 1], f".{kind}")
+    (folder / f"00.{kind}").rename(folder / f"{row:02}.{kind}")
+    save(folder, numbers[:1, ..., :1], f".{kind}")
+    return folder
+
+
+@pytest.mark.usefixtures("kept_at_once")
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("npy", {}), ("png", {"range": [0, 255]}), ("png", {"depth": 16})]
+)
+def test_colour_among_grey_is_never_lost_unasked(
+    tmp_path: Path, cache: Cache, kind: str, settings: dict[str, Any]
+) -> None:
+    folder = save_one_in_colour(tmp_path / "pictures", kind, NOT_LOOKED_AT)
+    made = load(folder, channels=1, cache=cache, **settings)
+    said = "1 of 40 pictures are in colour, and are made grey (data.channels=1)"
+    assert said in made.warnings
+    assert made.train.channels == 1
+    for seed in range(3):
+        with pytest.raises(SslcliError, match=r"01\.\w+: it is in colour.*data\.channels=3 keeps"):
+            load(folder, split_seed=seed, cache=cache, **settings)
+    splits = load(folder, cache=cache, max_bad=0.1, **settings)
+    assert len(splits.train) + len(splits.val) == 39
+    assert load(folder, channels=3, cache=cache, **settings).train.channels == 3
+
+
+def test_what_is_found_decides_for_every_seed_limit_and_for_a_few(tmp_path: Path) -> None:
+    folder = save_one_in_colour(tmp_path / "pictures", "npy", 39)
+    for seed in range(4):
+        assert load(folder, split_seed=seed).train.channels == 3
+        assert load(folder, split_seed=seed, limit=4).train.channels == 3
+    few = FolderConfig(root=str(folder), resolution=8).few(4)
+    assert few.channels == 3
+
+
 @pytest.mark.parametrize("kind", ["float32", "int16"])
 def test_values_of_unknown_meaning_are_asked_for(tmp_path: Path, kind: str) -> None:
     values = (BANDS // 64).astype(kind) - np.dtype(kind).type(100)

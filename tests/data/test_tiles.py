@@ -140,10 +140,12 @@ def test_what_is_no_tiff_is_a_picture_that_cannot_be_read(tmp_path: Path, conten
         loaded(tmp_path)
 
 
-def test_a_picture_that_exif_turns_is_cut_as_it_is_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_picture_that_exif_turns_is_cut_as_it_is_seen(tmp_path: Path, name: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    stored(tmp_path / "a", "a.png", noise(30, 50), exif=exif)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(noise(30, 50)).save(tmp_path / "a" / name, exif=exif)
     sources = Sources(scan(tmp_path / "a")[0], None)
     assert sources.size(0) == (50, 30)
     seen = np.rot90(noise(30, 50), -1)

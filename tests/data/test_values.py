@@ -11,6 +11,7 @@ import torch
 
 from sslcli.data.arrays import ArraysConfig
 from sslcli.data.batches import Batches
+from sslcli.data.folder import FolderConfig
 from sslcli.data.images import ImageSet, JoinedPixels, Splits, dtype_of
 from sslcli.data.resize import resized
 from sslcli.data.statistics import channel_moments
@@ -95,6 +96,21 @@ def test_channels_that_come_first_are_asked_for(tmp_path: Path, shape: tuple[int
     assert splits.train.images.shape == (6, square, square, shape[1])
     if shape[2] == shape[3]:
         np.testing.assert_array_equal(splits.train.images[:], np.moveaxis(images, 1, -1))
+
+
+def test_floats_outside_a_range_of_0_to_1_are_cut_to_it(tmp_path: Path) -> None:
+    images = RNG.random((6, 8, 8, 2)).astype(np.float32) * 2 - np.float32(0.5)
+    images[4:] = images[4:].clip(0, 1)
+    splits = load(tmp_path, images, range=[0, 1])
+    np.testing.assert_array_equal(splits.train.images[:], images.clip(0, 1))
+    np.testing.assert_array_equal(splits.val.images[:], images[:2].clip(0, 1))
+    assert sum("lie outside data.range=[0,1], and are cut to it" in x for x in splits.warnings) == 2
+    for number, picture in enumerate(images):
+        np.save(tmp_path / f"{number}.npy", picture)
+    found = FolderConfig(root=str(tmp_path), resolution=8, range=[0, 1], val_fraction=0.4).load()
+    assert found.train.paths is not None
+    for path, pixels in zip(found.train.paths, found.train.images[:], strict=True):
+        np.testing.assert_array_equal(pixels, images[int(Path(path).stem)].clip(0, 1))
 
 
 def test_more_than_64_channels_are_refused(tmp_path: Path) -> None:

@@ -62,10 +62,13 @@ def test_palettes_and_bits_are_numbers(part: ImageSet, tmp_path: Path, mode: str
     np.testing.assert_array_equal(read(part, tmp_path)[0], values[::2, 6:30:2])
 
 
-def test_a_mask_is_of_the_picture_as_it_is_seen(part: ImageSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_mask_is_of_the_picture_as_it_is_seen(
+    part: ImageSet, tmp_path: Path, suffix: str
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    lying = tmp_path / "photos/a/2.png"
+    lying = tmp_path / f"photos/a/2{suffix}"
     Image.fromarray(blocks()).transpose(Image.Transpose.ROTATE_90).save(lying, exif=exif)
     Image.fromarray(blocks()).save(tmp_path / "masks/a/2.png")
     turned = ImageSet(part.images, paths=(str(lying),))

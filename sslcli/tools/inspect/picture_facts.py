@@ -17,6 +17,7 @@ from sslcli.data.stored_picture import (
     TURNS,
     load_upright,
     orientation_of,
+    seen_size,
     to_grey_or_rgb,
 )
 from sslcli.tools.inspect.near_duplicates import SIDE, SMALL, WINDOWS
@@ -49,8 +50,6 @@ deep, of which Pillow does not read all; mean and deviation of the small copy's 
 NO_WINDOWS = np.zeros((len(WINDOWS), 0, 0), dtype=np.uint8)
 TIFF_BITS, TIFF_CHANNELS, TIFF_FORMAT, TIFF_WIDTH, TIFF_HEIGHT = 258, 277, 339, 256, 257
 TIFF_FLOATS = 3
-LYING = 5
-"""The first of EXIF's turns that change width and height for each other."""
 PNG_START, PNG_BITS = b"\x89PNG\r\n\x1a\n", 24
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "La": 1, "F": 1, "CMYK": 4}
 """Of PIL's modes, without alpha; grey with more bits begins with I, all others have 3."""
@@ -179,10 +178,9 @@ def _read_header(facts: NDArray[Any], image: Image.Image, data: bytes) -> None:
     has_alpha = "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba")
     facts["alpha"] = has_alpha
     facts["frames"] = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    turn = orientation_of(image)
-    facts["turned"] = turn in TURNS
-    size = image.size[::-1] if turn in TURNS and turn >= LYING else image.size
-    facts["width"], facts["height"] = size
+    facts["width"], facts["height"] = image.size  # what is known of a damaged PNG
+    facts["turned"] = orientation_of(image) in TURNS
+    facts["width"], facts["height"] = seen_size(image)
 
 
 def _depth(image: Image.Image, data: bytes) -> tuple[int, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,22 @@ def test_statistics_are_of_a_sample_where_pictures_come_from_files(
     mean, deviation = channel_moments(in_memory)
     np.testing.assert_allclose(mean, sample.mean((0, 1, 2)))
     np.testing.assert_allclose(deviation, sample.std((0, 1, 2)))
+
+
+def test_statistics_are_of_a_sample_of_labelled_and_unlabelled_files(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = config(photos, Cache.none).load()
+    assert splits.pretraining is splits.train, "nothing is joined where nothing is unlabelled"
+    rows, half = np.arange(len(splits.train)), len(splits.train) // 2
+    parts = [splits.train.subset(rows[:half]), splits.train.subset(rows[half:])]
+    joined = replace(splits, train=parts[0], unlabelled=parts[1]).pretraining
+    assert joined.paths == splits.train.paths
+    monkeypatch.setattr(statistics, "NUM_SAMPLED", 8)
+    assert channel_moments(joined) == channel_moments(splits.train)
+    arrays = [replace(part, images=part.images[:], paths=None) for part in parts]
+    mixed = replace(splits, train=parts[0], unlabelled=arrays[1]).pretraining
+    assert mixed.paths is None
 
 
 def trained(
