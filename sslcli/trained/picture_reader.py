@@ -55,7 +55,7 @@ class PictureReader:
         framing = MIDDLE
         if isinstance(config, CutConfig) and config.shape is Shape.pad:
             framing = Framing(Shape.pad, config.fill)
-        depth = _depth_of(shape)
+        depth = depth_of(shape)
         options = DecodeOptions(shape.resolution, shape.channels, 1, depth, framing=framing)
         return cls(options)
 
@@ -80,7 +80,7 @@ class PictureReader:
         return FittedPicture(pixels, width, height, tuple(notes))
 
 
-def _depth_of(shape: Preprocessing) -> Depth | None:
+def depth_of(shape: Preprocessing) -> Depth | None:
     """Returns what the run's pictures were stored as; None: grey or RGB of 8 bits."""
     if shape.range is None and shape.channels in (1, 3):
         return None
@@ -98,7 +98,7 @@ def _looked_at(data: bytes, depth: Depth | None) -> tuple[int, int, list[str]]:
     """
     deep = read_deep(data)
     if deep is not None:
-        if depth is not None and depth.range == UNIT and kind_of(deep.pixels.dtype) == "float32":
+        if depth is not None and depth.range is None and kind_of(deep.pixels.dtype) == "float32":
             canonical(deep.on_white, None)
         height, width = deep.pixels.shape[:2]
         alpha = deep.alpha

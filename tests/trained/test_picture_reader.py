@@ -11,11 +11,12 @@ from PIL import Image
 from sslcli.data.decode import DecodeOptions
 from sslcli.data.depth import Depth
 from sslcli.errors import SslcliError
-from sslcli.trained.picture_reader import PictureReader
+from sslcli.method import Preprocessing
+from sslcli.trained.picture_reader import PictureReader, depth_of
 
 
 def test_floats_are_refused_whose_black_and_white_nobody_named(tmp_path: Path) -> None:
-    depth = Depth("float32", 2, (0.0, 1.0), cuts=True, makes_grey=True)
+    depth = depth_of(Preprocessing(8, 2, (0.5, 0.5), (0.5, 0.5), range=(0.0, 1.0)))
     reader = PictureReader(DecodeOptions(8, 2, 1, depth))
     values = np.random.default_rng(0).random((8, 8, 2)).astype(np.float32)
     np.save(tmp_path / "a.npy", values)
@@ -23,6 +24,19 @@ def test_floats_are_refused_whose_black_and_white_nobody_named(tmp_path: Path) -
     np.save(tmp_path / "b.npy", values * 2)
     with pytest.raises(SslcliError, match="say what is black and white"):
         reader(tmp_path / "b.npy")
+
+
+@pytest.mark.parametrize(
+    ("of_run", "white"), [((0.0, 65535.0), 65535), ((0.0, 1.0), 1.0), ((0.0, 1000.0), 0.255)]
+)
+def test_a_file_of_8_bits_is_no_darker_in_a_run_of_deeper_ones(
+    tmp_path: Path, of_run: tuple[float, float], white: float
+) -> None:
+    """Its white is white, but where a run's values mean something by themselves."""
+    Image.new("L", (8, 8), 255).save(tmp_path / "a.png")
+    depth = depth_of(Preprocessing(8, 1, (0.5,), (0.5,), range=of_run))
+    found = PictureReader(DecodeOptions(8, 1, 1, depth))(tmp_path / "a.png")
+    np.testing.assert_allclose(found.pixels, white)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
