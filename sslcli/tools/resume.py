@@ -71,7 +71,7 @@ def main(arguments: list[str], console: Console) -> int:
         with Run(folder) as run:
             for sentence in step_back(run):
                 console.say(sentence)
-    if is_rank0:
+    if is_rank0 and (given.data_root or given.allow_changed_data):
         require_unfinished(folder, read_facts(folder))  # before the run is changed
         if given.data_root:
             move_data(folder, given.data_root)

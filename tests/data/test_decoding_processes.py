@@ -104,7 +104,8 @@ def test_outcomes_are_alike_wherever_they_are_decoded(
     monkeypatch.setattr("sslcli.threads.CHUNK", 7)
     assert outcomes() == alone
     asked = processes[0].asked
-    assert len(asked) == 3 if ends else asked
+    # Threads decode beside it, so it may be asked less often; never once it has ended.
+    assert 1 <= len(asked) <= 3 if ends else asked
     assert [index for index, one in enumerate(alone) if isinstance(one, str)] == [5, 33, 40]
     assert {one[3] for one in alone if isinstance(one, tuple)} == {GREY, COLOUR}
 

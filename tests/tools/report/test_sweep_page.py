@@ -12,7 +12,7 @@ from reported import Page, make_run, make_sweep
 def test_a_sweep_is_compared(sslcli: Sslcli, tmp_path: Path) -> None:
     sweep = make_sweep(tmp_path / "sweep")
     make_run(
-        sweep / "004-12345678",
+        sweep / "006-12345678",
         config={"method": {"temperature": 9}},
         status="failed",
         error="boom",
@@ -23,7 +23,7 @@ def test_a_sweep_is_compared(sslcli: Sslcli, tmp_path: Path) -> None:
     assert sslcli("report", "sweep").status == 0
     page = Page(sweep / "report.html")
     for said in (
-        *("6 runs: 5 finished, 1 failed", "004-12345678: failed: boom", "005-12345678: no config"),
+        *("6 runs: 5 finished, 1 failed", "006-12345678: failed: boom", "005-12345678: no config"),
         *(
             "seed=5: refused: must be positive",
             "0.8 ± 0.014",
