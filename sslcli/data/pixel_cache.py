@@ -18,7 +18,7 @@ from sslcli.archives.remote import is_remote
 from sslcli.data.data_config import cache_folder
 from sslcli.data.images import Track
 from sslcli.data.scan import Listing
-from sslcli.files import replacing
+from sslcli.files import expanded, replacing
 
 DECODER, OF_8_BITS = "d3", "d2"
 """The version of the decoding, and that of grey and RGB of 8 bits in files that are no TIFF.
@@ -37,7 +37,7 @@ UNREADABLE = (OSError, ValueError, EOFError)
 
 def picture_cache_folder(root: str) -> Path:
     """Returns the cache of one folder of pictures, named after it."""
-    whole = Path(root) if is_remote(root) else Path(root).expanduser().resolve()
+    whole = Path(root) if is_remote(root) else expanded(root).resolve()
     digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]
     return cache_folder() / "folders" / f"{whole.name[:60]}-{digest}"
 

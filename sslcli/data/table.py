@@ -19,6 +19,7 @@ from sslcli.data.scan import Listing, PictureFiles, size_and_change
 from sslcli.data.split import StoredParts
 from sslcli.data.table_targets import in_order, read_targets, unknown_class
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.settings import REQUIRED, setting
 from sslcli.text import printable
 
@@ -69,7 +70,7 @@ class TableConfig(ColumnsConfig):
         return table, self._listing(root, table.columns["path"])
 
     def picture_folder(self) -> Path:
-        return Path(self.pictures or self.location().absolute().parent).expanduser().absolute()
+        return expanded(self.pictures or self.location().absolute().parent).absolute()
 
     def _listing(self, table: Path, paths: Sequence[str]) -> Listing:
         base = self.picture_folder()

@@ -170,7 +170,7 @@ def move_data(folder: Path, root: str) -> None:
     """
     data = saved_config(folder)[1].data
     if data is None:  # those of the run that it evaluates
-        noted = str(Path(root).expanduser().absolute())
+        noted = str(expanded(root).absolute())
         is_there = Path(noted).exists()
     else:
         now = moved(data, root)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from sslcli.config import flat
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.runs.folder import read_facts
 from sslcli.saved import read
 
@@ -50,7 +51,7 @@ class TrackedRun:
         settings = {**saved.choices, **flat(saved.values)}
         named = str(settings.get("runtime.outputs", "outputs"))
         found = (parent.parent for parent in folder.parents if parent.name == saved.command)
-        outputs = next(found, Path(named).expanduser().absolute())
+        outputs = next(found, expanded(named).absolute())
         key = hashlib.sha256(told.encode()).hexdigest()[:12]
         return cls(folder, key, sweep, saved.command, outputs, settings, started)
 

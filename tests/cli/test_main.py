@@ -268,6 +268,7 @@ def test_closed_streams_and_other_encodings_print_what_they_can(
     [
         ("resume", "~nobody-here/x"),
         ("compare", "~nobody-here/x", "y"),
+        ("inspect", "~nobody-here/x"),
         ("pretrain", "runtime.outputs=~nobody-here/x"),
         ("pretrain", "-m", "seed=0,1", "runtime.outputs=~nobody-here/x"),
         ("pretrain", "data=folder", "data.root=~nobody-here/x"),

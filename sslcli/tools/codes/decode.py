@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.tools.arguments import (
     add_device,
     add_outputs,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str], console: Console) -> int:
     given = parse(_parser(), arguments)
-    path, folder = Path(given.codes).expanduser(), Path(given.to).expanduser()
+    path, folder = expanded(given.codes), expanded(given.to)
     if folder.exists() and not folder.is_dir():
         raise SslcliError(f"--to {folder} is a file", "name a folder: --to FOLDER")
     require_writable(folder / "any", "--to")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
 from sslcli.evaluation.quantization import BITS, EXACT
+from sslcli.files import expanded
 from sslcli.tools.arguments import (
     add_data_root,
     add_device,
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 def main(arguments: list[str], console: Console) -> int:
     """Returns 0 when every picture was encoded, 1 when some were left out."""
     given = parse(_parser(), arguments)
-    target = Path(given.to).expanduser()
+    target = expanded(given.to)
     if target.suffix != ".npz":
         raise SslcliError(f"--to {target} does not end in .npz", "--to codes.npz")
     require_free([target], given.force, "--to")
     require_writable(target, "--to")
-    pictures = listed([Path(word).expanduser() for word in given.pictures])
+    pictures = listed([expanded(word) for word in given.pictures])
     run = resolve_able_run(given.run, Path(given.outputs), DECODES)
 
     from sslcli.tools.codes.encoding import Encoding, encode  # imports torch

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 
 MOST_FRAMES = 200
 """Pictures of one series at most: each is held in memory at the picture's own size."""
@@ -83,7 +84,7 @@ def read_wish(given: argparse.Namespace) -> Wish:
         given.towards,
         _amounts("--attribute", given.attribute),
         _numbered(_amounts("--direction", given.direction)),
-        None if given.between is None else Path(given.between).expanduser(),
+        None if given.between is None else expanded(given.between),
         By[given.by or "least"],
         strength,
         form,

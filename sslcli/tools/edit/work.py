@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sslcli.data.picture_file import read_picture
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.tools.arguments import require_free
 from sslcli.tools.edit.save import require_savable, save_frames, suffix_of, targets_of
 from sslcli.tools.edit.wish import Form, Wish
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def edit_pictures(wish: Wish, given: argparse.Namespace, console: Console) -> int:
     """Returns 0 when every picture was edited, 1 when some were left out."""
-    sources = [Path(word).expanduser() for word in given.pictures]
+    sources = [expanded(word) for word in given.pictures]
     jobs = _plan(sources, given.output, wish)
     targets = {job: targets_of(job, wish) for job in jobs}
     require_free([target for several in targets.values() for target in several], given.force)
@@ -37,7 +38,7 @@ def _plan(sources: list[Path], output: str | None, wish: Wish) -> list[Job]:
     jobs = plan_jobs(sources, output if wish.form is not Form.pictures else None, naming)
     if wish.form is not Form.pictures or output is None:
         return jobs
-    folder = Path(output).expanduser()
+    folder = expanded(output)
     if folder.exists() and not folder.is_dir():
         message = f"--output {folder} is a file, but needs to be a folder here"
         raise SslcliError(message, "name a folder")

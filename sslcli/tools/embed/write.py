@@ -19,7 +19,7 @@ from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features
 from sslcli.evaluation.knn import neighbours
 from sslcli.evaluation.maps import MAPS
-from sslcli.files import written_whole
+from sslcli.files import expanded, written_whole
 from sslcli.report.display import Display
 from sslcli.report.embedding import class_names, save_map
 from sslcli.report.page import save_page
@@ -43,14 +43,14 @@ def embed(files: EncoderFiles, given: argparse.Namespace, console: Console) -> N
     run = files.folder
     chosen_map = MAPS[given.map]
     chosen_map.require_package()
-    if given.output and Path(given.output).expanduser().is_file():
+    if given.output and expanded(given.output).is_file():
         raise SslcliError(f"{given.output} is a file", "name a folder: --output FOLDER")
     splits = load_own_data(files, console.track, given.data_root)
     splits = splits_at(splits, files.preprocessing.resolution)
     part, pictures = _part(splits, given.part)
     chosen_map.require_pictures(len(pictures))
     target = (
-        Path(given.output).expanduser()
+        expanded(given.output)
         if given.output
         else run / "embeddings" / _folder_name(part, given.map, files.epoch, given.pool)
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sslcli.console import Console
 from sslcli.errors import SslcliError
-from sslcli.files import written_whole
+from sslcli.files import expanded, written_whole
 from sslcli.runs.snapshots import name_of
 from sslcli.tools.arguments import (
     add_at,
@@ -32,7 +32,7 @@ def main(arguments: list[str], console: Console) -> int:
     chosen = require_format(given.to, source)
     name = given.to if given.at is None else f"{given.to}-{name_of(given.at)}"
     name = name if given.pool is None else f"{name}-{given.pool}"
-    target = run / "export" / name if given.output is None else Path(given.output).expanduser()
+    target = run / "export" / name if given.output is None else expanded(given.output)
     files = chosen.files(source)
     _require_target(target, [*files, chosen.card], given.force)
     if chosen.note is not None:

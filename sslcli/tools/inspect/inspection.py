@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sslcli.data.parts import is_ignored
 from sslcli.data.picture_names import is_deep_picture, is_picture
 from sslcli.errors import SslcliError, require
-from sslcli.files import write_atomically
+from sslcli.files import expanded, write_atomically
 from sslcli.tools.inspect.advice import advise
 from sslcli.tools.inspect.as_text import show
 from sslcli.tools.inspect.as_values import values
@@ -38,8 +38,8 @@ def inspect(given: argparse.Namespace, console: Console, compose: Compose) -> No
     workers = given.workers
     require(workers is None or workers > 0, "--workers", workers, "positive", "leave it out")
     asked = understand(given.words, compose)
-    target = None if given.to is None else Path(given.to).expanduser()
-    file = None if given.json in (None, "-") else Path(given.json).expanduser()
+    target = None if given.to is None else expanded(given.to)
+    file = None if given.json in (None, "-") else expanded(given.json)
     _require_new(target, file)
     seen = look(asked, given.at_most, workers, console)
     found = in_order(seen, CHECKS)

@@ -14,6 +14,7 @@ from sslcli.data.parts import is_ignored
 from sslcli.data.picture_names import is_picture
 from sslcli.data.table_file import READERS
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.text import hydra_override, hydra_path, shell_quoted
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def understand(words: Sequence[str], compose: Compose) -> Asked:
         raise SslcliError(message, "give one, such as a folder that holds train/ and test/")
     if not paths and not typed:
         raise SslcliError("nothing to inspect is given", EXAMPLES)
-    kind = typed.pop("data", None) or (guessed(Path(paths[0]).expanduser()) if paths else None)
+    kind = typed.pop("data", None) or (guessed(expanded(paths[0])) if paths else None)
     if kind is None:
         raise SslcliError("data=… says which kind of data it is, and is missing", EXAMPLES)
     place = [hydra_override("data.root", paths[0])] if paths else []

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sslcli.engine.runtime_config import DeviceChoice
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 from sslcli.tools.arguments import (
     add_device,
     add_outputs,
@@ -37,7 +38,7 @@ def main(arguments: list[str], console: Console) -> int:
     # Once the words are read: it imports Pillow.
     from sslcli.tools.restore.pictures import is_jpeg, mask_reader, plan_jobs, read_job, told
 
-    sources = [Path(word).expanduser() for word in given.pictures]
+    sources = [expanded(word) for word in given.pictures]
     mask_of = None if given.mask is None else mask_reader(given.mask)
     jobs = plan_jobs(sources, given.output)
     require_free([job.target for job in jobs], given.force)

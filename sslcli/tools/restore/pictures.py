@@ -17,6 +17,7 @@ from sslcli.data.picture_file import PictureFile, format_of, read_picture, suffi
 from sslcli.data.picture_names import DEEP_SUFFIXES, SUFFIXES, is_picture
 from sslcli.data.scan import pictures_under
 from sslcli.errors import SslcliError
+from sslcli.files import expanded
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -66,7 +67,7 @@ def plan_jobs(sources: list[Path], output: str | None, naming: Naming = RESTORED
 
     Raises SslcliError, before any picture is read, where one is missing or targets collide.
     """
-    target = None if output is None else Path(output).expanduser()
+    target = None if output is None else expanded(output)
     if (
         target is not None
         and len(sources) == 1
@@ -141,7 +142,7 @@ def mask_reader(word: str) -> MaskOf:
         return _of_alpha
     if word.startswith("#"):
         return partial(_of_colour, colour=_colour(word))
-    path = Path(word).expanduser()
+    path = expanded(word)
     if path.is_dir():
         return lambda picture, job: _of_file(picture, job, _mask_named(path, job))
     if not path.exists():
