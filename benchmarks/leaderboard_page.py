@@ -177,7 +177,8 @@ def explanation(lines: Sequence[Line], command: str) -> list[str]:
     protocol = seeds[0].results[1.0].protocol
     days = sorted(time.strftime("%Y-%m-%d", time.localtime(s.facts["started"])) for s in seeds)
     best, _ = lines[0].spread("trained_encoder", "top1", 1.0) or (0.0, None)
-    error = math.sqrt(best * (1 - best) / int(protocol.tested_on.partition(" ")[0]))
+    num_tested = sum(map(sum, seeds[0].results[1.0].row("trained_encoder").confusion))
+    error = math.sqrt(best * (1 - best) / num_tested)
     data = ", ".join(sorted({str(seed.facts["choices"]["data"]) for seed in seeds}))
     return [
         f"Made by `{command}`:",

@@ -16,14 +16,13 @@ from sslcli.evaluation.features import feature_maps, features, pixel_maps, pixel
 from sslcli.experiments.given import compared_encoder, keep_given, names_of, open_given
 from sslcli.experiments.linear_eval_config import Config
 from sslcli.experiments.session import Need, Session, open_evaluation
-from sslcli.experiments.subject_config import COMPARED, RAW_PIXELS, UNTRAINED
-from sslcli.nets.description import JSON
+from sslcli.experiments.subject_config import RAW_PIXELS, UNTRAINED
 from sslcli.nets.encoder import Encoder
 from sslcli.runs.folder import Run
 from sslcli.runs.results import Value
 from sslcli.text import hydra_path
 from sslcli.trained.encoder import build_untrained, load_trained
-from sslcli.trained.encoder_files import EncoderFiles, read_encoder, without_weights
+from sslcli.trained.encoder_files import EncoderFiles, read_encoder, run_of, without_weights
 
 if TYPE_CHECKING:
     from sslcli.console import Console
@@ -122,12 +121,11 @@ def learned_by_baselines(config: Config, console: Console) -> dict[str, Value]:
     """Says and returns from how many labels baselines have learned, of those that have."""
     found: dict[str, Value] = {}
     for name, weights in zip(names_of(config.compared), config.compared, strict=True):
-        folder = Path(weights).parent
-        if weights not in COMPARED and (folder / JSON).is_file():
-            labels = read_encoder(folder).labels
-            if labels:
-                console.warn(f"{name} learned from {labels:,} labels")
-                found[f"{name}_learned_from_labels"] = labels
+        run = run_of(weights)
+        labels = 0 if run is None else read_encoder(run).labels
+        if labels:
+            console.warn(f"{name} learned from {labels:,} labels")
+            found[f"{name}_learned_from_labels"] = labels
     return found
 
 

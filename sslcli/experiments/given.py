@@ -21,7 +21,6 @@ from sslcli.experiments.session import Need, Session, open_session
 from sslcli.experiments.subject_config import COMPARED
 from sslcli.files import write_atomically
 from sslcli.method import MethodConfig, Preprocessing
-from sslcli.nets.description import JSON, WEIGHTS
 from sslcli.nets.encoder import Encoder
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.given_config import PUBLIC, Fed
@@ -29,7 +28,7 @@ from sslcli.nets.vit_config import Pool
 from sslcli.nets.weight_guess import network_in
 from sslcli.runs.folder import Run
 from sslcli.trained.encoder import build_initial, load_trained, write_encoder
-from sslcli.trained.encoder_files import EncoderFiles, pooled_where_it_can, read_encoder
+from sslcli.trained.encoder_files import EncoderFiles, pooled_where_it_can, read_encoder, run_of
 from sslcli.trained.given_weights import Given, give_weights
 from sslcli.trained.weights_file import read_tables, weights_path
 
@@ -132,9 +131,9 @@ def compared_encoder(
     features are pooled by `pool`, null: as it was trained. Raises SslcliError where it has
     neither, or is a run's and does not fit the pictures.
     """
-    folder = Path(weights).parent
-    if weights != PUBLIC and (folder / JSON).is_file():
-        files = read_encoder(folder)
+    run = run_of(weights)
+    if run is not None:
+        files = read_encoder(run)
         require_fit(session.splits.train.images, files.preprocessing)
         return replace(files, config=pooled_where_it_can(files.config, pool))
     network = replace(like.config, weights=weights, weights_part=None, weights_fed=Fed.auto)
@@ -162,9 +161,8 @@ def names_of(baselines: Sequence[str]) -> list[str]:
         if baseline in COMPARED:
             names.append(baseline)
             continue
-        path = Path(baseline)
-        of_run = path.name == WEIGHTS and (path.parent / JSON).is_file()
-        name = re.sub(r"[^\w-]+", "_", path.parent.name if of_run else path.stem)
+        run = run_of(baseline)
+        name = re.sub(r"[^\w-]+", "_", Path(baseline).stem if run is None else run.name)
         numbered = (f"{name}_{number}" for number in itertools.count(2))
         taken = {*names, *COMPARED, *ROWS}
         names.append(next(each for each in itertools.chain([name], numbered) if each not in taken))

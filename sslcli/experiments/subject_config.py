@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sslcli.data.data_config import DataConfig
 from sslcli.errors import SslcliError, require
-from sslcli.nets.description import JSON
 from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.given_config import PUBLIC
 from sslcli.text import hydra_path
-from sslcli.trained.encoder_files import require_unlabelled, weights_named, with_weights_found
+from sslcli.trained.encoder_files import (
+    require_unlabelled,
+    run_of,
+    weights_named,
+    with_weights_found,
+)
 
 RAW_PIXELS, UNTRAINED = "raw_pixels", "untrained"
 COMPARED = (RAW_PIXELS, UNTRAINED, PUBLIC)
@@ -55,9 +57,7 @@ def found_encoder(
         return None
     found = with_weights_found(encoder, outputs)
     if unlabelled and found.weights is not None:
-        folder = Path(found.weights).parent
-        if (folder / JSON).is_file():
-            require_unlabelled(folder)
+        _require_unlabelled(found.weights)
     return found
 
 
@@ -70,10 +70,15 @@ def found_baselines(names: list[str], outputs: str, unlabelled: bool = False) ->
     if len(set(names)) < len(names):
         raise SslcliError(f"baselines name one twice: {names}", "name each once")
     found = [name if name in COMPARED else weights_named(name, outputs) for name in names]
-    for folder in {Path(weights).parent for weights in found if weights not in COMPARED}:
-        if unlabelled and (folder / JSON).is_file():
-            require_unlabelled(folder)
+    for weights in found if unlabelled else []:
+        _require_unlabelled(weights)
     return found
+
+
+def _require_unlabelled(weights: str) -> None:
+    run = run_of(weights)
+    if run is not None:
+        require_unlabelled(run)
 
 
 def label_of(encoder: EncoderConfig, choices: dict[str, str]) -> str:

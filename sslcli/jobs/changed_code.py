@@ -56,8 +56,7 @@ class Provenance:
             if part is not None
         }
         brought = {name: code for name, code in packages.items() if code is not None}
-        hashes = {run: hash_of({WEIGHTS: path}) for run, path in _weights(config).items()}
-        return cls({"sslcli": own_code(), **brought}, file_hashes(config), hashes)
+        return cls({"sslcli": own_code(), **brought}, file_hashes(config), _weights_hashes(config))
 
 
 def _encoders(config: Any) -> Iterator[tuple[str, EncoderFiles]]:
@@ -68,13 +67,13 @@ def _encoders(config: Any) -> Iterator[tuple[str, EncoderFiles]]:
             yield run, read_encoder(Path(run), getattr(config, "at", None))
 
 
-def _weights(config: Any) -> dict[str, Path]:
-    """Returns the files of weights of what a config evaluates and compares with, by run."""
+def _weights_hashes(config: Any) -> dict[str, str]:
+    """Returns hashes of the weights of what a config evaluates and compares with, by run."""
     found = {run: files.weights for run, files in _encoders(config)}
     ceiling = getattr(config, "ceiling", None)
     if ceiling:
         found[ceiling] = Path(ceiling) / WEIGHTS
-    return {run: path for run, path in found.items() if path.is_file()}
+    return {run: hash_of({WEIGHTS: path}) for run, path in found.items() if path.is_file()}
 
 
 def require_same_provenance(folder: Path, facts: dict[str, Any], config: Any) -> None:
@@ -97,7 +96,8 @@ def encoder_changes(facts: dict[str, Any], config: Any) -> list[str]:
 
     A run of an earlier version, which recorded none, is not compared.
     """
-    return _changes(facts, Provenance.of(config)).get("encoders", [])
+    now = _weights_hashes(config)
+    return file_changes(facts.get("encoders", now), now)
 
 
 def note_provenance(run: Run, command: str, config: Any) -> None:

@@ -44,9 +44,9 @@ def start(
     The folder is `folder`, or a new one under the config's runtime.outputs.
     """
     _require_fit_for_processes(command)
+    config = resolved(command, config)
     if launched_as().rank:
         return _follow(command, config)
-    config = resolved(command, config)
     before = begun_before(command, config, overrides) if folder is None else None
     if before is not None and read_facts(before).get("status") == "finished":
         console.say(f"finished before this job was queued again: {before}")
@@ -57,9 +57,11 @@ def start(
 
 
 def create(command: str, config: Any, overrides: list[str], folder: Path | None = None) -> Path:
-    """Makes the folder of a waiting run, which `resume` starts; returns it."""
+    """Makes the folder of a waiting run, which `resume` starts; returns it.
+
+    `config` is resolved.
+    """
     module = EXPERIMENTS[command].load_config()
-    config = resolved(command, config)
     provenance = Provenance.of(config)
     choices = choices_of(config, GROUPS)
     files = {

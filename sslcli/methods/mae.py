@@ -12,6 +12,7 @@ from sslcli import losses, nets
 from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Normal, Preprocessing, Progress
+from sslcli.nets.encoder_config import VIT_WITH_PLACES
 from sslcli.processes import own_rows
 from sslcli.settings import part, setting
 from sslcli.transfer import per_channel
@@ -39,10 +40,7 @@ class MAEConfig(MethodConfig):
     """
 
     suits = (
-        "encoder=vit",
-        "encoder.width=96",
-        "encoder.depth=4",
-        "encoder.pool=grid",
+        *VIT_WITH_PLACES,
         "optim=adamw",
         "optim.lr=1e-3",
         "optim.weight_decay=0.05",

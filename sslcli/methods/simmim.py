@@ -13,6 +13,7 @@ from sslcli.augment.augmentation_config import ViewConfig
 from sslcli.errors import require
 from sslcli.method import Method, MethodConfig, Metrics, Minimize, Preprocessing, Progress
 from sslcli.methods.mae import cropped_and_flipped
+from sslcli.nets.encoder_config import VIT_WITH_PLACES
 from sslcli.processes import own_rows
 from sslcli.settings import part, setting
 
@@ -33,10 +34,7 @@ class SimMIMConfig(MethodConfig):
     """
 
     suits = (
-        "encoder=vit",
-        "encoder.width=96",
-        "encoder.depth=4",
-        "encoder.pool=grid",
+        *VIT_WITH_PLACES,
         "optim=adamw",
         "optim.lr=4e-3",
         "optim.weight_decay=0.05",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sslcli.nets.public_weights import PublicWeights
 
 
+VIT_WITH_PLACES = ("encoder=vit", "encoder.width=96", "encoder.depth=4", "encoder.pool=grid")
+"""Measured for MAE and SimMIM."""
 CONVNET_WITH_PLACES = ("encoder=convnet", "encoder.grid=4")
 """Measured for SimCLR, VICReg, MoCo, BYOL, DINO, SwAV and distillation; others take it over."""
 

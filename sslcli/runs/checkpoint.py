@@ -78,7 +78,8 @@ class Phase:
         }
         try:
             with replacing(self.last) as temporary:
-                torch.save(content, temporary)
+                with temporary.open("wb") as written:  # of a path torch stores the name
+                    torch.save(content, written)
                 self._keep_previous()
         except (OSError, RuntimeError) as reason:  # torch reports a full disk as a RuntimeError
             message = (

@@ -91,6 +91,12 @@ def weights_named(name: str, outputs: str | Path) -> str:
     return str(resolve_encoder_run(name, outputs).absolute() / WEIGHTS)
 
 
+def run_of(weights: str) -> Path | None:
+    """Returns the folder of the run whose encoder a file of weights is; None where it is none's."""
+    path = Path(weights)
+    return path.parent if path.name == WEIGHTS and (path.parent / JSON).is_file() else None
+
+
 def require_unlabelled(folder: Path) -> None:
     """Raises SslcliError where the run's encoder has learned from labels."""
     labels = read_encoder(folder).labels

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -33,12 +32,6 @@ def train_all(folder: Path) -> Path:
         for name in ("one", "two", "three"):
             train(run, name, 2, finished=name != "three")
     return folder
-
-
-def meaning(folder: Path) -> dict[str, Any]:
-    """Returns the records, and what all checkpoints hold, whose bytes name a temporary file."""
-    held = {str(path): read_checkpoint(path) for path in folder.rglob("*.pt")}
-    return {"records": read_records(folder), **held}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -98,9 +91,9 @@ def test_a_missing_checkpoint_is_said_before_anything_is_cut(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("noted", [True, False])
 def test_a_missing_checkpoint_in_the_middle(tmp_path: Path, noted: bool) -> None:
-    """Phases before it stay; it and those behind it begin anew, to the same state."""
+    """Phases before it stay; it and those behind it begin anew, to the same bytes."""
     folder = train_all(make_run(tmp_path / "run"))
-    whole = meaning(folder)
+    whole = contents(folder)
     for checkpoint in (folder / "two").iterdir():
         checkpoint.unlink()
     if not noted:  # as by a version that did not, or a process that died before it did
@@ -113,10 +106,10 @@ def test_a_missing_checkpoint_in_the_middle(tmp_path: Path, noted: bool) -> None
     with Run(folder) as run:
         assert step_back(run) == ["two begins anew", "three begins anew"]
     assert contents(folder).keys() == {
-        path for path in before if "/t" not in path[len(str(folder)) :]
+        path for path in whole if "/t" not in path[len(str(folder)) :]
     }
     train_all(folder)
-    assert meaning(folder) == whole
+    assert contents(folder) == whole
 
 
 def test_a_phase_that_never_saved_begins_anew(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from sslcli.choices import name_in
 from sslcli.config import values_of
 from sslcli.errors import SslcliError
+from sslcli.nets.encoder_config import EncoderConfig
 from sslcli.nets.encoders import ENCODERS
 from sslcli.nets.vit_config import ViTConfig
 from sslcli.preprocessing import Preprocessing
@@ -139,20 +140,19 @@ def _after(source: EncoderFiles) -> str:
 def _list_evaluations(source: EncoderFiles) -> list[str]:
     """Returns a line for every evaluation of this encoder that was recorded in the run."""
     evaluations, unreadable = read_evaluations(source.folder)
+    pools, trained = _pool(source.config), read_encoder(source.folder, source.epoch).config
     own = [
         one
         for one in evaluations
-        if one.settings.get("epoch") == source.epoch and _pooled_alike(one, source)
+        if one.settings.get("epoch") == source.epoch
+        and one.settings.get("pool", _pool(trained)) == pools
     ]
     return [*map(_evaluation, own), *(f"- {message}" for message in unreadable)]
 
 
-def _pooled_alike(evaluation: Evaluation, source: EncoderFiles) -> bool:
-    """Tells whether the evaluation saw the features that are exported."""
-    config, trained = source.config, read_encoder(source.folder, source.epoch).config
-    if not isinstance(config, ViTConfig) or not isinstance(trained, ViTConfig):
-        return True
-    return bool(evaluation.settings.get("pool", trained.pool.name) == config.pool.name)
+def _pool(config: EncoderConfig) -> str | None:
+    """Names which features of a vit are meant; None of another encoder, which has one kind."""
+    return config.pool.name if isinstance(config, ViTConfig) else None
 
 
 def _evaluation(evaluation: Evaluation) -> str:
