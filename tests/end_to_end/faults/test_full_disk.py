@@ -97,7 +97,12 @@ def test_a_full_disk_without_one(
     sslcli: Sslcli, whole: Path, killed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = torch.save
-    monkeypatch.setattr(torch, "save", lambda content, _: real(content, Path("/dev/full")))
+
+    def to_a_full_one(content: object, _: object) -> None:
+        with Path("/dev/full").open("wb") as file:
+            real(content, file)
+
+    monkeypatch.setattr(torch, "save", to_a_full_one)
     outcome = sslcli("resume", str(killed))
     assert outcome.status == 1
     fix = require_two_lines(outcome, "the checkpoint of step 8 could not be written")
