@@ -62,8 +62,21 @@ class Trial:
     ) -> tuple[Method, list[dict[str, Any]]]:
         """Trains it in `folder`, from a checkpoint there; returns the records too."""
         method = self.build()
-        kind = LabelledBatches if isinstance(method, LabelReader) else Batches
-        return method, train_in(folder, method, kind(pictures(), 8, 0, "cpu"), num_steps, stop_at)
+        return method, train_in(folder, method, _batches(method), num_steps, stop_at)
+
+    def loss_of(self, method: Method, folder: Path) -> float:
+        """Averages the loss over 24 steps that change no weight a player has; `folder` is new.
+
+        Views, and what is drawn besides, are the same for every method of the trial.
+        """
+        records = train_in(folder, method, _batches(method), 24, learning_rate=0.0)
+        losses: list[float] = [record["loss"] for record in records if "loss" in record]
+        return sum(losses) / len(losses)
+
+
+def _batches(method: Method) -> Batches | LabelledBatches:
+    kind = LabelledBatches if isinstance(method, LabelReader) else Batches
+    return kind(pictures(), 8, 0, "cpu")
 
 
 def pictures() -> ImageSet:
@@ -91,11 +104,12 @@ def train_in(
     stop_at: int | None = None,
     evaluate: Evaluate = lambda _: {},
     evaluate_every: int = 1000,
+    learning_rate: float = 3e-3,
 ) -> list[dict[str, Any]]:
     """Trains in `folder`, from its checkpoint if it has one; returns the records."""
     onlooker = Onlooker(stop_at=stop_at)
     folder.mkdir(exist_ok=True)
-    minimize = Minimizer.of(learner, AdamWConfig(lr=3e-3), CPU, lambda _: 3e-3)
+    minimize = Minimizer.of(learner, AdamWConfig(), CPU, lambda _: learning_rate)
     periods = Periods(num_steps, LOG_EVERY, evaluate_every, SAVE_EVERY)
     with Run(folder) as run:
         if not (folder / "run.json").exists():

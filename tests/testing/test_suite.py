@@ -240,7 +240,7 @@ class Unlike(Base):
 BAD: dict[str, tuple[MethodConfig, str, str]] = {
     "no loss": (config_of(Silent), "loss_falls", "returns no 'loss', but brightness"),
     "forgotten minimize": (config_of(Forgetful), "loss_falls", "did not call `minimize`"),
-    "a rising loss": (config_of(Rising), "loss_falls", "in 60 steps on 24 pictures the loss went"),
+    "a rising loss": (config_of(Rising), "loss_falls", "40 steps on 24 pictures took the loss of"),
     "a drifting teacher": (
         config_of(Distilled, teacher=lambda *_: teacher()),
         "frozen_parts_stay",
