@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
@@ -34,9 +34,10 @@ def register() -> None:
     """
     use_own_sources()
     store = ConfigStore.instance()
-    for name, experiment in EXPERIMENTS.items():
-        schema = experiment.load_config().Config
-        store.store(group="schema", name=name, node=schema, package="_global_")
+    commands = {name: experiment.load_config().Config for name, experiment in EXPERIMENTS.items()}
+    store.repo["schema"] = {
+        f"{name}.yaml": ChoiceNode(name, commands, package="_global_") for name in commands
+    }
     for group, choices in GROUPS.items():
         files = {path.name for path in configs.conf_folder().glob(f"{group}/*.yaml")}
         nodes = {f"{name}.yaml": ChoiceNode(name, choices) for name in choices}
@@ -53,7 +54,7 @@ def register() -> None:
 
 
 @contextlib.contextmanager
-def config_loader(flags: Sequence[str]) -> Iterator[ConfigLoader]:
+def config_loader(flags: Sequence[str]) -> Iterator[ConfigLoaderImpl]:
     """Yields Hydra's loader over conf/ and the folders of --config-dir."""
     search_path = create_config_search_path(CONFIG_PATH)
     for flag, following in zip(flags, [*flags, "."][1:], strict=True):
@@ -64,7 +65,9 @@ def config_loader(flags: Sequence[str]) -> Iterator[ConfigLoader]:
             )
     GlobalHydra.instance().clear()
     try:
-        yield Hydra.create_main_hydra2("sslcli", search_path).config_loader
+        loader = Hydra.create_main_hydra2("sslcli", search_path).config_loader
+        assert isinstance(loader, ConfigLoaderImpl)
+        yield loader
     finally:
         GlobalHydra.instance().clear()
 

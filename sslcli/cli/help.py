@@ -40,7 +40,8 @@ def show_help(command: str, words: list[str], console: Console) -> None:
         choices = composed.hydra.runtime.choices
         own = [group for group in choices if not group.startswith("hydra/")]
         chosen = {group.split("@")[0]: choices[group] for group in own}
-        options = {group: {*loader.get_group_options(group, ObjectType.CONFIG)} for group in chosen}
+        found = loader.repository.get_group_options  # the loader's own copies all, each time
+        options = {group: {*found(group, ObjectType.CONFIG)} for group in chosen}
         keys = list(_keys(composed))
         config: Any = OmegaConf.get_type(composed.method) if "method" in chosen else MethodConfig
     console.say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,10 +41,21 @@ def _of(method: str) -> str:
 class ChoiceNode(ConfigNode):
     """A choice of a table, whose package is imported when it is read."""
 
-    def __init__(self, choice: str, choices: Mapping[str, type[Any]]) -> None:
-        self.name, self.group, self.package, self.provider = f"{choice}.yaml", None, None, None
+    def __init__(
+        self, choice: str, choices: Mapping[str, type[Any]], package: str | None = None
+    ) -> None:
+        self.name, self.group, self.provider = f"{choice}.yaml", None, None
+        self.package = package
         self._choice, self._choices = choice, choices
         self._node: DictConfig | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ChoiceNode:
+        """Copies no more than itself: Hydra copies all nodes for each look, and reads few.
+
+        It copies the config of a node that it reads once more, so none is shared.
+        """
+        memo[id(self)] = copied = copy.copy(self)
+        return copied
 
     @property
     def node(self) -> DictConfig:
@@ -96,9 +108,14 @@ class MethodNode(ChoiceNode):
         self, choice: str, choices: Mapping[str, type[MethodConfig]], repo: dict[str, Any]
     ) -> None:
         """`repo` is the store's, into which the node puts presets."""
-        super().__init__(choice, choices)
-        self.package = "_global_"
+        super().__init__(choice, choices, package="_global_")
         self._repo = repo
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MethodNode:
+        """Its presets go into the store that it was copied with."""
+        memo[id(self)] = copied = copy.copy(self)
+        copied._repo = copy.deepcopy(self._repo, memo)
+        return copied
 
     def _make(self, cls: type[MethodConfig]) -> DictConfig:
         words = Words.of(cls)

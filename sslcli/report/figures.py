@@ -39,7 +39,7 @@ from sslcli.report.style import (
     look,
     marker,
     name_lines,
-    new_figure,
+    new_panels,
     style_axes,
 )
 
@@ -95,15 +95,15 @@ def save_curves(
             "the run has no metrics to draw", "train it for at least one log_every steps"
         )
     num_columns = min(len(curves), 3 if len(curves) != 4 else 2)
-    num_rows = math.ceil(len(curves) / num_columns)
     phases = phases_of(curves)
     named = phases if 1 < len(phases) <= MAX_LINES else []
-    legend = 0.2 * math.ceil(len(named) / num_columns)
-    figure = new_figure(4.0 * num_columns, 2.6 * num_rows + 0.2 + legend)
+    figure, panels = new_panels(
+        len(curves), num_columns, legend=0.2 * math.ceil(len(named) / num_columns)
+    )
     longest = max(record[x_axis] for record in records)
     looks = {phase: look(index) for index, phase in enumerate(phases)}
     for index, (metric, by_phase) in enumerate(curves.items()):
-        axes = figure.add_subplot(num_rows, num_columns, index + 1)
+        axes = panels[index]
         for phase, curve in by_phase.items():
             _draw_curve(axes, curve, *looks[phase])
         if metric == "loss":
@@ -114,6 +114,7 @@ def save_curves(
             axes.set_ylim(limits)
         last = f"{curve.y[-1]:.4g}" if len(phases) == 1 else ""
         style_axes(axes, drawable(title_of(metric), 40), last)
+        axes.locator_params(nbins=5)
         if index >= len(curves) - num_columns:
             label_axes(axes, x_axis)
     if named:

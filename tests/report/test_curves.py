@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -76,3 +77,33 @@ def test_every_figure_draws_a_constant_from_zero(
 def test_numbers_that_can_be_drawn() -> None:
     values = [1, 0.5, True, math.inf, math.nan, "1", None, [1]]
     assert [value for value in values if is_number(value)] == [1, 0.5]
+
+
+def test_no_panels_labels_reach_another_or_the_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of numbers as long as can be: of four phases, whose names stand below."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, _: drawn.append(figure))
+    values = {
+        "loss": -98765 * (1 + 1.5e-6 * np.linspace(0, 1, 30)),
+        "accuracy": 0.99999 - 1e-5 * np.linspace(0, 1, 30),
+        "tiny": 1e-12 * np.linspace(-1, 1, 30),
+        "large": 1e12 * (1 + 3e-6 * np.linspace(0, 1, 30)),
+        "others": 22.123456 - 1e-4 * np.linspace(0, 1, 30),
+    }
+    save_curves(
+        Path("curves.png"),
+        [
+            {"phase": f"layer {phase}", "step": step, "epoch": float(step), **of_step}
+            for phase in range(4)
+            for step, *numbers in zip(range(30), *values.values(), strict=True)
+            for of_step in [dict(zip(values, numbers, strict=True))]
+        ],
+    )
+    drawn[0].draw_without_rendering()
+    boxes = [part.get_tightbbox() for part in [*drawn[0].axes, *drawn[0].legends]]
+    assert len(boxes) == len(values) + 1
+    width, height = drawn[0].bbox.size
+    for box in boxes:
+        assert 0 <= box.x0 < box.x1 <= width
+        assert 0 <= box.y0 < box.y1 <= height
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
