@@ -27,7 +27,7 @@ class DeviceChoice(Enum):
 class Precision(Enum):
     """Names the arithmetic of the forward pass; weights and losses stay float32.
 
-    `auto`: bf16 where the hardware has it, else fp32.
+    `auto`: bf16 where the hardware computes faster in it, else fp32.
     """
 
     auto = "auto"

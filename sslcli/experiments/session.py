@@ -16,7 +16,7 @@ from sslcli.data.images import Splits
 from sslcli.data.needs import require_labels, require_test
 from sslcli.data.resize import splits_at
 from sslcli.data.values import is_whole
-from sslcli.engine.device import Compute
+from sslcli.engine.device import Compute, kept_precision
 from sslcli.engine.environment import environment
 from sslcli.engine.minimize import Minimizer
 from sslcli.engine.optim_config import OptimConfig
@@ -110,7 +110,7 @@ def open_session(
     missing, or the data are not those of the run's start.
     """
     threads = _threads(run, runtime, console)
-    compute = Compute.choose(replace(runtime, threads=threads.number))
+    compute = _compute(run, replace(runtime, threads=threads.number), console)
     processes.join(compute.device.type)
     if processes.rank():
         processes.from_first(None)  # rank 0 alone downloads, and decodes into a cache
@@ -155,6 +155,18 @@ def _threads(run: Run, runtime: RuntimeConfig, console: Console) -> Threads:
         console.say(threads.reason)
     run.update(threads=threads.number)
     return threads
+
+
+def _compute(run: Run, runtime: RuntimeConfig, console: Console) -> Compute:
+    """Chooses device and arithmetic; says where a resumed run cannot keep the latter."""
+    begun = run.facts.get("environment", {})
+    compute = Compute.choose(replace(runtime, precision=kept_precision(runtime, begun)))
+    if begun.get("precision", compute.precision) != compute.precision:
+        console.warn(
+            f"the run began in {begun['precision']} on {begun['device']}, and goes on in "
+            f"{compute.precision} on {compute.name}"
+        )
+    return compute
 
 
 def open_evaluation(

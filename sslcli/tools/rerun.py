@@ -15,6 +15,7 @@ import yaml
 
 from sslcli.config import flat, identity, values_of
 from sslcli.console import Console
+from sslcli.engine.runtime_config import RuntimeConfig
 from sslcli.errors import SslcliError
 from sslcli.experiments.groups import GROUPS
 from sslcli.files import expanded
@@ -45,10 +46,6 @@ def main(arguments: list[str], console: Console) -> int:
     values = changes if before is not None else {OUTPUTS: given.outputs, **changes}
     config = config_of(saved)
     changed = resolved(saved.command, config_of(with_values(saved, values)))
-    if before is not None and changed.runtime.threads == 0:
-        # Results depend on the number of threads in their last digits.
-        threads = read_facts(before).get("threads", 0)
-        changed = replace(changed, runtime=replace(changed.runtime, threads=threads))
     if before is not None:
         changed = _with_data_where_they_are(changed, before, DATA_ROOT in changes)
     recorded = {} if before is None else read_facts(before).get("files", {})
@@ -64,8 +61,23 @@ def main(arguments: list[str], console: Console) -> int:
         console.say(f"another experiment than {before}: the results are not compared")
     here = None if before is None or OUTPUTS in changes else new_folder(before.parent)
     overrides += _as_overrides(changes, changed)
+    if before is not None:
+        changed = replace(changed, runtime=_runtime_of(before, changed.runtime))
     after = start(saved.command, changed, overrides, console, here)
     return _verdict(before, after, console) if before is not None and comparable else 0
+
+
+def _runtime_of(run: Path, runtime: RuntimeConfig) -> RuntimeConfig:
+    """Returns the settings with what was left open as it was chosen for the run.
+
+    Results depend on the number of threads in their last digits, on the precision by more.
+    """
+    from sslcli.engine.device import kept_precision
+
+    recorded = read_facts(run)
+    threads = runtime.threads or recorded.get("threads", 0)
+    precision = kept_precision(runtime, recorded.get("environment", {}))
+    return replace(runtime, threads=threads, precision=precision)
 
 
 def _with_data_where_they_are(config: Any, run: Path, named: bool) -> Any:

@@ -1,13 +1,16 @@
-"""What a device is asked for when several processes share the work."""
+"""What a device computes in, and what it is asked for when several processes share the work."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from sslcli.engine.device import Compute, share_batch_norm
-from sslcli.engine.runtime_config import DeviceChoice, RuntimeConfig
+from sslcli.engine import device
+from sslcli.engine.device import Compute, kept_precision, share_batch_norm
+from sslcli.engine.runtime_config import DeviceChoice, Precision, RuntimeConfig
 from sslcli.errors import SslcliError
 
 
@@ -38,3 +41,46 @@ def test_several_processes_on_mps_are_refused(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(SslcliError, match="mps is one device") as caught:
         Compute.choose(RuntimeConfig(device=DeviceChoice.mps))
     assert "runtime.device=cpu" in caught.value.fix
+
+
+CPU = RuntimeConfig(device=DeviceChoice.cpu, threads=torch.get_num_threads())
+
+
+@pytest.mark.parametrize(
+    ("facts", "precision"),
+    [
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16\n", "bf16"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2\n", "fp32"),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512_bf16 amx_bf16 amx_tile\n", "bf16"),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16\n", "fp32"),
+        ("CPU implementer\t: 0x41\nFeatures\t: fp asimd i8mm bf16\n", "bf16"),
+        (None, "fp32"),
+    ],
+    ids=["AMD", "older AMD", "Intel with tiles", "Intel without", "ARM", "no facts"],
+)
+def test_a_cpu_computes_in_what_is_faster_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, facts: str | None, precision: str
+) -> None:
+    if facts is not None:
+        (tmp_path / "cpuinfo").write_text(facts)
+    monkeypatch.setattr(device, "CPU_FACTS", tmp_path / "cpuinfo")
+    assert Compute.choose(CPU).precision == precision
+
+
+@pytest.mark.parametrize(
+    ("asked", "begun", "kept"),
+    [
+        ("auto", {}, "auto"),
+        ("auto", {"device": "cpu (x86_64, 2 threads)", "precision": "bf16"}, "bf16"),
+        ("auto", {"device": "cpu (x86_64, 2 threads)", "precision": "fp32"}, "auto"),
+        ("auto", {"device": "NVIDIA H200", "precision": "bf16"}, "auto"),
+        ("auto", {"device": "mps (arm64, 8 threads)", "precision": "fp32"}, "auto"),
+        ("fp32", {"device": "cpu (x86_64, 2 threads)", "precision": "bf16"}, "fp32"),
+    ],
+)
+def test_what_auto_chose_is_kept_on_the_same_kind_of_device(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str, begun: dict[str, str], kept: str
+) -> None:
+    monkeypatch.setattr(device, "CPU_FACTS", tmp_path / "none")  # here auto is fp32
+    runtime = RuntimeConfig(device=DeviceChoice.cpu, precision=Precision(asked))
+    assert kept_precision(runtime, begun) is Precision(kept)
