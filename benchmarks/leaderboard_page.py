@@ -198,7 +198,7 @@ def explanation(lines: Sequence[Line], command: str) -> list[str]:
 def machine(seeds: Sequence[Seed]) -> str:
     """Where the runs were made, as run.json has it, and its processor if that is this machine."""
     environments = [seed.facts["environment"] for seed in seeds]
-    devices = sorted({str(found["device"]) for found in environments})
+    devices = sorted({f"{found['device']} in {found['precision']}" for found in environments})
     torch = sorted({str(found["packages"]["torch"]) for found in environments})
     told = f"{', '.join(devices)}, torch {', '.join(torch)}"
     here = {seed.facts["host"] for seed in seeds} == {HOST}
