@@ -89,19 +89,20 @@ class Compute:
         return system.peak_memory_bytes()
 
 
-def kept_precision(runtime: RuntimeConfig, begun: Mapping[str, str]) -> Precision:
-    """Returns the precision for a run that is resumed or run again: what `auto` chose before.
+def kept_precision(runtime: RuntimeConfig, before: Mapping[str, object]) -> Precision:
+    """Returns the precision for a run that goes on, or is run again: that which it was computed in.
 
-    Results depend on it by more than their last digits. On another kind of device, `auto` chooses
-    anew. `begun`: the environment that the run recorded; may be empty.
+    Results depend on it by more than their last digits. `runtime`'s own where that is not `auto`,
+    and on another kind of device. `before`: the environment that the run recorded; may be empty.
     """
-    kind = begun.get("device", "").partition(" (")[0]  # as in Compute.name
+    recorded = next((p for p in Precision if p.value == before.get("precision")), None)
+    if runtime.precision is not Precision.auto or recorded is None:
+        return runtime.precision
+    kind = str(before.get("device")).partition(" (")[0]  # as in Compute.name
     device = _device_type(runtime.device)
-    same = device == (kind if kind in ("cpu", "mps") else "cuda")
-    chosen = _chosen_by_auto(device).value
-    if runtime.precision is Precision.auto and same and begun.get("precision", chosen) != chosen:
-        return Precision(begun["precision"])
-    return runtime.precision
+    same_kind = device == (kind if kind in ("cpu", "mps") else "cuda")
+    other = recorded is not _chosen_by_auto(device)
+    return recorded if same_kind and other else runtime.precision
 
 
 def share_batch_norm(module: nn.Module) -> None:

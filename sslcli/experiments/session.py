@@ -112,6 +112,8 @@ def open_session(
     threads = _threads(run, runtime, console)
     compute = _compute(run, replace(runtime, threads=threads.number), console)
     processes.join(compute.device.type)
+    # The first alone knows what a run began with, and `auto` may be another on its machine.
+    compute = replace(compute, dtype=processes.from_first(compute.dtype))
     if processes.rank():
         processes.from_first(None)  # rank 0 alone downloads, and decodes into a cache
     if run.facts.get("data", {}).get("fingerprint"):
@@ -158,12 +160,15 @@ def _threads(run: Run, runtime: RuntimeConfig, console: Console) -> Threads:
 
 
 def _compute(run: Run, runtime: RuntimeConfig, console: Console) -> Compute:
-    """Chooses device and arithmetic; says where a resumed run cannot keep the latter."""
-    begun = run.facts.get("environment", {})
-    compute = Compute.choose(replace(runtime, precision=kept_precision(runtime, begun)))
-    if begun.get("precision", compute.precision) != compute.precision:
+    """Chooses device and precision; says where `auto` here is another than the run had."""
+    before = run.facts.get("environment", {})
+    kept = kept_precision(runtime, before)
+    compute = Compute.choose(replace(runtime, precision=kept))
+    if kept is not runtime.precision:
+        console.say(f"it goes on in {kept.value}, as before: `auto` is another here")
+    elif before.get("precision", compute.precision) != compute.precision:
         console.warn(
-            f"the run began in {begun['precision']} on {begun['device']}, and goes on in "
+            f"the run was in {before['precision']} on {before.get('device')}, and goes on in "
             f"{compute.precision} on {compute.name}"
         )
     return compute

@@ -113,7 +113,7 @@ def save_curves(
         if limits is not None:
             axes.set_ylim(limits)
         last = f"{curve.y[-1]:.4g}" if len(phases) == 1 else ""
-        style_axes(axes, drawable(title_of(metric), 40), last)
+        style_axes(axes, drawable(title_of(metric), 30 if last else 40), last)
         axes.locator_params(nbins=5)
         if index >= len(curves) - num_columns:
             label_axes(axes, x_axis)

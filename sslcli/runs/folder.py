@@ -35,7 +35,7 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("started", "seconds", "processor_seconds"), (int, float)),
     "verdict": list,
     **dict.fromkeys(("choices", "code", "files", "encoders", "metrics", "data"), dict),
-    **dict.fromkeys(("derived", "trained"), dict),
+    **dict.fromkeys(("derived", "trained", "environment"), dict),
 }
 """The types of those entries of run.json that other code reads."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,25 +60,30 @@ def main(arguments: list[str], console: Console) -> int:
         console.say("there is no run beside the config: the result is compared with none")
     elif not comparable:
         console.say(f"another experiment than {before}: the results are not compared")
-    here = None if before is None or OUTPUTS in changes else new_folder(before.parent)
     overrides += _as_overrides(changes, changed)
     if before is not None:
-        changed = replace(changed, runtime=_runtime_of(before, changed.runtime))
+        runtime = _runtime_of(before, changed.runtime, changes)
+        if runtime.precision is not changed.runtime.precision:
+            console.say(f"in {runtime.precision.value}, as before: `auto` is another here")
+        changed = replace(changed, runtime=runtime)
+    here = None if before is None or OUTPUTS in changes else new_folder(before.parent)
     after = start(saved.command, changed, overrides, console, here)
     return _verdict(before, after, console) if before is not None and comparable else 0
 
 
-def _runtime_of(run: Path, runtime: RuntimeConfig) -> RuntimeConfig:
-    """Returns the settings with what was left open as it was chosen for the run.
+def _runtime_of(run: Path, runtime: RuntimeConfig, changes: Mapping[str, Any]) -> RuntimeConfig:
+    """Returns the settings with what they leave open, and no change names, as the run had it.
 
     Results depend on the number of threads in their last digits, on the precision by more.
     """
     from sslcli.engine.device import kept_precision
 
-    recorded = read_facts(run)
-    threads = runtime.threads or recorded.get("threads", 0)
-    precision = kept_precision(runtime, recorded.get("environment", {}))
-    return replace(runtime, threads=threads, precision=precision)
+    recorded, kept = read_facts(run), {}
+    if runtime.threads == 0 and "runtime.threads" not in changes:
+        kept["threads"] = recorded.get("threads", 0)
+    if "runtime.precision" not in changes:
+        kept["precision"] = kept_precision(runtime, recorded.get("environment", {}))
+    return replace(runtime, **kept)
 
 
 def _with_data_where_they_are(config: Any, run: Path, named: bool) -> Any:

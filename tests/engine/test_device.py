@@ -76,10 +76,11 @@ def test_a_cpu_computes_in_what_is_faster_there(
         ("auto", {"device": "NVIDIA H200", "precision": "bf16"}, "auto"),
         ("auto", {"device": "mps (arm64, 8 threads)", "precision": "fp32"}, "auto"),
         ("fp32", {"device": "cpu (x86_64, 2 threads)", "precision": "bf16"}, "fp32"),
+        ("auto", {"device": ["cpu"], "precision": ["bf16"]}, "auto"),
     ],
 )
 def test_what_auto_chose_is_kept_on_the_same_kind_of_device(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str, begun: dict[str, str], kept: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str, begun: dict[str, object], kept: str
 ) -> None:
     monkeypatch.setattr(device, "CPU_FACTS", tmp_path / "none")  # here auto is fp32
     runtime = RuntimeConfig(device=DeviceChoice.cpu, precision=Precision(asked))
