@@ -58,11 +58,17 @@ class Trial:
         return build_method(self.config, self.encoder)
 
     def train(
-        self, folder: Path, num_steps: int, stop_at: int | None = None
+        self,
+        folder: Path,
+        num_steps: int,
+        stop_at: int | None = None,
+        learning_rate: float = 3e-3,
     ) -> tuple[Method, list[dict[str, Any]]]:
         """Trains it in `folder`, from a checkpoint there; returns the records too."""
         method = self.build()
-        return method, train_in(folder, method, _batches(method), num_steps, stop_at)
+        return method, train_in(
+            folder, method, _batches(method), num_steps, stop_at, learning_rate=learning_rate
+        )
 
     def loss_of(self, method: Method, folder: Path) -> float:
         """Averages the loss over 24 steps that change no weight a player has; `folder` is new.
