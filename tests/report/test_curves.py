@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from sslcli.report.charts import draw_curves
 from sslcli.report.curves import curves_of, is_number, running_mean, y_limits
@@ -107,3 +108,17 @@ def test_no_panels_labels_reach_another_or_the_edge(monkeypatch: pytest.MonkeyPa
         assert 0 <= box.x0 < box.x1 <= width
         assert 0 <= box.y0 < box.y1 <= height
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_a_long_title_leaves_its_value_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, _: drawn.append(figure))
+    name = "wide mean of what was never measured before"
+    save_curves(Path("curves.png"), [{"step": 1, "epoch": 1.0, "phase": "a", name: -1.2345e-77}])
+    drawn[0].draw_without_rendering()
+    (axes,) = drawn[0].axes
+    title, value = (
+        next(text for text in axes.findobj(Text) if text.get_text().startswith(start))
+        for start in ("wide", "-1.23")
+    )
+    assert not title.get_window_extent().overlaps(value.get_window_extent())
