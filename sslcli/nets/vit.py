@@ -53,7 +53,8 @@ def _mixed(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Returns the values as attention mixes them; on a CPU in bf16 not by torch's kernel.
 
     The backward pass of that takes four to eight times as long as float32's, which takes twice as
-    long as plain products and a softmax. These hold all weights, so only of FEW tokens.
+    long as plain products and a softmax (on an AMD EPYC). These hold all weights, so only of FEW
+    tokens.
     """
     mixed: Tensor
     dtype = queries.dtype

@@ -39,17 +39,18 @@ def new_panels(count: int, num_columns: int, legend: float) -> tuple[Figure, lis
     `legend`: its height in inches. Margins are fixed, and hold what `style_axes` writes of any
     numbers that differ by more than rounding: to measure labels takes as long as to draw them.
     """
-    left, right, above, below = 0.75, 0.15, 0.35, 0.2  # of a panel, in its 4.0 x 2.6 inches
-    x_label, num_rows = 0.25, math.ceil(count / num_columns)
-    width, height = 4.0 * num_columns, 2.6 * num_rows + x_label + legend
+    panel_width, panel_height, x_label = 4.0, 2.6, 0.25
+    left, right, above, below = 0.75, 0.15, 0.35, 0.2  # of each panel
+    num_rows = math.ceil(count / num_columns)
+    width, height = panel_width * num_columns, panel_height * num_rows + x_label + legend
     figure = bare_figure(width, height)
     figure.subplots_adjust(
         left=left / width,
         right=1 - right / width,
         top=1 - above / height,
         bottom=(below + x_label + legend) / height,
-        wspace=(left + right) / (4.0 - left - right),
-        hspace=(above + below) / (2.6 - above - below),
+        wspace=(left + right) / (panel_width - left - right),
+        hspace=(above + below) / (panel_height - above - below),
     )
     return figure, [figure.add_subplot(num_rows, num_columns, n + 1) for n in range(count)]
 

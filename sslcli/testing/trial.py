@@ -25,6 +25,7 @@ from sslcli.runs.folder import Run
 CPU = Compute(torch.device("cpu"), None)
 SAVE_EVERY, LOG_EVERY = 5, 2
 """Steps."""
+LEARNING_RATE = 3e-3
 
 
 class Killed(Exception):
@@ -62,7 +63,7 @@ class Trial:
         folder: Path,
         num_steps: int,
         stop_at: int | None = None,
-        learning_rate: float = 3e-3,
+        learning_rate: float = LEARNING_RATE,
     ) -> tuple[Method, list[dict[str, Any]]]:
         """Trains it in `folder`, from a checkpoint there; returns the records too."""
         method = self.build()
@@ -110,7 +111,7 @@ def train_in(
     stop_at: int | None = None,
     evaluate: Evaluate = lambda _: {},
     evaluate_every: int = 1000,
-    learning_rate: float = 3e-3,
+    learning_rate: float = LEARNING_RATE,
 ) -> list[dict[str, Any]]:
     """Trains in `folder`, from its checkpoint if it has one; returns the records."""
     onlooker = Onlooker(stop_at=stop_at)
