@@ -20,6 +20,8 @@ from sslcli.processes import launched_as, size
 
 CPU_FACTS = Path("/proc/cpuinfo")
 """Linux's; a CPU that is not described there computes in float32."""
+BF16_WORDS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""A CPU's words for instructions of bf16, without which torch's takes 6 to 100 times as long."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def kept_precision(runtime: RuntimeConfig, before: Mapping[str, object]) -> Prec
     """Returns the precision for a run that goes on, or is run again: that which it was computed in.
 
     Results depend on it by more than their last digits. `runtime`'s own where that is not `auto`,
-    and on another kind of device. `before`: the environment that the run recorded; may be empty.
+    on another kind of device, and for bf16 on a CPU that has no instructions for it. `before`: the
+    environment that the run recorded; may be empty.
     """
     recorded = next((p for p in Precision if p.value == before.get("precision")), None)
     if runtime.precision is not Precision.auto or recorded is None:
@@ -101,8 +104,9 @@ def kept_precision(runtime: RuntimeConfig, before: Mapping[str, object]) -> Prec
     kind = str(before.get("device")).partition(" (")[0]  # as in Compute.name
     device = _device_type(runtime.device)
     same_kind = device == (kind if kind in ("cpu", "mps") else "cuda")
+    usable = device != "cpu" or recorded is Precision.fp32 or bool(_cpu_words() & BF16_WORDS)
     other = recorded is not _chosen_by_auto(device)
-    return recorded if same_kind and other else runtime.precision
+    return recorded if same_kind and usable and other else runtime.precision
 
 
 def share_batch_norm(module: nn.Module) -> None:
@@ -187,15 +191,18 @@ def _chosen_by_auto(device: str) -> Precision:
     """Returns bf16 where the device computes faster in it than in float32.
 
     A CPU has tiles for it (AMX) or instructions. Intel's alone multiply at half of float32's speed
-    (a Xeon of model 207: 171 to 337 GFLOP/s), AMD's faster than float32; without any, torch's bf16
-    is correct, but much slower.
+    (a Xeon of model 207: 171 to 337 GFLOP/s), AMD's faster than float32.
     """
     if device == "cuda":
         fast = bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    elif device == "cpu" and CPU_FACTS.exists():
-        words = set(CPU_FACTS.read_text().split())
-        of_amd = set() if "GenuineIntel" in words else {"avx512_bf16"}
-        fast = bool(words & {"amx_bf16", "bf16", *of_amd})
+    elif device == "cpu":
+        words = _cpu_words()
+        slow = {"avx512_bf16"} if "GenuineIntel" in words else set()
+        fast = bool(words & (BF16_WORDS - slow))
     else:
         fast = False
     return Precision.bf16 if fast else Precision.fp32
+
+
+def _cpu_words() -> set[str]:
+    return set(CPU_FACTS.read_text().split()) if CPU_FACTS.exists() else set()

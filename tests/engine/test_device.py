@@ -82,6 +82,16 @@ def test_a_cpu_computes_in_what_is_faster_there(
 def test_what_auto_chose_is_kept_on_the_same_kind_of_device(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str, begun: dict[str, object], kept: str
 ) -> None:
-    monkeypatch.setattr(device, "CPU_FACTS", tmp_path / "none")  # here auto is fp32
+    (tmp_path / "cpuinfo").write_text("vendor_id : GenuineIntel\nflags : avx512_bf16\n")
+    monkeypatch.setattr(device, "CPU_FACTS", tmp_path / "cpuinfo")  # here auto is fp32
     runtime = RuntimeConfig(device=DeviceChoice.cpu, precision=Precision(asked))
     assert kept_precision(runtime, begun) is Precision(kept)
+
+
+def test_bf16_is_not_kept_where_a_cpu_has_no_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text("vendor_id : GenuineIntel\nflags : avx2\n")
+    monkeypatch.setattr(device, "CPU_FACTS", tmp_path / "cpuinfo")
+    before = {"device": "cpu (x86_64, 2 threads)", "precision": "bf16"}
+    assert kept_precision(CPU, before) is Precision.auto

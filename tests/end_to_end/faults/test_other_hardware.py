@@ -22,7 +22,7 @@ from sslcli.engine.runtime_config import DeviceChoice, RuntimeConfig
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """What `auto` chooses on a processor that this machine's choice is not for."""
     runtime = RuntimeConfig(device=DeviceChoice.cpu, threads=torch.get_num_threads())
-    flags = "avx2" if Compute.choose(runtime).precision == "bf16" else "amx_bf16"
+    flags = "avx512_bf16" if Compute.choose(runtime).precision == "bf16" else "amx_bf16"
     (tmp_path / "cpuinfo").write_text(f"vendor_id : GenuineIntel\nflags : {flags}\n")
     monkeypatch.setattr(device, "CPU_FACTS", tmp_path / "cpuinfo")
     return Compute.choose(runtime).precision
