@@ -7,6 +7,7 @@ curve skips what is finished.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslcli.data.images import ImageSet
+from sslcli.data.images import ImageSet, Splits
 from sslcli.data.subset import label_subset
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features, pixels
@@ -47,6 +48,18 @@ def run(config: Config, run: Run, console: Console) -> None:
     """Measures every missing cell; writes the table, the files and the plot."""
     curve = LabelCurve.open(config, run, console)
     report(curve, curve.measure())
+
+
+def require_different_amounts(labels: Sequence[float], splits: Splits) -> None:
+    """Raises SslcliError where two amounts mean the same number of labels, or one too many."""
+    assert splits.train.labels is not None
+    counts: dict[int, float] = {}
+    for amount in labels:
+        num_labels = len(label_subset(splits.train.labels, amount, 0, classes=splits.classes))
+        other = counts.setdefault(num_labels, amount)
+        if other != amount:
+            both = f"labels={amount:g} and labels={other:g} both mean {num_labels:,} labels"
+            raise SslcliError(f"{both} here: the same subsets", f"leave {amount:g} out")
 
 
 @dataclass(frozen=True)
@@ -81,23 +94,12 @@ class LabelCurve:
             session = open_evaluation(
                 "label-curve", run, sources, config.data, config.runtime, console, config.data_root
             )
+        require_different_amounts(config.labels, session.splits)
         return cls.of(config, session, sources)
 
     @classmethod
     def of(cls, config: Config, session: Session, sources: list[EncoderFiles]) -> LabelCurve:
-        """Adds the baselines to the sources.
-
-        Raises SslcliError where two amounts mean the same number of labels.
-        """
-        splits = session.splits
-        assert splits.train.labels is not None
-        counts: dict[int, float] = {}
-        for amount in config.labels:
-            num_labels = len(label_subset(splits.train.labels, amount, 0, classes=splits.classes))
-            other = counts.setdefault(num_labels, amount)
-            if other != amount:
-                both = f"labels={amount:g} and labels={other:g} both mean {num_labels:,} labels"
-                raise SslcliError(f"{both} here: the same subsets", f"leave {amount:g} out")
+        """Adds the baselines to the sources."""
         compared = [name for name in config.baselines if name != RAW_PIXELS]
         names, first = names_of(compared), sources[0]
         for name, baseline in zip(names, compared, strict=True):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sslcli.data.needs import require_labels, require_test
 from sslcli.data.resize import splits_at
 from sslcli.evaluation.label_equivalents import LabelEquivalent, label_equivalents
-from sslcli.experiments.label_curve import LabelCurve
+from sslcli.experiments.label_curve import LabelCurve, require_different_amounts
 from sslcli.experiments.label_curve_cells import Cell
 from sslcli.experiments.label_curve_config import Kind
 from sslcli.experiments.label_curve_report import (
@@ -51,6 +51,7 @@ def run(config: Config, run: Run, console: Console) -> None:
     session = open_session(run, config.runtime, config.data, console, config.method.draws_crops())
     require_labels(session.splits, "worth")
     require_test(session.splits, "worth")
+    require_different_amounts(config.labels, session.splits)
     trained = train_method(config, session, labels_may_be_seen=False)
     if trained is None:
         return

@@ -68,6 +68,15 @@ def test_what_cannot_be_done_is_said(sslcli: Sslcli, coloured: Path) -> None:
         assert said in outcome.err
 
 
+def test_amounts_that_mean_the_same_are_refused_before_anything_is_trained(
+    sslcli: Sslcli, coloured: Path, steps: Steps
+) -> None:
+    outcome = sslcli(*WORDS, "labels=[0.25,10]")
+    assert outcome.status == 2
+    assert "labels=10 and labels=0.25 both mean 30 labels here" in outcome.err
+    assert steps.taken == {}
+
+
 def test_data_without_a_test_part_can_hold_one_out(sslcli: Sslcli, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     labels = np.arange(80) % 2
