@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sslcli.data.depth import Depth, refuse_deep
+from sslcli.data.depth import Depth, refuse_deep, refuse_part
 from sslcli.data.depth import depth_of as depth_of
 from sslcli.data.images import Pixels
 from sslcli.data.resize import MIDDLE, Framing
@@ -137,8 +137,8 @@ def decoded(data: bytes, options: DecodeOptions, channels: int) -> tuple[NDArray
     if options.depth is not None:
         pixels, stored = options.depth.pixels(data, options.resolution, options.framing)
         return pixels, GREY if stored == 1 else COLOUR
-    if not options.cuts:
-        refuse_deep(data)
+    refuse = refuse_part if options.cuts else refuse_deep
+    refuse(data)
     return decoded_pixels(io.BytesIO(data), options.resolution, channels, options.framing)
 
 
@@ -146,8 +146,8 @@ def looked_at(data: bytes, options: DecodeOptions) -> int:
     """Returns GREY or COLOUR without decoding, where that suffices; raises as `decoded`."""
     if options.depth is not None:
         return decoded(data, options, options.depth.channels)[1]
-    if not options.cuts:
-        refuse_deep(data)
+    refuse = refuse_part if options.cuts else refuse_deep
+    refuse(data)
     return kind_of(io.BytesIO(data))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.data.deep_files import read_deep
+from sslcli.data.deep_files import TIFF, read_deep
 from sslcli.data.deep_picture import DeepPicture, MissingPackage
 from sslcli.data.images import evenly_spaced
 from sslcli.data.resize import MIDDLE, Framing, resized
@@ -105,6 +105,16 @@ def refuse_deep(data: bytes) -> None:
         values = canonical(found.pixels, None)
         what = f"it has {values.shape[2]} channels of {values.dtype}"
         raise ValueError(f"{what}, and others are grey or RGB of 8 bits: {CHOICE}")
+
+
+def refuse_part(data: bytes) -> None:
+    """Raises ValueError for a picture of which Pillow would take one channel, or frame, for all.
+
+    It does so of TIFFs alone: of others it reads all channels, or nothing.
+    """
+    found = read_deep(data) if data.startswith(TIFF) else None
+    if found is not None and not _pillow_reads(data, found.pixels.shape[2]):
+        raise ValueError(f"it has {found.pixels.shape[2]} channels, and others are grey or RGB")
 
 
 @dataclass(frozen=True)

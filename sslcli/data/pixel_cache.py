@@ -20,11 +20,12 @@ from sslcli.data.images import Track
 from sslcli.data.scan import Listing
 from sslcli.files import expanded, replacing
 
-DECODER, OF_8_BITS = "d3", "d2"
+DECODER, OF_8_BITS = "d4", "d2"
 """The version of the decoding, and that of grey and RGB of 8 bits in files that are no TIFF.
 
 d1 took damaged pictures for whole ones, and so did d2 of 16 bits; it took a channel of a TIFF for
-all, its width for its height, and made colours grey that nobody asked to.
+all, its width for its height, and made colours grey that nobody asked to. d3 took the first
+channel of a TIFF whose 8-bit channels lie in one directory, and, made 8 bits, of any among others.
 """
 NO_TIFF = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 STABLE_AFTER = 2 * 10**9

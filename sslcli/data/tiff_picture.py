@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import threading
 from typing import Any
 
@@ -24,6 +25,9 @@ EXTRA_SAMPLES = 338
 MIN_IS_BLACK, RGB = 1, 2
 OF_BRIGHTNESS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB)
 GREY = (MIN_IS_WHITE, MIN_IS_BLACK)
+DESCRIPTION = 270
+STACK = re.compile(r'ImageJ=.*\nimages=(?!1\b)|\{"shape":.*"truncated": true', re.DOTALL)
+"""What the descriptions of ImageJ, and of tifffile, say where pages have no directory."""
 NAMED_FRAMES = "TZ"
 """The axes of a series that are certainly no channels: time and depth."""
 NO_ALPHA, PREMULTIPLIED, ALPHAS = 0, 1, (1, 2)
@@ -125,16 +129,21 @@ def is_plain_tiff(data: bytes) -> bool:
             unknown = tags.get(PHOTOMETRIC) in OF_BRIGHTNESS and NO_ALPHA in extra
             if deep or unknown:
                 return False
-            return not (_has_grey_pages(image) and _may_be_channels(data))
+            return not (_may_hold_more(image) and _may_be_channels(data))
     except UnidentifiedImageError:
         return False
 
 
-def _has_grey_pages(image: Image.Image) -> bool:
-    """Tells whether a second page of 8 bits of grey is as large as the first; goes to it."""
+def _may_hold_more(image: Image.Image) -> bool:
+    """Tells whether 8 bits of grey may not be all: a second page, which it goes to, is as large.
+
+    Or the file says so: some programs put many pages behind one directory, that of the first.
+    """
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
     if tags.get(PHOTOMETRIC) not in GREY or tags.get(BITS) != (8,):
         return False
+    if STACK.match(str(tags.get(DESCRIPTION, ""))):
+        return True
     first = (image.mode, image.size)
     try:
         image.seek(1)
@@ -158,9 +167,10 @@ def pages_belong_together(file: Any) -> bool:
 
     Of 8 bits a colour that is RGB, or whose axes name frames, the first page is the picture.
     """
-    if len(file.pages) == 1 or len(file.series[0].pages) == 1:  # others are smaller copies
+    page, series = file.pages[0], file.series[0]
+    if series.size == page.size:  # other pages are smaller copies
         return False
-    page, axes = file.pages[0], file.series[0].axes
+    axes = series.axes
     if int(page.bitspersample) > 8:
         return True
     is_grey = int(page.photometric) in GREY

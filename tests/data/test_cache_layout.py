@@ -69,10 +69,10 @@ def test_a_cache_that_may_hold_what_was_misread_has_another_name(tmp_path: Path)
         (tmp_path / name).write_bytes(b"1")
     plain = scan(tmp_path)[0]
     assert cache_key(plain, in_8_bits=True) == f"{plain.key}-d2"
-    assert cache_key(plain) == f"{plain.key}-d3"
+    assert cache_key(plain) == f"{plain.key}-d4"
     (tmp_path / "c.TIF").write_bytes(b"1")
     with_tiff = scan(tmp_path)[0]
-    assert cache_key(with_tiff, in_8_bits=True) == f"{with_tiff.key}-d3"
+    assert cache_key(with_tiff, in_8_bits=True) == f"{with_tiff.key}-d4"
 
 
 def test_the_second_waits_for_the_first_and_says_so(tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ PAGES: dict[str, dict[str, Any]] = {
     "tiled": {"tile": (16, 16), "metadata": {"axes": "CYX"}},
     "strips": {"metadata": {"axes": "CYX"}},
     "microscope": {"tile": (16, 16), "metadata": {"axes": "CYX"}, "ome": True},
+    "behind one directory": {"metadata": {"axes": "CYX"}, "truncate": True},
+    "ImageJ's, behind one directory": {"imagej": True, "truncate": True},
 }
 
 
@@ -100,11 +102,11 @@ def test_all_pages_that_are_channels_are_read(
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16"])
-@pytest.mark.parametrize("tile", [None, (16, 16)])
+@pytest.mark.parametrize("layout", [{}, {"tile": (16, 16)}, {"truncate": True}])
 def test_pages_that_may_be_channels_or_frames_are_refused(
-    tmp_path: Path, kind: str, tile: Any
+    tmp_path: Path, kind: str, layout: Any
 ) -> None:
-    data = tiff(np.moveaxis(as_kind(kind), -1, 0), photometric="minisblack", tile=tile)
+    data = tiff(np.moveaxis(as_kind(kind), -1, 0), photometric="minisblack", **layout)
     with pytest.raises(ValueError, match="may be frames or channels"):
         read_deep(data)
     (tmp_path / "a.tif").write_bytes(data)
@@ -118,8 +120,8 @@ def test_of_frames_of_8_bits_the_first_is_read(tmp_path: Path, axes: str) -> Non
     frames = frames if axes == "QYXS" else frames[..., 0]
     colours = "rgb" if axes == "QYXS" else "minisblack"
     (tmp_path / "a").mkdir()
-    for tile in (None, (16, 16)):
-        data = tiff(frames, photometric=colours, metadata={"axes": axes}, tile=tile)
+    for layout in ({}, {"tile": (16, 16)}, {"truncate": True}):
+        data = tiff(frames, photometric=colours, metadata={"axes": axes}, **layout)
         assert read_deep(data) is None, "Pillow reads the first"
         (tmp_path / "a" / "a.tif").write_bytes(data)
         found = Sources(scan(tmp_path / "a")[0], 1).pixels(0, (1, 2, 9, 12))

@@ -173,6 +173,24 @@ def test_other_channels_than_the_rest_are_named(tmp_path: Path) -> None:
         load(folder)
 
 
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("axes", ["CYX", "QYX"])
+def test_a_channel_is_not_taken_for_a_picture_that_nobody_looked_at(
+    tmp_path: Path, cache: Cache, axes: str
+) -> None:
+    """However many bits are asked for."""
+    tifffile = pytest.importorskip("tifffile")
+    eight = (BANDS // 256).astype(np.uint8)
+    folder = save(tmp_path / "pictures", eight[..., 0].repeat(4, 0), ".tif")
+    bands = np.moveaxis(eight[0], -1, 0)
+    tifffile.imwrite(folder / "01.tif", bands, photometric="minisblack", metadata={"axes": axes})
+    for depth in (None, 8):
+        splits = load(folder, max_bad=0.1, cache=cache, depth=depth)
+        said = "5 channels" if axes == "CYX" else "may be frames or channels"
+        assert any("01.tif" in line and said in line for line in splits.warnings)
+        assert len(splits.train) + len(splits.val) == 47
+
+
 NOT_LOOKED_AT = 1
 
 
