@@ -34,7 +34,8 @@ Each Slurm job has NUM_STEPS of them, so that the job steps of two jobs in a row
 RENDEZVOUS_TIMEOUT = timedelta(minutes=5)
 """How long a process waits for the others: importing torch may take a minute or two elsewhere."""
 
-_as_if_alone = False
+_as_if: int | None = None
+"""How many processes there seem to be, of which this is the first; None: those that are joined."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +139,8 @@ def join(device_type: str) -> None:
             f"process {here.rank} did not find the {here.size - 1} others at {where}: "
             f"{first_line(reason)}"
         )
-        fix = (
-            "an earlier message may tell why; "
-            "else check the address, and that its port is free and not blocked"
-        )
+        fix = "an earlier message may tell why; else check the address, "
+        fix += "and that its port is free and not blocked"
         raise RunFailed(message, fix) from reason
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo",
@@ -173,27 +172,28 @@ def name_lost_processes() -> Iterator[None]:
             f"process {rank()} has lost the others of the {size()} of this run "
             f"({first_line(reason)})"
         )
-        fix = (
-            "where one of them ended, its own message tells why; "
-            "then start them again with `sslcli resume`"
-        )
+        fix = "where one of them ended, its own message tells why; "
+        fix += "then start them again with `sslcli resume`"
         raise RunFailed(message, fix) from reason
 
 
 @contextlib.contextmanager
-def as_if_alone() -> Iterator[None]:
-    """Makes `size()` 1 inside: for work of one rank while the other ranks wait."""
-    global _as_if_alone
-    before, _as_if_alone = _as_if_alone, True
+def as_if(num: int) -> Iterator[None]:
+    """Makes `size()` `num` inside, and sends nothing: rows of others are there, without values.
+
+    1 is for work of one rank while the other ranks wait.
+    """
+    global _as_if
+    before, _as_if = _as_if, num
     try:
         yield
     finally:
-        _as_if_alone = before
+        _as_if = before
 
 
 def size() -> int:
-    """Returns the number of processes: 1 before `join` and inside `as_if_alone`."""
-    return _distributed().get_world_size() if _is_joined() else 1
+    """Returns the number of processes: 1 before `join`, `num` inside `as_if`."""
+    return _as_if or (_distributed().get_world_size() if _is_joined() else 1)
 
 
 def rank() -> int:
@@ -233,7 +233,8 @@ def gathered(rows: Tensor, groups: int = 1) -> Tensor:
     import torch
 
     parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(num)]
-    _distributed().all_gather(parts, rows.detach().contiguous())
+    if _is_joined():
+        _distributed().all_gather(parts, rows.detach().contiguous())
     own = rows.view_as(rows)
     if own.requires_grad:
         own.register_hook(lambda gradient: num * gradient)  # type: ignore[no-untyped-call]
@@ -282,7 +283,7 @@ def from_first(value: T) -> T:
 
 def _is_joined() -> bool:
     # Before torch.distributed is imported no process can have joined; help must not import torch.
-    if _as_if_alone or "torch.distributed" not in sys.modules:
+    if _as_if is not None or "torch.distributed" not in sys.modules:
         return False
     distributed = _distributed()
     return bool(

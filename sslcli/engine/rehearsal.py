@@ -23,6 +23,7 @@ from sslcli.engine.replicas import Replicas
 from sslcli.engine.stand_in import META, StandIn, values_refused
 from sslcli.generators import seed_generators
 from sslcli.method import Learner, Progress
+from sslcli.processes import as_if
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Rehearsal:
     dtype: torch.dtype | None
     num_steps: int
     steps_per_epoch: int
-    together: bool = False
-    """Whether several processes train, which average their gradients in buckets."""
+    processes: int = 1
+    """How many train together, gather rows, and average their gradients in buckets."""
 
     @classmethod
     def of(
@@ -83,7 +84,7 @@ class Rehearsal:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # views are made in threads, which would not be seen
         try:
-            with stand_in, memory:
+            with stand_in, memory, as_if(self.processes):
                 return self._steps(learner, stand_in, memory, batch(META))
         finally:
             torch.set_num_threads(threads)
@@ -103,7 +104,7 @@ class Rehearsal:
             self.optim,
             Compute(stand_in.device, None),
             lambda _: 0.1,
-            replicas=_Buckets() if self.together else None,
+            replicas=_Buckets() if self.processes > 1 else None,
         )
         for step in dict.fromkeys((0, self.num_steps - 1)):
             memory.flops = 0
@@ -157,6 +158,9 @@ class _Buckets(Replicas):
                 self._buckets[id(parameter)] = torch.empty_like(parameter)
                 parameter.register_post_accumulate_grad_hook(self._keep)  # type: ignore[no-untyped-call]
         super().backward(loss, inputs)
+
+    def _averaging_loss(self, loss: Tensor, inputs: Sequence[nn.Parameter]) -> Tensor:
+        return loss
 
     def _keep(self, parameter: Tensor) -> None:
         parameter.grad = self._buckets[id(parameter)]

@@ -168,7 +168,7 @@ class _Journal:
     def measure(self, done: int, evaluate: Evaluate) -> None:
         """Records what rank 0 measures; leaves the modules in train mode."""
         began, leads = time.perf_counter(), processes.rank() == 0
-        with self.minimize.replicas.shown(), processes.as_if_alone():
+        with self.minimize.replicas.shown(), processes.as_if(1):
             values = evaluate(done) if leads else {}
         self.modules.train()
         self.record(done, values, {"seconds": round(time.perf_counter() - began, 3)})

@@ -11,7 +11,7 @@ from sslcli.engine.agreement import require_agreement
 from sslcli.errors import RunFailed
 from sslcli.nets.queue import Queue
 from sslcli.nets.running_mean import RunningMean
-from sslcli.processes import as_if_alone, rank
+from sslcli.processes import as_if, rank
 
 
 def two_processes() -> None:
@@ -27,13 +27,13 @@ def two_processes() -> None:
     parts["queue"].enqueue(own)  # type: ignore[operator]
     parts["centre"].follow(own, 0.9)  # type: ignore[operator]
     require_agreement("Mine", parts)
-    with as_if_alone():
+    with as_if(1):
         alone[0].follow(rows, 0.9)
         alone[1].enqueue(rows)
     assert torch.equal(parts["centre"].value, alone[0].value)  # type: ignore[arg-type]
     assert torch.equal(parts["queue"].rows, alone[1].rows)  # type: ignore[arg-type]
 
-    with as_if_alone():  # as rows that are not gathered
+    with as_if(1):  # as rows that are not gathered
         parts["queue"].enqueue(own)  # type: ignore[operator]
     with pytest.raises(RunFailed, match=r"Mine: the buffer queue\.rows is not the same in the 2"):
         require_agreement("Mine", parts)

@@ -46,7 +46,7 @@ class Plan:
         in_epoch = subject.steps_per_epoch(subject.batch_size)
         compute, optim = subject.compute, subject.optim
         alone = Rehearsal.of(self.learner, optim, compute, self.num_steps, in_epoch)
-        return replace(alone, together=self.machine.processes > 1)
+        return replace(alone, processes=self.machine.processes)
 
     @cached_property
     def step(self) -> Needs:
