@@ -56,6 +56,14 @@ class Entry:
         """The run of pretrain, whether it is finished or not."""
         return next(iter(self.runs("pretrain")), None)
 
+    def required_run(self) -> Path:
+        """The run of pretrain; raises SslcliError where somebody took it away meanwhile."""
+        run = self.pretrained()
+        if run is None:
+            message = f"{self.folder} holds no run of pretrain any more"
+            raise SslcliError(message, "leave the folder as it is, and type the same command again")
+        return run
+
     def evaluation(self, labels: float) -> Path | None:
         """The run of linear-eval that sees so many labels, whether it is finished or not."""
         word = f"labels={labels}"
@@ -91,8 +99,7 @@ class Entry:
 
     def encoder(self) -> object:
         """The encoder's choice and settings."""
-        run = self.pretrained()
-        assert run is not None, f"nothing was pretrained in {self.folder}"
+        run = self.required_run()
         config = yaml.safe_load((run / "config.yaml").read_text())
         return read_facts(run)["choices"]["encoder"], config["encoder"]
 
@@ -160,8 +167,7 @@ def make(entry: Entry, words: list[str], stopping: Stopping) -> int:
     status = brought_to_end(entry, run, ["pretrain", *typed], stopping)
     if status:
         return status
-    run = entry.pretrained()
-    assert run is not None, f"pretrain left no run in {entry.folder}"
+    run = entry.required_run()
     where_and_how = [word for word in words if word.startswith("runtime.")]
     for labels in LABELS:
         asked = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,25 @@ def test_a_teacher_is_made_first_and_named(tmp_path: Path, monkeypatch: pytest.M
     assert words_of(taught, ["epochs=1"]) == typed
     run = make_run(tmp_path / "simclr/seed-1/run", command="pretrain")
     assert words_of(taught, ["epochs=1"]) == [*typed, f"method.teacher={run}"]
+
+
+def test_a_run_that_vanishes_meanwhile_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import leaderboard
+
+    make_run(tmp_path / "simclr/seed-0/run", command="pretrain", status="interrupted")
+    overrides = tmp_path / "simclr/seed-0/run/overrides.yaml"
+    overrides.write_text("- method=simclr\n- seed=0\n")
+
+    def vanish(*_: object) -> int:
+        shutil.rmtree(tmp_path / "simclr/seed-0/run")
+        return 0
+
+    monkeypatch.setattr(leaderboard, "call", vanish)
+    words = ["--methods", "simclr", "--seeds", "1", "--outputs", str(tmp_path)]
+    assert leaderboard.main([*words, "--page", str(tmp_path / "page.md")]) == 2
+    said = capsys.readouterr().err
+    assert said.splitlines()[0].endswith("holds no run of pretrain any more")
+    assert said.splitlines()[1].startswith("fix: ")
