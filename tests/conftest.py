@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def pytest_collection_finish() -> None:
     """Looks for garbage in what tests make, and in nothing that was imported."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """Lets SIGHUP do what it does: under nohup it is ignored, and a closed pipe with it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

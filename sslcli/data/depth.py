@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sslcli.data.deep_files import TIFF, read_deep
 from sslcli.data.deep_picture import DeepPicture, MissingPackage
 from sslcli.data.images import evenly_spaced
 from sslcli.data.resize import MIDDLE, Framing, resized
 from sslcli.data.scan import Listing
-from sslcli.data.stored_picture import plain_pixels
+from sslcli.data.stored_picture import is_grey, plain_pixels
 from sslcli.data.values import TWELVE_BITS, canonical, kind_of, outward, to_kind
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import Range
@@ -110,10 +112,14 @@ def refuse_deep(data: bytes) -> None:
 def refuse_part(data: bytes) -> None:
     """Raises ValueError for a picture of which Pillow would take one channel, or frame, for all.
 
-    It does so of TIFFs alone: of others it reads all channels, or nothing.
+    It does so of grey TIFFs alone: of others it reads all channels, or nothing.
     """
-    found = read_deep(data) if data.startswith(TIFF) else None
-    if found is not None and not _pillow_reads(data, found.pixels.shape[2]):
+    if not data.startswith(TIFF):
+        return
+    with Image.open(io.BytesIO(data)) as image:
+        may_be_part = is_grey(image)
+    found = read_deep(data) if may_be_part else None
+    if found is not None and found.pixels.shape[2] > 1:
         raise ValueError(f"it has {found.pixels.shape[2]} channels, and others are grey or RGB")
 
 

@@ -233,6 +233,7 @@ def test_lists(sslcli: Sslcli) -> None:
     assert "cifar10_simclr" in sslcli("list", "experiments").out
 
 
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("words", [["list", "methods"], ["--help"]], ids=" ".join)
 def test_a_reader_that_closes_the_pipe_ends_the_command_as_usual(
     command_line: Callable[..., int], monkeypatch: pytest.MonkeyPatch, words: list[str]

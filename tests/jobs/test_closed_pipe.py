@@ -19,6 +19,8 @@ from sslcli.errors import Interrupted
 from sslcli.jobs.job import _run
 from sslcli.runs.folder import Run
 
+pytestmark = pytest.mark.usefixtures("hangup")
+
 
 @pytest.fixture
 def closed() -> Iterator[IO[str]]:
