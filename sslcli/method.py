@@ -214,6 +214,13 @@ class Method:
         """
         return []
 
+    def called_encoders(self) -> Sequence[Encoder]:
+        """Returns the encoders that learn by being called: `runtime.compile` compiles those.
+
+        None where a step asks them for codes or tokens, as a `Restorer`'s does.
+        """
+        return [] if isinstance(self, Restorer) else [self.encoder]
+
     def normal(self, batch_size: int) -> Normal:
         """Returns what the loss of a whole batch is where nothing was learned."""
         return Normal()

@@ -21,11 +21,11 @@ class FrozenEncoders:
         self.parameters = {id(p) for encoder in encoders for p in encoder.parameters()}
 
     @classmethod
-    def of(cls, players: Iterable[Sequence[nn.Module]], until: int) -> FrozenEncoders:
-        """Finds the encoders in what the players train."""
+    def of(cls, modules: Iterable[nn.Module], until: int) -> FrozenEncoders:
+        """Finds the encoders in a learner's modules: slow copies stay with what they follow."""
         if until == 0:
             return cls()
-        parts = [part for modules in players for module in modules for part in module.modules()]
+        parts = [part for module in modules for part in module.modules()]
         return cls([part for part in parts if isinstance(part, Encoder)], until)
 
     def begin(self, step: int) -> None:

@@ -96,7 +96,7 @@ class Minimizer:
                 f"and its players are {_listed(modules_of)}"
             )
             raise SslcliError(message, "give every player a rate, and nobody else")
-        frozen = FrozenEncoders.of(modules_of.values(), frozen_steps)
+        frozen = FrozenEncoders.of(learner.modules().values(), frozen_steps)
         players = {
             player: Player(
                 _optimizer(optim, modules, f"{name}.players gives {player!r}", frozen),

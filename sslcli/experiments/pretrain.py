@@ -187,13 +187,13 @@ def build(config: Config, session: Session) -> tuple[Method, int]:
         session.compute.to_device(module, sees_all=module in method.whole_batch_parts())
     warn_of_own_statistics(method, session.console)
     if config.runtime.compile:
-        if isinstance(method, Restorer):
-            name = type(method).__name__
-            message = (
-                f"runtime.compile=true does nothing for {name}, which asks its encoder for codes"
-            )
+        encoders = method.called_encoders()
+        if not encoders:
+            message = f"runtime.compile=true does nothing for {type(method).__name__}: "
+            message += "it asks its encoder for codes or tokens"
             raise SslcliError(message, "leave it out")
-        method.encoder.compile()
+        for encoder in encoders:
+            encoder.compile()
     return method, labels
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class BarlowTwinsConfig(MethodConfig):
     """Making the views' cross-correlation the identity (Zbontar et al. 2021).
 
-    Differs: both views are drawn from one augmentation; the loss is multiplied by `scale`.
+    Differs: both views are drawn from one augmentation, and go through encoder and head as
+    one batch; the loss is multiplied by `scale`.
     """
 
     suits = (*CONVNET_WITH_PLACES, "optim=sgd", "optim.lr=0.1")

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class BYOLConfig(MethodConfig):
     """Predicting a slow copy's embedding of the other view (Grill et al. 2020).
 
-    Differs: both views are drawn from one augmentation, and go through the networks as one batch.
+    Differs: both views are drawn from one augmentation, and go through the networks as one batch;
+    the last layers of head and predictor have a bias.
     """
 
     suits = CONVNET_WITH_PLACES

@@ -139,6 +139,9 @@ class DINO(Method):
     def players(self) -> dict[str, Sequence[nn.Module]]:
         return {"student": [self.student, self.projector], "prototypes": [self.prototypes]}
 
+    def called_encoders(self) -> Sequence[Encoder]:
+        return [self.student]
+
     def normal(self, batch_size: int) -> Normal:
         loss = math.log(len(self.prototypes.weight))
         return Normal(loss, loss)
@@ -159,7 +162,8 @@ class DINO(Method):
         minimize(loss, "student", *moving)
         self.centre.follow(of_teacher, self.centre_momentum)
         momentum = progress.cosine(self.momentum, 1.0)
-        self.teacher.follow(self.student, self.projector, self.prototypes, momentum=momentum)
+        online = (self.student, self.projector, self.prototypes)
+        self.teacher.follow(*online, momentum=momentum, buffers=False)
         return {"loss": loss.detach()}
 
     def prototype_scores(self, pictures: Tensor) -> Tensor:

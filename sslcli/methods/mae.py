@@ -18,6 +18,8 @@ from sslcli.settings import part, setting
 from sslcli.transfer import per_channel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from sslcli.augment.augmentation import Augmentation
@@ -101,6 +103,9 @@ class MAE(Method):
         numbers = self.preprocessing.channels * self.encoder.patch**2
         loss = (numbers - 1) / numbers  # of predicting every patch's mean
         return Normal(loss, loss)
+
+    def called_encoders(self) -> Sequence[Encoder]:
+        return []
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images)

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 class MoCoConfig(MethodConfig):
     """Contrast with a queue of a slow copy's keys (He et al. 2020, Chen et al. 2020).
 
-    Differs: each view is the query of the other (the symmetric loss of the authors' CIFAR-10
-    notebook), unless symmetric=false; the head has batch norm; the keys are not shuffled among
-    devices, so their batch norm sees the pictures that the queries' sees.
+    Differs: each view is the query of the other (half of the symmetric loss of the authors'
+    CIFAR-10 notebook, whose queue holds one view's keys), unless symmetric=false; the head has
+    batch norm; the keys are not shuffled among devices, so their batch norm sees the pictures that
+    the queries' sees; both views go through the networks as one batch.
     """
 
     suits = CONVNET_WITH_PLACES

@@ -31,7 +31,8 @@ class MoCoV3Config(MethodConfig):
     """Contrast with the keys of the batch, which a slow copy made (Chen et al. 2021).
 
     Differs: both views are drawn from one augmentation, and go through the networks as one batch;
-    the patch embedding of a ViT learns, where theirs stays as it was drawn.
+    the patch embedding of a ViT learns, where theirs stays as it was drawn; the predictor's last
+    layer has a bias.
     """
 
     suits = CONVNET_WITH_PLACES

@@ -18,6 +18,8 @@ from sslcli.processes import own_rows
 from sslcli.settings import part, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from sslcli.augment.augmentation import Augmentation
@@ -67,6 +69,9 @@ class SimMIM(Method):
     head: MaskedPixels
     augmentation: Augmentation
     mask_ratio: float
+
+    def called_encoders(self) -> Sequence[Encoder]:
+        return []
 
     def views(self, images: Tensor) -> Tensor:
         return self.augmentation(images)

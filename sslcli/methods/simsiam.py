@@ -29,7 +29,8 @@ class SimSiamConfig(MethodConfig):
     """Predicting the other view's embedding, without gradient (Chen and He 2021).
 
     Differs: the predictor's learning rate follows the schedule, where the paper keeps it constant;
-    all views go through the networks as one batch.
+    all views go through the networks as one batch; norms and biases do not decay, unless
+    optim.decay_all=true.
     """
 
     suits = (*CONVNET_WITH_PLACES, "optim=sgd", "optim.lr=0.3")

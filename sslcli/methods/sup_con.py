@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 class SupConConfig(MethodConfig):
     """Supervised contrastive learning, which reads all labels (Khosla et al. 2020).
 
-    Differs: the loss is not multiplied by the temperature over 0.07, as the official code's is.
+    Differs: the loss is not multiplied by the temperature over 0.07, as the official code's is; the
+    head has batch norm.
     """
 
     suits = CONVNET_WITH_PLACES

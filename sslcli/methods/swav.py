@@ -140,9 +140,13 @@ class SwAV(Method):
         return self.prototypes(self.projector(self.encoder(pictures)))  # type: ignore[no-any-return]
 
     def assign(self, scores: Tensor, progress: Progress) -> Tensor:
-        """Returns the assignments (N, K) of scores (N, K), made together with the queue's."""
+        """Returns the assignments (N, K) of scores (N, K), made together with the queue's.
+
+        The queue's are, once it is full: it starts with random directions, which are no pictures.
+        """
         earlier = None
         if self.queue is not None and progress.epoch >= self.queue_from:
-            earlier = self.prototypes(self.queue.rows)
+            is_full = progress.step * len(scores) >= len(self.queue.rows)
+            earlier = self.prototypes(self.queue.rows) if is_full else None
         how = self.assignment
         return losses.sinkhorn(scores, how.epsilon, how.num_iterations, earlier)

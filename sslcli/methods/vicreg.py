@@ -34,7 +34,7 @@ HALF = 0.5
 class VICRegConfig(MethodConfig):
     """Variance, invariance and covariance of embeddings (Bardes et al. 2022).
 
-    Differs: both views are drawn from one augmentation.
+    Differs: both views are drawn from one augmentation, and go through the networks as one batch.
     """
 
     suits = (*CONVNET_WITH_PLACES, "optim=sgd", "optim.lr=0.1")

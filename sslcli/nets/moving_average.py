@@ -16,7 +16,7 @@ class MovingAverage(nn.Module):
 
     Differs: buffers (batch norm's running statistics) are copied from the networks at every
     `follow`; there they are those of what the copy itself was fed. So a copy that is fed nothing in
-    training is right in evaluation, too.
+    training is right in evaluation, too. One that is itself what survives keeps its own.
     """
 
     def __init__(self, *networks: nn.Module) -> None:
@@ -36,14 +36,16 @@ class MovingAverage(nn.Module):
         return inputs
 
     @torch.no_grad()
-    def follow(self, *networks: nn.Module, momentum: float) -> None:
+    def follow(self, *networks: nn.Module, momentum: float, buffers: bool = True) -> None:
         """Moves every weight to `momentum` times itself plus the rest of the network's.
 
         The line after `minimize`. `networks` are those of which these are copies, in their order.
+        `buffers`: theirs are copied; else a copy keeps those of what it was fed in training.
         """
         for slow, fast in zip(self.networks, networks, strict=True):
             weights = zip(slow.parameters(), fast.parameters(), strict=True)
             for weight, target in weights:
                 weight.lerp_(target, 1 - momentum)
-            for buffer, value in zip(slow.buffers(), fast.buffers(), strict=True):
+            copied = zip(slow.buffers(), fast.buffers(), strict=True) if buffers else ()
+            for buffer, value in copied:
                 buffer.copy_(value)

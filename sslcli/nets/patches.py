@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 from sslcli.errors import SslcliError
 from sslcli.nets.encoder import Encoder
-from sslcli.nets.vit import Block, VisionTransformer, init_linear, sine_positions
+from sslcli.nets.vit import (
+    Block,
+    VisionTransformer,
+    init_linear,
+    require_whole_patches,
+    sine_positions,
+)
 
 
 def require_patches(encoder: Encoder, method: str) -> VisionTransformer:
@@ -30,7 +36,11 @@ def require_patches(encoder: Encoder, method: str) -> VisionTransformer:
 
 
 def to_patches(pictures: Tensor, patch: int) -> Tensor:
-    """Maps (N, C, H, W) to (N, L, P), row by row; in a patch row, column, channel."""
+    """Maps (N, C, H, W) to (N, L, P), row by row; in a patch row, column, channel.
+
+    Raises SslcliError where patches do not cover the pictures.
+    """
+    require_whole_patches(pictures, patch)
     num, channels, height, width = pictures.shape
     grid = pictures.reshape(num, channels, height // patch, patch, width // patch, patch)
     return grid.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -24,6 +25,8 @@ class TimmEncoder(Encoder):
         super().__init__()
         self.model = model
         self.arguments = arguments
+        exempt: Iterable[str] = cast(Any, model).no_weight_decay() if _exempts(model) else ()
+        self.no_decay = tuple(f"model.{name}" for name in sorted(exempt))
         model.eval()
         # the width is asked of the model itself: timm's attributes name it differently by family
         with torch.no_grad():
@@ -32,7 +35,14 @@ class TimmEncoder(Encoder):
         self.code_shape = (self.width,)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return cast(Tensor, self.model(pictures))
+        """Raises SslcliError where the model was built for pictures of another size."""
+        try:
+            return cast(Tensor, self.model(pictures))
+        except AssertionError as reason:
+            height, width = pictures.shape[2:]
+            message = f"timm's {type(self.model).__name__} takes no pictures of {height}x{width} px"
+            fix = "method.num_small_views=0, or encoder=vit, which takes any size"
+            raise SslcliError(f"{message}: {first_line(reason)}", fix) from reason
 
     def maps(self, pictures: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, h, w): timm's features before pooling.
@@ -50,6 +60,11 @@ class TimmEncoder(Encoder):
             raise SslcliError(message, "use encoder=vit, or a ViT or convnet of timm")
         patches: Tensor = found[:, first:].transpose(1, 2)
         return patches.reshape(*patches.shape[:2], *grid)
+
+
+def _exempts(model: nn.Module) -> bool:
+    """Tells whether the model names weights that are not to decay."""
+    return callable(getattr(model, "no_weight_decay", None))
 
 
 def _channels_last(model: Any) -> bool:

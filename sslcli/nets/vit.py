@@ -203,12 +203,7 @@ class VisionTransformer(Encoder):
 
     def _positions(self, pictures: Tensor) -> Tensor:
         """Returns the position embeddings (1, 1 + L, D) of pictures of this size."""
-        if pictures.shape[2] % self.patch or pictures.shape[3] % self.patch:
-            given = "x".join(map(str, pictures.shape[2:]))
-            raise SslcliError(
-                f"pictures of {given} px are not whole patches of {self.patch} px",
-                "choose a size that encoder.patch divides: data.resolution, or a view's crop_size",
-            )
+        require_whole_patches(pictures, self.patch)
         size = (pictures.shape[2] // self.patch, pictures.shape[3] // self.patch)
         if size == self.code_shape[1:]:
             return self.pos_embed
@@ -216,6 +211,16 @@ class VisionTransformer(Encoder):
         grid = others.transpose(1, 2).reshape(1, *self.code_shape)
         resized = F.interpolate(grid, size, mode="bicubic", antialias=True, align_corners=False)
         return torch.cat([own, resized.flatten(2).transpose(1, 2)], dim=1)
+
+
+def require_whole_patches(pictures: Tensor, patch: int) -> None:
+    """Raises SslcliError where patches do not cover pictures (N, C, H, W)."""
+    if pictures.shape[2] % patch or pictures.shape[3] % patch:
+        given = "x".join(map(str, pictures.shape[2:]))
+        raise SslcliError(
+            f"pictures of {given} px are not whole patches of {patch} px",
+            "choose a size that encoder.patch divides: data.resolution, or a view's crop_size",
+        )
 
 
 def sine_positions(width: int, side: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sslcli.evaluation.features import features
 from sslcli.method import views_by_size
+from sslcli.nets.encoder import Encoder
 from sslcli.testing.trial import CPU, SAVE_EVERY, Killed, Trial, pictures, same, state
 from sslcli.trained.encoder import load_trained, write_encoder
 from sslcli.trained.encoder_files import read_encoder
@@ -94,6 +95,24 @@ def resumed_equals_uninterrupted(trial: Trial, folder: Path) -> None:
         assert len(written[0]) == len(records)
 
 
+def called_encoders_learn(trial: Trial, folder: Path) -> None:
+    """The encoders that learn by being called, and no others, are what a run would compile."""
+    method, learned = trial.build(), set()
+
+    def note(encoder: nn.Module, _: object, features: Tensor) -> None:
+        learned.update([encoder] if features.requires_grad else [])
+
+    for module in nn.ModuleDict(method.modules()).modules():
+        if isinstance(module, Encoder):
+            module.register_forward_hook(note)
+    trial.train_on(method, folder / "run", 1)
+    named = set(method.called_encoders())
+    assert named == learned, (
+        f"{len(learned)} encoders learn by being called, and called_encoders names "
+        f"{len(named & learned)} of them and {len(named - learned)} others"
+    )
+
+
 def encoder_comes_back(trial: Trial, folder: Path) -> None:
     """The encoder is trained, written, and read with the same features."""
     method, _ = trial.train(folder / "run", 2)
@@ -138,6 +157,7 @@ PROMISES: dict[str, Callable[[Trial, Path], None]] = {
         players_weights_move,
         frozen_parts_stay,
         resumed_equals_uninterrupted,
+        called_encoders_learn,
         encoder_comes_back,
         views_are_pictures,
         it_can_be_copied,

@@ -71,6 +71,10 @@ class Trial:
             folder, method, _batches(method), num_steps, stop_at, learning_rate=learning_rate
         )
 
+    def train_on(self, method: Method, folder: Path, num_steps: int) -> None:
+        """Trains a method that was built for it."""
+        train_in(folder, method, _batches(method), num_steps)
+
     def loss_of(self, method: Method, folder: Path) -> float:
         """Averages the loss over 24 steps that change no weight a player has; `folder` is new.
 

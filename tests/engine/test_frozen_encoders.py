@@ -36,7 +36,11 @@ def steps(method: Method, minimize: Minimizer, numbers: range) -> None:
 
 @pytest.mark.parametrize(
     ("config", "encoder"),
-    [(SimCLRConfig(), "encoder."), (DINOConfig(num_prototypes=4), "student.")],
+    [
+        (SimCLRConfig(), "encoder."),
+        (DINOConfig(num_prototypes=4), "student."),
+        (DINOConfig(num_prototypes=4), "teacher.networks.0."),
+    ],
 )
 def test_the_encoder_stays_and_then_learns(config: MethodConfig, encoder: str) -> None:
     torch.manual_seed(0)
@@ -66,6 +70,9 @@ def test_nothing_but_an_encoder_cannot_be_frozen() -> None:
 
         def players(self) -> Any:
             return {"method": [encoder]}
+
+        def modules(self) -> Any:
+            return {"encoder": encoder}
 
     minimize = Minimizer.of(Alone(), SGDConfig(), CPU, lambda step: 0.1, frozen_steps=1)  # type: ignore[arg-type]
     minimize.begin(0)

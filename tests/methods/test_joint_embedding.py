@@ -219,6 +219,17 @@ def test_swavs_queue_changes_assignments_only_from_its_epoch_on() -> None:
     assert not torch.allclose(early, late)
 
 
+def test_swavs_queue_is_used_once_it_is_full() -> None:
+    """Before, a part of it is random directions, which are no pictures."""
+    method = Steps(SwAVConfig(queue_from=0, queue=64)).method
+    assert isinstance(method, SwAV)
+    scores = torch.randn(24, 300)
+    alone, with_queue = (method.assign(scores, Progress(step, 100, 10)) for step in (0, 3))
+    second = method.assign(scores, Progress(2, 100, 10))  # 48 of 64 were put in
+    assert torch.equal(alone, second)
+    assert not torch.allclose(alone, with_queue)
+
+
 def test_dinos_encoder_is_the_teachers() -> None:
     steps = Steps(DINOConfig())
     method = steps.method
@@ -229,6 +240,28 @@ def test_dinos_encoder_is_the_teachers() -> None:
     assert method.encoder is not method.student
     centre = method.centre.value
     assert not torch.equal(centre, before["centre.value"])
+
+
+def test_dinos_encoder_has_the_statistics_of_what_it_was_fed() -> None:
+    """The student's are of other weights, and of small crops."""
+    steps = Steps(DINOConfig(momentum=1.0))
+    method = steps.method
+    assert isinstance(method, DINO)
+    own, students = (
+        next(module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d))
+        for encoder in (method.encoder, method.student)
+    )
+    assert own.running_mean is not None
+    fed: list[Tensor] = []
+    own.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0].mean(dim=(0, 2, 3))))
+    expected = own.running_mean.clone()
+    for step in range(3):
+        steps.take(step)
+    assert len(fed) == 3
+    for mean_of_batch in fed:
+        expected = expected.lerp(mean_of_batch, 0.1)
+    assert torch.allclose(own.running_mean, expected, atol=1e-6)
+    assert not torch.allclose(expected, students.running_mean)  # type: ignore[arg-type]
 
 
 def test_lejepa_draws_the_same_directions_for_the_same_step() -> None:

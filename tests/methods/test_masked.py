@@ -34,6 +34,12 @@ def test_mae_refuses_what_its_decoder_cannot_place_or_has_nothing_to_learn_from(
         build_method(MAEConfig(), ViTConfig(width=24, depth=1, heads=2, patch=16))
 
 
+def test_views_that_are_no_whole_patches_are_refused() -> None:
+    method = build_method(SimMIMConfig(views=ViewConfig(crop_size=0.4)), VIT)
+    with pytest.raises(SslcliError, match="6x6 px are not whole patches of 4 px"):
+        method.train_step(method.views(IMAGES), lambda loss, *players: None, NONE)
+
+
 def test_mae_keeps_a_quarter_of_the_patches_each_picture_its_own() -> None:
     method = mae()
     patches = to_patches(method.views(IMAGES), 4)

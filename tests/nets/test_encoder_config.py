@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
+from sslcli.engine.optim_config import AdamWConfig
 from sslcli.errors import SslcliError
 from sslcli.nets.convolutional import ConvNet
 from sslcli.nets.encoder_config import (
@@ -220,6 +221,20 @@ def test_a_timm_model_that_cannot_be_had(config: TimmConfig, words: str) -> None
     with pytest.raises(SslcliError) as caught:
         config.build(3, 32)
     assert words in caught.value.message + caught.value.fix
+
+
+@pytest.mark.large
+def test_a_timm_models_tokens_and_positions_do_not_decay_and_its_size_is_its_own() -> None:
+    encoder = TimmConfig(model="vit_tiny_patch16_224", patch_size=8).build(3, 32)
+    decayed, kept = AdamWConfig(weight_decay=0.05).build([encoder]).param_groups
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.05, 0.0)
+    exempt = {id(parameter) for parameter in kept["params"]}
+    named = dict(encoder.named_parameters())
+    assert {id(named["model.cls_token"]), id(named["model.pos_embed"])} <= exempt
+    assert id(named["model.blocks.0.attn.qkv.weight"]) not in exempt
+    with pytest.raises(SslcliError, match="takes no pictures of 16x16 px") as caught:
+        encoder(torch.zeros(1, 3, 16, 16))
+    assert "method.num_small_views=0" in caught.value.fix
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,16 @@ def test_buffers_are_copied() -> None:
         assert torch.equal(found, expected), name
 
 
+def test_a_copy_that_is_fed_may_keep_its_own_buffers() -> None:
+    online = network()
+    average = MovingAverage(online)
+    average(torch.randn(6, 3) + 4)
+    own = [buffer.clone() for buffer in average.buffers()]
+    average.follow(online, momentum=0.5, buffers=False)
+    assert all(map(torch.equal, average.buffers(), own))
+    assert not torch.equal(own[0], next(online.buffers()))
+
+
 def test_no_gradient_and_the_mode_of_the_method() -> None:
     average = MovingAverage(network())
     assert not average(torch.randn(4, 3, requires_grad=True)).requires_grad
