@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from doubles import MADE, TINY_WITHOUT_LIMIT, Outcome, Site, Sslcli, only_run
+
+DRAWN_FROM: list[tuple[np.random.Generator, Any]] = []
+"""The generators of test files, and their states after the import."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,9 +36,24 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Looks for garbage in what tests make, and in nothing that was imported."""
+    """Looks for garbage in what tests make, not in what was imported; notes where generators stand."""
     gc.freeze()
     gc.enable()
+    for module in list(sys.modules.values()):
+        rng = vars(module).get("RNG")
+        if isinstance(rng, np.random.Generator):
+            DRAWN_FROM.append((rng, rng.bit_generator.state))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Lets every test draw the same numbers, whatever ran before it in its process."""
+    for rng, state in DRAWN_FROM:
+        rng.bit_generator.state = state
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture

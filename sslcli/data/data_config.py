@@ -44,6 +44,8 @@ class DataConfig:
     )
 
     def __post_init__(self) -> None:
+        # An unset variable of a shell would make it the folder one is in.
+        require(self.root != "", "data.root", "", "a path", "data.root=. is this folder")
         size = self.resolution
         require(size is None or size > 0, "data.resolution", size, "positive", "try 32, 64 or 128")
         require(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,16 @@ from sslcli.data.images import evenly_spaced
 from sslcli.data.resize import MIDDLE, Framing, resized
 from sslcli.data.scan import Listing
 from sslcli.data.stored_picture import is_grey, plain_pixels
-from sslcli.data.values import TWELVE_BITS, canonical, kind_of, outward, to_kind
+from sslcli.data.values import (
+    TWELVE_BITS,
+    Found,
+    canonical,
+    kind_of,
+    look,
+    outward,
+    to_kind,
+    warn_outside,
+)
 from sslcli.errors import SslcliError
 from sslcli.preprocessing import Range
 from sslcli.text import printable
@@ -132,6 +143,9 @@ class _Sample:
     largest: float
     is_deep: bool
     by_pillow: bool
+    stored: Found | None
+    """The file's own values, beside `data.range`, where that is theirs."""
+    notes: tuple[str, ...]
 
 
 def depth_of(
@@ -181,8 +195,14 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
             continue
         largest = float(values.max())
         by_pillow = found is None or _pillow_reads(data, values.shape[2])
-        kind = kind_of(values.dtype)
-        samples.append(_Sample(kind, values.shape[2], largest, found is not None, by_pillow))
+        kind, notes = kind_of(values.dtype), () if found is None else found.notes
+        stored = None
+        if range_ is not None and not (found is not None and found.is_unit):
+            own = plain_pixels(data) if found is None else found.on_white
+            stored = look(own[None], "", range_)
+        samples.append(
+            _Sample(kind, values.shape[2], largest, found is not None, by_pillow, stored, notes)
+        )
     if meaningless and not samples:
         raise _unknown_range(meaningless)
     return samples
@@ -219,8 +239,21 @@ def _warnings(samples: Sequence[_Sample], depth: Depth, bits: int | None) -> lis
     if len(kinds) > 1 and bits is None:
         mixed = " and ".join(kinds)
         said.append(f"the pictures are {mixed}: all are kept as {depth.kind}; {CHOICE}")
+    if depth.range is not None:
+        said += _outside(samples, depth.range)
     largest = max(sample.largest for sample in samples)
     if kinds == ["uint16"] and depth.range is None and largest <= TWELVE_BITS:
         few = f"the largest value of {len(samples)} pictures is {largest:g}, of 65,535"
         said.append(f"{few}: if they have 12 bits, data.range=[0,{TWELVE_BITS}]")
     return said
+
+
+def _outside(samples: Sequence[_Sample], range_: Range) -> list[str]:
+    """Returns how much of the samples' values a range cuts; raises SslcliError where it is all."""
+    stored = [sample.stored for sample in samples if sample.stored is not None]
+    if not stored:
+        return []
+    name = f"the {len(stored)} pictures looked at"
+    said = warn_outside(reduce(operator.add, stored), name, range_)
+    notes = sorted({note for sample in samples for note in sample.notes})
+    return [f"{line}; {', '.join(notes)}" if notes else line for line in said]

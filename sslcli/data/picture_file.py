@@ -18,7 +18,7 @@ from sslcli.archives.file_bytes import read_bytes
 from sslcli.data.deep_encoding import encoded_deep, is_deep, require_holds
 from sslcli.data.deep_files import read_deep
 from sslcli.data.deep_picture import DeepPicture
-from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright
+from sslcli.data.stored_picture import ORIENTATION, is_grey, load_upright, num_frames
 from sslcli.data.tiff_picture import is_plain_tiff
 from sslcli.errors import SslcliError
 from sslcli.files import replacing
@@ -192,7 +192,7 @@ def _read(image: Image.Image, path: Path) -> PictureFile:
             f"{path}: {REFUSED_MODES[image.mode]}",
             "convert it to 8-bit RGB in the program it comes from",
         )
-    frames = getattr(image, "n_frames", 1)
+    frames = num_frames(image)
     if (
         frames > 1 and image.format != "MPO"
     ):  # a telephone's JPEG with a second picture for its depth

@@ -94,6 +94,18 @@ def orientation_of(image: Image.Image) -> int:
         return 1
 
 
+def num_frames(image: Image.Image) -> int:
+    """Returns how many frames an opened picture has; 1 where Pillow cannot go through all.
+
+    GDAL puts a mask behind a TIFF's picture, which Pillow does not know.
+    """
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # it stands at what it could not read
+        image.seek(0)
+        return 1
+
+
 def seen_size(image: Image.Image) -> tuple[int, int]:
     """Returns width and height, upright, of an opened picture that nothing has loaded yet."""
     tags: Any = getattr(image, "tag_v2", None)

@@ -18,6 +18,8 @@ from sslcli.data.stored_picture import (
     MIN_IS_WHITE,
     ORIENTATION,
     PHOTOMETRIC,
+    PLANAR,
+    SEPARATE_PLANES,
     orientation_of,
 )
 
@@ -32,6 +34,7 @@ NAMED_FRAMES = "TZ"
 """The axes of a series that are certainly no channels: time and depth."""
 NO_ALPHA, PREMULTIPLIED, ALPHAS = 0, 1, (1, 2)
 """What the extra samples of a TIFF may mean: not said, or alpha, premultiplied or not."""
+MADE_16 = "its {} bits a channel become 16"
 PLACE_ON_EARTH = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 """GeoTIFF's tags, and GDAL's, which say where a picture lies, and which value means no data."""
 
@@ -98,7 +101,7 @@ def read_tiff(data: bytes) -> DeepPicture | None:
     if 0 in pixels.shape or pixels.dtype == np.bool_:
         raise ValueError(f"its {pixels.shape} values are {pixels.dtype}")
     if 8 < bits < 16 and pixels.dtype == np.uint16:
-        pixels, notes = _of_16_bits(pixels, bits), (*notes, f"its {bits} bits a channel become 16")
+        pixels, notes = _of_16_bits(pixels, bits), (*notes, MADE_16.format(bits))
     alpha = None
     if len(extra) == 1 and extra[0] in ALPHAS and pixels.shape[2] in (2, 4):
         if pixels.dtype.name not in ("uint8", "uint16"):
@@ -127,7 +130,9 @@ def is_plain_tiff(data: bytes) -> bool:
             deep = max(tags.get(BITS, (1,))) > 8 or image.mode == "F"
             extra = tags.get(EXTRA_SAMPLES, ())
             unknown = tags.get(PHOTOMETRIC) in OF_BRIGHTNESS and NO_ALPHA in extra
-            if deep or unknown:
+            # Of grey in a plane of its own Pillow takes what is opaque for transparent.
+            planes = tags.get(PLANAR) == SEPARATE_PLANES and len(tags.get(BITS, (1,))) == 2
+            if deep or unknown or planes:
                 return False
             return not (_may_hold_more(image) and _may_be_channels(data))
     except UnidentifiedImageError:
@@ -220,8 +225,9 @@ def _read_grey(data: bytes, otherwise: ValueError) -> DeepPicture:
         kind = np.float32 if image.mode == "F" else np.uint16
         bits = int(image.tag_v2.get(BITS, (16,))[0])
         pixels = np.asarray(image).astype(kind)[..., None]
+        notes: tuple[str, ...] = ()
         if bits < 16:
-            pixels = _of_16_bits(pixels, bits)
+            pixels, notes = _of_16_bits(pixels, bits), (MADE_16.format(bits),)
         if image.tag_v2.get(PHOTOMETRIC) == MIN_IS_WHITE and image.mode != "F":
             pixels = np.uint16(65535) - pixels
-        return DeepPicture(upright(pixels, orientation_of(image)))
+        return DeepPicture(upright(pixels, orientation_of(image)), notes=notes)

@@ -56,12 +56,13 @@ class TiledTiff:
         page, (left, top, right, bottom) = self.page, box
         tall, wide = page.tilelength, page.tilewidth
         across = -(-page.imagewidth // wide)
-        region = np.zeros((bottom - top, right - left, page.samplesperpixel), dtype=page.dtype)
+        shape = (bottom - top, right - left, page.samplesperpixel)
+        region = np.full(shape, page.nodata, dtype=page.dtype)
         for row in range(top // tall, -(-bottom // tall)):
             for column in range(left // wide, -(-right // wide)):
                 found = self._piece(row * across + column)
                 if found is None:
-                    continue  # one that a sparse file leaves out, which is 0
+                    continue  # one that a sparse file leaves out: 0, or what GDAL says is no data
                 y, x = row * tall, column * wide
                 from_y, from_x = max(top, y), max(left, x)
                 to_y, to_x = min(bottom, y + found.shape[0]), min(right, x + found.shape[1])

@@ -81,6 +81,15 @@ class Found:
     def share_outside(self) -> str:
         return f"{100 * self.num_outside / self.num:.2g} %"
 
+    def __add__(self, other: Found) -> Found:
+        """Returns what there is of both."""
+        return Found(
+            min(self.least, other.least),
+            max(self.largest, other.largest),
+            self.num_outside + other.num_outside,
+            self.num + other.num,
+        )
+
 
 def look(images: NDArray[Any], name: str, range_: Range | None) -> Found:
     """Returns what values `images` (N, ...) have; `name` says whose they are.
@@ -125,10 +134,10 @@ def require_known_range(images: NDArray[Any], name: str, range_: Range | None) -
         message = f"{name} {must_be}, got {kind}"
         raise SslcliError(message, "convert them: x.astype(numpy.float32) with values in [0, 1]")
     found = look(images, name, range_)
+    if range_ is not None:
+        return warn_outside(found, name, range_)
     between = f"from {found.least:g} to {found.largest:g}"
     words = f"data.range={outward(found.least, found.largest)}"
-    if range_ is not None:
-        return _warn_outside(found, name, range_, between)
     if kind in NEED_RANGE:
         message = f"{name} are {kind} {between}: which values mean black and white is not known"
         raise SslcliError(message, words)
@@ -141,8 +150,9 @@ def require_known_range(images: NDArray[Any], name: str, range_: Range | None) -
     return []
 
 
-def _warn_outside(found: Found, name: str, range_: Range, between: str) -> list[str]:
-    low, high = range_
+def warn_outside(found: Found, name: str, range_: Range) -> list[str]:
+    """Returns how much lies outside; raises SslcliError where all does. `name`: whose values."""
+    (low, high), between = range_, f"from {found.least:g} to {found.largest:g}"
     if found.num_outside == found.num:
         message = f"data.range=[{low:g},{high:g}]: no value of {name} lies in it"
         raise SslcliError(

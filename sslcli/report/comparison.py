@@ -20,6 +20,7 @@ from sslcli.report.style import (
     drawable,
     label_axes,
     new_figure,
+    save_figure,
     style_axes,
 )
 
@@ -72,7 +73,7 @@ def save_depth_comparison(
             title="pretraining",
         )
         legend.get_title().set(fontsize=8, color=MUTED)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def comparison_columns(results: Sequence[Result]) -> tuple[str, ...]:

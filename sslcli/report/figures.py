@@ -40,6 +40,7 @@ from sslcli.report.style import (
     marker,
     name_lines,
     new_panels,
+    save_figure,
     style_axes,
 )
 
@@ -119,7 +120,7 @@ def save_curves(
             label_axes(axes, x_axis)
     if named:
         name_lines(figure, named, num_columns)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def _draw_levels(axes: Axes, levels: Mapping[str, float | None]) -> None:
@@ -175,7 +176,7 @@ def save_confusion(
         bar.ax.tick_params(color=PALE, length=2)
         bar.outline.set_visible(False)
     style_axes(axes, "confusion matrix: percent of each true class", grid=False)
-    figure.savefig(path_png, bbox_inches="tight", pad_inches=0.15)
+    save_figure(figure, path_png, bbox_inches="tight", pad_inches=0.15)
 
 
 def _denormalized(

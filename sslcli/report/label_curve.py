@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sslcli.report.style import COLOURS, drawable, label_axes, new_figure, style_axes
+from sslcli.report.style import COLOURS, drawable, label_axes, new_figure, save_figure, style_axes
 
 Point = tuple[int, float, "float | None"]
 """Number of labels, mean accuracy in [0, 1], half the width of its interval where there is one."""
@@ -45,4 +45,4 @@ def save_label_curve(path: Path, curves: Mapping[str, Sequence[Point]]) -> None:
     axes.minorticks_off()
     label_axes(axes, "labels")
     axes.legend(fontsize=8, frameon=False, loc="lower right")
-    figure.savefig(path)
+    save_figure(figure, path)

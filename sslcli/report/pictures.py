@@ -27,7 +27,7 @@ from sslcli.report.sheet import (
     text_width,
     tile,
 )
-from sslcli.report.style import draw_arrow, drawable
+from sslcli.report.style import draw_arrow, drawable, save_figure
 
 MAX_FILTERS = 100
 FILTER, TITLE, GAP_OF_STRIPS, GAP_OF_WORDS = 60, 24, 10, 10
@@ -66,7 +66,7 @@ def save_filters(path: Path, filters: NDArray[np.float32]) -> None:
         Label(title, MARGIN, MARGIN + TITLE / 2, "left", title=True),
         Label(scale, MARGIN, MARGIN + TITLE + HEADING / 2, "left"),
     ]
-    draw_sheet(tile(cells), labels, top=MARGIN + TITLE + HEADING).savefig(path)
+    save_figure(draw_sheet(tile(cells), labels, top=MARGIN + TITLE + HEADING), path)
 
 
 def save_strips(
@@ -104,7 +104,7 @@ def save_strips(
         right - text_width(end) - GAP_OF_WORDS,
     )
     draw_arrow(figure, *ends_of_arrow, line, head=LABEL_SIZE)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def _around_grey(filters: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -18,6 +18,7 @@ from sslcli.report.style import (
     marker,
     name_lines,
     new_figure,
+    save_figure,
     style_axes,
 )
 
@@ -62,7 +63,7 @@ def save_run_curves(
         if number > len(panels) - num_columns:
             label_axes(axes, "epoch")
     name_lines(figure, list(groups), min(num_columns, 2) if len(groups) > 3 else 1)
-    figure.savefig(path)
+    save_figure(figure, path)
     return len(every)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.report.style import DPI, INK, MUTED, bare_figure
+from sslcli.report.style import DPI, INK, MUTED, bare_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,7 +94,7 @@ def save_blocks(
         for words, left in zip(headings, cell_lefts(num_columns, width, first_gap), strict=True)
     ]
     labels += note_below(note, MARGIN + HEADING + sheet.shape[0], MARGIN)
-    draw_sheet(sheet, labels, top=MARGIN + HEADING).savefig(path)
+    save_figure(draw_sheet(sheet, labels, top=MARGIN + HEADING), path)
 
 
 def note_below(note: str, bottom: int, left: int) -> list[Label]:

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sslcli.report.curves import Curve, Records, curves_of, y_limits
-from sslcli.report.style import COLOURS, MUTED, label_axes, marker, new_figure, style_axes
+from sslcli.report.style import (
+    COLOURS,
+    MUTED,
+    label_axes,
+    marker,
+    new_figure,
+    save_figure,
+    style_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +85,7 @@ def save_snapshots(path: Path, records: Records, kept: Sequence[int]) -> None:
         axes.plot(kept, [0.02] * len(kept), "^", color=MUTED, markersize=4, transform=at_the_foot)
         label_axes(axes, "epoch (triangles: kept encoders)" if kept else "epoch")
         axes.set_xlim(0, 1.02 * longest)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def _draw(axes: Axes, choice: Choice, colour: str) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from sslcli.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +56,15 @@ def new_panels(count: int, num_columns: int, legend: float) -> tuple[Figure, lis
         hspace=(above + below) / (panel_height - above - below),
     )
     return figure, [figure.add_subplot(num_rows, num_columns, n + 1) for n in range(count)]
+
+
+def save_figure(figure: Figure, path: Path | IO[bytes], **layout: Any) -> None:
+    """Writes a PNG, a file whole or not at all; `layout` is savefig's."""
+    if not isinstance(path, Path):
+        figure.savefig(path, format="png", **layout)
+        return
+    with replacing(path, durable=False) as temporary:
+        figure.savefig(temporary, format="png", **layout)
 
 
 def bare_figure(width: float, height: float) -> Figure:

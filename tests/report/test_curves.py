@@ -65,7 +65,8 @@ def test_every_figure_draws_a_constant_from_zero(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, _: drawn.append(figure))
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
     save_curves(tmp_path / "curves.png", CONSTANT)
     save_run_curves(tmp_path / "runs.png", {"A": [CONSTANT]}, ["learning_rate"])
     limits = [axes.get_ylim() for figure in drawn for axes in figure.axes]
@@ -83,7 +84,8 @@ def test_numbers_that_can_be_drawn() -> None:
 def test_no_panels_labels_reach_another_or_the_edge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of numbers as long as can be: of four phases, whose names stand below."""
     drawn: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, _: drawn.append(figure))
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
     values = {
         "loss": -98765 * (1 + 1.5e-6 * np.linspace(0, 1, 30)),
         "accuracy": 0.99999 - 1e-5 * np.linspace(0, 1, 30),
@@ -112,7 +114,8 @@ def test_no_panels_labels_reach_another_or_the_edge(monkeypatch: pytest.MonkeyPa
 
 def test_a_long_title_leaves_its_value_room(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, _: drawn.append(figure))
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
     name = "wide mean of what was never measured before"
     save_curves(Path("curves.png"), [{"step": 1, "epoch": 1.0, "phase": "a", name: -1.2345e-77}])
     drawn[0].draw_without_rendering()

@@ -147,7 +147,8 @@ def test_names_of_many_phases_hide_no_curve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_phases: int, num_named: int
 ):
     drawn: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, _: drawn.append(figure))
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
     records = [
         {"phase": f"layer-{i}", "epoch": e, "loss": i, "rank": i}
         for i in range(num_phases)

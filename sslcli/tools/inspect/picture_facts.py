@@ -16,6 +16,7 @@ from sslcli.data.deep_picture import DeepPicture
 from sslcli.data.stored_picture import (
     TURNS,
     load_upright,
+    num_frames,
     orientation_of,
     seen_size,
     to_grey_or_rgb,
@@ -177,7 +178,7 @@ def _read_header(facts: NDArray[Any], image: Image.Image, data: bytes) -> None:
     facts["bits"], facts["floats"] = _depth(image, data)
     has_alpha = "transparency" in image.info or image.mode.lower() in ("la", "pa", "rgba")
     facts["alpha"] = has_alpha
-    facts["frames"] = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    facts["frames"] = 1 if image.format == "MPO" else num_frames(image)
     facts["width"], facts["height"] = image.size  # what is known of a damaged PNG
     facts["turned"] = orientation_of(image) in TURNS
     facts["width"], facts["height"] = seen_size(image)
