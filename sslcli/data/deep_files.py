@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -22,6 +23,10 @@ from sslcli.preprocessing import Range
 NPY, PNG = b"\x93NUMPY", b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 DICOM, DICOM_AT = b"DICM", 128
+JPEG_2000, JPEG_2000_SIZE = (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"), b"\xff\x4f\xff\x51"
+_SPACE = rb"(?:\s|#[^\n]*\n)+"
+PNM = re.compile(rb"P([2356])" + (_SPACE + rb"\d+") * 2 + _SPACE + rb"(\d+)")
+"""The header of a PGM or PPM, up to its largest value."""
 PNG_DEPTH_AT = 24
 """The byte of a PNG that says how many bits a channel has."""
 NPY_LOCK = Lock()
@@ -57,7 +62,33 @@ def _read(data: bytes, range_: Range | None) -> DeepPicture | None:
         return read_tiff(data)
     if data[DICOM_AT:].startswith(DICOM):
         return read_dicom(data, range_)
-    return None
+    return _read_by_pillow(data, *_bits_and_channels(data))
+
+
+def _bits_and_channels(data: bytes) -> tuple[int, int]:
+    """Returns them of a JPEG 2000, or of a PGM or PPM; of others (8, 1)."""
+    if data.startswith(JPEG_2000):
+        size = data.find(JPEG_2000_SIZE)
+        if size >= 0 and len(data) > size + 42:
+            channels = int.from_bytes(data[size + 40 : size + 42], "big")
+            return (data[size + 42] & 0x7F) + 1, channels
+    header = PNM.match(data)
+    if header is not None:
+        return int(header[2]).bit_length(), 3 if header[1] in b"36" else 1
+    return 8, 1
+
+
+def _read_by_pillow(data: bytes, bits: int, channels: int) -> DeepPicture | None:
+    """Reads grey of more than 8 bits; raises ValueError for colours, of which Pillow keeps 8."""
+    if bits <= 8:
+        return None
+    if channels > 1:
+        raise ValueError(f"8 of its {bits} bits a channel can be read: save it as PNG or TIFF")
+    with Image.open(io.BytesIO(data)) as image:
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"its values are from {values.min()} to {values.max()}")
+        return DeepPicture(upright(values.astype(np.uint16)[..., None], orientation_of(image)))
 
 
 def _read_npy(data: bytes) -> DeepPicture:

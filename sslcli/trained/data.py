@@ -128,3 +128,25 @@ def require_same_data(run: Path, splits: Splits, otherwise: str) -> None:
             f"fingerprint {before} then, {splits.fingerprint} now",
             f"put the data back as they were, or {otherwise}",
         )
+
+
+def test_pictures_seen(chosen: DataConfig, files: EncoderFiles) -> str | None:
+    """Says that `chosen` draws its test pictures from those that a run was trained on.
+
+    None where it does not, or nothing is known of the run's own data any more.
+    """
+    if not chosen.test_fraction:
+        return None
+    try:
+        own = run_data_config(files, None)
+    except SslcliError:
+        return None
+    drawn_alike = (own.test_fraction, own.split_seed) == (chosen.test_fraction, chosen.split_seed)
+    if drawn_alike or own.location().resolve() != chosen.location().resolve():
+        return None
+    held_out = f"{own.test_fraction:g} by split_seed={own.split_seed}"
+    return (
+        f"test pictures of data.test_fraction={chosen.test_fraction:g} by "
+        f"split_seed={chosen.split_seed} are among those that the run was trained on, "
+        f"which held out {held_out if own.test_fraction else 'none'}"
+    )

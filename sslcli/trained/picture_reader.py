@@ -50,14 +50,8 @@ class PictureReader:
     @classmethod
     def of(cls, files: EncoderFiles) -> PictureReader:
         """Returns the reader of a run's pictures; reads its configs alone."""
-        shape, config = files.preprocessing, run_data_config(files, None)
-        # Squeezed pictures (cover) are encoded by their middle, as stored squares are.
-        framing = MIDDLE
-        if isinstance(config, CutConfig) and config.shape is Shape.pad:
-            framing = Framing(Shape.pad, config.fill)
-        depth = depth_of(shape)
-        options = DecodeOptions(shape.resolution, shape.channels, 1, depth, framing=framing)
-        return cls(options)
+        shape, how = files.preprocessing, framing_of(files)
+        return cls(DecodeOptions(shape.resolution, shape.channels, 1, depth_of(shape), framing=how))
 
     def __call__(self, path: Path) -> FittedPicture:
         """Raises SslcliError where the file is missing, damaged, or cannot be kept so."""
@@ -78,6 +72,17 @@ class PictureReader:
         if width != height and self.options.framing.shape is Shape.square:
             notes.append("not square, and only their middle is taken, as of the run's pictures")
         return FittedPicture(pixels, width, height, tuple(notes))
+
+
+def framing_of(files: EncoderFiles) -> Framing:
+    """Returns how the run made pictures square, by its configs alone.
+
+    Squeezed pictures (cover) are encoded by their middle, as stored squares are.
+    """
+    config = run_data_config(files, None)
+    if isinstance(config, CutConfig) and config.shape is Shape.pad:
+        return Framing(Shape.pad, config.fill)
+    return MIDDLE
 
 
 def depth_of(shape: Preprocessing) -> Depth | None:

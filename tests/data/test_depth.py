@@ -12,6 +12,7 @@ from PIL import Image
 
 from sslcli.config import identity
 from sslcli.data import DATA, pixel_cache
+from sslcli.data.deep_files import read_deep
 from sslcli.data.folder import Cache, FolderConfig
 from sslcli.data.images import Splits
 from sslcli.data.table import TableConfig
@@ -189,6 +190,37 @@ def test_a_channel_is_not_taken_for_a_picture_that_nobody_looked_at(
         said = "5 channels" if axes == "CYX" else "may be frames or channels"
         assert any("01.tif" in line and said in line for line in splits.warnings)
         assert len(splits.train) + len(splits.val) == 47
+
+
+@pytest.mark.parametrize(("suffix", "format"), [("jp2", "JPEG2000"), ("pgm", "PPM")])
+def test_16_bits_that_only_pillow_reads_are_kept(tmp_path: Path, suffix: str, format: str) -> None:
+    """A table names pictures of any ending."""
+    grey, colours = BANDS[..., 0] // 16, (BANDS[..., :3] // 256).astype(np.uint8)
+    for number, picture in enumerate(grey):
+        Image.fromarray(picture).save(tmp_path / f"{number:02}.{suffix}", format)
+    names = [f"{number:02}.{suffix}" for number in range(len(grey))]
+    (tmp_path / "table.csv").write_text("path\n" + "\n".join(names) + "\n")
+    splits = TableConfig(root=str(tmp_path / "table.csv"), resolution=8).load()
+    assert set(by_name(splits).values()) <= {picture.tobytes() for picture in grey}
+    assert splits.train.images[:0].dtype == np.uint16
+    Image.fromarray(colours[0]).save(tmp_path / "rgb", format)
+    eight = (tmp_path / "rgb").read_bytes()
+    assert read_deep(eight) is None
+    deep = eight.replace(b"\n255\n", b"\n4095\n")
+    if suffix == "jp2":
+        at = eight.find(b"\xff\x4f\xff\x51") + 42
+        deep = eight[:at] + bytes([11]) + eight[at + 1 :]
+    with pytest.raises(ValueError, match="8 of its 12 bits a channel can be read"):
+        read_deep(deep)
+
+
+def test_a_range_says_what_it_cuts_and_must_hold_something(tmp_path: Path) -> None:
+    folder = save(tmp_path / "pictures", BANDS[..., 0].repeat(2, 0), ".png")
+    said = load(folder, range=[0.0, 1000.0]).warnings
+    assert any("% of the values lie outside data.range=[0,1000], and are cut" in x for x in said)
+    assert not any("outside" in line for line in load(folder, range=[0.0, 65535.0]).warnings)
+    with pytest.raises(SslcliError, match="no value of the 16 pictures looked at lies in it"):
+        load(folder, range=[-5.0, -1.0])
 
 
 NOT_LOOKED_AT = 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from doubles import Sslcli, facts, only_run
+from doubles import TINY_WITHOUT_LIMIT, Sslcli, facts, only_run
 from PIL import Image
 
 from sslcli.runs.evaluations import read_evaluations
@@ -145,6 +145,30 @@ def test_transfer_to_other_data_at_the_encoders_resolution(
     run = only_run(tmp_path / "outputs/linear-eval")
     assert run.parent.name == "simclr-arrays-to-folder"
     assert facts(run)["metrics"]["raw_pixels_top1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested", "warns"),
+    [(0.0, 0.2, "held out none"), (0.2, 0.2, None), (0.2, 0.3, "held out 0.2 by split_seed=0")],
+)
+def test_test_pictures_that_were_trained_on_are_told(
+    sslcli: Sslcli, tmp_path: Path, trained: float, tested: float, warns: str | None
+) -> None:
+    rng = np.random.default_rng(1)
+    for name, level in (("dark", 20), ("light", 180)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(40):
+            pixels = rng.integers(level, level + 60, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.png")
+    data = ["data=folder", "data.root=photos", "data.resolution=12"]
+    held_out = f"data.test_fraction={trained}"
+    assert sslcli("pretrain", *TINY_WITHOUT_LIMIT, "knn_every=0", *data, held_out).status == 0
+    words = [*data, f"data.test_fraction={tested}", "baselines=false", *FEW]
+    outcome = sslcli("linear-eval", "run=last", *words)
+    assert outcome.status == 0, outcome.err
+    said = [line for line in outcome.err.splitlines() if "that the run was trained on" in line]
+    assert len(said) == (0 if warns is None else 1)
+    assert warns is None or warns in said[0]
 
 
 def test_transfer_to_pictures_of_other_channels_is_refused(sslcli: Sslcli, coloured: Path) -> None:

@@ -12,6 +12,8 @@ from doubles import PREPROCESSING, pictures
 from PIL import Image
 
 import sslcli
+from sslcli.data.resize import MIDDLE, Framing
+from sslcli.data.shape import Shape
 from sslcli.errors import SslcliError
 from sslcli.evaluation.features import features
 from sslcli.nets.encoder_config import MLPConfig
@@ -55,6 +57,28 @@ def test_its_features_are_those_that_evaluations_measure(
     with_gradients = encoder(encoder.preprocess(data.images[:]))
     assert with_gradients.requires_grad, "it can be trained on"
     assert torch.allclose(with_gradients, found, atol=1e-5)
+
+
+def test_pictures_are_made_square_as_the_run_made_them(picture: Image.Image) -> None:
+    network = MLPConfig(widths=[4]).build(3, 16)
+    padded = PretrainedEncoder(network, PREPROCESSING, Framing(Shape.pad, 1.0))
+    middle = PretrainedEncoder(network, PREPROCESSING)
+    white = PREPROCESSING.normalized(torch.ones(1, 3, 16, 1))
+    for edge in (slice(None, 1), slice(-1, None)):  # it is 40 of 50 wide
+        assert torch.allclose(padded.preprocess([picture])[..., edge], white)
+        assert not torch.allclose(middle.preprocess([picture])[..., edge], white)
+    square = picture.crop((0, 0, 40, 40))
+    unknown = PretrainedEncoder(network, PREPROCESSING, None)
+    assert torch.equal(unknown.preprocess([square]), middle.preprocess([square]))
+    with pytest.raises(SslcliError, match="how the run made pictures square cannot be read"):
+        unknown.preprocess([picture])
+
+
+def test_a_runs_shape_is_read_from_its_config(run: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(run, tmp_path / "moved")
+    assert sslcli.load_encoder(moved).framing == MIDDLE
+    (moved / "config.yaml").write_text("nothing: [")
+    assert sslcli.load_encoder(moved).framing is None
 
 
 def test_pictures_of_any_size_and_mode_are_taken(

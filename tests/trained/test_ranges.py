@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from doubles import PREPROCESSING
+from PIL import Image
 
 from sslcli.errors import SslcliError
 from sslcli.experiments.session import warn_of_other_range
@@ -38,6 +39,15 @@ def test_arrays_of_file_values_are_read_by_the_range_of_training(kind: str) -> N
     unit = torch.tensor(values / 4095, dtype=torch.float32).permute(0, 3, 1, 2)
     found = encoder.preprocess(values.astype(kind))
     torch.testing.assert_close(found, PREPROCESSING.normalized(unit), rtol=0, atol=1e-6)
+
+
+def test_a_pil_picture_is_read_by_the_range_of_training() -> None:
+    encoder = PretrainedEncoder(CONFIG.build(3, 16), replace(PREPROCESSING, range=(0.0, 100.0)))
+    values = RNG.integers(0, 200, (2, 16, 16, 3), dtype=np.uint8)
+    found = encoder.preprocess([Image.fromarray(picture) for picture in values])
+    torch.testing.assert_close(found, encoder.preprocess(values))
+    with pytest.raises(SslcliError, match="PIL's mode I;16 is read as 8 bits"):
+        encoder.preprocess([Image.fromarray(np.zeros((16, 16), np.uint16))])
 
 
 def test_all_whole_depths_mean_the_same() -> None:
