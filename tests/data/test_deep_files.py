@@ -18,7 +18,7 @@ from sslcli.data.folder import FolderConfig
 from sslcli.data.picture_file import read_picture, suffix_that_holds
 from sslcli.data.scan import scan
 from sslcli.data.stored_picture import TURNS
-from sslcli.data.tile_sources import Sources
+from sslcli.data.tile_sources import Sources, whole_pixels
 from sslcli.data.tiled_tiff import TiledTiff
 from sslcli.errors import SslcliError
 from sslcli.threads import map_in_threads
@@ -78,6 +78,30 @@ PAGES: dict[str, dict[str, Any]] = {
     "behind one directory": {"metadata": {"axes": "CYX"}, "truncate": True},
     "ImageJ's, behind one directory": {"imagej": True, "truncate": True},
 }
+
+
+@pytest.mark.parametrize("nodata", [None, "65535"])
+def test_a_tile_that_is_left_out_has_the_value_of_no_data(tmp_path: Path, nodata: Any) -> None:
+    values = np.arange(1, 4097, dtype=np.uint16).reshape(64, 64)
+    tiles = iter([values[:32, :32], values[:32, 32:], None, values[32:, 32:]])
+    form: dict[str, Any] = {"shape": (64, 64), "dtype": "uint16", "tile": (32, 32)}
+    form["extratags"] = [(42113, "s", 0, nodata, True)] if nodata else []
+    (tmp_path / "a.tif").write_bytes(tiff(tiles, **form))
+    opened = TiledTiff.open(tmp_path / "a.tif")
+    assert opened is not None
+    found = opened.pixels((0, 0, 64, 64))
+    np.testing.assert_array_equal(found, pixels((tmp_path / "a.tif").read_bytes()))
+    assert (found[32:, :32] == int(nodata or 0)).all()
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_what_is_opaque_in_a_plane_of_its_own_is_no_white(compression: str | None) -> None:
+    grey = as_kind("uint8")[..., 0]
+    form: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "separate"}
+    form |= {"extrasamples": ["unassalpha"], "compression": compression, "metadata": None}
+    np.testing.assert_array_equal(
+        whole_pixels(tiff(np.stack([grey, np.full_like(grey, 255)]), **form))[..., 0], grey
+    )
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16"])

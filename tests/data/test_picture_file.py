@@ -251,3 +251,13 @@ def test_what_is_missing_or_no_picture_is_named(tmp_path: Path) -> None:
             read_picture(tmp_path / name)
     with pytest.raises(SslcliError, match="directory"):
         read_picture(tmp_path)
+
+
+def test_a_mask_behind_a_picture_does_not_hinder(tmp_path: Path) -> None:
+    """GDAL writes one; Pillow does not know it."""
+    tifffile = pytest.importorskip("tifffile")
+    rgb = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(rgb, photometric="rgb", metadata=None)
+        file.write(rgb[..., 0] > 9, photometric="mask", subfiletype=4, metadata=None)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").pixels, rgb)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doubles import contains, pixels
+from matplotlib.figure import Figure
 from PIL import Image
 
 from sslcli.cli.experiment import composer
@@ -54,6 +55,25 @@ def test_presets_stand_side_by_side_with_the_pictures_and_their_numbers(
     with pytest.raises(SslcliError, match="exists already") as refused:
         views(*words, "--to", str(sheet))
     assert "--to names another place" in refused.value.fix
+
+
+def test_a_full_disk_leaves_the_earlier_sheet(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["data=folder", f"data.root={photos}", "data.resolution=32", "data.val_fraction=0.4"]
+    words += ["encoder.width=4", "--pictures", "2", "--to", str(tmp_path / "sheet.png")]
+    views(*words)
+    before = (tmp_path / "sheet.png").read_bytes()
+
+    def fill_the_disk(figure: Figure, path: Path, **_: object) -> None:
+        path.write_bytes(b"half a picture")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", fill_the_disk)
+    with pytest.raises(OSError, match="No space"):
+        views(*words, "--force")
+    assert (tmp_path / "sheet.png").read_bytes() == before
+    assert [path.name for path in tmp_path.glob("*sheet*")] == ["sheet.png"]
 
 
 def test_a_broken_picture_is_left_out(tmp_path: Path, photos: Path) -> None:
