@@ -8,7 +8,7 @@ import random
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from doubles import MADE, TINY_WITHOUT_LIMIT, Outcome, Site, Sslcli, only_run
 
-DRAWN_FROM: list[tuple[np.random.Generator, Any]] = []
+DRAWN_FROM: list[tuple[Any, Any]] = []
 """The generators of test files, and their states after the import."""
 
 
@@ -40,16 +40,38 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
     for module in list(sys.modules.values()):
-        rng = vars(module).get("RNG")
-        if isinstance(rng, np.random.Generator):
-            DRAWN_FROM.append((rng, rng.bit_generator.state))
+        for rng in map(getattr(module, "__dict__", {}).get, ("RNG", "GENERATOR")):
+            if isinstance(rng, np.random.Generator):
+                DRAWN_FROM.append((rng, rng.bit_generator.state))
+            elif hasattr(rng, "set_state"):  # torch's, which is not to be imported here
+                DRAWN_FROM.append((rng, rng.get_state()))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """Lets every test draw the same numbers, whatever ran before it in its process."""
+    draw_anew()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    """So does what several tests share, whichever of them comes first; it takes no numbers from them."""
+    is_shared = fixturedef.scope != "function"
+    if is_shared:
+        draw_anew()
+    made = yield
+    if is_shared:
+        draw_anew()
+    return made
+
+
+def draw_anew() -> None:
+    """Puts all generators back to where they were when the tests were collected."""
     for rng, state in DRAWN_FROM:
-        rng.bit_generator.state = state
+        if isinstance(rng, np.random.Generator):
+            rng.bit_generator.state = state
+        else:
+            rng.set_state(state)
     random.seed(0)
     np.random.seed(0)
     if "torch" in sys.modules:

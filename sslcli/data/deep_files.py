@@ -16,7 +16,7 @@ from sslcli.data.array_images import in_doubt
 from sslcli.data.deep_picture import DeepPicture, upright
 from sslcli.data.dicom_picture import read_dicom
 from sslcli.data.stored_picture import orientation_of
-from sslcli.data.tiff_picture import read_tiff
+from sslcli.data.tiff_picture import MADE_16, of_16_bits, read_tiff
 from sslcli.data.values import MOST_CHANNELS, kind_of
 from sslcli.preprocessing import Range
 
@@ -24,7 +24,7 @@ NPY, PNG = b"\x93NUMPY", b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 DICOM, DICOM_AT = b"DICM", 128
 JPEG_2000, JPEG_2000_SIZE = (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"), b"\xff\x4f\xff\x51"
-_SPACE = rb"(?:\s|#[^\n]*\n)+"
+_SPACE = rb"(?:\s|#[^\n\r]*[\n\r])+"
 PNM = re.compile(rb"P([2356])" + (_SPACE + rb"\d+") * 2 + _SPACE + rb"(\d+)")
 """The header of a PGM or PPM, up to its largest value."""
 PNG_DEPTH_AT = 24
@@ -70,6 +70,8 @@ def _bits_and_channels(data: bytes) -> tuple[int, int]:
     if data.startswith(JPEG_2000):
         size = data.find(JPEG_2000_SIZE)
         if size >= 0 and len(data) > size + 42:
+            if data[size + 42] & 0x80:
+                raise ValueError("its pixels are signed numbers, of unknown range")
             channels = int.from_bytes(data[size + 40 : size + 42], "big")
             return (data[size + 42] & 0x7F) + 1, channels
     header = PNM.match(data)
@@ -83,12 +85,18 @@ def _read_by_pillow(data: bytes, bits: int, channels: int) -> DeepPicture | None
     if bits <= 8:
         return None
     if channels > 1:
-        raise ValueError(f"8 of its {bits} bits a channel can be read: save it as PNG or TIFF")
+        fix = "save it as PNG or TIFF, or take these: data.depth=8"
+        raise ValueError(f"8 of its {bits} bits a channel can be read: {fix}")
     with Image.open(io.BytesIO(data)) as image:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(f"its values are from {values.min()} to {values.max()}")
-        return DeepPicture(upright(values.astype(np.uint16)[..., None], orientation_of(image)))
+        pixels = upright(values.astype(np.uint16)[..., None], orientation_of(image))
+    if bits == 16:
+        return DeepPicture(pixels)
+    if data.startswith(JPEG_2000):  # whose values Pillow shifts; of a PGM it makes white 65,535
+        pixels = of_16_bits(pixels >> (16 - bits), bits)
+    return DeepPicture(pixels, notes=(MADE_16.format(bits),))
 
 
 def _read_npy(data: bytes) -> DeepPicture:

@@ -20,6 +20,7 @@ from sslcli.data.images import evenly_spaced
 from sslcli.data.resize import MIDDLE, Framing, resized
 from sslcli.data.scan import Listing
 from sslcli.data.stored_picture import is_grey, plain_pixels
+from sslcli.data.tiff_picture import has_named_frames
 from sslcli.data.values import (
     TWELVE_BITS,
     Found,
@@ -129,9 +130,13 @@ def refuse_part(data: bytes) -> None:
         return
     with Image.open(io.BytesIO(data)) as image:
         may_be_part = is_grey(image)
-    found = read_deep(data) if may_be_part else None
+    if not may_be_part or has_named_frames(data):
+        return
+    found = read_deep(data)
     if found is not None and found.pixels.shape[2] > 1:
         raise ValueError(f"it has {found.pixels.shape[2]} channels, and others are grey or RGB")
+    if found is not None and has_alpha_plane(found):
+        raise ValueError("what is opaque lies in a plane of its own: save it interleaved")
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,9 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
                 meaningless.append(found.pixels)
             continue
         largest = float(values.max())
-        by_pillow = found is None or _pillow_reads(data, values.shape[2])
+        by_pillow = found is None or (
+            not has_alpha_plane(found) and _pillow_reads(data, values.shape[2])
+        )
         kind, notes = kind_of(values.dtype), () if found is None else found.notes
         stored = None
         if range_ is not None and not (found is not None and found.is_unit):
@@ -206,6 +213,11 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
     if meaningless and not samples:
         raise _unknown_range(meaningless)
     return samples
+
+
+def has_alpha_plane(found: DeepPicture) -> bool:
+    """Tells whether a TIFF's alpha has 8 bits: beside grey in a plane of its own Pillow errs."""
+    return found.alpha is not None and found.alpha.dtype == np.uint8
 
 
 def _pillow_reads(data: bytes, channels: int) -> bool:

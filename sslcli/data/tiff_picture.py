@@ -23,7 +23,7 @@ from sslcli.data.stored_picture import (
     orientation_of,
 )
 
-EXTRA_SAMPLES = 338
+EXTRA_SAMPLES, SAMPLES = 338, 277
 MIN_IS_BLACK, RGB = 1, 2
 OF_BRIGHTNESS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB)
 GREY = (MIN_IS_WHITE, MIN_IS_BLACK)
@@ -101,7 +101,7 @@ def read_tiff(data: bytes) -> DeepPicture | None:
     if 0 in pixels.shape or pixels.dtype == np.bool_:
         raise ValueError(f"its {pixels.shape} values are {pixels.dtype}")
     if 8 < bits < 16 and pixels.dtype == np.uint16:
-        pixels, notes = _of_16_bits(pixels, bits), (*notes, MADE_16.format(bits))
+        pixels, notes = of_16_bits(pixels, bits), (*notes, MADE_16.format(bits))
     alpha = None
     if len(extra) == 1 and extra[0] in ALPHAS and pixels.shape[2] in (2, 4):
         if pixels.dtype.name not in ("uint8", "uint16"):
@@ -131,7 +131,7 @@ def is_plain_tiff(data: bytes) -> bool:
             extra = tags.get(EXTRA_SAMPLES, ())
             unknown = tags.get(PHOTOMETRIC) in OF_BRIGHTNESS and NO_ALPHA in extra
             # Of grey in a plane of its own Pillow takes what is opaque for transparent.
-            planes = tags.get(PLANAR) == SEPARATE_PLANES and len(tags.get(BITS, (1,))) == 2
+            planes = tags.get(PLANAR) == SEPARATE_PLANES and tags.get(SAMPLES) == 2
             if deep or unknown or planes:
                 return False
             return not (_may_hold_more(image) and _may_be_channels(data))
@@ -167,6 +167,17 @@ def _may_be_channels(data: bytes) -> bool:
         return pages_belong_together(file)
 
 
+def has_named_frames(data: bytes) -> bool:
+    """Tells whether a TIFF's pages are times or depths, by their names; without tifffile not."""
+    try:
+        import tifffile
+    except ImportError:
+        return False
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        axes = set(file.series[0].axes)
+    return bool(axes & set(NAMED_FRAMES)) and "C" not in axes
+
+
 def pages_belong_together(file: Any) -> bool:
     """Tells whether the first page of an opened TIFF is not the whole picture, or may not be.
 
@@ -199,7 +210,7 @@ def _arranged(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], tuple[str, 
     return np.moveaxis(array, names.index(channels[0]), -1), ()
 
 
-def _of_16_bits(values: NDArray[Any], bits: int) -> NDArray[np.uint16]:
+def of_16_bits(values: NDArray[Any], bits: int) -> NDArray[np.uint16]:
     """Scales values of fewer bits, so that the largest is 65,535."""
     most = 2**bits - 1
     scaled: NDArray[np.int64] = (values.astype(np.int64) * 65535 + most // 2) // most
@@ -227,7 +238,7 @@ def _read_grey(data: bytes, otherwise: ValueError) -> DeepPicture:
         pixels = np.asarray(image).astype(kind)[..., None]
         notes: tuple[str, ...] = ()
         if bits < 16:
-            pixels, notes = _of_16_bits(pixels, bits), (MADE_16.format(bits),)
+            pixels, notes = of_16_bits(pixels, bits), (MADE_16.format(bits),)
         if image.tag_v2.get(PHOTOMETRIC) == MIN_IS_WHITE and image.mode != "F":
             pixels = np.uint16(65535) - pixels
         return DeepPicture(upright(pixels, orientation_of(image)), notes=notes)

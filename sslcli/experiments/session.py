@@ -39,7 +39,7 @@ from sslcli.trained.data import (
     require_present,
     require_same_data,
     run_data_config,
-    test_pictures_seen,
+    seen_in_training,
 )
 from sslcli.trained.encoder_files import EncoderFiles
 
@@ -201,7 +201,7 @@ def open_evaluation(
             require_same_data(source.folder, session.splits, fix)
             fitted = splits_at(session.splits, sources[0].preprocessing.resolution)
             session = replace(session, splits=fitted)
-        elif seen := test_pictures_seen(chosen, source):
+        elif seen := seen_in_training(chosen, source):
             console.warn(seen)
         require_fit(session.splits.train.images, source.preprocessing)
         warn_of_other_range(session, source.preprocessing)

@@ -16,6 +16,12 @@ from sslcli.runs.folder import Run, read_facts
 from sslcli.saved import Saved, group_to_config, read
 from sslcli.trained.encoder_files import EncoderFiles
 
+DIVIDING = (
+    *("test_fraction", "split_seed", "groups", "duplicates", "part", "label", "labels", "target"),
+    *("tile", "tile_overlap", "tile_empty", "tile_apart"),
+)
+"""The settings by which pictures are dealt out to parts."""
+
 
 def load_splits(config: DataConfig, track: Track) -> Splits:
     """Loads a data source's pictures.
@@ -130,7 +136,7 @@ def require_same_data(run: Path, splits: Splits, otherwise: str) -> None:
         )
 
 
-def test_pictures_seen(chosen: DataConfig, files: EncoderFiles) -> str | None:
+def seen_in_training(chosen: DataConfig, files: EncoderFiles) -> str | None:
     """Says that `chosen` draws its test pictures from those that a run was trained on.
 
     None where it does not, or nothing is known of the run's own data any more.
@@ -141,12 +147,13 @@ def test_pictures_seen(chosen: DataConfig, files: EncoderFiles) -> str | None:
         own = run_data_config(files, None)
     except SslcliError:
         return None
-    drawn_alike = (own.test_fraction, own.split_seed) == (chosen.test_fraction, chosen.split_seed)
+    drawn_alike = all(getattr(own, key, None) == getattr(chosen, key, None) for key in DIVIDING)
     if drawn_alike or own.location().resolve() != chosen.location().resolve():
         return None
     held_out = f"{own.test_fraction:g} by split_seed={own.split_seed}"
     return (
         f"test pictures of data.test_fraction={chosen.test_fraction:g} by "
         f"split_seed={chosen.split_seed} are among those that the run was trained on, "
-        f"which held out {held_out if own.test_fraction else 'none'}"
+        f"which held out {held_out if own.test_fraction else 'none'}: let all that divides them "
+        "be as it was then"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +127,14 @@ def load_encoder(
 
 
 def _known_framing(files: EncoderFiles) -> Framing | None:
-    """Returns how pictures were made square; None where the config of the data is gone."""
-    if not (files.folder / "config.yaml").exists():
-        return MIDDLE  # an export's
+    """Returns how pictures were made square; None where the config of the data is gone.
+
+    An export has none: its pictures are cut to their middle. A snapshot's is the run's.
+    """
+    runs = (files.folder, files.folder.parent.parent)
+    run = next((folder for folder in runs if (folder / "config.yaml").exists()), None)
+    if run is None:
+        return MIDDLE
     with suppress(SslcliError):
-        return framing_of(files)
+        return framing_of(replace(files, folder=run))
     return None

@@ -192,6 +192,29 @@ def test_a_channel_is_not_taken_for_a_picture_that_nobody_looked_at(
         assert len(splits.train) + len(splits.val) == 47
 
 
+def test_of_frames_with_names_the_first_may_become_8_bits(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    folder = save(tmp_path / "pictures", BANDS[..., 0].repeat(4, 0), ".tif")
+    frames = np.moveaxis(BANDS[0], -1, 0)
+    tifffile.imwrite(folder / "01.tif", frames, photometric="minisblack", metadata={"axes": "TYX"})
+    assert len(by_name(load(folder, depth=8))) == 48
+
+
+@pytest.mark.parametrize("depth", [None, 8])
+def test_what_is_opaque_beside_grey_is_no_white(tmp_path: Path, depth: int | None) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    (tmp_path / "a").mkdir()
+    grey = (BANDS[..., 0] // 256).astype(np.uint8)
+    for number, picture in enumerate(grey):
+        planes = np.stack([picture, np.full_like(picture, 255)])
+        form = {"planarconfig": "separate", "extrasamples": ["unassalpha"], "compression": "zlib"}
+        tifffile.imwrite(tmp_path / f"a/{number:02}.tif", planes, photometric="minisblack", **form)
+    found = by_name(load(tmp_path / "a", depth=depth))
+    assert {found[f"{number:02}"] == picture.tobytes() for number, picture in enumerate(grey)} == {
+        True
+    }
+
+
 @pytest.mark.parametrize(("suffix", "format"), [("jp2", "JPEG2000"), ("pgm", "PPM")])
 def test_16_bits_that_only_pillow_reads_are_kept(tmp_path: Path, suffix: str, format: str) -> None:
     """A table names pictures of any ending."""
@@ -212,6 +235,15 @@ def test_16_bits_that_only_pillow_reads_are_kept(tmp_path: Path, suffix: str, fo
         deep = eight[:at] + bytes([11]) + eight[at + 1 :]
     with pytest.raises(ValueError, match="8 of its 12 bits a channel can be read"):
         read_deep(deep)
+
+
+def test_12_bits_that_only_pillow_reads_become_16_and_it_is_said() -> None:
+    grey = BANDS[0, ..., 0] // 16
+    found = read_deep(b"P5 # twelve\n8 8\n4095\n" + grey.astype(">u2").tobytes())
+    assert found is not None
+    assert found.notes == ("its 12 bits a channel become 16",)
+    expected = (grey.astype(np.int64) * 65535 + 2047) // 4095
+    assert int(np.abs(found.pixels[..., 0].astype(np.int64) - expected).max()) <= 1
 
 
 def test_a_range_says_what_it_cuts_and_must_hold_something(tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ def test_numbers_that_can_be_drawn() -> None:
     assert [value for value in values if is_number(value)] == [1, 0.5]
 
 
-def test_no_panels_labels_reach_another_or_the_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_panels_labels_reach_another_or_the_edge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of numbers as long as can be: of four phases, whose names stand below."""
     drawn: list[Figure] = []
     save = Figure.savefig
@@ -94,7 +96,7 @@ def test_no_panels_labels_reach_another_or_the_edge(monkeypatch: pytest.MonkeyPa
         "others": 22.123456 - 1e-4 * np.linspace(0, 1, 30),
     }
     save_curves(
-        Path("curves.png"),
+        tmp_path / "curves.png",
         [
             {"phase": f"layer {phase}", "step": step, "epoch": float(step), **of_step}
             for phase in range(4)
@@ -112,12 +114,16 @@ def test_no_panels_labels_reach_another_or_the_edge(monkeypatch: pytest.MonkeyPa
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
-def test_a_long_title_leaves_its_value_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_title_leaves_its_value_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn: list[Figure] = []
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
     name = "wide mean of what was never measured before"
-    save_curves(Path("curves.png"), [{"step": 1, "epoch": 1.0, "phase": "a", name: -1.2345e-77}])
+    save_curves(
+        tmp_path / "curves.png", [{"step": 1, "epoch": 1.0, "phase": "a", name: -1.2345e-77}]
+    )
     drawn[0].draw_without_rendering()
     (axes,) = drawn[0].axes
     title, value = (
