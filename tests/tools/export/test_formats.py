@@ -26,7 +26,7 @@ from sslcli.tools.export import formats
         pytest.param("convnet", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         ("convnet", "torchscript", ["encoder.pt2"]),
         pytest.param("mlp", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
-        ("resnet18", "torchvision", ["resnet18.safetensors"]),
+        pytest.param("resnet18", "torchvision", ["resnet18.safetensors"], marks=pytest.mark.slow),
         ("timm", "timm", ["test_vit.safetensors"]),
         pytest.param("timm", "onnx", ["encoder.onnx"], marks=pytest.mark.slow),
         ("vit", "timm", ["vit_tiny_patch16_224.safetensors"]),
@@ -87,6 +87,7 @@ def test_torchvision_loads_it_strictly_with_a_classifier_of_zeros(
     assert "all zeros" in (tmp_path / "out/MODEL_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_onnx_takes_any_number_of_pictures(sslcli: Sslcli, run: Path) -> None:
     import onnxruntime
 
