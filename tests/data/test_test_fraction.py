@@ -50,6 +50,12 @@ def test_validation_has_its_fraction_of_what_is_left() -> None:
     assert np.bincount(parts.test.labels).tolist() == [8, 12]  # type: ignore[arg-type]
 
 
+def test_an_empty_root_is_not_the_folder_one_is_in() -> None:
+    """What an unset variable of a shell leaves: data.root=$PHOTOS."""
+    with pytest.raises(SslcliError, match="data.root must be a path, got ''"):
+        DataConfig(root="")
+
+
 def test_it_is_refused_where_the_data_bring_a_test_part() -> None:
     with pytest.raises(SslcliError, match="these data bring a test part"):
         divided(0, stored(test=stored().train))
