@@ -52,7 +52,7 @@ def test_validation_has_its_fraction_of_what_is_left() -> None:
 
 def test_an_empty_root_is_not_the_folder_one_is_in() -> None:
     """What an unset variable of a shell leaves: data.root=$PHOTOS."""
-    with pytest.raises(SslcliError, match="data.root must be a path, got ''"):
+    with pytest.raises(SslcliError, match=r"data\.root must be a path, got ''"):
         DataConfig(root="")
 
 
