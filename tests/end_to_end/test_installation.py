@@ -65,6 +65,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.mark.slow
 def test_a_wheel_carries_all_it_needs_and_works_from_any_folder(
     wheel: Path, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_an_interrupted_run_goes_on_where_they_are_now(
     assert sslcli("diagnose", str(cut), "--device", "cpu").status == 0, "it knows where they are"
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_evaluated_where_they_are_now(
     sslcli: Sslcli, words: list[str], tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_an_encoder_beside_it_is_pooled_alike_where_it_can(tmp_path: Path) -> No
     assert beside("convnet", Pool.cls) == ConvNetConfig(width=2)
 
 
+@pytest.mark.slow
 def test_every_evaluation_takes_it_and_says_which(
     sslcli: Sslcli, coloured: Path, tmp_path: Path
 ) -> None:

@@ -200,6 +200,7 @@ def test_outputs_may_have_the_name_of_a_flag(sslcli: Sslcli, processes: Processe
     assert outcome.status == 0, outcome.err
 
 
+@pytest.mark.slow
 def test_a_job_whose_facts_are_damaged_stops_no_other(
     sslcli: Sslcli, processes: Processes, tmp_path: Path
 ) -> None:
@@ -220,6 +221,7 @@ def test_a_job_whose_facts_are_damaged_stops_no_other(
     assert sslcli("pretrain", "-m", "seed=0,1").status == 0
 
 
+@pytest.mark.slow
 def test_the_same_words_in_another_folder_are_another_sweep(
     sslcli: Sslcli, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +255,7 @@ def test_the_same_words_in_another_folder_are_another_sweep(
     assert len(list(ours.parent.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_folder_was_moved_goes_on_there(
     sslcli: Sslcli, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

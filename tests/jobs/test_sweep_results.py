@@ -20,6 +20,7 @@ from sslcli.jobs.sweep_results import find_sweep, jobs_of, refused_file
 from sslcli.runs.folder import Run, Validation
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_a_setting_and_never_chooses_by_test(
     sslcli: Sslcli, processes: Processes, tmp_path: Path
 ) -> None:

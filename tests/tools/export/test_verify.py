@@ -64,6 +64,7 @@ def test_what_is_not_the_runs_encoder_is_not_kept(
     assert not (run / "export").exists()
 
 
+@pytest.mark.slow
 def test_a_cut_file_is_found_and_what_was_there_before_stays(
     sslcli: Sslcli, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
