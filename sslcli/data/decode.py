@@ -59,6 +59,11 @@ class DecodeOptions:
     def picture_bytes(self) -> int:
         return self.resolution**2 * self.stored_channels * self.dtype.itemsize
 
+    def refuse(self, data: bytes) -> None:
+        """Raises ValueError for a picture of which grey or RGB of 8 bits may not be taken."""
+        refuse = refuse_part if self.cuts else refuse_deep
+        refuse(data)
+
     @property
     def name(self) -> str:
         """Names what is decoded, in the names of caches."""
@@ -137,8 +142,7 @@ def decoded(data: bytes, options: DecodeOptions, channels: int) -> tuple[NDArray
     if options.depth is not None:
         pixels, stored = options.depth.pixels(data, options.resolution, options.framing)
         return pixels, GREY if stored == 1 else COLOUR
-    refuse = refuse_part if options.cuts else refuse_deep
-    refuse(data)
+    options.refuse(data)
     return decoded_pixels(io.BytesIO(data), options.resolution, channels, options.framing)
 
 
@@ -146,8 +150,7 @@ def looked_at(data: bytes, options: DecodeOptions) -> int:
     """Returns GREY or COLOUR without decoding, where that suffices; raises as `decoded`."""
     if options.depth is not None:
         return decoded(data, options, options.depth.channels)[1]
-    refuse = refuse_part if options.cuts else refuse_deep
-    refuse(data)
+    options.refuse(data)
     return kind_of(io.BytesIO(data))
 
 

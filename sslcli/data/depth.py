@@ -102,14 +102,20 @@ COLOUR_CHOICE = "data.channels=3 keeps all colours, data.channels=1 makes all gr
 
 def _values(data: bytes, range_: Range | None) -> NDArray[Any]:
     """Returns (H, W, C) of a file's content, as `canonical`."""
-    return _meant(read_deep(data, range_), data, range_)
+    own, ends = _stored(read_deep(data, range_), data, range_)
+    return canonical(own, ends)
 
 
-def _meant(found: DeepPicture | None, data: bytes, range_: Range | None) -> NDArray[Any]:
-    """Returns as `_values`, of a file in which `read_deep` has `found` something or not."""
-    if found is not None:
-        return canonical(found.on_white, None if found.is_unit else range_)
-    return canonical(plain_pixels(data), range_)
+def _stored(
+    found: DeepPicture | None, data: bytes, range_: Range | None
+) -> tuple[NDArray[Any], Range | None]:
+    """Returns a file's own values (H, W, C), in which `read_deep` has `found` something or not.
+
+    And the range that is meant for them: none, where 0 and 1 are black and white.
+    """
+    if found is None:
+        return plain_pixels(data), range_
+    return found.on_white, None if found.is_unit else range_
 
 
 def refuse_deep(data: bytes) -> None:
@@ -193,7 +199,8 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
         except Exception:
             continue
         try:
-            values = _meant(found, data, range_)
+            own, ends = _stored(found, data, range_)
+            values = canonical(own, ends)
         except Exception:
             if found is not None and np.isfinite(found.pixels).all():
                 meaningless.append(found.pixels)
@@ -203,10 +210,7 @@ def _samples(listing: Listing, rows: NDArray[np.int64], range_: Range | None) ->
             not has_alpha_plane(found) and _pillow_reads(data, values.shape[2])
         )
         kind, notes = kind_of(values.dtype), () if found is None else found.notes
-        stored = None
-        if range_ is not None and not (found is not None and found.is_unit):
-            own = plain_pixels(data) if found is None else found.on_white
-            stored = look(own[None], "", range_)
+        stored = None if ends is None else look(own[None], printable(listing.names[row]), ends)
         samples.append(
             _Sample(kind, values.shape[2], largest, found is not None, by_pillow, stored, notes)
         )

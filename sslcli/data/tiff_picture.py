@@ -174,8 +174,12 @@ def has_named_frames(data: bytes) -> bool:
     except ImportError:
         return False
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        axes = set(file.series[0].axes)
-    return bool(axes & set(NAMED_FRAMES)) and "C" not in axes
+        return _name_frames(file.series[0].axes)
+
+
+def _name_frames(axes: str) -> bool:
+    """Tells whether axes name frames, and no channels beside them."""
+    return bool(set(axes) & set(NAMED_FRAMES)) and "C" not in axes
 
 
 def pages_belong_together(file: Any) -> bool:
@@ -186,11 +190,9 @@ def pages_belong_together(file: Any) -> bool:
     page, series = file.pages[0], file.series[0]
     if series.size == page.size:  # other pages are smaller copies
         return False
-    axes = series.axes
     if int(page.bitspersample) > 8:
         return True
-    is_grey = int(page.photometric) in GREY
-    return is_grey and ("C" in axes or not set(axes) & set(NAMED_FRAMES))
+    return int(page.photometric) in GREY and not _name_frames(series.axes)
 
 
 def _arranged(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], tuple[str, ...]]:

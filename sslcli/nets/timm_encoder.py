@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -25,8 +24,8 @@ class TimmEncoder(Encoder):
         super().__init__()
         self.model = model
         self.arguments = arguments
-        exempt: Iterable[str] = cast(Any, model).no_weight_decay() if _exempts(model) else ()
-        self.no_decay = tuple(f"model.{name}" for name in sorted(exempt))
+        exempt = getattr(model, "no_weight_decay", tuple)
+        self.no_decay = tuple(f"model.{name}" for name in sorted(exempt()))
         model.eval()
         # the width is asked of the model itself: timm's attributes name it differently by family
         with torch.no_grad():
@@ -60,11 +59,6 @@ class TimmEncoder(Encoder):
             raise SslcliError(message, "use encoder=vit, or a ViT or convnet of timm")
         patches: Tensor = found[:, first:].transpose(1, 2)
         return patches.reshape(*patches.shape[:2], *grid)
-
-
-def _exempts(model: nn.Module) -> bool:
-    """Tells whether the model names weights that are not to decay."""
-    return callable(getattr(model, "no_weight_decay", None))
 
 
 def _channels_last(model: Any) -> bool:

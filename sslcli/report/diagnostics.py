@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sslcli.report.style import COLOURS, PALE, label_axes, marker, new_figure, style_axes
+from sslcli.report.style import (
+    COLOURS,
+    PALE,
+    label_axes,
+    marker,
+    new_figure,
+    save_figure,
+    style_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +42,7 @@ def save_diagnostics(
     _draw_std(second, np.sort(np.asarray(dimension_std))[::-1])
     if history:
         _draw_history(rest[0], history)
-    figure.savefig(path, format="png")
+    save_figure(figure, path)
 
 
 def _draw_spectrum(axes: Axes, values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:

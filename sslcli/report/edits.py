@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sslcli.report.style import COLOURS, INK, drawable, label_axes, new_figure, style_axes
+from sslcli.report.style import (
+    COLOURS,
+    INK,
+    drawable,
+    label_axes,
+    new_figure,
+    save_figure,
+    style_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +61,7 @@ def save_edit_curves(
                 title_fontsize=8, alignment="left")  # fmt: skip
     name, fates = next(iter(ways.items()))
     _draw_fates(right, drawable(name, 40), sorted(fates))
-    figure.savefig(path, format="png")
+    save_figure(figure, path)
 
 
 def _draw_fates(axes: Axes, name: str, fates: Sequence[Fate]) -> None:

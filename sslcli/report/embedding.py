@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sslcli.report.style import COLOURS, drawable, new_figure, style_axes
+from sslcli.report.style import COLOURS, drawable, new_figure, save_figure, style_axes
 
 TEN = (*COLOURS, "#65a30d", "#dc2626", "#78716c", "#c026d3")
 MAX_NAMED = 20
@@ -66,4 +66,4 @@ def save_map(
             frameon=False,
             fontsize=8,
         )
-    figure.savefig(path, format="png")
+    save_figure(figure, path)

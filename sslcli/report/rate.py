@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sslcli.evaluation.rate import RatePoint
-from sslcli.report.style import COLOURS, drawable, label_axes, new_figure, style_axes
+from sslcli.report.style import COLOURS, drawable, label_axes, new_figure, save_figure, style_axes
 
 
 def save_rate(path: Path, curves: Mapping[str, Sequence[RatePoint]], title: str) -> None:
@@ -43,7 +43,7 @@ def save_rate(path: Path, curves: Mapping[str, Sequence[RatePoint]], title: str)
     figure.legend(
         lines, names, loc="outside lower center", ncols=len(curves), fontsize=8, frameon=False
     )
-    figure.savefig(path, format="png")
+    save_figure(figure, path)
 
 
 def _between(least: float, most: float) -> list[float]:

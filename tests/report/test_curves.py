@@ -61,12 +61,7 @@ def test_a_constant_is_drawn_from_zero(
     assert y_limits(metric, [np.array([value]) for value in values]) == pytest.approx(limits)
 
 
-def test_every_figure_draws_a_constant_from_zero(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[Figure] = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
+def test_every_figure_draws_a_constant_from_zero(tmp_path: Path, drawn: list[Figure]) -> None:
     save_curves(tmp_path / "curves.png", CONSTANT)
     save_run_curves(tmp_path / "runs.png", {"A": [CONSTANT]}, ["learning_rate"])
     limits = [axes.get_ylim() for figure in drawn for axes in figure.axes]
@@ -81,13 +76,8 @@ def test_numbers_that_can_be_drawn() -> None:
     assert [value for value in values if is_number(value)] == [1, 0.5]
 
 
-def test_no_panels_labels_reach_another_or_the_edge(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_panels_labels_reach_another_or_the_edge(tmp_path: Path, drawn: list[Figure]) -> None:
     """Of numbers as long as can be: of four phases, whose names stand below."""
-    drawn: list[Figure] = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
     values = {
         "loss": -98765 * (1 + 1.5e-6 * np.linspace(0, 1, 30)),
         "accuracy": 0.99999 - 1e-5 * np.linspace(0, 1, 30),
@@ -114,12 +104,7 @@ def test_no_panels_labels_reach_another_or_the_edge(
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
-def test_a_long_title_leaves_its_value_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[Figure] = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
+def test_a_long_title_leaves_its_value_room(tmp_path: Path, drawn: list[Figure]) -> None:
     name = "wide mean of what was never measured before"
     save_curves(
         tmp_path / "curves.png", [{"step": 1, "epoch": 1.0, "phase": "a", name: -1.2345e-77}]

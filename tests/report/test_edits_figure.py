@@ -17,11 +17,8 @@ def fates(offset: float) -> list[Fate]:
 
 
 def test_every_way_is_drawn_in_the_order_of_its_strengths(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, drawn: list[Figure]
 ) -> None:
-    drawn: list[Figure] = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
     save_edit_curves(tmp_path / "judged.png", {"near": fates(0), "pixels": fates(0.05)}, "edits")
     with Image.open(tmp_path / "judged.png") as picture:
         assert picture.width > picture.height > 300

@@ -144,11 +144,8 @@ def test_every_phase_gets_a_line(tmp_path: Path):
 
 @pytest.mark.parametrize(("num_phases", "num_named"), [(1, 0), (20, 20), (MAX_LINES + 1, 0)])
 def test_names_of_many_phases_hide_no_curve(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_phases: int, num_named: int
+    tmp_path: Path, drawn: list[Figure], num_phases: int, num_named: int
 ):
-    drawn: list[Figure] = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (drawn.append(f), save(f, *a, **k)))
     records = [
         {"phase": f"layer-{i}", "epoch": e, "loss": i, "rank": i}
         for i in range(num_phases)
